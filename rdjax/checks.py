@@ -1,0 +1,146 @@
+"""Every test of what a user hands in. An error says what is wrong, where, and what to do, in one sentence.
+
+`InputError` is the user's mistake: the command line prints its sentence and exits with code 2. Anything else that
+escapes is a bug of ours and keeps its traceback. These run outside jit, on concrete arrays; `assert_fixed_point` is a
+chex assertion and also runs under jit through `chex.chexify`. JAX is imported only by what needs it, so that reading
+and checking a corpus does not wait for it.
+"""
+
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    import jax
+
+
+class InputError(ValueError):
+    """What was handed in cannot be used; the message is one sentence for the person who handed it in."""
+
+
+def require(condition: bool, message: str) -> None:
+    """Raise `InputError(message)` unless the condition holds."""
+    if not condition:
+        raise InputError(message)
+
+
+def is_concrete(*values: Any) -> bool:
+    """Whether no value is a tracer, so that a test of values is possible here."""
+    jax = sys.modules.get("jax")  # before JAX is imported nothing can be a tracer
+    return jax is None or not any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(values))
+
+
+def numeric_header(array: np.ndarray, where: str) -> None:
+    """A two-dimensional array of numbers with at least one row and one column; its entries are not read."""
+    usable = array.dtype.kind in "fiu" and array.dtype.itemsize <= 8 and array.dtype.isnative
+    require(usable, f"{where} holds {array.dtype} values; export it as float32 numbers.")
+    require(array.ndim == 2, f"{where} has shape {array.shape}; it must be two-dimensional, one row per item.")
+    require(array.shape[0] > 0, f"{where} has no rows; it must hold at least one vector.")
+    require(array.shape[1] > 0, f"{where} has no columns; an empty modality carries nothing, so leave it out.")
+
+
+def row_blocks(array: np.ndarray, entries: int = 2**22) -> Iterator[tuple[int, np.ndarray]]:
+    """(first row, rows) in turn, each of about so many entries, so that a memory map is never copied whole."""
+    rows = max(1, entries // array.shape[1])
+    for start in range(0, array.shape[0], rows):
+        yield start, array[start : start + rows]
+
+
+def numeric_matrix(array: np.ndarray, where: str) -> None:
+    """A two-dimensional array of numbers with at least one row and one column, and no NaN or infinity."""
+    numeric_header(array, where)
+    row = first_row_not_finite(array)
+    require(row is None, f"{where} has a NaN or infinity in row {row}; remove that item or embed it again.")
+
+
+def first_row_not_finite(array: np.ndarray) -> int | None:
+    """Index of the first row with a NaN or infinity, or None; read in blocks."""
+    if array.dtype.kind != "f":
+        return None
+    for start, block in row_blocks(array):
+        good = np.isfinite(block).all(axis=1)
+        if not good.all():
+            return start + int(np.argmin(good))
+    return None
+
+
+def vectors(array: np.ndarray, where: str) -> None:
+    """A numeric matrix without a row of zeros, which has no direction; read once, in blocks."""
+    numeric_header(array, where)
+    for start, block in row_blocks(array):
+        finite = np.isfinite(block).all(axis=1)
+        if not finite.all():
+            row = start + int(np.argmin(finite))
+            raise InputError(f"{where} has a NaN or infinity in row {row}; remove that item or embed it again.")
+        nonzero = block.any(axis=1)
+        if not nonzero.all():
+            row = start + int(np.argmin(nonzero))
+            raise InputError(f"{where} is all zeros in row {row}; remove that item or embed it again.")
+
+
+def indices(values: np.ndarray, size: int, where: str, what: str = "documents") -> None:
+    """Integers in 0 .. size - 1, which number the documents, or whatever else `what` says."""
+    require(values.dtype.kind in "iu", f"{where} holds {values.dtype} values; it must number {what} (integers).")
+    bad = (values < 0) | (values >= size)
+    if bad.any():
+        place = tuple(int(i) for i in np.argwhere(bad)[0])
+        row = place[0] if len(place) == 1 else place
+        raise InputError(
+            f"{where} entry {row} is {int(values[place])}, but there are {size} {what}, numbered 0 to {size - 1}."
+        )
+
+
+def distinct(names: Iterable[str], where: str) -> None:
+    """Strings, each different from the others."""
+    seen: set[str] = set()
+    for row, name in enumerate(names):
+        require(isinstance(name, str), f"{where} holds {name!r} in row {row}; it must hold strings.")
+        require(name not in seen, f"{where} holds {str(name)!r} twice, again in row {row}; each must be different.")
+        seen.add(name)
+
+
+def law(values: Any, where: str = "the prior") -> None:
+    """Non-negative numbers that sum to one (to 1e-6) along the last axis. Traced values pass unseen."""
+    if not is_concrete(values):
+        return
+    array = np.asarray(values)
+    require(array.dtype.kind in "fiu", f"{where} holds {array.dtype} values; it must hold probabilities.")
+    require(array.ndim >= 1 and array.shape[-1] > 0, f"{where} is empty; it must hold at least one probability.")
+    require(bool(np.isfinite(array).all()), f"{where} has a NaN or infinity; it must hold probabilities.")
+    require(
+        bool((array >= 0).all()), f"{where} has a negative entry ({array.min():.3g}); probabilities are at least 0."
+    )
+    total = array.sum(axis=-1, dtype=np.float64)
+    worst = float(np.ravel(total)[np.argmax(np.abs(np.ravel(total) - 1))])
+    require(
+        abs(worst - 1) <= 1e-6 * max(1.0, array.shape[-1] ** 0.5), f"{where} sums to {worst:.8g}, not 1; normalize it."
+    )
+
+
+def assert_fixed_point(step: Callable[[Any], Any], point: Any, tolerance: float) -> None:
+    """Assert |step(point) - point| <= tolerance at every leaf: `point` solves the equations it claims to solve.
+
+    Args:
+      step: the map whose fixed point is claimed; takes and returns the tree of `point`.
+      point: a tree of arrays, in the units of the problem.
+      tolerance: absolute, in the same units.
+
+    Raises:
+      AssertionError: with the largest deviation; under jit through `chex.chexify`.
+    """
+    import chex
+
+    chex.assert_trees_all_close(step(point), point, atol=tolerance, rtol=0.0)
+
+
+def assert_law(values: "jax.Array", tolerance: float = 1e-6) -> None:
+    """Assert that the last axis holds laws: no entry below -tolerance, sums within it of one (chex, jit-able)."""
+    import chex
+    import jax.numpy as jnp
+
+    chex.assert_trees_all_close(
+        jnp.sum(values, axis=-1), jnp.ones(values.shape[:-1], values.dtype), atol=tolerance, rtol=0.0
+    )
+    chex.assert_trees_all_close(jnp.minimum(values, 0), jnp.zeros_like(values), atol=tolerance, rtol=0.0)

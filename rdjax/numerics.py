@@ -1,0 +1,56 @@
+"""Numbers at the edges: values and gradients that are defined where the textbook formula reads 0 * log 0.
+
+Every function here is elementwise or reduces the last axis, follows the precision of its input, and is safe under
+jit, vmap and grad. The trap is the single `where`: its gradient at the masked point is 0 * inf. All use two.
+"""
+
+import math
+
+import jax
+import jax.numpy as jnp
+from jax.typing import ArrayLike
+
+LN2 = math.log(2.0)
+
+
+def to_bits(nats: ArrayLike) -> jax.Array:
+    """Nats to bits: x / ln 2."""
+    return jnp.asarray(nats) / LN2
+
+
+def to_nats(bits: ArrayLike) -> jax.Array:
+    """Bits to nats: x ln 2."""
+    return jnp.asarray(bits) * LN2
+
+
+def safe_log(x: ArrayLike) -> jax.Array:
+    """ln x where x > 0, and 0 with gradient 0 elsewhere: for products that a zero factor removes anyway."""
+    x = jnp.asarray(x)
+    positive = x > 0
+    return jnp.where(positive, jnp.log(jnp.where(positive, x, 1.0)), 0.0)
+
+
+def xlogy(x: ArrayLike, y: ArrayLike) -> jax.Array:
+    """x ln y with 0 ln y = 0 for every y >= 0, in value and in both gradients; x > 0 with y = 0 is -inf."""
+    x, y = jnp.asarray(x), jnp.asarray(y)
+    active = x != 0
+    return jnp.where(active, jnp.where(active, x, 1.0) * jnp.log(jnp.where(active, y, 1.0)), 0.0)
+
+
+def entropy_nats(law: ArrayLike) -> jax.Array:
+    """-sum p ln p over the last axis, nats; a zero probability adds 0 and has gradient 0 (it stays on its face)."""
+    law = jnp.asarray(law)
+    return -jnp.sum(xlogy(law, law), axis=-1)
+
+
+def log_mean_exp(x: ArrayLike, axis: int = -1) -> jax.Array:
+    """ln of the mean of exp x over an axis, without overflow; -inf where every entry is."""
+    x = jnp.asarray(x)
+    return jax.nn.logsumexp(x, axis=axis) - math.log(x.shape[axis])
+
+
+def masked_mean(x: ArrayLike, mask: ArrayLike, axis: int = -1) -> jax.Array:
+    """Mean of x where mask holds; 0 with gradient 0 where it holds nowhere."""
+    x, mask = jnp.asarray(x), jnp.asarray(mask)
+    count = jnp.sum(mask, axis=axis)
+    return jnp.sum(jnp.where(mask, x, 0.0), axis=axis) / jnp.maximum(count, 1)

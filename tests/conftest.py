@@ -1,0 +1,43 @@
+"""Strict by default: two precisions, eight fake devices, no rank promotion, warnings are errors."""
+
+import os
+
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # OpenBLAS collapses when its threads compete with XLA's
+os.environ["XLA_FLAGS"] = os.environ.get("XLA_FLAGS", "") + " --xla_force_host_platform_device_count=8"
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+jax.config.update("jax_numpy_rank_promotion", "raise")
+
+
+@pytest.fixture(scope="session", autouse=True, params=["float64", "float32"])
+def precision(request):
+    """The whole suite runs in float64, then again in float32, except what is marked float64_only."""
+    with jax.enable_x64(request.param == "float64"):
+        yield request.param
+
+
+@pytest.fixture
+def dtype(precision):
+    return jnp.dtype(precision)
+
+
+@pytest.fixture
+def tolerance(precision):
+    """Relative agreement to ask of a value that a handful of operations produce."""
+    return 1e-12 if precision == "float64" else 2e-5
+
+
+@pytest.fixture
+def rng():
+    return np.random.default_rng(20261123)
+
+
+def pytest_collection_modifyitems(config, items):
+    """Leave out the float32 run of tests that are about float64 or about no numbers at all."""
+    dropped = [i for i in items if i.get_closest_marker("float64_only") and i.callspec.params.get("precision") == "float32"]
+    config.hook.pytest_deselected(items=dropped)
+    items[:] = [i for i in items if i not in dropped]
