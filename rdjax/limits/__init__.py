@@ -1,0 +1,40 @@
+"""What no code can beat, for retrieval. Every rate in bits per query; last axis the documents, leading axes batch.
+
+Which limit binds which code: `ranking` and `one_shot` bind every code; `blind` binds codes made without the corpus.
+"""
+
+from rdjax.limits.blind import blind_bound, blind_distortion, blind_rate, data_processing
+from rdjax.limits.bound import EVIDENCE, Bound
+from rdjax.limits.one_shot import one_shot_bound, one_shot_codewords, one_shot_distortion
+from rdjax.limits.ranking import (
+    RankingCurve,
+    RankingRange,
+    ranking_bound,
+    ranking_curve,
+    ranking_distortion,
+    ranking_range,
+    ranking_rate,
+)
+from rdjax.limits.relevance_set import first_relevant_bound, first_relevant_law, first_relevant_rate
+
+__all__ = [
+    "EVIDENCE",
+    "Bound",
+    "RankingCurve",
+    "RankingRange",
+    "blind_bound",
+    "blind_distortion",
+    "blind_rate",
+    "data_processing",
+    "first_relevant_bound",
+    "first_relevant_law",
+    "first_relevant_rate",
+    "one_shot_bound",
+    "one_shot_codewords",
+    "one_shot_distortion",
+    "ranking_bound",
+    "ranking_curve",
+    "ranking_distortion",
+    "ranking_range",
+    "ranking_rate",
+]

@@ -1,0 +1,67 @@
+"""Bound: the one type for every limit and every measurement that is shown.
+
+A number without its evidence is a rumour. A `Bound` holds an interval, says how it is known, and names what it rests on.
+"""
+
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+import jax
+import numpy as np
+
+from rdjax.checks import require
+
+EVIDENCE = {
+    "theorem": "proved, for every source that satisfies what is assumed",
+    "certificate": "computed with a proof that the true value is inside the interval",
+    "model": "exact for a fitted model, which is not the data",
+    "measured": "a fact about these very queries",
+    "estimate": "a statistical estimate from these queries",
+}
+
+
+@partial(jax.tree_util.register_dataclass, data_fields=["lower", "upper"], meta_fields=["evidence", "assumes"])
+@dataclass(frozen=True)
+class Bound:
+    """lower <= value <= upper, with how it is known and what it rests on.
+
+    Args:
+      lower: the value is at least this (-inf where nothing is known); a number or array, units by context.
+      upper: the value is at most this (inf where nothing is known); same shape.
+      evidence: a key of `EVIDENCE`: theorem, certificate, model, measured or estimate.
+      assumes: what it rests on, in words, e.g. ("uniform prior",).
+    """
+
+    lower: Any
+    upper: Any
+    evidence: str
+    assumes: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        require(self.evidence in EVIDENCE, f"evidence is {self.evidence!r}; it must be one of {', '.join(EVIDENCE)}.")
+        object.__setattr__(self, "assumes", tuple(self.assumes))
+
+    @property
+    def exact(self) -> bool:
+        """Whether both sides agree, so that the bound is a value."""
+        return bool(np.all(np.asarray(self.lower) == np.asarray(self.upper)))
+
+    def assuming(self, *words: str) -> "Bound":
+        """The same numbers, resting on these words too."""
+        return replace(self, assumes=(*self.assumes, *words))
+
+    @classmethod
+    def value(cls, number: Any, evidence: str, *assumes: str) -> "Bound":
+        """A value known from both sides."""
+        return cls(number, number, evidence, assumes)
+
+    @classmethod
+    def at_least(cls, number: Any, evidence: str, *assumes: str) -> "Bound":
+        """A floor: nothing is said of the other side."""
+        return cls(number, np.full(np.shape(number), np.inf)[()], evidence, assumes)
+
+    @classmethod
+    def at_most(cls, number: Any, evidence: str, *assumes: str) -> "Bound":
+        """A ceiling: nothing is said of the other side."""
+        return cls(np.full(np.shape(number), -np.inf)[()], number, evidence, assumes)

@@ -1,0 +1,105 @@
+"""What a single fixed-length code can do: Theorem C, exact.
+
+With at most L codewords and any decoder, E w(rank) <= sum_j P_(j) w_ceil(j / L), P_(j) the sorted prior: at most L
+documents have best rank 1, L more have best rank 2, and so on. Attained when the encoder knows the relevant document, by
+the codes c that list P_(c), P_(c+L), P_(c+2L), ... Source: theory notes, section 1.5. It binds every class of code.
+"""
+
+from functools import lru_cache
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.typing import ArrayLike
+
+from rdjax import checks
+from rdjax.limits.bound import Bound
+from rdjax.limits.rank_sums import check_weights, rank_nodes
+from rdjax.retrieval.weights import Weights, reciprocal_rank
+
+
+def one_shot_distortion(
+    num_codewords: ArrayLike, prior: ArrayLike, weights: Weights | ArrayLike = reciprocal_rank
+) -> jax.Array:
+    """Least distortion of any ranking from one of L codewords: D = 1 - sum_j P_(j) w_ceil(j / L).
+
+    Args:
+      num_codewords: L, whole numbers at least 1, any shape. With an int prior they must be concrete.
+      prior: law of the relevant document, [N], or an int N for the uniform one.
+      weights: a function of the rank, or a non-increasing array [N].
+
+    Returns:
+      distortion, the shape of `num_codewords`; differentiable in the prior and in an array of weights.
+
+    Raises:
+      InputError: L below 1, a prior that is no law, weights that increase.
+    """
+    if checks.is_concrete(num_codewords):
+        least = np.min(np.asarray(num_codewords), initial=1)
+        checks.require(bool(least >= 1), f"a code of {least} codewords sends nothing; it needs at least one.")
+    if np.ndim(prior) == 0:
+        checks.require(checks.is_concrete(num_codewords), "the number of codewords is traced; give the prior as an array.")
+        scores = [_uniform_score(int(size), int(prior), _hashable(weights)) for size in np.ravel(num_codewords)]
+        return 1 - jnp.asarray(scores, float).reshape(np.shape(num_codewords))
+    checks.law(prior)
+    return _from_prior(jnp.asarray(num_codewords), jnp.asarray(prior), weights)
+
+
+def one_shot_codewords(distortion: float, prior: ArrayLike, weights: Weights | ArrayLike = reciprocal_rank) -> int:
+    """Fewest codewords with which a fixed-length code can reach a distortion; its bits are log2 of this.
+
+    Args:
+      distortion: a number; at least 1 - w_1.
+      prior, weights: as in `one_shot_distortion`; concrete.
+
+    Raises:
+      InputError: a distortion below 1 - w_1, which no ranking reaches.
+    """
+    documents = int(prior) if np.ndim(prior) == 0 else len(np.asarray(prior))
+    reached = lambda size: float(one_shot_distortion(size, prior, weights)) <= distortion + 1e-12
+    checks.require(
+        reached(documents), f"a distortion of {distortion:.6g} is below 1 - w_1, which a perfect ranking has; no code reaches it."
+    )
+    low, high = 1, documents  # the score grows with the number of codewords
+    while low < high:
+        middle = (low + high) // 2
+        low, high = (low, middle) if reached(middle) else (middle + 1, high)
+    return low
+
+
+def one_shot_bound(distortion: float, prior: ArrayLike, weights: Weights | ArrayLike = reciprocal_rank) -> Bound:
+    """log2 of `one_shot_codewords` as a floor, in bits, on any code of fixed length."""
+    named = f"uniform prior over {int(prior):,} documents" if np.ndim(prior) == 0 else "the given prior"
+    bits = float(np.log2(one_shot_codewords(distortion, prior, weights)))
+    return Bound.at_least(bits, "theorem", named, "every query sent with the same number of bits")
+
+
+def _hashable(weights: Any) -> Any:
+    return weights if callable(weights) else tuple(float(w) for w in np.asarray(weights))
+
+
+@lru_cache(maxsize=4096)
+def _uniform_score(size: int, documents: int, weights: Any) -> float:
+    """Mean of w_ceil(j / L) over j = 1..N: L documents at each of the first floor(N / L) ranks, the rest one rank below."""
+    full, rest = divmod(documents, min(size, documents))
+    if callable(weights):
+        worth, count = rank_nodes(weights, full)
+        last = float(weights(np.float64(full + 1))) if rest else 0.0
+    else:
+        check_weights(np.asarray(weights))
+        worth, count = np.asarray(weights)[:full], np.ones(full)
+        last = weights[full] if rest else 0.0
+    return (min(size, documents) * float(worth @ count) + rest * last) / documents
+
+
+def _from_prior(sizes: jax.Array, prior: jax.Array, weights: Weights | ArrayLike) -> jax.Array:
+    falling = -jnp.sort(-prior)
+    order = jnp.arange(prior.shape[0])
+
+    def score(size: jax.Array) -> jax.Array:
+        place = order // size.astype(order.dtype)
+        worth = weights((place + 1).astype(falling.dtype)) if callable(weights) else jnp.asarray(weights)[place]
+        return worth @ falling
+
+    return 1 - jnp.vectorize(score)(sizes)

@@ -1,0 +1,303 @@
+"""The exact rate-distortion function of a rank metric: Theorems A and B.
+
+The source is Y, the index of the relevant document, with prior P; a code shows a ranking; the distortion is
+1 - w(rank of Y). For any query X with relevant document Y and any code, I(X; C) >= R(D); with Y = y(X) it is attained.
+
+    Theorem A (uniform prior):  R(D) = log2 N - max{ H(p) : <p, w> >= 1 - D }
+    Theorem B (any prior):      R(D) = H(P) - max{ H(v) : v majorizes P, <v, w> >= 1 - D }
+
+Both are theorems about averages over a stream of queries; a single fixed-length code is bound by Theorem C
+(`one_shot`). Source: theory notes, sections 1.1 and 1.2; Shannon 1959 for the definition, Rado 1952 for the
+permutations whose mixture attains it. Replaces equations (5) and (7) of the paper, which are false as printed.
+
+Gradients: the rate by the envelope theorem and the slope by implicit differentiation, so first and second
+derivatives in the distortion, the prior and an array of weights are exact wherever the blocks of equal tilt do not
+change; there R has a kink in its second derivative. At D_min the derivative is minus infinity and a large finite number
+is returned.
+"""
+
+from dataclasses import dataclass
+from functools import lru_cache, partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+from jax.typing import ArrayLike
+
+from rdjax import checks
+from rdjax.limits.bound import Bound
+from rdjax.limits.rank_sums import check_weights, rank_nodes
+from rdjax.limits.tilting import (
+    Blocks,
+    Ranks,
+    distortion_residual,
+    largest_slope,
+    pool,
+    rate_residual,
+    refine,
+    solve_slope,
+    tilt,
+)
+from rdjax.numerics import entropy_nats, to_bits, to_nats
+from rdjax.retrieval.weights import Weights, reciprocal_rank
+
+BATCH = 2**21  # ranks in flight when many distortions are asked of one long prior
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class RankingCurve:
+    """Points of R(D): rate in bits, distortion, slope s = -dR/dD in bits per unit of distortion; equal shapes."""
+
+    rate: jax.Array
+    distortion: jax.Array
+    slope: jax.Array
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class RankingRange:
+    """Where R(D) lives: no ranking is better than `best`; at `worst` and above the rate is 0.
+
+    `rate_at_best` in bits is R(D_min); `slope_at_worst` in bits per unit of distortion is -dR/dD just below D_max,
+    zero for a uniform prior and positive for a skewed one.
+    """
+
+    best: jax.Array
+    worst: jax.Array
+    rate_at_best: jax.Array
+    slope_at_worst: jax.Array
+
+
+def ranking_rate(distortion: ArrayLike, prior: ArrayLike, weights: Weights | ArrayLike = reciprocal_rank) -> jax.Array:
+    """Fewest bits per query with which any code ranks at this distortion: R(D), Theorem B (Theorem A if uniform).
+
+    Args:
+      distortion: D = 1 - E w(rank), any shape.
+      prior: law of the relevant document, [N], or an int N for the uniform one (up to 1e15).
+      weights: a function of the rank, or a non-increasing array [N].
+
+    Returns:
+      bits, the shape of `distortion`; 0 at and above D_max = 1 - sum_k P_(k) w_k.
+
+    Raises:
+      InputError: a distortion below D_min = 1 - w_1, which no ranking reaches (inf under jit); a prior that is no law;
+        weights that increase.
+
+    In float32 the value is good to about 1e-5 bits up to 10,000 documents with a prior array; longer priors want
+    float64. The uniform prior is good to 1e-5 in float32 and 1e-12 in float64 at any N.
+    """
+    problem = _problem(distortion, prior, weights)
+    if checks.is_concrete(distortion):
+        _refuse_below_best(np.asarray(distortion), problem)
+    return _over(_rate, problem, distortion)
+
+
+def ranking_distortion(rate: ArrayLike, prior: ArrayLike, weights: Weights | ArrayLike = reciprocal_rank) -> jax.Array:
+    """Least distortion at which any code with this many bits per query ranks: D(R), the inverse of `ranking_rate`.
+
+    Args:
+      rate: bits, any shape, at least 0; above R(D_min) the answer stays D_min.
+      prior, weights: as in `ranking_rate`.
+
+    Returns:
+      distortion, the shape of `rate`.
+
+    Raises:
+      InputError: a negative rate; a prior that is no law; weights that increase.
+    """
+    problem = _problem(rate, prior, weights)
+    if checks.is_concrete(rate):
+        checks.require(bool(np.all(np.asarray(rate) >= 0)), "a rate is negative or NaN; rates are bits, at least 0.")
+    return _over(_distortion, problem, rate)
+
+
+def ranking_curve(slopes: ArrayLike, prior: ArrayLike, weights: Weights | ArrayLike = reciprocal_rank) -> RankingCurve:
+    """Points of R(D) at given slopes, without any search: one pooling a slope.
+
+    Args:
+      slopes: s = -dR/dD, bits per unit of distortion, any shape, at least 0.
+      prior, weights: as in `ranking_rate`.
+
+    Returns:
+      rate (bits) and distortion at each slope. At slope 0 the point is (0, D_max).
+
+    Raises:
+      InputError: a negative slope; a prior that is no law; weights that increase.
+    """
+    problem = _problem(slopes, prior, weights)
+    if checks.is_concrete(slopes):
+        checks.require(bool(np.all(np.asarray(slopes) >= 0)), "a slope is negative or NaN; slopes are at least 0.")
+    rate, distortion = _over(_curve, problem, slopes)
+    return RankingCurve(rate, distortion, jnp.asarray(slopes, rate.dtype))
+
+
+def ranking_range(prior: ArrayLike, weights: Weights | ArrayLike = reciprocal_rank) -> RankingRange:
+    """D_min, D_max, R(D_min) in bits, and the slope at D_max: s_0 = min_k ln(P_k / P_{k+1}) / (w_k - w_{k+1}) / ln 2."""
+    return _range(_problem(0.0, prior, weights))
+
+
+def ranking_bound(distortion: ArrayLike, prior: ArrayLike, weights: Weights | ArrayLike = reciprocal_rank) -> Bound:
+    """`ranking_rate` as a floor with its evidence and what it rests on."""
+    named = f"uniform prior over {int(prior):,} documents" if np.ndim(prior) == 0 else "the given prior"
+    rests = (named, "bits averaged over a stream of queries, uniquely decodable")
+    return Bound.at_least(ranking_rate(distortion, prior, weights), "theorem", *rests)
+
+
+@partial(
+    jax.tree_util.register_dataclass,
+    data_fields=["prior", "gap", "count", "best", "documents"],
+    meta_fields=["uniform"],
+)
+@dataclass(frozen=True)
+class _Problem:
+    """A prior [N] (or the uniform one), gap and count of each rank (or rank node), D_min, and N."""
+
+    prior: jax.Array
+    gap: jax.Array
+    count: jax.Array
+    best: jax.Array
+    documents: jax.Array
+    uniform: bool
+
+
+@lru_cache(maxsize=128)
+def _check_every_rank(weights: Weights, n: int) -> None:
+    check_weights(np.asarray(weights(np.arange(1.0, n + 1)), np.float64))
+
+
+def _problem(values: ArrayLike, prior: ArrayLike, weights: Weights | ArrayLike) -> _Problem:
+    """Check prior and weights, and lay the ranks out in the precision of the inputs."""
+    given = [x for x in (values, prior, weights) if not callable(x) and jnp.issubdtype(jnp.result_type(x), jnp.inexact)]
+    dtype = jnp.promote_types(jnp.result_type(*given, 1.0), jnp.float32)
+    uniform = np.ndim(prior) == 0
+    if uniform:
+        checks.require(checks.is_concrete(prior), "the number of documents is traced; make it a static argument.")
+        checks.require(
+            float(prior) == int(prior) and int(prior) >= 1, f"there are {prior} documents; give a whole number."
+        )
+        documents, law = int(prior), jnp.ones(1, dtype)
+    else:
+        checks.require(
+            np.ndim(prior) == 1, f"the prior has shape {np.shape(prior)}; it must be [N] (use vmap for many)."
+        )
+        checks.law(prior)
+        law = jnp.asarray(prior, dtype)
+        documents = law.shape[0]
+    worth, count = _worth(weights, documents, uniform, dtype)
+    array = lambda x: jnp.asarray(x, dtype)
+    return _Problem(law, array(worth[0] - worth), array(count), array(1 - worth[0]), array(documents), uniform)
+
+
+def _worth(weights: Weights | ArrayLike, documents: int, uniform: bool, dtype: Any) -> tuple[Any, Any]:
+    """Worth and multiplicity of every rank, or of the rank nodes when a function meets the uniform prior."""
+    if callable(weights) and uniform:
+        return rank_nodes(weights, documents)
+    ones = jnp.ones(documents, dtype)
+    if callable(weights):
+        _check_every_rank(weights, documents)
+        return weights(jnp.arange(1, documents + 1, dtype=dtype)), ones
+    shape = np.shape(weights)
+    checks.require(shape == (documents,), f"the weights have shape {shape} for {documents} documents.")
+    if checks.is_concrete(weights):
+        check_weights(np.asarray(weights, np.float64))
+    return jnp.asarray(weights, dtype), ones
+
+
+def _lay_out(problem: _Problem) -> tuple[Ranks, jax.Array]:
+    """The ranks with the sorted prior, and the rank position of each document."""
+    if problem.uniform:
+        mass = problem.count / problem.documents
+        return Ranks(problem.gap, problem.count, mass, jnp.log(problem.documents), False), jnp.zeros(0, jnp.int32)
+    prior = lax.stop_gradient(problem.prior)
+    # non-negative floats order like their bits, and integers sort five times faster
+    key = lax.bitcast_convert_type(jnp.abs(prior), jnp.int64 if prior.dtype == jnp.float64 else jnp.int32)
+    ascending = jnp.sort(key)
+    position = key.shape[0] - jnp.searchsorted(ascending, key, side="right")
+    mass = lax.bitcast_convert_type(ascending[::-1], prior.dtype)
+    return Ranks(problem.gap, problem.count, mass, entropy_nats(problem.prior), True), position
+
+
+def _with_gradient(blocks: Blocks, problem: _Problem, position: jax.Array) -> Blocks:
+    """The same blocks, their masses summed from the prior as it was given, so that its gradient needs no sort."""
+    if problem.uniform:
+        return blocks
+    mass = jax.ops.segment_sum(problem.prior, blocks.label[position], blocks.mass.shape[0])
+    return Blocks(blocks.label, mass)
+
+
+def _worst_gap(ranks: Ranks) -> jax.Array:
+    return jnp.sum(lax.stop_gradient(ranks.mass) * ranks.gap)
+
+
+def _rate(distortion: jax.Array, problem: _Problem, ranks: Ranks, position: jax.Array) -> jax.Array:
+    target = distortion - problem.best
+    slack = 16 * jnp.finfo(target.dtype).eps
+    reachable = jnp.where(target >= 0, target, 0)
+    slope, blocks = solve_slope(reachable, ranks, distortion_residual)
+    blocks = _with_gradient(blocks, problem, position)
+    slope = refine(reachable, ranks, blocks, slope, distortion_residual)
+    nats = ranks.entropy - tilt(ranks, blocks, slope).psi - slope * reachable
+    positive = (target < lax.stop_gradient(_worst_gap(ranks))) & (nats > 0)
+    return jnp.where(target < -slack, jnp.inf, jnp.where(positive, to_bits(nats), 0))
+
+
+def _distortion(rate: jax.Array, problem: _Problem, ranks: Ranks, position: jax.Array) -> jax.Array:
+    target = to_nats(rate)
+    slope, blocks = solve_slope(target, ranks, rate_residual)
+    blocks = _with_gradient(blocks, problem, position)
+    slope = refine(target, ranks, blocks, slope, rate_residual)
+    state = tilt(ranks, blocks, slope)
+    dual = (ranks.entropy - state.psi - target) / jnp.where(slope > 0, slope, 1)
+    saturated = lax.stop_gradient(slope) >= lax.stop_gradient(largest_slope(ranks)) * (1 - 1e-6)
+    gap = jnp.where(saturated, lax.stop_gradient(state.mean), jnp.clip(dual, 0))
+    worst = jnp.sum(blocks.mass * 0) + _worst_gap(ranks)
+    return problem.best + jnp.where(target <= 0, worst, jnp.minimum(gap, worst))
+
+
+def _curve(slope: jax.Array, problem: _Problem, ranks: Ranks, position: jax.Array) -> tuple[jax.Array, jax.Array]:
+    nats = to_nats(slope)
+    blocks = _with_gradient(pool(ranks, nats), problem, position)
+    state = tilt(ranks, blocks, nats)
+    rate = ranks.entropy - state.psi - nats * state.mean
+    return to_bits(jnp.where(rate > 0, rate, 0)), problem.best + state.mean
+
+
+@partial(jax.jit, static_argnums=0)
+def _over(point, problem: _Problem, values: ArrayLike):
+    """`point` at every entry of `values`, in batches that fit."""
+    ranks, position = _lay_out(problem)
+    values = jnp.asarray(values, problem.gap.dtype)
+    if values.ndim == 0:
+        return point(values, problem, ranks, position)
+    batch = max(1, min(values.size, BATCH // ranks.gap.shape[0]))
+    each = lax.map(lambda v: point(v, problem, ranks, position), values.ravel(), batch_size=batch)
+    return jax.tree.map(lambda x: x.reshape(values.shape), each)
+
+
+@jax.jit
+def _range(problem: _Problem) -> RankingRange:
+    ranks, _ = _lay_out(problem)
+    limit = largest_slope(ranks)
+    at_best = ranks.entropy - tilt(ranks, pool(ranks, limit), limit).psi
+    if problem.uniform:
+        slope = jnp.zeros_like(limit)
+    else:
+        fall, loss = ranks.mass[:-1] / jnp.where(ranks.mass[1:] > 0, ranks.mass[1:], 1), jnp.diff(ranks.gap)
+        known = (loss > 0) & (ranks.mass[1:] > 0)
+        slope = jnp.min(jnp.where(known, jnp.log(fall) / jnp.where(known, loss, 1), jnp.inf), initial=jnp.inf)
+    rate = to_bits(jnp.maximum(at_best, 0))
+    return RankingRange(problem.best, problem.best + _worst_gap(ranks), rate, to_bits(slope))
+
+
+def _refuse_below_best(distortion: np.ndarray, problem: _Problem) -> None:
+    checks.require(bool(np.all((distortion >= 0) & (distortion <= 1))), "a distortion lies outside [0, 1], or is NaN.")
+    best = float(problem.best)
+    low = float(np.min(distortion, initial=np.inf))
+    slack = 1e-12 if problem.gap.dtype == jnp.float64 else 1e-6
+    checks.require(
+        low >= best - slack,
+        f"a distortion of {low:.6g} is below {best:.6g} = 1 - w_1, which a perfect ranking has; no rate reaches it.",
+    )

@@ -1,0 +1,174 @@
+"""The law of the rank that a slope selects, and the slope that a target selects: the engine under Theorems A and B.
+
+At slope s (nats per unit of distortion) the best law v of the rank of the relevant document maximizes H(v) + s <v, w>
+among the laws that majorize the sorted prior P (any law, if P is uniform). It is the Gibbs law g_k = exp(s w_k) / Z,
+reweighted so that each block of ranks has its prior's mass; the blocks are the straight pieces of the least concave
+majorant of the points (G_k, S_k), the running sums of g and P (theory notes, section 1.2). With gap_k = w_1 - w_k, mass
+p_B and Z_B = sum_{k in B} exp(-s gap_k), the maximum is
+
+    psi(s) = sum_B p_B ln(Z_B / p_B)    (nats, with -s <v, gap> in place of s <v, w>),
+
+a convex function with psi' = -<v, gap>; the blocks grow with s and never split again.
+"""
+
+from dataclasses import dataclass
+from functools import partial
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+from rdjax.limits.majorant import majorant_vertices
+from rdjax.numerics import xlogy
+
+MAX_STEPS = 200
+COARSE_FROM = 8192  # longer lists are first solved on cells of ranks, for a starting slope
+EXPONENT_RANGE = 745.0  # exp(-745) is 0 in float64: a larger slope changes nothing
+
+
+@partial(jax.tree_util.register_dataclass, data_fields=["gap", "count", "mass", "entropy"], meta_fields=["pooled"])
+@dataclass(frozen=True)
+class Ranks:
+    """The ranks of a problem: gap [K] = w_1 - w_k, count [K] ranks each stands for, mass [K] of the sorted prior.
+
+    `entropy` of the prior in nats. `pooled` is False for the uniform prior, which every law majorizes: then `mass` is
+    the uniform one and there is a single block.
+    """
+
+    gap: jax.Array
+    count: jax.Array
+    mass: jax.Array
+    entropy: jax.Array
+    pooled: bool
+
+
+class Blocks(NamedTuple):
+    """Block of each rank [K], and the prior mass of each block [number of blocks]."""
+
+    label: jax.Array
+    mass: jax.Array
+
+
+class Tilt(NamedTuple):
+    """psi(s) in nats, and mean and variance of the gap under v_s."""
+
+    psi: jax.Array
+    mean: jax.Array
+    variance: jax.Array
+
+
+def pool(ranks: Ranks, slope: jax.Array) -> Blocks:
+    """The blocks at a slope; they carry no gradient (their optimality makes that right, and they are discrete)."""
+    ranks = lax.stop_gradient(ranks)
+    if not ranks.pooled:
+        return Blocks(jnp.zeros(ranks.gap.shape, jnp.int32), jnp.ones(1, ranks.gap.dtype))
+    floor = 1e-280 if ranks.gap.dtype == jnp.float64 else 1e-30
+    gibbs = ranks.count * jnp.maximum(jnp.exp(-lax.stop_gradient(slope) * ranks.gap), floor)
+    density = ranks.mass / ranks.count
+    falls = jnp.pad(density[:-1] > density[1:], 1, constant_values=True)  # ranks of equal prior are always pooled
+    vertex = majorant_vertices(_running_sum(gibbs), _running_sum(ranks.mass), falls)
+    label = jnp.cumsum(vertex[:-1], dtype=jnp.int32) - 1
+    return Blocks(label, jax.ops.segment_sum(ranks.mass, label, ranks.gap.shape[0], indices_are_sorted=True))
+
+
+def _running_sum(x: jax.Array) -> jax.Array:
+    """Sums of the first 0..K terms up to a constant, added from the small end so that tails keep their digits."""
+    return -jnp.pad(jnp.cumsum(x[::-1])[::-1], (0, 1))
+
+
+def tilt(ranks: Ranks, blocks: Blocks, slope: jax.Array) -> Tilt:
+    """psi, mean and variance at a slope for given blocks; smooth in slope, gap and block masses."""
+    size = blocks.mass.shape[0]
+    total = partial(jax.ops.segment_sum, segment_ids=blocks.label, num_segments=size, indices_are_sorted=True)
+    best = jax.ops.segment_min(lax.stop_gradient(ranks.gap), blocks.label, size, indices_are_sorted=True)
+    best = jnp.where(jnp.isfinite(best), best, 0)  # blocks beyond the last
+    used = blocks.mass > 0
+    weight = ranks.count * jnp.exp(-slope * (ranks.gap - best[blocks.label]))
+    partition = jnp.where(used, total(weight), 1)
+    mean = jnp.where(used, total(weight * ranks.gap), 0) / partition
+    variance = jnp.where(used, total(weight * (ranks.gap - mean[blocks.label]) ** 2), 0) / partition
+    psi = jnp.sum(blocks.mass * (jnp.log(partition) - slope * best)) - jnp.sum(xlogy(blocks.mass, blocks.mass))
+    return Tilt(psi, jnp.sum(blocks.mass * mean), jnp.sum(blocks.mass * variance))
+
+
+def largest_slope(ranks: Ranks) -> jax.Array:
+    """A slope beyond which the law no longer moves; 0 if every rank is worth the same."""
+    least = jnp.min(jnp.where(ranks.gap > 0, ranks.gap, jnp.inf))
+    return jnp.where(jnp.isfinite(least), EXPONENT_RANGE / jnp.where(jnp.isfinite(least), least, 1), 0)
+
+
+def distortion_residual(target: jax.Array, ranks: Ranks, state: Tilt, slope: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """ln(target / mean gap), increasing in the slope, and its derivative."""
+    tiny = jnp.finfo(state.mean.dtype).tiny
+    mean = jnp.maximum(state.mean, tiny)
+    return jnp.log(jnp.maximum(target, tiny)) - jnp.log(mean), state.variance / mean
+
+
+def rate_residual(target: jax.Array, ranks: Ranks, state: Tilt, slope: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """R(s) - target in nats, increasing in the slope, and its derivative."""
+    return ranks.entropy - state.psi - slope * state.mean - target, slope * state.variance
+
+
+def solve_slope(target: jax.Array, ranks: Ranks, residual) -> tuple[jax.Array, Blocks]:
+    """The slope where the residual vanishes, and its blocks: Newton's method inside a shrinking bracket.
+
+    Stops when the dual value, whose error is half the variance times the squared error of the slope, is exact to
+    rounding. No gradient passes; see `refine`.
+    """
+    target, ranks = lax.stop_gradient((target, ranks))
+    span = jnp.max(ranks.gap)
+    start = 1 / jnp.where(span > 0, span, 1)
+    if ranks.pooled and ranks.gap.shape[0] > COARSE_FROM:
+        start, _ = solve_slope(target, _coarse(ranks), residual)
+    limit = largest_slope(ranks)
+    enough = 64 * jnp.finfo(ranks.gap.dtype).eps
+
+    def advance(state):
+        slope, low, high, _, _, steps = state
+        blocks = pool(ranks, slope)
+        moments = tilt(ranks, blocks, slope)
+        value, derivative = residual(target, ranks, moments, slope)
+        low, high = jnp.where(value <= 0, slope, low), jnp.where(value > 0, slope, high)
+        step = value / jnp.where(derivative > 0, derivative, jnp.inf)
+        newton = jnp.clip(slope - step, slope / 16, slope * 16)
+        inside = (derivative > 0) & (newton > low) & (newton < high)
+        fallback = jnp.where(value <= 0, jnp.minimum(4 * slope, (slope + high) / 2), (low + slope) / 2)
+        following = jnp.where(inside, newton, fallback)
+        move = jnp.abs(following - slope)
+        exact = inside & (move < 1e-3 * slope) & (0.5 * moments.variance * move**2 < enough)
+        settled = exact | (high - low <= 4 * jnp.finfo(low.dtype).eps * high)
+        done = settled | ((value <= 0) & (slope >= limit))
+        return jnp.where(done, slope, following), low, high, blocks, done, steps + 1
+
+    start = jnp.clip(jnp.asarray(start, ranks.gap.dtype), 0, limit)
+    nothing = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), jax.eval_shape(pool, ranks, start))
+    first = (start, jnp.zeros_like(start), limit, nothing, jnp.asarray(False), jnp.asarray(0))
+    slope, _, _, blocks, *_ = lax.while_loop(lambda state: ~state[-2] & (state[-1] < MAX_STEPS), advance, first)
+    return slope, blocks
+
+
+def refine(target: jax.Array, ranks: Ranks, blocks: Blocks, slope: jax.Array, residual) -> jax.Array:
+    """One more Newton step, differentiable in target, gap and masses: the implicit function theorem, executed.
+
+    The step itself is at rounding level; its derivative is that of the exact slope, so that first and second
+    derivatives of what is computed from the slope are right while the blocks stay the same.
+    """
+    slope = lax.stop_gradient(slope)
+    value, derivative = residual(target, ranks, tilt(ranks, blocks, slope), slope)
+    derivative = lax.stop_gradient(derivative)
+    move = value / jnp.where(derivative > 0, derivative, jnp.inf)
+    inside = (derivative > 0) & (jnp.abs(lax.stop_gradient(move)) < 0.5 * slope)
+    return slope - jnp.where(inside, move, 0)
+
+
+def _coarse(ranks: Ranks) -> Ranks:
+    """Cells of ranks whose width grows by a half percent: what a starting slope needs, and 300 times shorter."""
+    size = ranks.gap.shape[0]
+    edges = [*range(1024)]
+    while edges[-1] < size:
+        edges.append(min(size, edges[-1] + max(1, edges[-1] // 200)))
+    cut = jnp.asarray(edges)
+    inside = lambda x: jnp.diff(jnp.pad(jnp.cumsum(x), (1, 0))[cut])
+    count, mass = inside(ranks.count), inside(ranks.mass)
+    return Ranks(inside(ranks.count * ranks.gap) / count, count, mass, ranks.entropy, True)

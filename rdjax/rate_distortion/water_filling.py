@@ -1,0 +1,144 @@
+"""Gaussian sources in closed form: reverse water-filling and the information bottleneck.
+
+Both are allocations: bits go to components, the next bit to the one where it buys most. The level that makes the bits add
+up is found exactly, by sorting, with no iteration.
+"""
+
+from dataclasses import dataclass
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.typing import ArrayLike
+
+from rdjax import checks
+from rdjax.numerics import LN2
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class WaterFilling:
+    """`rates` [..., d] in bits per component and `distortions` [..., d] in squared error."""
+
+    rates: jax.Array
+    distortions: jax.Array
+
+
+def reverse_water_filling(variances: ArrayLike, rate: ArrayLike) -> WaterFilling:
+    """Bits of independent Gaussian components under squared error: r_i = max(0, 1/2 log2(variance_i / level)).
+
+    Args:
+      variances: [..., d], at least 0; a component of variance 0 gets no bits.
+      rate: total bits, shape [...], at least 0.
+
+    Returns:
+      rates with sum `rate`, and distortions D_i = variance_i 2^(-2 r_i).
+
+    Raises:
+      InputError: a negative variance or rate.
+
+    Source: Cover and Thomas, Elements of Information Theory, theorem 10.3.3.
+    """
+    variances, rate = _positive(variances, "a variance"), _positive(rate, "the rate")
+    used = variances > 0
+    half_log = jnp.where(used, 0.5 * jnp.log2(jnp.where(used, variances, 1.0)), -jnp.inf)
+    rates = _fill(half_log, rate)
+    return WaterFilling(rates, variances * 2.0 ** (-2 * rates))
+
+
+def gaussian_bottleneck(correlations: ArrayLike, rate: ArrayLike) -> jax.Array:
+    """IB(b) = max{ I(Y; C) : I(X; C) <= b } of jointly Gaussian (X, Y), in bits.
+
+    IB(b) = sum_i -1/2 log2(1 - rho_i^2 (1 - 2^(-2 r_i))) with r_i = max(0, 1/2 log2(c_i / level)),
+    c_i = rho_i^2 / (1 - rho_i^2), sum_i r_i = b.
+
+    Args:
+      correlations: canonical correlations rho [d] of X and Y, in [-1, 1].
+      rate: b in bits, any shape.
+
+    Returns:
+      bits, the shape of `rate`; concave, at most b and at most I(X; Y) = sum_i -1/2 log2(1 - rho_i^2).
+
+    Raises:
+      InputError: a correlation outside [-1, 1], or a negative rate.
+
+    Source: Chechik, Globerson, Tishby and Weiss 2005, Information bottleneck for Gaussian variables.
+    """
+    square, rate = _squares(correlations), _positive(rate, "the rate")
+    rates = jnp.vectorize(lambda b: _bottleneck_rates(square, b), signature="()->(d)")(rate)
+    lost = -jnp.expm1(-2 * LN2 * rates)
+    return jnp.sum(-0.5 * jnp.log1p(-square.reshape((1,) * rate.ndim + (-1,)) * lost), axis=-1) / LN2
+
+
+def gaussian_bottleneck_rate(correlations: ArrayLike, information: ArrayLike) -> jax.Array:
+    """The inverse of `gaussian_bottleneck`: least b with IB(b) >= information.
+
+    Args:
+      correlations: canonical correlations [d], in [-1, 1].
+      information: bits, any shape.
+
+    Returns:
+      bits, the shape of `information`; inf at and above I(X; Y), which no number of bits reaches. Its derivative is
+      that of the inverse function.
+
+    Raises:
+      InputError: a correlation outside [-1, 1], or negative information.
+    """
+    square, goal = _squares(correlations), _positive(information, "the information")
+    return jnp.vectorize(lambda target: _bottleneck_inverse(square, target))(goal)
+
+
+def _bottleneck_inverse(square: jax.Array, goal: jax.Array) -> jax.Array:
+    """With t = 1 / level, active components carry 1/2 log2((1 + c_i) t / (1 + t)): solve for t by the number active."""
+    strength = -jnp.sort(-square)
+    ratio = strength / (1 - strength)
+    number = jnp.arange(1, strength.shape[0] + 1)
+    # with the k strongest active: sum -1/2 ln(1 - rho^2) - k/2 ln(1 + 1/t) = goal ln 2
+    carried = jnp.cumsum(-0.5 * jnp.log1p(-strength))
+    shortfall = 2 * (carried - goal * LN2) / number  # ln(1 + 1/t)
+    inverse_t = jnp.expm1(jnp.where(shortfall > 0, shortfall, 1.0))
+    valid = (shortfall > 0) & (ratio >= inverse_t * (1 - 1e-12)) & (ratio > 0)
+    chosen = jnp.max(jnp.where(valid, number, 0))
+    level = inverse_t[jnp.maximum(chosen, 1) - 1]
+    active = number <= chosen
+    bits = jnp.sum(jnp.where(active, 0.5 * jnp.log2(jnp.where(active, ratio, 1.0) / level), 0.0))
+    return jnp.where(goal <= 0, 0.0, jnp.where(chosen > 0, jnp.maximum(bits, goal), jnp.inf))
+
+
+def _bottleneck_rates(square: jax.Array, rate: jax.Array) -> jax.Array:
+    used = square > 0
+    strength = jnp.where(used, square, 0.5)
+    return _fill(jnp.where(used, 0.5 * (jnp.log2(strength) - jnp.log2(1 - strength)), -jnp.inf), rate)
+
+
+def _fill(height: jax.Array, total: jax.Array) -> jax.Array:
+    """r_i = max(0, height_i - level) with sum `total`; height -inf gets nothing."""
+    falling = -jnp.sort(-height, axis=-1)
+    finite = jnp.isfinite(falling)
+    number = jnp.arange(1, height.shape[-1] + 1)
+    levels = (jnp.cumsum(jnp.where(finite, falling, 0.0), axis=-1) - total[..., None]) / _like(number, falling)
+    active = finite & (falling >= levels)
+    count = jnp.maximum(jnp.sum(active, axis=-1, keepdims=True), 1)
+    level = jnp.take_along_axis(levels, count - 1, axis=-1)
+    return jnp.where(jnp.isfinite(height), jnp.maximum(jnp.where(jnp.isfinite(height), height, 0.0) - level, 0.0), 0.0)
+
+
+def _like(vector: jax.Array, batch: jax.Array) -> jax.Array:
+    return vector.reshape((1,) * (batch.ndim - 1) + (-1,)).astype(batch.dtype)
+
+
+def _positive(values: ArrayLike, what: str) -> jax.Array:
+    array = jnp.asarray(values)
+    array = array.astype(jnp.promote_types(array.dtype, jnp.float32)) if array.dtype != bool else array
+    array = array if jnp.issubdtype(array.dtype, jnp.inexact) else array.astype(float)
+    if checks.is_concrete(values):
+        checks.require(bool(np.all(np.asarray(values) >= 0)), f"{what} is negative or NaN; it must be at least 0.")
+    return array
+
+
+def _squares(correlations: ArrayLike) -> jax.Array:
+    if checks.is_concrete(correlations):
+        good = bool(np.all(np.abs(np.asarray(correlations)) <= 1))
+        checks.require(good, "a correlation lies outside [-1, 1], or is NaN.")
+    rho = jnp.asarray(correlations, float) if not jnp.issubdtype(jnp.result_type(correlations), jnp.inexact) else jnp.asarray(correlations)
+    return jnp.minimum(rho**2, 1 - 4 * jnp.finfo(rho.dtype).eps)  # a perfect component, up to rounding

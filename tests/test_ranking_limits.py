@@ -1,0 +1,291 @@
+"""Theorems A and B against every permutation, mpmath, closed forms, and the figures of the theory notes."""
+
+import jax
+import jax.numpy as jnp
+import mpmath
+import numpy as np
+import pytest
+from jax.test_util import check_grads
+
+from rdjax.checks import InputError
+from rdjax.limits import Bound, ranking_bound, ranking_curve, ranking_distortion, ranking_range, ranking_rate
+from rdjax.retrieval.weights import dcg, dcg_at, precision_at, rank_biased, recall_at, reciprocal_rank
+from tests import oracles
+
+WEIGHTS = [reciprocal_rank, dcg, dcg_at(3), recall_at(2), precision_at(2), rank_biased(0.7)]
+SKEWED = np.array([0.6, 0.2, 0.15, 0.05])
+
+
+def named(weights):
+    return weights.name
+
+
+def array_of(weights, n):
+    return np.asarray(weights(np.arange(1.0, n + 1)))
+
+
+@pytest.mark.float64_only
+@pytest.mark.parametrize("weights", WEIGHTS, ids=named)
+@pytest.mark.parametrize("n", [2, 4, 5])
+def test_equals_blahut_arimoto_over_all_rankings(weights, n):
+    rng = np.random.default_rng(n)
+    distortion = oracles.permutation_distortions(n, array_of(weights, n))
+    scale = 1 / np.ptp(array_of(weights, n)) if np.ptp(array_of(weights, n)) else 1.0
+    for prior in (np.full(n, 1 / n), rng.dirichlet(np.ones(n)), rng.dirichlet(np.full(n, 0.3))):
+        for slope in (0.7 * scale, 2.5 * scale, 9 * scale):
+            rate, mean, gap = oracles.blahut_point(prior, distortion, slope, tolerance=2e-8)
+            ours = float(ranking_rate(mean, prior, weights))
+            assert ours <= rate + 1e-9  # what the channel spends is achievable
+            assert abs(ours - rate) <= 1e-6 + gap, (slope, prior)
+
+
+@pytest.mark.parametrize(
+    ("score", "bits"),
+    [(0.1, 0.4735), (0.46, 3.5256), (0.59, 4.8465), (0.68, 5.8220), (0.79, 7.0916), (0.85, 7.8284), (1.0, 9.9658)],
+)
+def test_figures_of_the_theory_for_a_thousand_documents(score, bits):
+    assert float(ranking_rate(1 - score, 1000)) == pytest.approx(bits, abs=1e-4)
+    assert float(ranking_distortion(bits, 1000)) == pytest.approx(1 - score, abs=1e-4)
+
+
+def test_figures_of_the_theory_for_a_skewed_prior():
+    for distortion, bits in ((0.17861, 0.216175), (0.12062, 0.509902), (0.00797, 1.408617)):
+        assert float(ranking_rate(distortion, SKEWED)) == pytest.approx(bits, abs=4e-5)
+    limits = ranking_range(SKEWED)
+    assert float(limits.worst) == pytest.approx(0.2375)
+    assert float(limits.slope_at_worst) == pytest.approx(2.490225, abs=1e-5)  # 1.72609 nats
+    assert float(limits.rate_at_best) == pytest.approx(oracles.entropy_bits(SKEWED), rel=1e-6)
+
+
+@pytest.mark.float64_only
+@pytest.mark.parametrize("weights", [*WEIGHTS, rank_biased(1 - 1e-7), recall_at(10**6), dcg_at(5000)], ids=named)
+@pytest.mark.parametrize("n", [7, 1000, 10**6, 10**12])
+@pytest.mark.parametrize("share", [1e-6, 0.3, 0.9, 1 - 1e-6])
+def test_uniform_prior_against_mpmath(weights, n, share):
+    """At a slope, mpmath sums the Gibbs law itself; our rate at its distortion must be its rate."""
+    point = _mpmath_point(weights, n, share)
+    if point is None:
+        pytest.skip("constant weights: the curve is a point")
+    distortion, rate = point
+    ours = float(ranking_rate(distortion, n, weights))
+    # the distortion is rounded to a double, which moves the rate by slope * eps
+    assert abs(ours - rate) <= max(1e-8 * rate, 1e-12) + 1e-14 * _slope(weights, n, distortion)
+
+
+def _slope(weights, n, distortion):
+    return abs(float(jax.grad(lambda d: ranking_rate(d, n, weights))(distortion)))
+
+
+def _tail(function, first, last):
+    """sum of a smooth function over integers by Euler-Maclaurin with mpmath's quadrature on doubling intervals."""
+    points = [first]
+    while points[-1] * 4 < last:
+        points.append(points[-1] * 4)
+    points.append(last)
+    total = mpmath.quad(function, points) + (function(first) + function(last)) / 2
+    for j, bernoulli in ((1, mpmath.mpf(1) / 12), (3, -mpmath.mpf(1) / 720)):
+        total += bernoulli * (mpmath.diff(function, last, j) - mpmath.diff(function, first, j))
+    return total
+
+
+def _mpmath_point(weights, n, share):
+    """(distortion, rate in bits) at the slope where the best rank has lost `share` of its largest possible gain."""
+    with mpmath.workdps(30):
+        worth = _mpmath_weight(weights)
+        groups = _groups(weights, n, worth)
+        best = worth(1)
+        spread = best - worth(n if n < 10**7 else 10**7)
+        if spread == 0:
+            return None
+        slope = mpmath.mpf(share) * 60 / spread
+        total = moment = mpmath.mpf(0)
+        for kind, first, last in groups:
+            f = lambda k: mpmath.exp(-slope * (best - worth(k)))
+            h = lambda k: (best - worth(k)) * mpmath.exp(-slope * (best - worth(k)))
+            if kind == "each":
+                total += mpmath.fsum(f(k) for k in range(first, last + 1))
+                moment += mpmath.fsum(h(k) for k in range(first, last + 1))
+            elif kind == "same":
+                total += (last - first + 1) * f(first)
+                moment += (last - first + 1) * h(first)
+            else:
+                total += _tail(f, mpmath.mpf(first), mpmath.mpf(last))
+                moment += _tail(h, mpmath.mpf(first), mpmath.mpf(last))
+        gap = moment / total
+        rate = (mpmath.log(n) - mpmath.log(total) - slope * gap) / mpmath.log(2)
+        distortion = float(1 - best + gap)
+        exact_rate = rate - slope / mpmath.log(2) * (mpmath.mpf(distortion) - (1 - best + gap))
+        return distortion, float(exact_rate)
+
+
+def _mpmath_weight(weights):
+    k_of = getattr(weights, "k", None) or getattr(weights, "cutoff", None)
+    if weights is reciprocal_rank:
+        return lambda k: 1 / mpmath.mpf(k)
+    if weights.name.startswith("dcg"):
+        return lambda k: mpmath.mpf(0) if k_of and k > k_of else 1 / mpmath.log(1 + mpmath.mpf(k), 2)
+    if weights.name.startswith("rbp"):
+        return lambda k: (1 - mpmath.mpf(weights.p)) * mpmath.mpf(weights.p) ** (mpmath.mpf(k) - 1)
+    height = mpmath.mpf(weights.height)
+    return lambda k: height if k <= k_of else mpmath.mpf(0)
+
+
+def _groups(weights, n, worth):
+    """Ranks 1..n as runs summed one by one, runs of equal worth, and smooth tails."""
+    cut = min((*weights.breaks, n)) if weights.breaks else n
+    flat = worth(1) == worth(max(cut, 1)) and cut > 1
+    parts = [("same", 1, cut)] if flat else [("each", 1, min(cut, 3000))]
+    if not flat and cut > 3000:
+        parts.append(("each", 3001, cut) if cut <= 10000 else ("smooth", 3001, cut))
+    if cut < n:
+        parts.append(("same", cut + 1, n))
+    return parts
+
+
+@pytest.mark.parametrize("k", [1, 3, 40])
+def test_recall_has_a_closed_form(k, tolerance):
+    n = 1000
+    for r in (0.2, 0.5, 0.95):
+        h = -r * np.log2(r) - (1 - r) * np.log2(1 - r)
+        expected = np.log2(n) - h - r * np.log2(k) - (1 - r) * np.log2(n - k)
+        assert float(ranking_rate(1 - r, n, recall_at(k))) == pytest.approx(expected, rel=tolerance, abs=50 * tolerance)
+
+
+@pytest.mark.parametrize("weights", WEIGHTS, ids=named)
+def test_uniform_number_array_of_priors_and_array_of_weights_agree(weights, dtype, tolerance):
+    n = 300
+    limits = ranking_range(n, weights)
+    distortion = np.linspace(float(limits.best), float(limits.worst), 7)[1:-1].astype(dtype)
+    by_number = ranking_rate(distortion, n, weights)
+    by_prior = ranking_rate(distortion, np.full(n, 1 / n, dtype), weights)
+    by_weights = ranking_rate(distortion, n, array_of(weights, n).astype(dtype))
+    np.testing.assert_allclose(by_prior, by_number, rtol=0, atol=100 * tolerance)
+    np.testing.assert_allclose(by_weights, by_number, rtol=0, atol=100 * tolerance)
+    assert by_number.dtype == dtype
+
+
+@pytest.mark.parametrize("prior", [1000, SKEWED], ids=["uniform", "skewed"])
+@pytest.mark.parametrize("weights", [reciprocal_rank, dcg, recall_at(2)], ids=named)
+def test_distortion_inverts_rate_and_the_curve_passes_through_both(prior, weights, precision):
+    limits = ranking_range(prior, weights)
+    rate = float(limits.rate_at_best) * np.array([0.05, 0.4, 0.9])
+    distortion = ranking_distortion(rate, prior, weights)
+    np.testing.assert_allclose(ranking_rate(distortion, prior, weights), rate, atol=1e-9 if precision == "float64" else 3e-4)
+    slope = -jax.vmap(jax.grad(lambda d: ranking_rate(d, prior, weights)))(distortion)
+    curve = ranking_curve(slope, prior, weights)
+    np.testing.assert_allclose(curve.rate, rate, atol=1e-7 if precision == "float64" else 2e-3)
+    np.testing.assert_allclose(curve.distortion, distortion, atol=1e-8 if precision == "float64" else 3e-4)
+
+
+def test_convex_and_falling_with_the_right_ends():
+    for prior in (40, np.random.default_rng(1).dirichlet(np.full(40, 0.5)), np.append(SKEWED, np.zeros(36))):
+        limits = ranking_range(prior)
+        grid = np.linspace(float(limits.best), float(limits.worst), 33)
+        rate = np.asarray(ranking_rate(grid, prior))
+        assert (np.diff(rate) <= 1e-6).all()
+        assert (np.diff(rate, 2) >= -1e-4).all()
+        assert rate[-1] == 0
+        assert rate[0] == pytest.approx(float(limits.rate_at_best), rel=1e-5)
+        assert (np.asarray(ranking_rate(np.array([0.99, 1.0]), prior)) == 0).all()
+
+
+@pytest.mark.float64_only
+@pytest.mark.parametrize("n", [40])
+def test_gradients_and_hessians_against_finite_differences(n, rng):
+    prior = rng.dirichlet(np.ones(n))
+    worth = np.sort(rng.random(n))[::-1].copy()
+    limits = ranking_range(prior, worth)
+    middle = 0.6 * float(limits.best) + 0.4 * float(limits.worst)
+
+    def rate(distortion, free, worth):
+        return ranking_rate(distortion, jax.nn.softmax(free), worth)
+
+    free = np.log(prior)
+    check_grads(rate, (middle, free, worth), order=2, modes=["rev"], atol=2e-4, rtol=2e-4, eps=1e-5)
+    check_grads(lambda r, f, w: ranking_distortion(r, jax.nn.softmax(f), w), (0.8, free, worth), order=1, modes=["rev"])
+    check_grads(lambda d: ranking_rate(d, 10**9), (0.3,), order=2, modes=["rev"], atol=1e-3, rtol=1e-4)
+
+
+@pytest.mark.float64_only
+def test_the_certificate_of_theorem_b(rng):
+    """The law behind the rate majorizes the prior, meets the distortion, and has the entropy that is claimed."""
+    for n in (7, 40) * 10:
+        prior, slope = rng.dirichlet(np.full(n, 0.5)), float(rng.exponential(8))
+        falling = np.sort(prior)[::-1]
+        worth = 1 / np.arange(1, n + 1)
+        gibbs = np.exp(slope * worth - slope)
+        x, y = np.concatenate([[0], np.cumsum(gibbs)]), np.concatenate([[0], np.cumsum(falling)])
+        law = gibbs * oracles.least_concave_majorant_slopes(x, y)[0]
+        assert (np.cumsum(law) >= np.cumsum(falling) - 1e-12).all()
+        curve = ranking_curve(slope / np.log(2), prior)
+        assert float(curve.distortion) == pytest.approx(1 - law @ worth, abs=1e-10)
+        assert float(curve.rate) == pytest.approx(oracles.entropy_bits(prior) - oracles.entropy_bits(law), abs=1e-9)
+
+
+def test_under_jit_and_vmap(tolerance):
+    grid = jnp.linspace(0.1, 0.6, 5)
+    eager = np.array([ranking_rate(d, 1000) for d in grid])
+    np.testing.assert_allclose(jax.jit(lambda d: ranking_rate(d, 1000))(grid), eager, rtol=20 * tolerance)
+    priors = jnp.asarray(np.random.default_rng(0).dirichlet(np.ones(40), size=4))
+    together = jax.vmap(lambda p: ranking_rate(0.3, p))(priors)
+    np.testing.assert_allclose(together, [ranking_rate(0.3, p) for p in priors], rtol=50 * tolerance)
+
+
+def test_edges(precision):
+    assert float(ranking_rate(0.0, 1)) == 0  # one document: nothing to say
+    assert float(ranking_rate(0.5, 1)) == 0
+    certain = np.array([1.0, 0.0, 0.0])
+    assert float(ranking_rate(0.0, certain)) == pytest.approx(0, abs=1e-6)
+    half = np.array([0.5, 0.5, 0.0, 0.0])  # symbols of probability zero
+    assert float(ranking_rate(0.0, half)) == pytest.approx(1, abs=1e-5)
+    assert float(ranking_rate(0.2, half)) == pytest.approx(float(ranking_rate(0.2, half[:2])), abs=1e-5)
+    assert float(ranking_rate(0.3, np.full(7, 1 / 7), np.full(7, 0.9))) == 0  # constant weights
+    assert float(ranking_rate(0.0, 10**12)) == pytest.approx(np.log2(1e12), rel=1e-6)
+    huge = ranking_curve(np.array([0.0, 1e4, 1e30 if precision == "float64" else 1e20]), SKEWED)
+    assert np.isfinite(huge.rate).all()
+    assert float(huge.rate[-1]) == pytest.approx(oracles.entropy_bits(SKEWED), rel=1e-5)
+    assert np.isinf(jax.jit(lambda d: ranking_rate(d, 10, precision_at(2)))(0.4))  # below D_min under jit
+    assert jax.grad(lambda d: ranking_rate(d, 1000))(0.0) < -1000  # minus infinity in truth, never zero by accident
+
+
+@pytest.mark.float64_only
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda: ranking_rate(-0.1, 10), "outside"),
+        (lambda: ranking_rate(1.5, 10), "outside"),
+        (lambda: ranking_rate(float("nan"), 10), "NaN"),
+        (lambda: ranking_rate(0.4, 10, precision_at(2)), "below 0.5"),
+        (lambda: ranking_rate(0.4, np.array([0.5, 0.6])), "sums to 1.1"),
+        (lambda: ranking_rate(0.4, np.array([1.5, -0.5])), "negative"),
+        (lambda: ranking_rate(0.4, 0), "0 documents"),
+        (lambda: ranking_rate(0.4, 2.5), "whole number"),
+        (lambda: ranking_rate(0.4, np.full(3, 1 / 3), np.array([0.2, 0.3, 0.1])), "rise from rank 1"),
+        (lambda: ranking_rate(0.4, np.full(3, 1 / 3), np.ones(2)), "shape"),
+        (lambda: ranking_rate(0.4, 10**9, lambda rank: 1 / rank), "breaks"),
+        (lambda: ranking_distortion(-1.0, 10), "negative"),
+        (lambda: ranking_curve(-1.0, 10), "negative"),
+    ],
+)
+def test_mistakes_get_one_sentence(call, words):
+    with pytest.raises(InputError, match=words) as caught:
+        call()
+    assert "\n" not in str(caught.value)
+
+
+def test_bound_carries_its_evidence():
+    bound = ranking_bound(0.41, 1000)
+    assert isinstance(bound, Bound)
+    assert bound.evidence == "theorem"
+    assert "uniform prior over 1,000 documents" in bound.assumes
+    assert float(bound.lower) == pytest.approx(4.8465, abs=1e-4)
+    assert np.isinf(bound.upper)
+
+
+def test_weights_made_twice_compile_once():
+    ranking_rate(0.4, 100, recall_at(7))
+    from rdjax.limits.ranking import _over
+
+    before = _over._cache_size()
+    ranking_rate(0.3, 100, recall_at(7))
+    assert _over._cache_size() == before
