@@ -1,0 +1,73 @@
+"""Judgments in the text formats of TREC (query 0 document grade) and BEIR (query, document, score, with a header)."""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from rdjax.checks import InputError, require
+from rdjax.data.reading import read_lines
+
+
+def read_qrels(path: str, ids: Sequence[str], query_ids: Sequence[str]) -> tuple[np.ndarray, np.ndarray | None]:
+    """Relevant documents and their grades from a file of judgments.
+
+    Args:
+      path: four columns (query, anything, document, grade), or three (query, document, grade) whose first line may be a
+        header; separated by tabs if there is one in the line, else by spaces. A grade of 0 or less: not relevant.
+      ids: of the N documents.
+      query_ids: of the Q queries.
+
+    Returns:
+      relevant int64 [Q] if every query has one document and all grades are 1; else [Q, J], padded with -1, in the order
+      of the file; and grades float64 [Q, J], or None if all are 1.
+
+    Raises:
+      InputError: naming the line: an unknown id, a pair judged twice, a grade that is no number; or naming the first
+        query without a relevant document.
+    """
+    documents = {str(name): row for row, name in enumerate(ids)}
+    queries = {str(name): row for row, name in enumerate(query_ids)}
+    judged: list[dict[int, float]] = [{} for _ in query_ids]
+    for number, line in enumerate(read_lines(path), start=1):
+        fields = _fields(line)
+        if not line or (number == 1 and len(fields) == 3 and _number(fields[2]) is None):
+            continue
+        where = f"{path} line {number}"
+        require(len(fields) in (3, 4), f"{where} has {len(fields)} columns; write: query 0 document grade.")
+        query, document, grade = fields[0], fields[-2], _number(fields[-1])
+        if grade is None:
+            raise InputError(f"{where} has the grade {fields[-1]!r}; it must be a number.")
+        require(query in queries, f"{where} judges query {query!r}, which is not among the query ids.")
+        require(document in documents, f"{where} judges document {document!r}, which is not among the ids.")
+        row = judged[queries[query]]
+        require(documents[document] not in row, f"{where} judges document {document!r} for {query!r} again; keep one.")
+        row[documents[document]] = grade
+    return _table(judged, path, query_ids)
+
+
+def _fields(line: str) -> list[str]:
+    return [field.strip() for field in line.split("\t")] if "\t" in line else line.split()
+
+
+def _number(text: str) -> float | None:
+    try:
+        value = float(text)
+    except ValueError:
+        return None
+    return value if math.isfinite(value) else None
+
+
+def _table(judged: list[dict[int, float]], path: str, query_ids: Sequence[str]) -> tuple[np.ndarray, np.ndarray | None]:
+    """Rows of different lengths as padded arrays."""
+    gains = [{document: grade for document, grade in row.items() if grade > 0} for row in judged]
+    for row, name in zip(gains, query_ids, strict=True):
+        require(bool(row), f"{path} has no relevant document for query {str(name)!r}; judge it or leave it out.")
+    width = max(map(len, gains))
+    relevant, grades = np.full((len(gains), width), -1), np.zeros((len(gains), width))
+    for place, gain in enumerate(gains):
+        relevant[place, : len(gain)] = list(gain)
+        grades[place, : len(gain)] = list(gain.values())
+    if (grades[relevant >= 0] != 1).any():
+        return relevant, grades
+    return (relevant[:, 0] if width == 1 else relevant), None

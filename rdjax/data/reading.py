@@ -1,0 +1,149 @@
+"""Reading arrays and text that somebody else wrote, and trusting none of it.
+
+Nothing is unpickled, nothing is inflated before its size is known, and what is damaged is said in one sentence that
+names the file as it was typed. Arrays in .npy files are memory-mapped.
+"""
+
+import math
+import os
+import zipfile
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import IO
+
+import numpy as np
+from numpy.lib import format as npy
+
+from rdjax.checks import InputError, require
+
+SMALL = 2**28  # bytes; what inflates to less can do no harm
+FOLD = 100  # embeddings do not compress by even a tenth of this
+
+_DAMAGED = (zipfile.BadZipFile, zlib.error, EOFError, ValueError, NotImplementedError, RuntimeError)
+
+
+def read_npy(path: str) -> np.ndarray:
+    """The array of a .npy file as a read-only memory map; never copied, never unpickled.
+
+    Raises:
+      InputError: no such file, objects, or fewer bytes than the header declares.
+    """
+    with open_file(path) as file:
+        shape, fortran, dtype = _header(file, path)
+        offset, held = file.tell(), os.fstat(file.fileno()).st_size
+    size = math.prod(shape) * dtype.itemsize
+    require(held - offset >= size, f"{path} is cut short: {size} bytes are declared and {held - offset} are there.")
+    if size == 0:
+        return np.empty(shape, dtype)
+    return np.memmap(path, dtype, mode="r", offset=offset, shape=shape, order="F" if fortran else "C")
+
+
+def read_npz(path: str, check_keys: Callable[[list[str]], None]) -> dict[str, np.ndarray]:
+    """The arrays of a .npz file; never unpickled.
+
+    Args:
+      path: as the user typed it.
+      check_keys: raises if the keys are not what is wanted; called before anything is inflated.
+
+    Raises:
+      InputError: no such file, no zip archive, damage, objects, or more bytes than this machine or good sense allows.
+    """
+    with open_file(path) as file:
+        try:
+            archive = zipfile.ZipFile(file)
+        except _DAMAGED:
+            raise InputError(
+                f"{path} is no complete .npz archive; it may be cut short, so write it again with numpy.savez."
+            ) from None
+        with archive:
+            members = archive.infolist()
+            keys = [member.filename.removesuffix(".npy") for member in members]
+            check_keys(keys)
+            _require_bounded(sum(m.file_size for m in members), os.fstat(file.fileno()).st_size, path)
+            return {key: _member(archive, member, f"{path}: {key}") for key, member in zip(keys, members, strict=True)}
+
+
+def read_lines(path: str) -> list[str]:
+    """The lines of a UTF-8 text, stripped of space at both ends; empty lines at the end are left out.
+
+    Raises:
+      InputError: no such file, or not UTF-8.
+    """
+    with open_file(path) as file:
+        try:
+            text = file.read().decode("utf-8-sig")
+        except UnicodeDecodeError:
+            raise InputError(f"{path} is not UTF-8 text.") from None
+    return [line.strip() for line in text.rstrip().split("\n")] if text.strip() else []
+
+
+def open_file(path: str) -> IO[bytes]:
+    """The file opened for reading bytes; what prevents it is the user's to know in one sentence."""
+    try:
+        return Path(path).open("rb")
+    except FileNotFoundError:
+        raise InputError(f"{path} does not exist.") from None
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror}.") from None
+
+
+def _header(file: IO[bytes], where: str) -> tuple[tuple[int, ...], bool, np.dtype]:
+    """Shape, whether columns come first, and dtype; leaves the file at the first byte of data."""
+    readers = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
+    try:
+        shape, fortran, dtype = readers[npy.read_magic(file)](file)
+    except Exception:  # NumPy parses the header as Python source, and bad source fails in many ways
+        raise InputError(f"{where} is not a .npy array or is damaged; write it again with numpy.save.") from None
+    require(
+        not dtype.hasobject,
+        f"{where} holds Python objects, which only pickle could read, and a pickle can run any program; "
+        f"save numbers as float32 and ids as numpy.array(ids, dtype=str).",
+    )
+    require(dtype.names is None, f"{where} holds records of several fields; save each field as an array of its own.")
+    require(all(0 <= n < 2**48 for n in shape), f"{where} declares the impossible shape {shape}; write it again.")
+    return shape, fortran, dtype
+
+
+def _require_bounded(size: int, on_disk: int, path: str) -> None:
+    """Refuse an archive that would inflate beyond memory, or so many fold that it must be malice or a mistake."""
+    require(
+        size <= SMALL or size <= FOLD * on_disk,
+        f"{path} would inflate {size / on_disk:.0f} fold, from {on_disk / 1e6:.3g} MB to {size / 1e9:.3g} GB, "
+        f"which embeddings never do; if it is what you mean, save a folder of .npy files.",
+    )
+    memory = _memory()
+    require(
+        size <= memory,
+        f"{path} would take {size / 1e9:.3g} GB of this machine's {memory / 1e9:.3g} GB of memory; "
+        f"save a folder of .npy files, which are read in place.",
+    )
+
+
+def _memory() -> int:
+    """Physical memory in bytes; a generous guess where the system does not tell."""
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError, OSError):
+        return 2**36
+
+
+def _member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, where: str) -> np.ndarray:
+    """One array, inflated into memory of the size that its header and the zip directory agree on."""
+    try:
+        with archive.open(member) as file:
+            shape, fortran, dtype = _header(file, where)
+            size, held = math.prod(shape) * dtype.itemsize, member.file_size - file.tell()
+            require(size == held, f"{where} is damaged: its header declares {size} bytes and {held} are there.")
+            data, position = bytearray(size), 0
+            while chunk := file.read(2**20):
+                data[position : position + len(chunk)] = chunk
+                position += len(chunk)
+    except InputError:
+        raise
+    except (*_DAMAGED, OSError):
+        raise InputError(f"{where} is damaged; write the file again with numpy.savez.") from None
+    require(position == size, f"{where} is cut short: {size} bytes are declared and {position} are there.")
+    if size == 0:
+        return np.empty(shape, dtype)
+    return np.frombuffer(data, dtype).reshape(shape, order="F" if fortran else "C")
