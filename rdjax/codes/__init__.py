@@ -1,0 +1,31 @@
+"""Codes that really spend the bits: fit, encode, decode, rate, to_bytes, from_bytes.
+
+Three classes of code, never mixed without a label, because different floors bind them:
+
+    A  the encoder searches the corpus (`RankCode`)
+    B  a codebook fitted on this corpus; the encoder holds only the codebook
+    C  fitted elsewhere and portable: the encoder is blind to the corpus
+
+B and C are the same code fitted on other vectors; `encoder_bytes` is what the classes differ by.
+"""
+
+from rdjax.codes.binary import SignBits, SignBitsRescored
+from rdjax.codes.code import Code, FixedLengthCode, Rate
+from rdjax.codes.entropy_coded import EntropyCodedScalar
+from rdjax.codes.integer import Int8
+from rdjax.codes.rank import RankCode
+from rdjax.codes.scalar import ScalarQuantizer
+from rdjax.codes.truncation import Truncation
+
+__all__ = [  # noqa: RUF022  reading order
+    "Code",
+    "FixedLengthCode",
+    "Rate",
+    "Truncation",
+    "ScalarQuantizer",
+    "EntropyCodedScalar",
+    "SignBits",
+    "SignBitsRescored",
+    "Int8",
+    "RankCode",
+]

@@ -1,0 +1,287 @@
+"""Code: what turns vectors into symbols, symbols into bytes, both back again, and what that costs.
+
+Every code works on flat vectors [n, D]: modalities side by side, each scaled so that one inner product is the fused
+score. A code is a frozen pytree made by its own `fit`; encode and decode are pure and trace under jit, the rest is host
+work. To add a code: subclass `Code` (or `FixedLengthCode`), and write `fit`, `name`, `_encode`, `_decode` and the rest
+of what is abstract here; every check and every count of bits then comes with it, and both are compiled.
+"""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, ClassVar
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.typing import ArrayLike
+
+from rdjax.checks import numeric_matrix, require
+from rdjax.codes.bitstream import frame, pack_fixed, unframe, unpack_fixed
+
+_SINGLES = 200  # items that are packed one by one to measure the mean length of a single one
+
+
+@partial(jax.tree_util.register_dataclass, data_fields=["entropy", "packed", "single"], meta_fields=[])
+@dataclass(frozen=True)
+class Rate:
+    """Bits per item of one batch, counted three ways, which are never to be mixed.
+
+    Args:
+      entropy: mean ideal codeword length, -log2 of the model that was fitted with the code (a cross-entropy, so never
+        below the entropy of the symbols); the fixed length where there is no model, log2 N for the number of one of N.
+      packed: 8 * bytes of the whole batch / n, header and checksum counted; the model belongs to the code, not here.
+      single: 8 * bytes of one item on its own, in whole bytes. What carries it tells where it ends, so there is no
+        header; where lengths vary this tells something too, so such a mean is no rate of a stream (theory notes, 1.7).
+    """
+
+    entropy: float
+    packed: float
+    single: float
+
+
+class Code(ABC):
+    """The base of every code. `scores`, the checks, the frame and the rate are here; subclasses say the rest."""
+
+    #: Which side it can be used on: what is encoded are the queries, or the documents.
+    sides: ClassVar[tuple[str, ...]] = ("queries", "documents")
+    #: Class A: the encoder searches the corpus. Otherwise B or C, by what it was fitted on.
+    searches_corpus: ClassVar[bool] = False
+
+    @property
+    @abstractmethod
+    def name(self) -> str:
+        """What a table calls it, e.g. "PCA 32 + 4-bit scalar"."""
+
+    @property
+    @abstractmethod
+    def dimension(self) -> int:
+        """D, coordinates of a vector."""
+
+    @property
+    @abstractmethod
+    def num_symbols(self) -> int:
+        """L, symbols of an item."""
+
+    @property
+    @abstractmethod
+    def dtype(self) -> Any:
+        """Precision of the fitted arrays; vectors are converted to it."""
+
+    @property
+    @abstractmethod
+    def encoder_bytes(self) -> int:
+        """Memory the encoder must hold: 4 bytes for every real number, whatever precision it was fitted in."""
+
+    @property
+    def bits(self) -> int | None:
+        """Bits of every item, or None where the length varies from item to item (see `rate`)."""
+        return None
+
+    @abstractmethod
+    def _encode(self, vectors: jax.Array) -> jax.Array: ...
+
+    @abstractmethod
+    def _decode(self, symbols: jax.Array) -> jax.Array: ...
+
+    def _scores(self, symbols: jax.Array, vectors: jax.Array) -> jax.Array:
+        return self._decode(symbols) @ vectors.T
+
+    @abstractmethod
+    def pack(self, symbols: Any) -> bytes:
+        """The symbols' bytes and nothing else: whoever reads them knows how many items there are (one, in a packet).
+
+        Args:
+          symbols: int [n, L], as `encode` made them.
+
+        Raises:
+          InputError: if a symbol is outside its alphabet.
+        """
+
+    @abstractmethod
+    def unpack(self, payload: bytes, num_items: int) -> jax.Array:
+        """The inverse of `pack`: int32 [num_items, L].
+
+        Raises:
+          InputError: if these bytes cannot hold that many items.
+        """
+
+    @abstractmethod
+    def _lengths(self, symbols: np.ndarray) -> tuple[float, float]:
+        """(mean ideal length, mean length of a single item in whole bytes), bits."""
+
+    def encode(self, vectors: ArrayLike) -> jax.Array:
+        """Symbols of each vector.
+
+        Args:
+          vectors: [n, D] real, converted to the code's precision.
+
+        Returns:
+          int32 [n, L].
+
+        Raises:
+          InputError: if D is not the dimension the code was fitted on.
+        """
+        vectors = jnp.asarray(vectors, self.dtype)
+        require_dimension(vectors, self.dimension, self.name)
+        return _encode(self, vectors)
+
+    def decode(self, symbols: ArrayLike) -> jax.Array:
+        """The vector that stands for each item and that inner products are taken with.
+
+        Args:
+          symbols: int [n, L].
+
+        Returns:
+          [n, D], in the code's precision.
+
+        Raises:
+          InputError: if L is not this code's.
+        """
+        symbols = jnp.asarray(symbols, jnp.int32)
+        self._require_symbols(symbols)
+        return _decode(self, symbols)
+
+    def scores(self, symbols: ArrayLike, vectors: ArrayLike) -> jax.Array:
+        """Score of every coded item with every vector of the other side, <decode(symbols), vector>.
+
+        Args:
+          symbols: int [n, L] of the coded items.
+          vectors: [N, D], uncoded: the documents where queries are coded, the queries where documents are.
+
+        Returns:
+          [n, N]; transposed it is the usual score matrix where documents are coded.
+
+        Raises:
+          InputError: if D or L is not this code's.
+        """
+        symbols, vectors = jnp.asarray(symbols, jnp.int32), jnp.asarray(vectors, self.dtype)
+        self._require_symbols(symbols)
+        require_dimension(vectors, self.dimension, self.name)
+        return _scores(self, symbols, vectors)
+
+    def rate(self, symbols: Any) -> Rate:
+        """Bits per item of this batch; see `Rate` for the three counts.
+
+        Args:
+          symbols: int [n, L], n at least 1.
+
+        Raises:
+          InputError: if there are no items.
+        """
+        symbols = self._host(symbols)
+        require(len(symbols) > 0, f"no items were given to {self.name}; a rate needs at least one.")
+        entropy, single = self._lengths(symbols)
+        return Rate(entropy, 8 * len(self.to_bytes(symbols)) / len(symbols), single)
+
+    def to_bytes(self, symbols: Any) -> bytes:
+        """A stream of n items: number of items, checksum (5 bytes or more in all), then `pack`.
+
+        Args:
+          symbols: int [n, L], n at least 0.
+
+        Raises:
+          InputError: if a symbol is outside its alphabet.
+        """
+        symbols = self._host(symbols)
+        return frame(len(symbols), self.pack(symbols), self.name)
+
+    def from_bytes(self, data: bytes) -> jax.Array:
+        """The inverse of `to_bytes`, bit for bit: int32 [n, L].
+
+        Raises:
+          InputError: if the stream was cut or altered, or another code wrote it.
+        """
+        num_items, payload = unframe(bytes(data), self.name)
+        return self.unpack(payload, num_items)
+
+    def _host(self, symbols: Any) -> np.ndarray:
+        symbols = np.asarray(symbols)
+        self._require_symbols(symbols)
+        require(
+            symbols.dtype.kind in "iu",
+            f"symbols are {symbols.dtype} values; they must be integers, as encode makes them.",
+        )
+        return symbols
+
+    def _require_symbols(self, symbols: Any) -> None:
+        require(
+            symbols.ndim == 2 and symbols.shape[1] == self.num_symbols,
+            f"symbols have shape {symbols.shape}; {self.name} takes [n, {self.num_symbols}].",
+        )
+
+
+class FixedLengthCode(Code):
+    """A code whose every item takes the same number of bits: `widths` of its symbols, side by side."""
+
+    @property
+    @abstractmethod
+    def widths(self) -> tuple[int, ...]:
+        """Bits of each symbol [L], each 0 to 32."""
+
+    @property
+    def bits(self) -> int:
+        """Bits of every item."""
+        return sum(self.widths)
+
+    @property
+    def num_symbols(self) -> int:
+        """L, symbols of an item."""
+        return len(self.widths)
+
+    def pack(self, symbols: Any) -> bytes:
+        """The symbols' bits side by side, ceil(n * bits / 8) bytes; see `Code.pack`."""
+        return pack_fixed(self._host(symbols), self.widths)
+
+    def unpack(self, payload: bytes, num_items: int) -> jax.Array:
+        """The inverse of `pack`; see `Code.unpack`."""
+        return jnp.asarray(unpack_fixed(payload, num_items, self.widths), jnp.int32)
+
+    def _lengths(self, symbols: np.ndarray) -> tuple[float, float]:
+        return float(self.bits), 8.0 * -(-self.bits // 8)
+
+
+@jax.jit
+def _encode(code: Code, vectors: jax.Array) -> jax.Array:
+    return code._encode(vectors)
+
+
+@jax.jit
+def _decode(code: Code, symbols: jax.Array) -> jax.Array:
+    return code._decode(symbols)
+
+
+@jax.jit
+def _scores(code: Code, symbols: jax.Array, vectors: jax.Array) -> jax.Array:
+    return code._scores(symbols, vectors)
+
+
+def sample_of_singles(symbols: np.ndarray) -> np.ndarray:
+    """Up to 200 items, drawn once and for all with seed 0: enough for the mean length of a single one."""
+    if len(symbols) <= _SINGLES:
+        return symbols
+    return symbols[np.sort(np.random.default_rng(0).choice(len(symbols), _SINGLES, replace=False))]
+
+
+def fit_vectors(vectors: Any) -> np.ndarray:
+    """What a code is fitted on, checked, as a NumPy array or memory map [n, D] that is not copied.
+
+    Raises:
+      InputError: if it is not a matrix of finite numbers.
+    """
+    array = vectors if isinstance(vectors, np.ndarray) else np.asarray(vectors)
+    numeric_matrix(array, "the array of vectors to fit on")
+    return array
+
+
+def working_dtype(array: np.ndarray) -> Any:
+    """Precision of what is fitted on this array: its own, float32 at least, float64 only where JAX has it on."""
+    return jax.dtypes.canonicalize_dtype(np.promote_types(array.dtype, np.float32))
+
+
+def require_dimension(vectors: Any, dimension: int, name: str) -> None:
+    """Vectors are [n, dimension]."""
+    require(
+        vectors.ndim == 2 and vectors.shape[1] == dimension,
+        f"vectors have shape {vectors.shape}; {name} was fitted on {dimension} dimensions, so [n, {dimension}].",
+    )

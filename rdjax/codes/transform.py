@@ -1,0 +1,246 @@
+"""Linear transforms before quantization: some coordinates as they are, principal components, a random rotation.
+
+All are orthonormal and affine, c = basis' (x - mean), x ~ mean + basis c, so errors of the coefficients are errors of
+the vectors. Fitting streams the rows in float64 on the host, in blocks, so that a memory map is never copied whole.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from rdjax.checks import InputError, require
+from rdjax.codes.code import fit_vectors, require_dimension, working_dtype
+
+
+@partial(jax.tree_util.register_dataclass, data_fields=["mean", "variances"], meta_fields=["centered"])
+@dataclass(frozen=True)
+class Coordinates:
+    """The first k coordinates, as they are; the others decode to the mean.
+
+    Args:
+      mean: [D]; zeros where not centered.
+      variances: [k], of the coefficients about the mean, over the vectors of the fit.
+      centered: whether the mean was fitted (or is zero and no burden to the encoder).
+    """
+
+    mean: jax.Array
+    variances: jax.Array
+    centered: bool
+
+    @property
+    def label(self) -> str:
+        """How a code's name begins: "" for all coordinates."""
+        return "" if self.mean.shape[0] == self.k else f"first {self.k}"
+
+    @property
+    def k(self) -> int:
+        """Coefficients kept."""
+        return self.variances.shape[0]
+
+    @property
+    def encoder_bytes(self) -> int:
+        """Memory of the encoder, at 4 bytes a number."""
+        return 4 * self.k if self.centered else 0
+
+    def apply(self, vectors: jax.Array) -> jax.Array:
+        """Vectors [n, D] to coefficients [n, k]."""
+        return vectors[:, : self.k] - self.mean[None, : self.k]
+
+    def invert(self, coefficients: jax.Array) -> jax.Array:
+        """Coefficients [n, k] to vectors [n, D]."""
+        rest = (0, self.mean.shape[0] - self.k)
+        return jnp.pad(coefficients, ((0, 0), rest)) + self.mean[None, :]
+
+    def take(self, k: int) -> "Coordinates":
+        """The same, keeping the first k coefficients."""
+        return Coordinates(self.mean, self.variances[:k], self.centered)
+
+
+@partial(jax.tree_util.register_dataclass, data_fields=["mean", "basis", "variances"], meta_fields=["kind"])
+@dataclass(frozen=True)
+class Projection:
+    """Coefficients along orthonormal directions, about the mean.
+
+    Args:
+      mean: [D].
+      basis: [D, k], orthonormal columns.
+      variances: [k], of the coefficients, over the vectors of the fit.
+      kind: "PCA" or "rotation", for the name.
+    """
+
+    mean: jax.Array
+    basis: jax.Array
+    variances: jax.Array
+    kind: str
+
+    @property
+    def label(self) -> str:
+        """How a code's name begins."""
+        return f"{self.kind} {self.k}"
+
+    @property
+    def k(self) -> int:
+        """Coefficients kept."""
+        return self.variances.shape[0]
+
+    @property
+    def encoder_bytes(self) -> int:
+        """Memory of the encoder, at 4 bytes a number."""
+        return 4 * (self.mean.size + self.basis.size)
+
+    def apply(self, vectors: jax.Array) -> jax.Array:
+        """Vectors [n, D] to coefficients [n, k]."""
+        return (vectors - self.mean[None, :]) @ self.basis
+
+    def invert(self, coefficients: jax.Array) -> jax.Array:
+        """Coefficients [n, k] to vectors [n, D]."""
+        return coefficients @ self.basis.T + self.mean[None, :]
+
+    def take(self, k: int) -> "Projection":
+        """The same, keeping the first k coefficients."""
+        return Projection(self.mean, self.basis[:, :k], self.variances[:k], self.kind)
+
+
+Transform = Coordinates | Projection
+
+
+def fit_transform(kind: str | Transform, vectors: Any, k: int | None = None, *, seed: int = 0) -> Transform:
+    """One of the transforms by name, centered, or one that is given.
+
+    Args:
+      kind: "coordinates", "pca" or "rotation"; or a fitted transform, of which k coefficients are kept, so that many
+        budgets share one.
+      vectors: [n, D].
+      k: coefficients kept; None for as many as there are.
+      seed: of the rotation.
+
+    Raises:
+      InputError: if the kind is none of these, or k is out of range.
+    """
+    array = fit_vectors(vectors)
+    if isinstance(kind, Transform):
+        require_dimension(array, kind.mean.shape[0], "the transform")
+        k = kind.k if k is None else k
+        _require_k(k, kind.k, f"the transform has {kind.k}")
+        return kind.take(k)
+    if kind == "pca":
+        return fit_pca(array, min(len(array) - 1, array.shape[1]) if k is None else k)
+    k = array.shape[1] if k is None else k
+    if kind == "coordinates":
+        return fit_coordinates(array, k)
+    if kind == "rotation":
+        return fit_rotation(array, k, seed=seed)
+    raise InputError(f'the transform is {kind!r}; it must be "coordinates", "pca" or "rotation".')
+
+
+def fit_coordinates(vectors: Any, k: int, *, centered: bool = True) -> Coordinates:
+    """The first k coordinates (a Matryoshka prefix), about their mean or, uncentered, about zero.
+
+    Args:
+      vectors: [n, D].
+      k: coordinates kept, 1 to D.
+      centered: subtract the mean; if not, the other coordinates decode to zero.
+
+    Raises:
+      InputError: if k is out of range.
+    """
+    array = fit_vectors(vectors)
+    _require_k(k, array.shape[1], f"the vectors have {array.shape[1]} dimensions")
+    mean, variances = mean_and_variance(array)
+    dtype = working_dtype(array)
+    mean = mean if centered else np.zeros_like(mean)
+    return Coordinates(jnp.asarray(mean, dtype), jnp.asarray(variances[:k], dtype), centered)
+
+
+def fit_pca(vectors: Any, k: int) -> Projection:
+    """The k directions of largest variance: eigenvectors of the covariance, or singular vectors where n <= D.
+
+    Signs are such that the largest entry of every direction is positive.
+
+    Args:
+      vectors: [n, D].
+      k: directions kept, 1 to min(n - 1, D).
+
+    Returns:
+      a `Projection`; variances are those of the vectors of the fit (divisor n), non-increasing.
+
+    Raises:
+      InputError: if k is larger than the rank that n vectors can have.
+    """
+    array = fit_vectors(vectors)
+    rank = min(len(array) - 1, array.shape[1])
+    _require_k(k, rank, f"{len(array)} vectors of {array.shape[1]} dimensions span at most {rank} about their mean")
+    mean, _ = mean_and_variance(array)
+    if len(array) <= array.shape[1]:
+        _, singular, rows = np.linalg.svd(np.asarray(array, np.float64) - mean, full_matrices=False)
+        variances, basis = singular**2 / len(array), rows.T
+    else:
+        variances, basis = np.linalg.eigh(_covariance(array, mean))
+        variances, basis = np.maximum(variances[::-1], 0.0), basis[:, ::-1]
+    basis = basis[:, :k] * _signs(basis[:, :k])
+    dtype = working_dtype(array)
+    return Projection(jnp.asarray(mean, dtype), jnp.asarray(basis, dtype), jnp.asarray(variances[:k], dtype), "PCA")
+
+
+def fit_rotation(vectors: Any, k: int, *, seed: int = 0) -> Projection:
+    """k directions drawn uniformly at random, orthonormal, about the mean of the vectors: spreads variance evenly.
+
+    Args:
+      vectors: [n, D].
+      k: directions, 1 to D.
+      seed: of the draw.
+
+    Raises:
+      InputError: if k is out of range.
+    """
+    array = fit_vectors(vectors)
+    _require_k(k, array.shape[1], f"the vectors have {array.shape[1]} dimensions")
+    mean, _ = mean_and_variance(array)
+    basis, triangle = np.linalg.qr(np.random.default_rng(seed).standard_normal((array.shape[1], k)))
+    basis = basis * np.where(np.diag(triangle) < 0, -1.0, 1.0)  # without this the draw is not uniform
+    variances = _spread(array, mean, basis)
+    dtype = working_dtype(array)
+    return Projection(jnp.asarray(mean, dtype), jnp.asarray(basis, dtype), jnp.asarray(variances, dtype), "rotation")
+
+
+def row_blocks(array: np.ndarray, size: int = 65536) -> Iterator[np.ndarray]:
+    """The rows in float64, a block at a time."""
+    for start in range(0, len(array), size):
+        yield np.asarray(array[start : start + size], np.float64)
+
+
+def coefficient_blocks(transform: Transform, array: np.ndarray) -> Iterator[np.ndarray]:
+    """Coefficients of the rows in the transform's precision, a block at a time, without leaving the host."""
+    host = jax.tree.map(np.asarray, transform)
+    for block in row_blocks(array):
+        yield host.apply(block.astype(host.mean.dtype))
+
+
+def mean_and_variance(array: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and variance (divisor n) of every column, float64, in two passes."""
+    mean = sum(block.sum(axis=0) for block in row_blocks(array)) / len(array)
+    return mean, sum(((block - mean) ** 2).sum(axis=0) for block in row_blocks(array)) / len(array)
+
+
+def _covariance(array: np.ndarray, mean: np.ndarray) -> np.ndarray:
+    return sum((block - mean).T @ (block - mean) for block in row_blocks(array)) / len(array)
+
+
+def _spread(array: np.ndarray, mean: np.ndarray, basis: np.ndarray) -> np.ndarray:
+    """Variance along every direction."""
+    return sum((((block - mean) @ basis) ** 2).sum(axis=0) for block in row_blocks(array)) / len(array)
+
+
+def _signs(basis: np.ndarray) -> np.ndarray:
+    largest = np.take_along_axis(basis, np.abs(basis).argmax(axis=0)[None, :], axis=0)
+    return np.where(largest < 0, -1.0, 1.0)
+
+
+def _require_k(k: int, most: int, why: str) -> None:
+    require(most >= 1, f"{why}, so there is nothing to fit; give at least two vectors.")
+    require(int(k) == k and 1 <= k <= most, f"{k} dimensions were asked for, but {why}; ask for 1 to {most}.")

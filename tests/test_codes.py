@@ -1,0 +1,297 @@
+"""A table of codes times the properties every code has."""
+
+import itertools
+import math
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from rdjax.checks import InputError
+from rdjax.codes import (
+    EntropyCodedScalar,
+    Int8,
+    RankCode,
+    Rate,
+    ScalarQuantizer,
+    SignBits,
+    SignBitsRescored,
+    Truncation,
+)
+
+D = 12
+FITS = {
+    "first 5, float16": lambda x: Truncation.fit(x, 5),
+    "all 12, float32": lambda x: Truncation.fit(x, D, store="float32"),
+    "PCA 6, float16": lambda x: Truncation.fit(x, 6, transform="pca"),
+    "PCA 6 + 4-bit scalar": lambda x: ScalarQuantizer.fit(x, 24, k=6, spread="equal"),
+    "PCA 8 + scalar, 31 bits": lambda x: ScalarQuantizer.fit(x, 31),
+    "8-bit scalar": lambda x: ScalarQuantizer.fit(x, 8 * D, transform="coordinates"),
+    "rotation 12 + scalar, 31 bits": lambda x: ScalarQuantizer.fit(x, 31, transform="rotation"),
+    "PCA 9 + entropy-coded scalar, fitted to 20 bits": lambda x: EntropyCodedScalar.fit(x, 20),
+    "first 4 + entropy-coded scalar, fitted to 9.5 bits": lambda x: EntropyCodedScalar.fit(
+        x, 9.5, k=4, transform="coordinates"
+    ),
+    "sign bits": SignBits.fit,
+    "PCA 7 + sign bits": lambda x: SignBits.fit(x, 7, transform="pca"),
+    "rotation 9 + sign bits": lambda x: SignBits.fit(x, 9, transform="rotation", seed=3),
+    "sign bits, int8 rescores 10": lambda x: SignBitsRescored.fit(x, 10),
+    "int8": Int8.fit,
+    "number of the top document": RankCode.fit,
+}
+ENTROPY_CODED = [name for name in FITS if "entropy-coded" in name]
+
+
+def vectors(n, seed=5, dimensions=D):
+    """Correlated, off center, of falling variance."""
+    rng = np.random.default_rng(seed)
+    mix = np.random.default_rng(1).standard_normal((dimensions, dimensions)) * 0.7 ** np.arange(dimensions)
+    return rng.standard_normal((n, dimensions)) @ mix.T + 0.3
+
+
+@pytest.fixture(scope="module")
+def fitted(precision):
+    """Every code, fitted on the same 300 vectors."""
+    sample = vectors(300, seed=2).astype(precision)
+    return {name: fit(sample) for name, fit in FITS.items()}
+
+
+@pytest.fixture(scope="module")
+def encoded(fitted):
+    """Symbols of 300 other vectors under each: one shape for all tests, so that each code is compiled once."""
+    return {name: np.asarray(code.encode(vectors(300))) for name, code in fitted.items()}
+
+
+@pytest.fixture(params=list(FITS))
+def code(request, fitted):
+    return fitted[request.param]
+
+
+@pytest.fixture
+def symbols(code, encoded):
+    return encoded[code.name]
+
+
+def test_the_name_says_what_it_is(fitted):
+    assert {key: code.name for key, code in fitted.items()} == {key: key for key in FITS}
+
+
+def test_shapes_and_precision(code, symbols, dtype):
+    assert symbols.shape == (300, code.num_symbols)
+    assert symbols.dtype == np.int32
+    decoded = code.decode(symbols)
+    assert decoded.shape == (300, D)
+    assert decoded.dtype == code.dtype == dtype
+    assert code.scores(symbols, vectors(300, seed=2)).shape == (300, 300)
+    assert code.dimension == D
+
+
+@pytest.mark.float64_only
+def test_no_vectors_have_no_symbols(code):
+    symbols = code.encode(vectors(0))
+    assert symbols.shape == (0, code.num_symbols)
+    assert code.decode(symbols).shape == (0, D)
+
+
+@pytest.mark.parametrize("n", [0, 1, 7, 1000])
+def test_bytes_give_back_the_symbols_exactly(code, symbols, n):
+    batch = np.resize(symbols, (n, code.num_symbols))
+    data = code.to_bytes(batch)
+    assert isinstance(data, bytes)
+    back = code.from_bytes(data)
+    assert back.dtype == jnp.int32
+    np.testing.assert_array_equal(back, batch)
+    np.testing.assert_array_equal(code.unpack(code.pack(batch), n), batch)
+
+
+def test_bytes_that_were_cut_or_belong_to_another_code_are_refused(code, symbols, fitted):
+    data = code.to_bytes(symbols[:7])
+    for bad in [data[:i] for i in range(len(data))] + [data + b"\0", data[:-1] + bytes([data[-1] ^ 1])]:
+        with pytest.raises(InputError, match="cut, altered"):
+            code.from_bytes(bad)
+    other = fitted["int8"] if code.name != "int8" else fitted["sign bits"]
+    with pytest.raises(InputError, match="another code"):
+        other.from_bytes(data)
+
+
+@pytest.mark.parametrize("name", [name for name in FITS if name not in ENTROPY_CODED])
+def test_a_payload_of_the_wrong_length_is_refused(name, fitted, encoded):
+    """Of an entropy-coded payload only the frame knows the length."""
+    payload = fitted[name].pack(encoded[name][:7])
+    for bad in (payload[:-1], payload + b"\0"):
+        with pytest.raises(InputError, match="bytes where"):
+            fitted[name].unpack(bad, 7)
+
+
+def test_the_three_rates(code, symbols):
+    batch = np.resize(symbols, (1000, code.num_symbols))
+    rate = code.rate(batch)
+    assert isinstance(rate, Rate)
+    assert rate.packed == 8 * len(code.to_bytes(batch)) / 1000
+    header = 8 * 6 / 1000
+    assert rate.entropy <= (rate.packed - header) * 1.0001  # the coder rounds its probabilities to 24 bits
+    assert rate.packed - header <= rate.entropy * 1.01
+    assert code.rate(symbols[:100]).single == np.mean([8 * len(code.pack(item[None])) for item in symbols[:100]])
+
+
+@pytest.mark.parametrize("name", [name for name in FITS if name not in ENTROPY_CODED])
+def test_fixed_lengths_are_the_bits(name, fitted, encoded):
+    rate = fitted[name].rate(encoded[name])
+    assert rate.single == 8 * math.ceil(fitted[name].bits / 8)
+    assert math.ceil(rate.entropy) == fitted[name].bits
+
+
+def test_entropy_coded_lengths_are_not_fixed(fitted):
+    assert [name for name, code in fitted.items() if code.bits is None] == ENTROPY_CODED
+
+
+def test_it_traces_under_an_outer_jit(code, symbols):
+    x, documents = vectors(300), vectors(300, seed=2)
+
+    @jax.jit
+    def whole(code, x, documents):
+        symbols = code.encode(2 * x - x)
+        return symbols, code.scores(symbols, documents)
+
+    traced, scores = whole(code, x.astype(code.dtype), documents.astype(code.dtype))
+    np.testing.assert_array_equal(traced, symbols)
+    epsilon = 50 * float(jnp.finfo(code.dtype).eps)
+    eager = np.asarray(code.scores(symbols, documents))
+    np.testing.assert_allclose(scores, eager, rtol=0, atol=epsilon * np.abs(eager).max())
+
+
+@pytest.mark.float64_only
+@pytest.mark.parametrize("name", [name for name in FITS if "scalar" not in name or "first" in name])
+def test_what_is_compiled_equals_what_runs_op_by_op(name, fitted, encoded):
+    """Binary search runs so slowly this way that fixed-length scalars are held against nearest levels elsewhere."""
+    code, symbols = fitted[name], encoded[name]
+    with jax.disable_jit():
+        plain = code.encode(vectors(300)[:20])
+        decoded = code.decode(plain)
+    np.testing.assert_array_equal(plain, symbols[:20])
+    np.testing.assert_allclose(decoded, code.decode(symbols)[:20], atol=1e-12)
+
+
+def test_the_wrong_shape_is_refused(code, symbols):
+    for act, bad in (
+        (code.encode, vectors(3)[:, 1:]),
+        (code.encode, vectors(3)[0]),
+        (lambda v: code.scores(symbols, v), vectors(300)[:, 1:]),
+        (code.decode, np.zeros((3, code.num_symbols + 1), np.int32)),
+        (code.to_bytes, np.zeros((3, code.num_symbols + 1), np.int32)),
+        (code.to_bytes, np.zeros((3, code.num_symbols))),
+        (code.rate, np.zeros((0, code.num_symbols), np.int32)),
+    ):
+        with pytest.raises(InputError):
+            act(bad)
+
+
+@pytest.mark.parametrize("name", [name for name in FITS if "float32" not in name])  # there any int32 is a number
+def test_symbols_outside_the_alphabet_are_refused(name, fitted):
+    for bad in (-1, 1 << 20):
+        with pytest.raises(InputError, match="outside its alphabet"):
+            fitted[name].to_bytes(np.full((3, fitted[name].num_symbols), bad))
+
+
+@pytest.mark.parametrize("name", list(FITS))
+@pytest.mark.parametrize("bad", ["nan", "no rows", "flat", "words"])
+def test_unusable_vectors_are_refused_at_the_fit(name, bad):
+    x = {
+        "nan": np.where(np.arange(20)[:, None] == 7, np.nan, vectors(20)),
+        "no rows": vectors(0),
+        "flat": vectors(1)[0],
+        "words": np.full((20, D), "x"),
+    }[bad]
+    with pytest.raises(InputError, match="row 7" if bad == "nan" else None):
+        FITS[name](x)
+
+
+@pytest.mark.parametrize("name", list(FITS))
+def test_a_dimension_that_never_varies_does_no_harm(name, precision):
+    x = vectors(300, seed=2)
+    x[:, 3] = 0.25
+    x[:, 4] = 0.0
+    code = FITS[name](x.astype(precision))
+    decoded = np.asarray(code.decode(code.encode(x)))
+    assert np.isfinite(decoded).all()
+    if "first" not in name and "rotation" not in name:  # a truncation drops them, a rotation spreads them
+        np.testing.assert_allclose(decoded[:, 3:5], x[:, 3:5], atol=0.01)
+
+
+@pytest.mark.parametrize(
+    "fit",
+    [
+        lambda x: Truncation.fit(x, 1),
+        lambda x: Truncation.fit(x, 1, transform="pca"),
+        lambda x: ScalarQuantizer.fit(x, 3),
+        lambda x: EntropyCodedScalar.fit(x, 2.5),
+        SignBits.fit,
+        lambda x: SignBitsRescored.fit(x, 4),
+        Int8.fit,
+        RankCode.fit,
+    ],
+)
+def test_one_dimension(fit, precision):
+    x = vectors(100, dimensions=1).astype(precision)
+    code = fit(x)
+    symbols = code.encode(x)
+    np.testing.assert_array_equal(code.from_bytes(code.to_bytes(symbols)), symbols)
+    assert code.decode(symbols).shape == (100, 1)
+
+
+def error(code, x):
+    return float(np.mean(np.sum((np.asarray(code.decode(code.encode(x))) - x) ** 2, axis=1)))
+
+
+@pytest.mark.float64_only
+@pytest.mark.parametrize(
+    "family",
+    [
+        lambda x, b: ScalarQuantizer.fit(x, b),
+        lambda x, b: ScalarQuantizer.fit(x, b, transform="coordinates"),
+        lambda x, b: EntropyCodedScalar.fit(x, b),
+        lambda x, b: EntropyCodedScalar.fit(x, b, transform="coordinates"),
+        lambda x, b: Truncation.fit(x, b // 8, transform="pca"),
+        lambda x, b: SignBits.fit(x, 1 + b // 8, transform="pca"),
+    ],
+)
+def test_error_falls_with_bits(family):
+    x = vectors(300)
+    errors = [error(family(x, bits), x) for bits in (8, 24, 64)]
+    assert all(later < 0.97 * earlier for earlier, later in itertools.pairwise(errors)), errors
+
+
+@pytest.mark.float64_only
+def test_more_bits_and_better_transforms_in_order():
+    x = vectors(300)
+    assert error(ScalarQuantizer.fit(x, 24), x) < error(ScalarQuantizer.fit(x, 24, transform="coordinates"), x)
+    assert error(Int8.fit(x), x) < error(ScalarQuantizer.fit(x, 4 * D, transform="coordinates"), x)
+
+
+@pytest.mark.float64_only
+def test_low_precision_inputs_are_fitted_in_float32():
+    for kind in (np.float16, np.int8, np.float32):
+        assert SignBits.fit((10 * vectors(30)).astype(kind)).dtype == jnp.float32
+
+
+def test_codes_are_pytrees_that_come_back_whole(code, symbols):
+    leaves, tree = jax.tree.flatten(code)
+    again = jax.tree.unflatten(tree, leaves)
+    assert again.name == code.name
+    np.testing.assert_array_equal(again.decode(symbols), code.decode(symbols))
+
+
+@pytest.mark.float64_only
+def test_encoder_memory_at_four_bytes_a_number(fitted):
+    expected = {
+        "first 5, float16": 0,
+        "PCA 6, float16": 4 * (D + 6 * D),
+        "PCA 6 + 4-bit scalar": 4 * (D + 6 * D) + 6 * 5 + 4 * 15,
+        "sign bits": 4 * D,
+        "PCA 7 + sign bits": 4 * (D + 7 * D),
+        "sign bits, int8 rescores 10": 4 * D + 4 * D,
+        "int8": 4 * D,
+        "number of the top document": 4 * 300 * D,
+    }
+    assert {name: fitted[name].encoder_bytes for name in expected} == expected
