@@ -27,7 +27,10 @@ def blahut_point(prior, distortion, slope_nats, sweeps=20000, tolerance=1e-9):
     channel /= channel.sum(axis=1, keepdims=True)
     output = prior @ channel
     active = (channel > 0) & (output > 1e-300)
-    rate = (prior[:, None] * np.where(active, channel * np.log2(np.where(active, channel, 1) / np.where(output > 1e-300, output, 1)), 0)).sum()
+    rate = (
+        prior[:, None]
+        * np.where(active, channel * np.log2(np.where(active, channel, 1) / np.where(output > 1e-300, output, 1)), 0)
+    ).sum()
     mean = (prior[:, None] * channel * distortion).sum()
     ratio = (prior / (kernel @ output)) @ kernel
     gap = (math.log(ratio.max()) - output @ np.log(np.maximum(ratio, 1e-300))) / math.log(2)
@@ -45,7 +48,7 @@ def least_concave_majorant_slopes(x, y):
             hull.pop()
         hull.append(j)
     slopes = np.empty(len(x) - 1)
-    for a, b in zip(hull[:-1], hull[1:], strict=True):
+    for a, b in itertools.pairwise(hull):
         slopes[a:b] = (y[b] - y[a]) / (x[b] - x[a])
     return slopes, np.array(hull)
 

@@ -170,7 +170,9 @@ def test_distortion_inverts_rate_and_the_curve_passes_through_both(prior, weight
     limits = ranking_range(prior, weights)
     rate = float(limits.rate_at_best) * np.array([0.05, 0.4, 0.9])
     distortion = ranking_distortion(rate, prior, weights)
-    np.testing.assert_allclose(ranking_rate(distortion, prior, weights), rate, atol=1e-9 if precision == "float64" else 3e-4)
+    np.testing.assert_allclose(
+        ranking_rate(distortion, prior, weights), rate, atol=1e-9 if precision == "float64" else 3e-4
+    )
     slope = -jax.vmap(jax.grad(lambda d: ranking_rate(d, prior, weights)))(distortion)
     curve = ranking_curve(slope, prior, weights)
     np.testing.assert_allclose(curve.rate, rate, atol=1e-7 if precision == "float64" else 2e-3)

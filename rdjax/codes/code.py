@@ -19,7 +19,7 @@ from jax.typing import ArrayLike
 from rdjax.checks import numeric_matrix, require
 from rdjax.codes.bitstream import frame, pack_fixed, unframe, unpack_fixed
 
-_SINGLES = 200  # items that are packed one by one to measure the mean length of a single one
+_SINGLES = 64  # items that are packed one by one to measure the mean length of a single one
 
 
 @partial(jax.tree_util.register_dataclass, data_fields=["entropy", "packed", "single"], meta_fields=[])
@@ -257,7 +257,7 @@ def _scores(code: Code, symbols: jax.Array, vectors: jax.Array) -> jax.Array:
 
 
 def sample_of_singles(symbols: np.ndarray) -> np.ndarray:
-    """Up to 200 items, drawn once and for all with seed 0: enough for the mean length of a single one."""
+    """Up to 64 items, drawn once and for all with seed 0: enough for the mean length of a single one."""
     if len(symbols) <= _SINGLES:
         return symbols
     return symbols[np.sort(np.random.default_rng(0).choice(len(symbols), _SINGLES, replace=False))]

@@ -1,14 +1,14 @@
 """Encoders that do not know the corpus, and stored documents: Theorem D.
 
-Documents Y_1..Y_N are drawn independently from P_Y, W is uniform on 1..N, the query X depends on Y_W alone, and the code
-C of the query is made without the corpus. Then
+Documents Y_1..Y_N are drawn independently from P_Y, W is uniform on 1..N, the query X depends on Y_W alone, and the
+code C of the query is made without the corpus. Then
 
     log2 N - phi(1 - D) <= I(W; C | Y^N) <= I(Y_W; C) <= IB(bits),   phi(r) = max{ H(p) : <p, w> >= r },
 
 with IB(b) = max{ I(Y; C) : I(X; C) <= b } the information-bottleneck curve of (X, Y), and D averaged over corpora. So
-bits >= IB^{-1}(log2 N - phi(1 - D)), and the argument of IB^{-1} is Theorem A's rate. For documents stored one by one in
-b bits and queries seen whole, the roles of X and Y are exchanged. IB(b) <= b needs no model. It binds codes of class C
-only: a codebook fitted on the searched documents knows the corpus. Source: theory notes, section 1.6.
+bits >= IB^{-1}(log2 N - phi(1 - D)), and the argument of IB^{-1} is Theorem A's rate. For documents stored one by one
+in b bits and queries seen whole, the roles of X and Y are exchanged. IB(b) <= b needs no model. It binds codes of
+class C only: a codebook fitted on the searched documents knows the corpus. Source: theory notes, section 1.6.
 """
 
 from collections.abc import Callable
@@ -80,7 +80,7 @@ def blind_bound(
     weights: Weights | ArrayLike = reciprocal_rank,
 ) -> Bound:
     """`blind_rate` as a floor: a theorem if nothing is assumed of the bottleneck, else exact for the fitted model."""
-    rests = (f"{num_documents:,} documents drawn independently", "code made without the corpus", "average over corpora")
+    rests = (f"{num_documents:,} documents drawn independently, each as likely to be sought", "average over corpora")
     evidence = "theorem" if bottleneck is data_processing else "model"
     fitted = () if evidence == "theorem" else ("the given bottleneck" if callable(bottleneck) else "Gaussian fit",)
     return Bound.at_least(blind_rate(distortion, num_documents, bottleneck, weights), evidence, *rests, *fitted)
@@ -89,9 +89,8 @@ def blind_bound(
 def _invert(bottleneck: Bottleneck, information: jax.Array) -> jax.Array:
     """Least b with IB(b) >= information, by bisection; the derivative is that of the inverse function."""
     goal = jax.lax.stop_gradient(information)
-    low, high = goal, jnp.maximum(2 * goal, 1.0)  # IB(b) <= b
-    for _ in range(40):
-        high = jnp.where(bottleneck(high) < goal, 2 * high, high)
+    double = lambda _, high: jnp.where(bottleneck(high) < goal, 2 * high, high)
+    low, high = goal, jax.lax.fori_loop(0, 40, double, jnp.maximum(2 * goal, 1.0))  # IB(b) <= b
     reachable = bottleneck(high) >= goal
 
     def halve(_, span):
@@ -106,4 +105,3 @@ def _invert(bottleneck: Bottleneck, information: jax.Array) -> jax.Array:
     step = (value - information) / jnp.where(slope > 0, slope, jnp.inf)
     bits = bits - step + jax.lax.stop_gradient(step)  # the value is the bisection's; the derivative 1 / IB'
     return jnp.where(reachable, bits, jnp.inf)
-

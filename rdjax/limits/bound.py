@@ -1,6 +1,7 @@
 """Bound: the one type for every limit and every measurement that is shown.
 
-A number without its evidence is a rumour. A `Bound` holds an interval, says how it is known, and names what it rests on.
+A number without its evidence is a rumour. A `Bound` holds an interval, says how it is known, and names what it rests
+on.
 """
 
 from dataclasses import dataclass, replace

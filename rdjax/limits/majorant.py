@@ -103,7 +103,9 @@ def _under_bridges(curve: Curve, violates: jax.Array, count: jax.Array) -> jax.A
     return jnp.cumsum(step, dtype=jnp.int32)[:-1] > 0
 
 
-def _common_tangent(curve: Curve, left_start, left_end, right_start, right_end) -> tuple[jax.Array, jax.Array]:
+def _common_tangent(
+    curve: Curve, left_start: jax.Array, left_end: jax.Array, right_start: jax.Array, right_end: jax.Array
+) -> tuple[jax.Array, jax.Array]:
     """Feet of the tangent of two concave chains, for many pairs at once.
 
     From one foot the other is where the chord is extreme. Each swing lifts the bridge, so a bridge that has not

@@ -1,10 +1,12 @@
 """What a single fixed-length code can do: Theorem C, exact.
 
 With at most L codewords and any decoder, E w(rank) <= sum_j P_(j) w_ceil(j / L), P_(j) the sorted prior: at most L
-documents have best rank 1, L more have best rank 2, and so on. Attained when the encoder knows the relevant document, by
-the codes c that list P_(c), P_(c+L), P_(c+2L), ... Source: theory notes, section 1.5. It binds every class of code.
+documents have best rank 1, L more have best rank 2, and so on. Attained when the encoder knows the relevant document,
+by the codes c that list P_(c), P_(c+L), P_(c+2L), ... Source: theory notes, section 1.5. It binds every class of
+code.
 """
 
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
@@ -15,12 +17,12 @@ from jax.typing import ArrayLike
 
 from rdjax import checks
 from rdjax.limits.bound import Bound
-from rdjax.limits.rank_sums import check_weights, rank_nodes
+from rdjax.limits.rank_sums import Prior, check_weights, describe_prior, rank_nodes
 from rdjax.retrieval.weights import Weights, reciprocal_rank
 
 
 def one_shot_distortion(
-    num_codewords: ArrayLike, prior: ArrayLike, weights: Weights | ArrayLike = reciprocal_rank
+    num_codewords: ArrayLike, prior: Prior, weights: Weights | ArrayLike = reciprocal_rank
 ) -> jax.Array:
     """Least distortion of any ranking from one of L codewords: D = 1 - sum_j P_(j) w_ceil(j / L).
 
@@ -39,14 +41,16 @@ def one_shot_distortion(
         least = np.min(np.asarray(num_codewords), initial=1)
         checks.require(bool(least >= 1), f"a code of {least} codewords sends nothing; it needs at least one.")
     if np.ndim(prior) == 0:
-        checks.require(checks.is_concrete(num_codewords), "the number of codewords is traced; give the prior as an array.")
+        checks.require(
+            checks.is_concrete(num_codewords), "the number of codewords is traced; give the prior as an array."
+        )
         scores = [_uniform_score(int(size), int(prior), _hashable(weights)) for size in np.ravel(num_codewords)]
         return 1 - jnp.asarray(scores, float).reshape(np.shape(num_codewords))
     checks.law(prior)
     return _from_prior(jnp.asarray(num_codewords), jnp.asarray(prior), weights)
 
 
-def one_shot_codewords(distortion: float, prior: ArrayLike, weights: Weights | ArrayLike = reciprocal_rank) -> int:
+def one_shot_codewords(distortion: float, prior: Prior, weights: Weights | ArrayLike = reciprocal_rank) -> int:
     """Fewest codewords with which a fixed-length code can reach a distortion; its bits are log2 of this.
 
     Args:
@@ -57,9 +61,11 @@ def one_shot_codewords(distortion: float, prior: ArrayLike, weights: Weights | A
       InputError: a distortion below 1 - w_1, which no ranking reaches.
     """
     documents = int(prior) if np.ndim(prior) == 0 else len(np.asarray(prior))
-    reached = lambda size: float(one_shot_distortion(size, prior, weights)) <= distortion + 1e-12
+    score = _scorer(prior, _hashable(weights))
+    reached = lambda size: 1 - score(size) <= distortion + 1e-12
     checks.require(
-        reached(documents), f"a distortion of {distortion:.6g} is below 1 - w_1, which a perfect ranking has; no code reaches it."
+        reached(documents),
+        f"a distortion of {distortion:.6g} is below 1 - w_1, which a perfect ranking has; no code reaches it.",
     )
     low, high = 1, documents  # the score grows with the number of codewords
     while low < high:
@@ -68,11 +74,23 @@ def one_shot_codewords(distortion: float, prior: ArrayLike, weights: Weights | A
     return low
 
 
-def one_shot_bound(distortion: float, prior: ArrayLike, weights: Weights | ArrayLike = reciprocal_rank) -> Bound:
+def one_shot_bound(distortion: float, prior: Prior, weights: Weights | ArrayLike = reciprocal_rank) -> Bound:
     """log2 of `one_shot_codewords` as a floor, in bits, on any code of fixed length."""
-    named = f"uniform prior over {int(prior):,} documents" if np.ndim(prior) == 0 else "the given prior"
     bits = float(np.log2(one_shot_codewords(distortion, prior, weights)))
-    return Bound.at_least(bits, "theorem", named, "every query sent with the same number of bits")
+    return Bound.at_least(bits, "theorem", describe_prior(prior), "every query sent with the same number of bits")
+
+
+def _scorer(prior: Prior, weights: Any) -> Callable[[int], float]:
+    """The best score of L codewords, in float64 on the host: a whole number of them leaves no room for float32."""
+    if np.ndim(prior) == 0:
+        documents = int(prior)
+        return lambda size: _uniform_score(size, documents, weights)
+    checks.law(prior)
+    falling = -np.sort(-np.asarray(prior, np.float64))
+    ranks = np.arange(1.0, len(falling) + 1)
+    worth = np.asarray(weights(ranks) if callable(weights) else weights, np.float64)
+    check_weights(worth)
+    return lambda size: float(worth[(np.arange(len(falling)) // size)] @ falling)
 
 
 def _hashable(weights: Any) -> Any:
@@ -81,7 +99,7 @@ def _hashable(weights: Any) -> Any:
 
 @lru_cache(maxsize=4096)
 def _uniform_score(size: int, documents: int, weights: Any) -> float:
-    """Mean of w_ceil(j / L) over j = 1..N: L documents at each of the first floor(N / L) ranks, the rest one rank below."""
+    """Mean of w_ceil(j / L) over j = 1..N: L documents at each of the first floor(N / L) ranks, the rest one below."""
     full, rest = divmod(documents, min(size, documents))
     if callable(weights):
         worth, count = rank_nodes(weights, full)

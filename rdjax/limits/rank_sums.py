@@ -8,11 +8,15 @@ Euler-Maclaurin correction is needed.
 """
 
 from functools import lru_cache
+from itertools import pairwise
 from typing import Any
 
+import jax
 import numpy as np
 
 from rdjax.checks import InputError, require
+
+Prior = int | jax.Array | np.ndarray  # a law [N], or N for the uniform one
 
 HEAD = 1024  # ranks taken one by one
 ORDER = 20  # nodes a block; singularities of 1/x and log at 0 leave an error of about 5.8^(-2 * ORDER)
@@ -48,7 +52,7 @@ def _covering_ranks(n: int, breaks: tuple[int, ...]) -> tuple[np.ndarray, np.nda
     ranks, counts = [head], [np.ones_like(head)]
     if n > HEAD:
         edges = _block_edges(HEAD + 1, n, breaks)
-        for first, last in zip(edges[:-1], edges[1:], strict=True):
+        for first, last in pairwise(edges):
             nodes, weights = gauss_sum(last - first)
             ranks.append(first + nodes)
             counts.append(weights)
@@ -96,3 +100,8 @@ def check_weights(worth: np.ndarray) -> None:
     if rise.any():
         k = int(np.argmax(rise)) + 1
         raise InputError(f"the weights rise from rank {k} to rank {k + 1}; a worse rank cannot be worth more.")
+
+
+def describe_prior(prior: Prior) -> str:
+    """What a floor says it assumes of the relevant document."""
+    return f"uniform prior over {int(prior):,} documents" if np.ndim(prior) == 0 else "the given prior"

@@ -6,9 +6,8 @@ The source is Y, the index of the relevant document, with prior P; a code shows 
     Theorem A (uniform prior):  R(D) = log2 N - max{ H(p) : <p, w> >= 1 - D }
     Theorem B (any prior):      R(D) = H(P) - max{ H(v) : v majorizes P, <v, w> >= 1 - D }
 
-Both are theorems about averages over a stream of queries; a single fixed-length code is bound by Theorem C
-(`one_shot`). Source: theory notes, sections 1.1 and 1.2; Shannon 1959 for the definition, Rado 1952 for the
-permutations whose mixture attains it. Replaces equations (5) and (7) of the paper, which are false as printed.
+Both speak of averages over a stream of queries; a single fixed-length code is bound by Theorem C (`one_shot`). Source:
+theory notes, sections 1.1 and 1.2. They replace equations (5) and (7) of the paper, which are false as printed.
 
 Gradients: the rate by the envelope theorem and the slope by implicit differentiation, so first and second
 derivatives in the distortion, the prior and an array of weights are exact wherever the blocks of equal tilt do not
@@ -16,6 +15,7 @@ change; there R has a kink in its second derivative. At D_min the derivative is 
 is returned.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from typing import Any
@@ -28,7 +28,7 @@ from jax.typing import ArrayLike
 
 from rdjax import checks
 from rdjax.limits.bound import Bound
-from rdjax.limits.rank_sums import check_weights, rank_nodes
+from rdjax.limits.rank_sums import Prior, check_weights, describe_prior, rank_nodes
 from rdjax.limits.tilting import (
     Blocks,
     Ranks,
@@ -71,7 +71,7 @@ class RankingRange:
     slope_at_worst: jax.Array
 
 
-def ranking_rate(distortion: ArrayLike, prior: ArrayLike, weights: Weights | ArrayLike = reciprocal_rank) -> jax.Array:
+def ranking_rate(distortion: ArrayLike, prior: Prior, weights: Weights | ArrayLike = reciprocal_rank) -> jax.Array:
     """Fewest bits per query with which any code ranks at this distortion: R(D), Theorem B (Theorem A if uniform).
 
     Args:
@@ -95,7 +95,7 @@ def ranking_rate(distortion: ArrayLike, prior: ArrayLike, weights: Weights | Arr
     return _over(_rate, problem, distortion)
 
 
-def ranking_distortion(rate: ArrayLike, prior: ArrayLike, weights: Weights | ArrayLike = reciprocal_rank) -> jax.Array:
+def ranking_distortion(rate: ArrayLike, prior: Prior, weights: Weights | ArrayLike = reciprocal_rank) -> jax.Array:
     """Least distortion at which any code with this many bits per query ranks: D(R), the inverse of `ranking_rate`.
 
     Args:
@@ -114,7 +114,7 @@ def ranking_distortion(rate: ArrayLike, prior: ArrayLike, weights: Weights | Arr
     return _over(_distortion, problem, rate)
 
 
-def ranking_curve(slopes: ArrayLike, prior: ArrayLike, weights: Weights | ArrayLike = reciprocal_rank) -> RankingCurve:
+def ranking_curve(slopes: ArrayLike, prior: Prior, weights: Weights | ArrayLike = reciprocal_rank) -> RankingCurve:
     """Points of R(D) at given slopes, without any search: one pooling a slope.
 
     Args:
@@ -134,16 +134,15 @@ def ranking_curve(slopes: ArrayLike, prior: ArrayLike, weights: Weights | ArrayL
     return RankingCurve(rate, distortion, jnp.asarray(slopes, rate.dtype))
 
 
-def ranking_range(prior: ArrayLike, weights: Weights | ArrayLike = reciprocal_rank) -> RankingRange:
-    """D_min, D_max, R(D_min) in bits, and the slope at D_max: s_0 = min_k ln(P_k / P_{k+1}) / (w_k - w_{k+1}) / ln 2."""
+def ranking_range(prior: Prior, weights: Weights | ArrayLike = reciprocal_rank) -> RankingRange:
+    """D_min, D_max, R(D_min), and the slope at D_max, min_k log2(P_k / P_{k+1}) / (w_k - w_{k+1})."""
     return _range(_problem(0.0, prior, weights))
 
 
-def ranking_bound(distortion: ArrayLike, prior: ArrayLike, weights: Weights | ArrayLike = reciprocal_rank) -> Bound:
+def ranking_bound(distortion: ArrayLike, prior: Prior, weights: Weights | ArrayLike = reciprocal_rank) -> Bound:
     """`ranking_rate` as a floor with its evidence and what it rests on."""
-    named = f"uniform prior over {int(prior):,} documents" if np.ndim(prior) == 0 else "the given prior"
-    rests = (named, "bits averaged over a stream of queries, uniquely decodable")
-    return Bound.at_least(ranking_rate(distortion, prior, weights), "theorem", *rests)
+    stream = "bits averaged over a stream of queries, uniquely decodable"
+    return Bound.at_least(ranking_rate(distortion, prior, weights), "theorem", describe_prior(prior), stream)
 
 
 @partial(
@@ -168,7 +167,7 @@ def _check_every_rank(weights: Weights, n: int) -> None:
     check_weights(np.asarray(weights(np.arange(1.0, n + 1)), np.float64))
 
 
-def _problem(values: ArrayLike, prior: ArrayLike, weights: Weights | ArrayLike) -> _Problem:
+def _problem(values: ArrayLike, prior: Prior, weights: Weights | ArrayLike) -> _Problem:
     """Check prior and weights, and lay the ranks out in the precision of the inputs."""
     given = [x for x in (values, prior, weights) if not callable(x) and jnp.issubdtype(jnp.result_type(x), jnp.inexact)]
     dtype = jnp.promote_types(jnp.result_type(*given, 1.0), jnp.float32)
@@ -228,10 +227,6 @@ def _with_gradient(blocks: Blocks, problem: _Problem, position: jax.Array) -> Bl
     return Blocks(blocks.label, mass)
 
 
-def _worst_gap(ranks: Ranks) -> jax.Array:
-    return jnp.sum(lax.stop_gradient(ranks.mass) * ranks.gap)
-
-
 def _rate(distortion: jax.Array, problem: _Problem, ranks: Ranks, position: jax.Array) -> jax.Array:
     target = distortion - problem.best
     slack = 16 * jnp.finfo(target.dtype).eps
@@ -240,7 +235,7 @@ def _rate(distortion: jax.Array, problem: _Problem, ranks: Ranks, position: jax.
     blocks = _with_gradient(blocks, problem, position)
     slope = refine(reachable, ranks, blocks, slope, distortion_residual)
     nats = ranks.entropy - tilt(ranks, blocks, slope).psi - slope * reachable
-    positive = (target < lax.stop_gradient(_worst_gap(ranks))) & (nats > 0)
+    positive = (target < lax.stop_gradient(jnp.sum(ranks.mass * ranks.gap))) & (nats > 0)
     return jnp.where(target < -slack, jnp.inf, jnp.where(positive, to_bits(nats), 0))
 
 
@@ -253,7 +248,7 @@ def _distortion(rate: jax.Array, problem: _Problem, ranks: Ranks, position: jax.
     dual = (ranks.entropy - state.psi - target) / jnp.where(slope > 0, slope, 1)
     saturated = lax.stop_gradient(slope) >= lax.stop_gradient(largest_slope(ranks)) * (1 - 1e-6)
     gap = jnp.where(saturated, lax.stop_gradient(state.mean), jnp.clip(dual, 0))
-    worst = jnp.sum(blocks.mass * 0) + _worst_gap(ranks)
+    worst = jnp.sum(lax.stop_gradient(ranks.mass) * ranks.gap)
     return problem.best + jnp.where(target <= 0, worst, jnp.minimum(gap, worst))
 
 
@@ -266,7 +261,7 @@ def _curve(slope: jax.Array, problem: _Problem, ranks: Ranks, position: jax.Arra
 
 
 @partial(jax.jit, static_argnums=0)
-def _over(point, problem: _Problem, values: ArrayLike):
+def _over(point: Callable[..., Any], problem: _Problem, values: ArrayLike) -> Any:
     """`point` at every entry of `values`, in batches that fit."""
     ranks, position = _lay_out(problem)
     values = jnp.asarray(values, problem.gap.dtype)
@@ -289,14 +284,16 @@ def _range(problem: _Problem) -> RankingRange:
         known = (loss > 0) & (ranks.mass[1:] > 0)
         slope = jnp.min(jnp.where(known, jnp.log(fall) / jnp.where(known, loss, 1), jnp.inf), initial=jnp.inf)
     rate = to_bits(jnp.maximum(at_best, 0))
-    return RankingRange(problem.best, problem.best + _worst_gap(ranks), rate, to_bits(slope))
+    return RankingRange(
+        problem.best, problem.best + jnp.sum(lax.stop_gradient(ranks.mass) * ranks.gap), rate, to_bits(slope)
+    )
 
 
 def _refuse_below_best(distortion: np.ndarray, problem: _Problem) -> None:
-    checks.require(bool(np.all((distortion >= 0) & (distortion <= 1))), "a distortion lies outside [0, 1], or is NaN.")
-    best = float(problem.best)
-    low = float(np.min(distortion, initial=np.inf))
     slack = 1e-12 if problem.gap.dtype == jnp.float64 else 1e-6
+    inside = np.all((distortion >= -slack) & (distortion <= 1 + slack))
+    checks.require(bool(inside), "a distortion lies outside [0, 1], or is NaN.")
+    best, low = float(problem.best), float(np.min(distortion, initial=np.inf))
     checks.require(
         low >= best - slack,
         f"a distortion of {low:.6g} is below {best:.6g} = 1 - w_1, which a perfect ranking has; no rate reaches it.",

@@ -1,8 +1,8 @@
 """A floor for queries with several relevant documents, when the metric looks at the first of them.
 
 Let f_y = P(y is relevant). Whatever the ranking, its first relevant rank K is stochastically no better than the law
-p_k = min(f_(k), 1 - sum_{j<k} p_j) (union bound), so E_X e^{s w_K} <= sum_k p_k e^{s w_k} for every fixed ranking, and the
-Donsker-Varadhan inequality with the test function s w_K gives, for every s >= 0,
+p_k = min(f_(k), 1 - sum_{j<k} p_j) (union bound), so E_X e^{s w_K} <= sum_k p_k e^{s w_k} for every fixed ranking,
+and the Donsker-Varadhan inequality with the test function s w_K gives, for every s >= 0,
 
     I(X; C) >= s E w_K - ln sum_k p_k e^{s w_k}    (nats).
 

@@ -11,6 +11,7 @@ p_B and Z_B = sum_{k in B} exp(-s gap_k), the maximum is
 a convex function with psi' = -<v, gap>; the blocks grow with s and never split again.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import NamedTuple
@@ -56,6 +57,9 @@ class Tilt(NamedTuple):
     psi: jax.Array
     mean: jax.Array
     variance: jax.Array
+
+
+Residual = Callable[[jax.Array, Ranks, Tilt, jax.Array], tuple[jax.Array, jax.Array]]
 
 
 def pool(ranks: Ranks, slope: jax.Array) -> Blocks:
@@ -110,7 +114,7 @@ def rate_residual(target: jax.Array, ranks: Ranks, state: Tilt, slope: jax.Array
     return ranks.entropy - state.psi - slope * state.mean - target, slope * state.variance
 
 
-def solve_slope(target: jax.Array, ranks: Ranks, residual) -> tuple[jax.Array, Blocks]:
+def solve_slope(target: jax.Array, ranks: Ranks, residual: Residual) -> tuple[jax.Array, Blocks]:
     """The slope where the residual vanishes, and its blocks: Newton's method inside a shrinking bracket.
 
     Stops when the dual value, whose error is half the variance times the squared error of the slope, is exact to
@@ -148,7 +152,7 @@ def solve_slope(target: jax.Array, ranks: Ranks, residual) -> tuple[jax.Array, B
     return slope, blocks
 
 
-def refine(target: jax.Array, ranks: Ranks, blocks: Blocks, slope: jax.Array, residual) -> jax.Array:
+def refine(target: jax.Array, ranks: Ranks, blocks: Blocks, slope: jax.Array, residual: Residual) -> jax.Array:
     """One more Newton step, differentiable in target, gap and masses: the implicit function theorem, executed.
 
     The step itself is at rounding level; its derivative is that of the exact slope, so that first and second

@@ -1,7 +1,7 @@
 """Gaussian sources in closed form: reverse water-filling and the information bottleneck.
 
-Both are allocations: bits go to components, the next bit to the one where it buys most. The level that makes the bits add
-up is found exactly, by sorting, with no iteration.
+Both are allocations: bits go to components, the next bit to the one where it buys most. The level that makes the bits
+add up is found exactly, by sorting, with no iteration.
 """
 
 from dataclasses import dataclass
@@ -140,5 +140,9 @@ def _squares(correlations: ArrayLike) -> jax.Array:
     if checks.is_concrete(correlations):
         good = bool(np.all(np.abs(np.asarray(correlations)) <= 1))
         checks.require(good, "a correlation lies outside [-1, 1], or is NaN.")
-    rho = jnp.asarray(correlations, float) if not jnp.issubdtype(jnp.result_type(correlations), jnp.inexact) else jnp.asarray(correlations)
+    rho = (
+        jnp.asarray(correlations, float)
+        if not jnp.issubdtype(jnp.result_type(correlations), jnp.inexact)
+        else jnp.asarray(correlations)
+    )
     return jnp.minimum(rho**2, 1 - 4 * jnp.finfo(rho.dtype).eps)  # a perfect component, up to rounding

@@ -1,0 +1,175 @@
+"""Theorems C and D, several relevant documents, and Gaussian closed forms, against enumeration and optimizers."""
+
+import itertools
+
+import jax
+import numpy as np
+import pytest
+from scipy.optimize import minimize
+
+from rdjax.checks import InputError
+from rdjax.limits import (
+    blind_bound,
+    blind_distortion,
+    blind_rate,
+    first_relevant_bound,
+    first_relevant_law,
+    first_relevant_rate,
+    one_shot_bound,
+    one_shot_codewords,
+    one_shot_distortion,
+    ranking_rate,
+)
+from rdjax.rate_distortion import gaussian_bottleneck, gaussian_bottleneck_rate, reverse_water_filling
+from rdjax.retrieval.weights import dcg, rank_biased, recall_at, reciprocal_rank
+from tests import oracles
+
+MIXTURE = np.full(32, np.sqrt(4 / 9))  # the paper's mixture, both modalities fused: rho^2 = 1 / (1 + 1.25)
+
+
+@pytest.mark.parametrize("weights", [reciprocal_rank, dcg, recall_at(2)], ids=lambda w: w.name)
+@pytest.mark.parametrize("size", [1, 2, 3, 4])
+def test_theorem_c_against_every_code(weights, size, rng):
+    prior = rng.dirichlet(np.ones(4))
+    worth = np.asarray(weights(np.arange(1.0, 5)))
+    rankings = [worth[list(order)] for order in itertools.permutations(range(4))]  # worth of each document
+    best = max(prior @ np.max(chosen, axis=0) for chosen in itertools.combinations(rankings, size))
+    assert float(one_shot_distortion(size, prior, weights)) == pytest.approx(1 - best, abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("score", "codewords"), [(0.1, 23), (0.46, 203), (0.59, 314), (0.68, 416), (0.79, 580), (0.85, 700), (1.0, 1000)]
+)
+def test_codewords_of_the_theory_for_a_thousand_documents(score, codewords):
+    assert one_shot_codewords(1 - score, 1000) == codewords
+    assert one_shot_codewords(1 - score, np.full(1000, 1e-3)) == codewords
+
+
+@pytest.mark.parametrize("n", [10, 1000])
+@pytest.mark.parametrize("weights", [reciprocal_rank, dcg, rank_biased(0.8)], ids=lambda w: w.name)
+def test_one_shot_uniform_number_and_array_agree(n, weights, tolerance):
+    sizes = np.array([1, 2, 3, 7, n // 2, n - 1, n, 2 * n])
+    by_number = one_shot_distortion(sizes, n, weights)
+    np.testing.assert_allclose(by_number, one_shot_distortion(sizes, np.full(n, 1 / n), weights), atol=20 * tolerance)
+    plain = [1 - np.mean(weights(np.ceil(np.arange(1, n + 1) / size))) for size in sizes]
+    np.testing.assert_allclose(by_number, plain, atol=20 * tolerance)
+
+
+@pytest.mark.float64_only
+def test_one_shot_for_the_internet():
+    """A million million documents, 2^20 codewords: N / L documents at each rank, their mean worth H_{N/L} L / N."""
+    full = 10**12 // 2**20
+    harmonic = np.log(full) + np.euler_gamma + 1 / (2 * full)
+    assert float(one_shot_distortion(2**20, 10**12)) == pytest.approx(1 - harmonic * 2**20 / 1e12, abs=1e-11)
+
+
+def test_one_shot_is_above_the_rate_distortion_curve(rng):
+    for prior in (rng.dirichlet(np.ones(12)), np.full(12, 1 / 12)):
+        for size in (1, 2, 5, 12):
+            distortion = float(one_shot_distortion(size, prior))
+            assert float(ranking_rate(distortion, prior)) <= np.log2(size) + 1e-5
+
+
+def test_blind_ceilings_of_the_theory():
+    bits = np.array([4.0, 8, 16, 32, 64])
+    np.testing.assert_allclose(gaussian_bottleneck(MIXTURE, bits), [1.69, 3.22, 5.80, 9.36, 12.44], atol=6e-3)
+    np.testing.assert_allclose(1 - blind_distortion(bits, 1000, MIXTURE), [0.259, 0.428, 0.678, 0.963, 1], atol=6e-4)
+
+
+def test_blind_rate_inverts_blind_distortion_for_every_kind_of_bottleneck(precision):
+    slack = 1e-7 if precision == "float64" else 2e-3
+    by_function = lambda bits: gaussian_bottleneck(MIXTURE, bits)
+    for bottleneck in (MIXTURE, by_function, np.linspace(0.2, 0.95, 20)):
+        for bits in (2.0, 9.0):
+            distortion = blind_distortion(bits, 500, bottleneck)
+            assert float(blind_rate(distortion, 500, bottleneck)) == pytest.approx(bits, rel=slack)
+    assert float(blind_rate(0.3, 500)) == pytest.approx(float(ranking_rate(0.3, 500)))
+    assert np.isinf(blind_rate(0.0, 10**9, np.array([0.9])))  # one correlation does not carry 30 bits
+    slopes = [float(jax.grad(lambda d, b=b: blind_rate(d, 500, b))(0.5)) for b in (MIXTURE, by_function)]
+    assert slopes[0] == pytest.approx(slopes[1], rel=slack)
+
+
+def test_gaussian_bottleneck_against_an_optimizer():
+    rho = np.array([0.95, 0.8, 0.5, 0.1, 0.0])
+    for bits in (0.3, 2.0, 7.0):
+        carried = lambda r: -np.sum(-0.5 * np.log2(1 - rho**2 * (1 - 4.0**-r)))
+        sums = {"type": "eq", "fun": lambda r, bits=bits: r.sum() - bits}
+        found = minimize(
+            carried, np.full(5, bits / 5), bounds=[(0, None)] * 5, constraints=[sums], method="SLSQP", tol=1e-12
+        )
+        assert float(gaussian_bottleneck(rho, bits)) == pytest.approx(-found.fun, abs=2e-5)
+    total = -0.5 * np.log2(1 - rho**2).sum()
+    assert float(gaussian_bottleneck(rho, 200.0)) == pytest.approx(total, rel=1e-5)
+    assert float(gaussian_bottleneck(rho, 0.0)) == 0
+    assert float(gaussian_bottleneck(np.array([1.0, 0.5]), 3.0)) == pytest.approx(3, rel=1e-5)  # IB(b) = b
+    assert float(gaussian_bottleneck_rate(rho, 0.0)) == 0
+    assert np.isinf(gaussian_bottleneck_rate(rho, total + 0.1))
+
+
+def test_reverse_water_filling():
+    shared = reverse_water_filling(np.array([16.0, 1.0]), 4.0)
+    np.testing.assert_allclose(shared.rates, [3, 1], rtol=1e-6)
+    assert float(shared.distortions.sum()) == pytest.approx(0.5, rel=1e-6)
+    uneven = reverse_water_filling(np.array([9.0, 4.0, 1e-3, 0.0]), np.array(1.5))
+    level = 2.0 ** ((np.log2(9) + np.log2(4) - 2 * 1.5) / 2)  # two active components share the level
+    np.testing.assert_allclose(uneven.rates, [0.5 * np.log2(9 / level), 0.5 * np.log2(4 / level), 0, 0], atol=1e-6)
+    np.testing.assert_allclose(uneven.distortions, [level, level, 1e-3, 0], rtol=1e-5)
+    many = reverse_water_filling(np.tile([9.0, 4.0, 1.0], (2, 1)), np.array([0.0, 40.0]))
+    np.testing.assert_allclose(many.rates.sum(-1), [0, 40], rtol=1e-6)
+
+
+@pytest.mark.float64_only
+def test_several_relevant_documents_never_above_the_exact_curve(rng):
+    """Random laws of relevant sets over four documents; the exact curve by Blahut-Arimoto over all rankings."""
+    orders = np.array(list(itertools.permutations(range(4))))
+    worth = 1 / np.arange(1.0, 5)
+    slack = []
+    for _ in range(12):
+        sets = rng.random((5, 4)) < 0.45
+        sets[np.arange(5), rng.integers(0, 4, 5)] = True
+        law = rng.dirichlet(np.ones(5))
+        first = np.where(sets[:, None, :], orders[None], 9).min(axis=-1)
+        rate, distortion, gap = oracles.blahut_point(law, 1 - worth[first], float(rng.uniform(1, 8)), tolerance=1e-7)
+        floor = float(first_relevant_rate(distortion, law @ sets))
+        assert floor <= rate + gap + 1e-7
+        slack.append(rate - floor)
+    assert min(slack) < 0.2  # and it is a floor worth having
+
+
+def test_first_relevant_law_is_a_law_for_one_relevant_document(rng):
+    prior = rng.dirichlet(np.ones(9))
+    np.testing.assert_allclose(first_relevant_law(prior), np.sort(prior)[::-1], atol=1e-6)
+    crowded = first_relevant_law(np.array([0.7, 0.6, 0.1]))
+    np.testing.assert_allclose(crowded, [0.7, 0.3, 0], atol=1e-6)
+    uniform = first_relevant_rate(0.4, np.full(40, 1 / 40))
+    assert float(uniform) == pytest.approx(float(ranking_rate(0.4, 40)), rel=1e-4)
+
+
+@pytest.mark.float64_only
+def test_bounds_say_what_they_rest_on():
+    assert blind_bound(0.3, 100).evidence == "theorem"
+    assert blind_bound(0.3, 100, MIXTURE).evidence == "model"
+    assert "Gaussian fit" in blind_bound(0.3, 100, MIXTURE).assumes
+    assert float(one_shot_bound(0.54, 1000).lower) == pytest.approx(np.log2(203))
+    assert first_relevant_bound(0.4, np.full(9, 0.2)).evidence == "theorem"
+
+
+@pytest.mark.float64_only
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda: one_shot_distortion(0, 10), "0 codewords"),
+        (lambda: one_shot_codewords(-0.1, 10), "below 1 - w_1"),
+        (lambda: one_shot_distortion(2, np.array([0.5, 0.6])), "sums to"),
+        (lambda: gaussian_bottleneck(np.array([1.5]), 1.0), "outside"),
+        (lambda: gaussian_bottleneck(np.array([0.5]), -1.0), "negative"),
+        (lambda: gaussian_bottleneck_rate(np.array([0.5]), -1.0), "negative"),
+        (lambda: reverse_water_filling(np.array([-1.0]), 1.0), "negative"),
+        (lambda: first_relevant_rate(0.3, np.array([1.5, 0.1])), "in \\[0, 1\\]"),
+        (lambda: first_relevant_rate(-0.3, np.array([0.5, 0.1])), "below 1 - w_1"),
+    ],
+)
+def test_mistakes_get_one_sentence(call, words):
+    with pytest.raises(InputError, match=words) as caught:
+        call()
+    assert "\n" not in str(caught.value)
