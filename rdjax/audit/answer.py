@@ -1,0 +1,129 @@
+"""The choice of codes, and the answer in sentences: for a person with a disk first."""
+
+import math
+from collections.abc import Iterable
+
+from rdjax.audit.result import FIXED, STREAM, Floor, Point, Recommendation, Setting
+from rdjax.limits.bound import Bound
+
+STORE, SEND_BLIND, SEND_SEARCHED = "store the documents", "send a query blind", "send a query after searching"
+
+
+def recommend(points: Iterable[Point], floors: Iterable[Floor], setting: Setting) -> tuple[Recommendation, ...]:
+    """For each purpose the cheapest code that keeps the target on the fit queries, with its sentence.
+
+    Documents are chosen by the bytes on disk, codebook and all; queries by their bits in a packed batch.
+    """
+    points, floors = list(points), list(floors)
+    chosen = []
+    for side, classes, purpose, say in (
+        ("documents", "BC", STORE, _store),
+        ("queries", "C", SEND_BLIND, _send_blind),
+        ("queries", "A", SEND_SEARCHED, _send_searched),
+    ):
+        offered = [point for point in points if point.side == side and point.code_class in classes]
+        if not offered:
+            continue
+        good = [point for point in offered if float(point.chosen_by.lower) >= setting.target]
+        cost = {id(point): disk(point, setting) if side == "documents" else _low(point.bits.packed) for point in good}
+        best = min(good, key=lambda point: cost[id(point)], default=None)
+        binding = [floor for floor in floors if floor.side == side]
+        chosen.append(Recommendation(side, purpose, best, say(best, offered, binding, setting)))
+    return tuple(chosen)
+
+
+def disk(point: Point, setting: Setting) -> float:
+    """Bytes on disk for all documents: their codes, and the codebook that reads them."""
+    return _low(point.bits.packed) / 8 * setting.documents + point.encoder_bytes
+
+
+def _store(point: Point | None, offered: list[Point], floors: list[Floor], setting: Setting) -> str:
+    blind = _blind_floor(floors, "a document coded without knowledge of the others")
+    if point is None:
+        return f"{_nothing(offered, setting)} {blind}"
+    bits, after = _low(point.bits.packed), memory(disk(point, setting))
+    before = memory(setting.stored_bits / 8 * setting.documents)
+    return (
+        f"{bits:,.0f} bits ({bits / 8:,.1f} bytes) for each stored document keep {setting.target:.0%} of today's "
+        f"{setting.metric}, with {point.code} ({_class(point)}): {after} for {setting.documents:,} documents, "
+        f"codebook included, instead of {before}. {_kept(point, setting)} {blind}"
+    )
+
+
+def _send_blind(point: Point | None, offered: list[Point], floors: list[Floor], setting: Setting) -> str:
+    blind = _blind_floor(floors, "a query coded without the corpus")
+    if point is None:
+        return f"{_nothing(offered, setting)} {blind}"
+    return (
+        f"{_low(point.bits.packed):,.0f} bits per query do it for an encoder that does not know the corpus "
+        f"({_low(point.bits.single) / 8:,.0f} bytes for a single query), with {point.code} ({_class(point)}; "
+        f"the encoder holds {memory(point.encoder_bytes)}). {_kept(point, setting)} {blind}"
+    )
+
+
+def _send_searched(point: Point | None, offered: list[Point], floors: list[Floor], setting: Setting) -> str:
+    best = point or max(offered, key=lambda p: _low(p.value))
+    verdict = "do it" if point else "come close, with no safe margin on the fit queries,"
+    general = {floor.kind: floor.bits for floor in floors if "A" in floor.classes and floor.bits is not None}
+    words = (
+        f"{_low(best.bits.entropy):.2f} bits per query ({_low(best.bits.single) / 8:.0f} bytes for a single query) "
+        f"{verdict} for an encoder that searches the corpus, with the {best.code} (class A). {_kept(best, setting)} "
+        "Such an encoder has already done the search."
+    )
+    if STREAM in general:
+        least = _low(general[STREAM])
+        words += f" No uniquely decodable code of any class averages fewer than {least:.2f} bits over a stream"
+        words += f", no fixed-length one has fewer than {_low(general[FIXED]):.2f}" if FIXED in general else ""
+        words += f" (prior: {setting.prior})."
+    return words
+
+
+def _class(point: Point) -> str:
+    what = "the codebook knows this corpus" if point.code_class == "B" else "the codebook was fitted elsewhere"
+    return f"class {point.code_class}: {what}"
+
+
+def _kept(point: Point, setting: Setting) -> str:
+    low, high = float(point.kept_interval.lower), float(point.kept_interval.upper)
+    missed = "" if _low(point.kept) >= setting.target else ", which misses the target"
+    return (
+        f"It kept {_low(point.kept):.1%} [{low:.1%}, {high:.1%}] on the {setting.queries:,} audited queries, "
+        f"which it was not fitted on{missed}."
+    )
+
+
+def _blind_floor(floors: list[Floor], subject: str) -> str:
+    """The floors that bind codes made without the corpus, or why there is none."""
+    blind = [floor for floor in floors if floor.classes == "C"]
+    proved = next((floor.bits for floor in blind if floor.bits is not None and floor.bits.evidence == "theorem"), None)
+    if proved is None:
+        return "".join(f"For {subject} no floor is proved: {floor.why}." for floor in blind[:1])
+    words = f"For {subject}, no uniquely decodable code averages fewer than {_low(proved):.2f} bits over a stream"
+    model = next((floor.bits for floor in blind if floor.bits is not None and floor.bits.evidence == "model"), None)
+    if model is not None:
+        bits = _low(model)
+        words += (
+            f", {bits:.1f} under a Gaussian fit" if math.isfinite(bits) else ", and none suffices under a Gaussian fit"
+        )
+    return words + "."
+
+
+def _nothing(offered: list[Point], setting: Setting) -> str:
+    best = max(offered, key=lambda point: _low(point.kept))
+    what = "stored document" if best.side == "documents" else "query of an encoder that does not know the corpus"
+    return (
+        f"No code that was tried is sure to keep {setting.target:.0%} of today's {setting.metric} per {what}; "
+        f"the closest is {best.code} with {_low(best.bits.packed):,.0f} bits. {_kept(best, setting)}"
+    )
+
+
+def _low(bound: Bound) -> float:
+    return float(bound.lower)
+
+
+def memory(size: float) -> str:
+    """Bytes in the unit a person would use."""
+    for unit, scale in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if size >= scale:
+            return f"{size / scale:,.1f} {unit}"
+    return f"{size:,.0f} bytes"

@@ -1,0 +1,137 @@
+"""The floors that bind each class of code at the target quality. Never one class against another's floor unlabelled."""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import numpy as np
+
+from rdjax.audit.result import FIXED, STREAM, Floor, Setting
+from rdjax.data import Corpus
+from rdjax.limits import (
+    blind_bound,
+    blind_distortion,
+    first_relevant_bound,
+    first_relevant_rate,
+    one_shot_bound,
+    one_shot_distortion,
+    ranking_bound,
+    ranking_distortion,
+)
+from rdjax.limits.bound import Bound
+from rdjax.retrieval.metrics import Metric
+
+GRID = np.exp2(np.linspace(0, 13, 53))  # bits of the curves
+ALONE = "the query depends on its relevant document alone"
+
+
+def relevance_law(corpus: Corpus, choice: Any) -> tuple[Any, str]:
+    """The prior of the relevant document, [N] or N, and what it is called."""
+    documents = corpus.num_documents
+    if isinstance(choice, str) and choice == "uniform":
+        return documents, f"assumed uniform over {documents:,} documents"
+    if not isinstance(choice, str):
+        return np.asarray(choice, np.float64), "the given prior, an assumption"
+    relevant = np.asarray(corpus.relevant).reshape(-1)
+    counts = np.bincount(relevant[relevant >= 0], minlength=documents)
+    law = documents if counts.min() == counts.max() else counts / counts.sum()  # uniform: the number says it all
+    return law, f"the law of the {corpus.num_queries:,} audited queries themselves"
+
+
+def relevance_frequencies(corpus: Corpus) -> np.ndarray:
+    """f_y: the share of audited queries for which document y is relevant, [N]."""
+    pairs = [np.unique(row[row >= 0]) for row in np.asarray(corpus.relevant).reshape(corpus.num_queries, -1)]
+    return np.bincount(np.concatenate(pairs), minlength=corpus.num_documents) / corpus.num_queries
+
+
+def floors_for(
+    side: str, setting: Setting, metric: Metric, corpus: Corpus, prior: Any, aim: float, correlations: np.ndarray | None
+) -> list[Floor]:
+    """Every floor of one side, those that could not be proved among them with the reason.
+
+    Args:
+      corpus: with the judgements of all audited queries.
+      prior: as `relevance_law` gives it.
+      aim: the quality to be reached, in the units of the metric.
+      correlations: of the Gaussian fit, or None where there is none.
+    """
+    blind = _blind(side, setting, metric, corpus.num_documents, aim, correlations)
+    if side == "documents":
+        why = "a codebook fitted on the searched documents knows them, so Theorem D does not bind it"
+        return [*blind, Floor("class B codebooks", side, "B", STREAM, None, why)]
+    if setting.judgements == "several":
+        return [_several(metric, corpus, aim), *blind]
+    distortion, worst = 1 - aim, setting.prior
+    stream = ranking_bound(distortion, prior, metric.weights)
+    fixed = one_shot_bound(distortion, prior, metric.weights)
+    sizes = np.unique(np.round(np.minimum(GRID[GRID <= 40], 40)))
+    return [
+        Floor(
+            name="any code, rate-distortion (Theorem B)",
+            side=side,
+            classes="A, B, C",
+            kind=STREAM,
+            bits=_as_float(stream, worst),
+            why="",
+            curve=_curve(lambda bits: 1 - ranking_distortion(bits, prior, metric.weights)),
+        ),
+        Floor(
+            name="any code, one query at a time (Theorem C)",
+            side=side,
+            classes="A, B, C",
+            kind=FIXED,
+            bits=_as_float(fixed, worst),
+            why="",
+            curve=tuple((float(b), _one_shot_quality(b, prior, metric)) for b in sizes),
+        ),
+        *blind,
+    ]
+
+
+def _one_shot_quality(bits: float, prior: Any, metric: Metric) -> float:
+    documents = prior if np.ndim(prior) == 0 else len(prior)
+    return 1 - float(one_shot_distortion(int(min(2.0**bits, documents)), prior, metric.weights))
+
+
+def _several(metric: Metric, corpus: Corpus, aim: float) -> Floor:
+    name, side = "any code, several relevant documents", "queries"
+    if not metric.first_relevant:
+        why = f"no floor is proved for {metric.name} with several relevant documents a query"
+        return Floor(name, side, "A, B, C", STREAM, None, why)
+    law = relevance_frequencies(corpus)
+    bits = np.asarray(GRID)
+    quality = np.linspace(0.02, 0.999, 50)
+    rates = np.asarray(first_relevant_rate(1 - quality, law, metric.weights))
+    curve = tuple((float(b), float(q)) for b, q in zip(rates, quality, strict=True) if bits[0] <= b <= bits[-1])
+    bound = _as_float(first_relevant_bound(1 - aim, law, metric.weights), "the audited queries' own frequencies")
+    return Floor(name, side, "A, B, C", STREAM, bound, "", curve)
+
+
+def _blind(
+    side: str, setting: Setting, metric: Metric, documents: int, aim: float, correlations: np.ndarray | None
+) -> list[Floor]:
+    what = "stored without knowledge of the others" if side == "documents" else "made without the corpus"
+    name = f"code {what} (Theorem D)"
+    if setting.judgements == "fidelity":
+        why = "without judgements the relevant document depends on all the others, which Theorem D does not allow"
+        return [Floor(name, side, "C", STREAM, None, why)]
+    if setting.judgements == "several":
+        why = "Theorem D is proved for one relevant document a query"
+        return [Floor(name, side, "C", STREAM, None, why)]
+    plain = blind_bound(1 - aim, documents, weights=metric.weights).assuming(ALONE)
+    at = lambda bits: 1 - blind_distortion(bits, documents, weights=metric.weights)
+    found = [Floor(name, side, "C", STREAM, _as_float(plain), "", _curve(at))]
+    if correlations is not None:
+        model = blind_bound(1 - aim, documents, correlations, metric.weights).assuming(ALONE)
+        modelled = lambda bits: 1 - blind_distortion(bits, documents, correlations, metric.weights)
+        found.append(Floor(f"{name}, Gaussian fit", side, "C", STREAM, _as_float(model), "", _curve(modelled)))
+    return found
+
+
+def _curve(quality: Callable[[np.ndarray], Any]) -> tuple[tuple[float, float], ...]:
+    return tuple((float(b), float(q)) for b, q in zip(GRID, np.asarray(jax.jit(quality)(GRID)), strict=True))
+
+
+def _as_float(bound: Bound, *words: str) -> Bound:
+    assumes = tuple(word for word in bound.assumes if word != "the given prior")
+    return Bound(float(bound.lower), float(bound.upper), bound.evidence, (*words, *assumes))

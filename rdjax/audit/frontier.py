@@ -1,0 +1,185 @@
+"""The codes, fitted at several budgets and measured: what can be had."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from rdjax.audit.families import Maker, Training, Trial
+from rdjax.audit.quality import in_order, values_of
+from rdjax.audit.result import Bits, Point
+from rdjax.audit.view import View
+from rdjax.codes import Code, SignBitsRescored
+from rdjax.data import Corpus
+from rdjax.limits.bound import Bound
+from rdjax.retrieval import counts_from_scores
+from rdjax.retrieval.intervals import paired_bootstrap
+from rdjax.retrieval.metrics import Metric
+from rdjax.retrieval.streaming import count_above
+
+PARTS = 5  # of the fit queries: each is judged by codes fitted on the others
+SCORES_AT_ONCE = 2**24
+SURE = 0.9  # one-sided confidence, on the fit queries, with which a choice must reach the target
+
+
+def training(view: View, code_class: str, held_out: np.ndarray | None = None) -> Training:
+    """What a class may be fitted on: B sees the searched documents, C only other ones; both the fit queries.
+
+    With `held_out` fit queries the code is made to be judged on them: they and their own relevant documents stay out
+    of class C, and what is searched are the pooled documents.
+    """
+    fit, own = view.fit, view.own_documents
+    kept = np.arange(fit.num_queries)
+    searched = view.audited_documents
+    if held_out is not None:
+        kept = np.setdiff1d(kept, held_out)
+        own = np.setdiff1d(own, np.asarray(fit.relevant)[held_out])
+        searched = view.pooled_documents
+    parts = [view.fit_queries[kept], searched if code_class == "B" else view.pooled_documents[own]]
+    return Training(np.concatenate(parts), searched)
+
+
+def fitted_on(view: View, code_class: str) -> str:
+    """The same in words."""
+    queries = f"{view.fit.num_queries} fit queries"
+    if code_class == "A":
+        return "nothing; the encoder holds and searches the corpus"
+    if code_class == "B":
+        return f"the {view.test.num_documents:,} searched documents and {queries}"
+    own = len(view.own_documents)
+    return f"{own:,} other documents and {queries}" if own else queries
+
+
+def count_coded(code: Code, symbols: Any, side: str, vectors: tuple[np.ndarray, np.ndarray], corpus: Corpus) -> Any:
+    """Counts above and tied when one side is decoded from symbols; vectors are (queries, documents)."""
+    queries, documents = vectors
+    if type(code)._scores is Code._scores:  # its scores are inner products, so they stream
+        decoded = np.asarray(code.decode(symbols))
+        pair = (decoded, documents) if side == "queries" else (queries, decoded)
+        return count_above(*pair, corpus.relevant)
+    relevant, parts = np.asarray(corpus.relevant), []
+    block = max(1, SCORES_AT_ONCE // len(documents))
+    for start in range(0, len(queries), block):
+        rows = slice(start, start + block)
+        scores = code.scores(symbols[rows], documents) if side == "queries" else code.scores(symbols, queries[rows]).T
+        parts.append(counts_from_scores(scores, relevant[rows]))
+    above, tied = zip(*parts, strict=True)
+    return np.concatenate(above), np.concatenate(tied)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """One code of one view: bits of the audited items [4] and values at the audited queries."""
+
+    code: Code
+    bits: np.ndarray
+    values: np.ndarray
+
+
+class Bench:
+    """The views, and what codes are fitted on and compared with; training material is made once for each class."""
+
+    def __init__(
+        self,
+        views: list[View],
+        metric: Metric,
+        today: tuple[np.ndarray, list[np.ndarray]],
+        target: float,
+        seed: int,
+    ):
+        self.views, self.metric, self.today, self.target, self.seed = views, metric, today, target, seed
+        rng = np.random.default_rng(seed)
+        parts = [min(PARTS, view.fit.num_queries) for view in views]
+        self._parts = [
+            np.array_split(rng.permutation(view.fit.num_queries), n) for view, n in zip(views, parts, strict=True)
+        ]
+        self._material: dict[Any, Training] = {}
+
+    def material(self, number: int, code_class: str, part: int | None = None) -> Training:
+        """The training of a view and class; with a part, the one that leaves this part of the fit queries out."""
+        key = (number, code_class, part)
+        if key not in self._material:
+            held_out = None if part is None else self._parts[number][part]
+            self._material[key] = training(self.views[number], code_class, held_out)
+        return self._material[key]
+
+    def run(self, trial: Trial) -> list[Point]:
+        """Points of a family, budget by budget, up to the first that cannot be fitted; the choice among them marked."""
+        outcomes: list[list[Outcome]] = []
+        for make in trial.makers:
+            found = [self._outcome(number, trial, make) for number in range(len(self.views))]
+            if any(outcome is None for outcome in found):
+                break
+            outcomes.append([outcome for outcome in found if outcome is not None])
+        looked = self._search(trial, len(outcomes))
+        return [self._point(trial, each, looked.get(i)) for i, each in enumerate(outcomes)]
+
+    def _search(self, trial: Trial, count: int) -> dict[int, float]:
+        """Floors of the kept share, by budget, that a bisection for the smallest sufficient budget looked at."""
+        looked: dict[int, float] = {}
+        low, high = 0, count
+        while low < high:
+            middle = (low + high) // 2
+            looked[middle] = self._kept_on_fit(trial, trial.makers[middle])
+            low, high = (low, middle) if looked[middle] >= self.target else (middle + 1, high)
+        return looked
+
+    def _outcome(self, number: int, trial: Trial, make: Maker) -> Outcome | None:
+        view, stuff = self.views[number], self.material(number, trial.code_class)
+        code = make(stuff)
+        if code is None:
+            return None
+        coded = view.test_queries if trial.side == "queries" else stuff.documents
+        symbols = code.encode(coded)
+        counts = count_coded(code, symbols, trial.side, (view.test_queries, stuff.documents), view.test)
+        rate = code.rate(symbols)
+        touched = code.bits_touched(len(coded)) if isinstance(code, SignBitsRescored) else rate.packed
+        bits = np.array([rate.entropy, rate.packed, rate.single, touched])
+        return Outcome(code, bits, values_of(self.metric, counts, view.test))
+
+    def _kept_on_fit(self, trial: Trial, make: Maker) -> float:
+        """Share of today's quality that is kept on fit queries, at least, each part coded by what the others fitted."""
+        floors = []
+        for number, view in enumerate(self.views):
+            values = np.empty(view.fit.num_queries)
+            for part, held_out in enumerate(self._parts[number]):
+                stuff = self.material(number, trial.code_class, part)
+                code = make(stuff) if len(stuff.vectors) > 1 else None
+                if code is None:
+                    return -np.inf
+                corpus, queries = view.fit.take_queries(held_out), view.fit_queries[held_out]
+                symbols = code.encode(queries if trial.side == "queries" else stuff.documents)
+                counts = count_coded(code, symbols, trial.side, (queries, stuff.documents), corpus)
+                values[held_out] = values_of(self.metric, counts, corpus)
+            interval = paired_bootstrap(values, self.today[1][number], seed=self.seed, level=SURE)
+            floors.append(float(interval.ratio_floor))
+        return float(np.mean(floors))
+
+    def _point(self, trial: Trial, outcomes: list[Outcome], floor: float | None) -> Point:
+        baseline, code = self.today[0], outcomes[0].code
+        values = in_order(self.views, [outcome.values for outcome in outcomes])
+        on_test = paired_bootstrap(values, baseline, seed=self.seed)
+        entropy, packed, single, touched = np.average([outcome.bits for outcome in outcomes], axis=0)
+        measured = lambda x: Bound.value(float(x), "measured")
+        sure = f"{SURE:.0%} one-sided bootstrap over fit queries that the code was not fitted on"
+        unseen = "not looked at: the search for the smallest sufficient budget went elsewhere"
+        return Point(
+            code=code.name,
+            family=trial.family,
+            side=trial.side,
+            code_class=trial.code_class,
+            fitted_on=fitted_on(self.views[0], trial.code_class),
+            bits=Bits(measured(entropy), measured(packed), measured(single), measured(touched)),
+            encoder_bytes=code.encoder_bytes,
+            chosen_by=Bound.at_least(
+                -np.inf if floor is None else floor, "estimate", unseen if floor is None else sure
+            ),
+            value=measured(values.mean()),
+            interval=_interval(on_test.mean),
+            kept=measured(values.mean() / baseline.mean()),
+            kept_interval=_interval(on_test.ratio),
+        )
+
+
+def _interval(ends: np.ndarray) -> Bound:
+    return Bound(float(ends[0]), float(ends[1]), "estimate", ("95% paired bootstrap over queries",))

@@ -1,0 +1,134 @@
+"""What an audit found: small frozen records, every shown number a `Bound` that says how it is known.
+
+The report formats these records and computes nothing.
+"""
+
+from dataclasses import dataclass, field
+
+from rdjax.limits.bound import Bound
+
+STREAM = "average over a stream"
+FIXED = "fixed length"
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What was asked, of what, and on which terms.
+
+    `judgements` is "single" (one relevant document a query), "several", or "fidelity" (no judgements: the uncompressed
+    top document stands for the relevant one). `protocol` says in words what was fitted where. `dimensions` per modality
+    and `stored_bits` describe the vectors as they are today.
+    """
+
+    corpus: str
+    notes: tuple[str, ...]
+    metric: str
+    target: float
+    judgements: str
+    prior: str
+    protocol: str
+    documents: int
+    queries: int
+    fit_queries: int
+    dimensions: dict[str, int]
+    stored_bits: int
+    seed: int
+
+
+@dataclass(frozen=True)
+class Quality:
+    """The uncompressed embeddings ranked one way: `name` e.g. "image alone" or "fused, calibrated".
+
+    `value` is the metric with expected ties and `pessimistic` with ties counted against us (measured on the audited
+    queries); `interval` its 95% bootstrap interval over queries (estimate). `temperatures` per modality, empty if none.
+    """
+
+    name: str
+    temperatures: dict[str, float]
+    value: Bound
+    pessimistic: Bound
+    interval: Bound
+
+
+@dataclass(frozen=True)
+class Bits:
+    """Bits per item, three ways: `entropy` of the symbols under the fitted model, `packed` in a batch of real bytes,
+    `single` item alone in whole bytes; and `touched`, the bits read per item to rank (documents side)."""
+
+    entropy: Bound
+    packed: Bound
+    single: Bound
+    touched: Bound
+
+
+@dataclass(frozen=True)
+class Point:
+    """One code at one budget on one side ("queries" or "documents").
+
+    `code_class` is A, B or C (see design: A the encoder searches the corpus, B fitted on it, C fitted elsewhere) and
+    `fitted_on` says so in words. `chosen_by` is the lower bound of quality kept on the fit queries that choices are
+    made by; `value`, `interval`, `kept` (share of today's quality, paired 95% interval) are of the audited queries.
+    """
+
+    code: str
+    family: str
+    side: str
+    code_class: str
+    fitted_on: str
+    bits: Bits
+    encoder_bytes: int
+    chosen_by: Bound
+    value: Bound
+    interval: Bound
+    kept: Bound
+    kept_interval: Bound
+
+
+@dataclass(frozen=True)
+class Floor:
+    """What no code of these classes can beat at the target quality, on one side.
+
+    `bits` is None where no floor is proved, and `why` says so in a sentence. `kind` is STREAM or FIXED. `curve` holds
+    (bits, best possible quality) for the figure, empty where there is no curve.
+    """
+
+    name: str
+    side: str
+    classes: str
+    kind: str
+    bits: Bound | None
+    why: str
+    curve: tuple[tuple[float, float], ...] = ()
+
+
+@dataclass(frozen=True)
+class Recommendation:
+    """The point chosen for one side and one purpose; `point` is None where nothing reached the target on fit."""
+
+    side: str
+    purpose: str
+    point: Point | None
+    sentence: str
+
+
+@dataclass(frozen=True)
+class Audit:
+    """The result of `rdjax.audit.audit`.
+
+    `today` is the quality that targets are relative to; `aim` = target * today. `answer` are the sentences for a person
+    with a disk, the first one first.
+    """
+
+    setting: Setting
+    today: Quality
+    aim: Bound
+    qualities: tuple[Quality, ...]
+    points: tuple[Point, ...]
+    floors: tuple[Floor, ...]
+    recommendations: tuple[Recommendation, ...]
+    answer: tuple[str, ...]
+    warnings: tuple[str, ...] = field(default=())
+
+    def on(self, side: str) -> tuple[Point, ...]:
+        """The points of one side."""
+        return tuple(point for point in self.points if point.side == side)

@@ -1,0 +1,143 @@
+"""THE main job: a corpus in, an `Audit` out.
+
+corpus -> scores -> temperature -> ranking -> metrics, then limits (no code can beat) and codes (bits really spent).
+"""
+
+from collections.abc import Collection, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import jax
+import numpy as np
+
+from rdjax.audit.answer import recommend
+from rdjax.audit.families import Trial, trials
+from rdjax.audit.floors import floors_for, relevance_law
+from rdjax.audit.frontier import Bench
+from rdjax.audit.gaussian_fit import component_correlations
+from rdjax.audit.quality import todays, uncompressed_rankings
+from rdjax.audit.result import Audit, Point, Setting
+from rdjax.audit.view import Progress, View, calibrated, make_views, with_judgements
+from rdjax.checks import require
+from rdjax.data import Corpus
+from rdjax.limits.bound import Bound
+from rdjax.retrieval.metrics import parse_metric
+
+SIDES = ("documents", "queries")
+WORKERS = 2
+
+
+def audit(
+    corpus: Corpus,
+    *,
+    fit: Corpus | None = None,
+    metric: str = "mrr",
+    target: float = 0.95,
+    side: str | None = None,
+    prior: Any = "queries",
+    families: Collection[str] | None = None,
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> Audit:
+    """How many bits per query, and per stored document, are necessary?
+
+    Args:
+      corpus: what is audited. Without judgements the uncompressed top document stands for the relevant one.
+      fit: what everything is fitted on and every choice is made by; it may share documents with `corpus`. None: a
+        seeded split of the queries, or cross-fitting where there are fewer than 400.
+      metric: mrr, recall@K, ndcg@K, dcg, precision@K, rbp@P or map.
+      target: share of today's quality (fused, tau = 1) that a code must keep, in (0, 1].
+      side: "queries", "documents", or None for both.
+      prior: law of the relevant document for the floors: "queries" (the audited queries' own, a fact about them),
+        "uniform", or an array [N] (assumptions).
+      families: names of the families of codes to try (see `families.trials`), None for all.
+      seed: of the split and the bootstrap.
+      progress: called as progress(what, done, total).
+
+    Returns:
+      an `Audit`, every number a `Bound`; rates in bits per item.
+
+    Raises:
+      InputError: a target or prior out of range, an unknown metric or side, corpora that do not fit together.
+    """
+    require(0 < target <= 1, f"the target is {target}; it is a share of today's quality, above 0 and at most 1.")
+    require(side in (None, *SIDES), f"the side is {side!r}; it must be queries or documents.")
+    measure_by = parse_metric(metric)
+    sides = SIDES if side is None else (side,)
+    tell = progress or (lambda what, done, total: None)
+    with jax.enable_x64(True):
+        tell("reading the corpus", 0, 1)
+        views, protocol, warnings = make_views(corpus, fit, seed)
+        if corpus.relevant is not None:
+            views = [calibrated(view, seed) for view in views]
+        audited = views[0].test if len(views) == 1 else with_judgements(corpus)
+        law, prior_words = relevance_law(audited, prior)
+        setting = _setting(audited, corpus.relevant, views, metric, target, prior_words, protocol, seed)
+        qualities, todays_values = uncompressed_rankings(views, measure_by, seed)
+        today = todays(qualities, corpus.modalities)
+        aim = target * float(today.value.lower)
+        points = list(_points(Bench(views, measure_by, todays_values, target, seed), sides, families, tell))
+        correlations = component_correlations(views[0], seed) if setting.judgements == "single" else None
+        floors = [f for s in sides for f in floors_for(s, setting, measure_by, audited, law, aim, correlations)]
+    chosen = recommend(points, floors, setting)
+    return Audit(
+        setting=setting,
+        today=today,
+        aim=Bound.value(aim, "measured", f"{target:.0%} of today's"),
+        qualities=tuple(qualities),
+        points=tuple(points),
+        floors=tuple(floors),
+        recommendations=chosen,
+        answer=tuple(choice.sentence for choice in chosen),
+        warnings=(*warnings, *_calibration_warnings(views)),
+    )
+
+
+def _setting(
+    audited: Corpus,
+    relevant: Any,
+    views: list[View],
+    metric: str,
+    target: float,
+    prior: str,
+    protocol: str,
+    seed: int,
+) -> Setting:
+    several = "single" if np.ndim(relevant) == 1 else "several"
+    return Setting(
+        corpus=audited.name,
+        notes=audited.notes,
+        metric=metric,
+        target=target,
+        judgements="fidelity" if relevant is None else several,
+        prior=prior,
+        protocol=protocol,
+        documents=audited.num_documents,
+        queries=audited.num_queries,
+        fit_queries=views[0].fit.num_queries,
+        dimensions={name: array.shape[1] for name, array in audited.documents.items()},
+        stored_bits=sum(8 * array.dtype.itemsize * array.shape[1] for array in audited.documents.values()),
+        seed=seed,
+    )
+
+
+def _points(bench: Bench, sides: tuple[str, ...], families: Collection[str] | None, tell: Progress) -> Iterator[Point]:
+    """The points of every family; two families at a time, as most of the time goes into compiling."""
+    documents = bench.views[0].test.documents
+    dimension = sum(array.shape[1] for array in documents.values())
+    planned = [trial for side in sides for trial in trials(side, dimension, len(documents), families)]
+
+    def work(trial: Trial) -> list[Point]:
+        with jax.enable_x64(True):  # the setting belongs to a thread
+            return bench.run(trial)
+
+    with ThreadPoolExecutor(WORKERS) as pool:
+        for done, (trial, points) in enumerate(zip(planned, pool.map(work, planned), strict=True), 1):
+            yield from points
+            tell(f"{trial.family} for {trial.side}, class {trial.code_class}", done, len(planned))
+
+
+def _calibration_warnings(views: list[View]) -> tuple[str, ...]:
+    return tuple(
+        dict.fromkeys(v.calibration for v in views if v.calibration and not v.calibration.startswith("Converged"))
+    )

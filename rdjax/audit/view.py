@@ -1,0 +1,139 @@
+"""What is fitted and what is audited: corpora with their roles, and the vectors that codes see.
+
+A view is one division of the queries. Everything is fitted on `fit`'s queries, searched over the audited documents and
+those of `fit`'s own that are not among them; everything is reported on `test`'s queries over the audited documents.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from rdjax.checks import require
+from rdjax.data import Corpus, folds, pool_documents, split_queries
+from rdjax.retrieval import calibrate_temperatures, fuse, modality_scores
+from rdjax.retrieval.streaming import top_document
+
+FEW = 200  # audited queries below which a split would leave too few
+FOLDS = 4
+CALIBRATION_QUERIES, CALIBRATION_DOCUMENTS = 1000, 20_000  # enough for a handful of temperatures
+
+
+@dataclass(frozen=True)
+class View:
+    """One division: `test` is audited, `fit` is fitted on; `places` are test's positions among all audited queries.
+
+    `own_documents` are fit's documents that are not searched ones, numbered in `fit`: what class C may see of
+    documents. `temperatures` [M] are calibrated on fit; None without judgements, where there is nothing to calibrate
+    on.
+    """
+
+    test: Corpus
+    fit: Corpus
+    places: np.ndarray
+    own_documents: np.ndarray
+    temperatures: np.ndarray | None = None
+    calibration: str = ""
+
+    @property
+    def scale(self) -> dict[str, float]:
+        """What both sides of each modality are multiplied by, so that one inner product is the calibrated score."""
+        if self.temperatures is None:
+            return dict.fromkeys(self.test.modalities, 1.0)
+        beta = 1 / self.temperatures
+        return dict(zip(self.test.modalities, np.sqrt(beta / beta.mean()).tolist(), strict=True))
+
+    @cached_property
+    def test_queries(self) -> np.ndarray:
+        """Vectors of the audited queries."""
+        return self.vectors(self.test.queries)
+
+    @cached_property
+    def fit_queries(self) -> np.ndarray:
+        """Vectors of the fit queries."""
+        return self.vectors(self.fit.queries)
+
+    @cached_property
+    def pooled_documents(self) -> np.ndarray:
+        """Vectors of the documents that the fit queries search: the audited ones first."""
+        return self.vectors(self.fit.documents)
+
+    @property
+    def audited_documents(self) -> np.ndarray:
+        """Vectors of the audited documents."""
+        return self.pooled_documents[: self.test.num_documents]
+
+    def vectors(self, features: Any) -> np.ndarray:
+        """Modalities side by side, scaled: [n, sum of D_m], float32 at least."""
+        parts = [np.asarray(array, np.promote_types(array.dtype, np.float32)) for array in features.values()]
+        scaled = [
+            part * np.asarray(factor, part.dtype) for part, factor in zip(parts, self.scale.values(), strict=True)
+        ]
+        return np.concatenate(scaled, axis=1)
+
+
+def make_views(corpus: Corpus, fit: Corpus | None, seed: int) -> tuple[list[View], str, tuple[str, ...]]:
+    """The views, the protocol in words, and warnings.
+
+    With `fit`, one view. Without, half of the queries are fitted on and the other half audited; where that would audit
+    fewer than 200, every query is audited by codes fitted on the other folds.
+    """
+    corpus, fit = with_judgements(corpus), None if fit is None else with_judgements(fit)
+    everything = np.arange(corpus.num_queries)
+    if fit is not None:
+        pooled = pool_documents(corpus, fit)
+        own = np.arange(corpus.num_documents, pooled.num_documents)
+        few = (_few(corpus.num_queries),) if corpus.num_queries < FEW else ()
+        words = f"fitted on {fit.num_queries} other queries, which search among {pooled.num_documents:,} documents"
+        return [View(corpus, pooled, everything, own)], words, few
+    require(corpus.num_queries > 1, "the corpus has one query and no corpus to fit on; give --fit, or more queries.")
+    none = np.arange(0)
+    if corpus.num_queries >= 2 * FEW:
+        fitted, audited = split_queries(corpus, seed)
+        words = (
+            f"a random half of the queries ({fitted.num_queries}, seed {seed}) was fitted on, the other half audited"
+        )
+        return [View(audited, fitted, np.arange(audited.num_queries), none)], words, ()
+    count = min(FOLDS, corpus.num_queries)
+    views = [
+        View(corpus.take_queries(inside), corpus.take_queries(outside), inside, none)
+        for outside, inside in folds(corpus, count, seed)
+    ]
+    words = (
+        f"cross-fitted: each of {count} folds of the queries was audited by codes fitted on the others (seed {seed})"
+    )
+    return views, words, (_few(corpus.num_queries),)
+
+
+def _few(count: int) -> str:
+    return f"Only {count} queries are audited: intervals are wide, and a budget chosen on so few may miss its target."
+
+
+def with_judgements(corpus: Corpus) -> Corpus:
+    """The corpus itself; without judgements, its uncompressed top document stands for the relevant one."""
+    if corpus.relevant is not None:
+        return corpus
+    return replace(corpus, relevant=top_document(fuse(corpus.queries), corpus.documents))
+
+
+def calibrated(view: View, seed: int) -> View:
+    """The view with temperatures fitted on its fit queries, on a sample where there are many documents."""
+    fit, rng = view.fit, np.random.default_rng(seed)
+    chosen = np.sort(rng.permutation(fit.num_queries)[:CALIBRATION_QUERIES])
+    wanted = np.asarray(fit.relevant)[chosen]
+    needed = np.unique(wanted[wanted >= 0])
+    others = np.setdiff1d(np.arange(fit.num_documents), needed)
+    sample = np.sort(np.concatenate([needed, rng.permutation(others)[: max(0, CALIBRATION_DOCUMENTS - len(needed))]]))
+    position = np.full(fit.num_documents + 1, -1)
+    position[sample] = np.arange(len(sample))  # the last entry serves the padding, -1
+    pick = lambda features, rows: {name: np.asarray(array[rows], np.float64) for name, array in features.items()}
+    scores = modality_scores(pick(fit.queries, chosen), pick(fit.documents, sample))
+    result = calibrate_temperatures(scores, position[wanted])
+    temperatures = np.asarray(result.temperatures)
+    useless = not np.isfinite(temperatures).any()  # no modality helps: rank by the plain sum
+    return replace(view, temperatures=None if useless else temperatures, calibration=result.message)
+
+
+Progress = Callable[[str, int, int], None]

@@ -1,0 +1,252 @@
+"""The audit end to end: on the emoji corpus against known figures, and on small corpora in every mode."""
+
+import dataclasses
+import json
+
+import jax
+import numpy as np
+import pytest
+
+from rdjax.audit import audit
+from rdjax.audit.families import trials
+from rdjax.audit.floors import relevance_law
+from rdjax.audit.gaussian_fit import adjusted_square
+from rdjax.audit.quality import component_entropy
+from rdjax.audit.view import make_views
+from rdjax.checks import InputError
+from rdjax.data import Corpus, emoji, gaussian_mixture
+from rdjax.limits import Bound, blind_rate, ranking_rate
+from rdjax.retrieval.metrics import parse_metric
+
+pytestmark = pytest.mark.float64_only
+QUICK = ("rank code", "PCA + scalar", "int8")
+
+
+@pytest.fixture(scope="module")
+def t1():
+    fit, test = emoji("T1")
+    return audit(test, fit=fit, families=(*QUICK, "entropy-coded scalar"))
+
+
+def quality(result, name):
+    return next(q for q in result.qualities if q.name == name)
+
+
+def test_t1_uncompressed(t1):
+    """The figures of the corpus' own README, ties counted both ways."""
+    assert quality(t1, "image alone").value.lower == pytest.approx(0.539, abs=1e-3)
+    assert quality(t1, "text alone").value.lower == pytest.approx(0.409, abs=1e-3)
+    assert quality(t1, "text alone").pessimistic.lower == pytest.approx(0.387, abs=1e-3)
+    assert t1.today.name == "fused, tau = 1"
+    assert t1.today.value.lower == pytest.approx(0.710, abs=1e-3)
+    calibrated = quality(t1, "fused, calibrated tau")
+    assert calibrated.value.lower == pytest.approx(0.712, abs=1e-3)
+    assert 1 / calibrated.temperatures["image"] > 1 / calibrated.temperatures["text"] > 5
+    assert t1.today.interval.lower < 0.71 < t1.today.interval.upper
+
+
+def test_t1_rank_code_at_ten_bits(t1):
+    (point,) = [p for p in t1.points if p.code_class == "A"]
+    assert point.bits.entropy.lower == pytest.approx(np.log2(1000))
+    assert point.bits.packed.lower < 10.1
+    assert point.bits.single.lower == 16
+    assert point.value.lower >= 0.67
+
+
+def test_t1_floors(t1):
+    """The law of the queries is uniform over 1,000 documents here, so the floors are those of the theory notes."""
+    goal = 1 - 0.95 * t1.today.value.lower
+    floors = {(f.side, f.name): f for f in t1.floors}
+    stream = floors["queries", "any code, rate-distortion (Theorem B)"]
+    assert stream.bits.lower == pytest.approx(float(ranking_rate(goal, 1000)), rel=1e-6)
+    blind = floors["documents", "code stored without knowledge of the others (Theorem D)"]
+    assert blind.bits.lower == pytest.approx(float(blind_rate(goal, 1000)), rel=1e-6)
+    model = floors["queries", "code made without the corpus (Theorem D), Gaussian fit"]
+    assert model.bits.evidence == "model"
+    assert model.bits.lower > blind.bits.lower
+    assert all(f.bits is None and f.why for f in t1.floors if f.classes == "B")
+
+
+def test_t1_no_code_beats_a_floor_that_binds_it(t1):
+    """Averages over the stream against the curves of Theorems B and D, at every point."""
+    for floor in t1.floors:
+        if floor.kind != "average over a stream" or not floor.curve or floor.bits.evidence != "theorem":
+            continue
+        bits, best = np.array(floor.curve).T
+        for point in t1.on(floor.side):
+            if point.code_class in floor.classes:
+                assert point.value.lower <= np.interp(point.bits.entropy.lower, bits, best) + 1e-9, (floor.name, point.code)
+
+
+def test_t1_answer(t1):
+    """Three sentences; what was chosen keeps its promise on the audited queries within its interval."""
+    assert len(t1.answer) == 3
+    store, blind, searched = t1.recommendations
+    assert store.point.code_class in "BC"
+    assert blind.point.code_class == "C"
+    for choice in (store, blind):
+        assert choice.point.chosen_by.lower >= 0.95
+        assert choice.point.kept_interval.upper >= 0.95
+        assert choice.point.bits.packed.lower < 2000
+    assert "bytes) for each stored document" in t1.answer[0]
+    assert "no uniquely decodable code averages fewer than 5.77 bits over a stream" in t1.answer[1]
+    assert "already done the search" in t1.answer[2]
+    assert "no code can" not in " ".join(t1.answer).lower()
+    assert searched.purpose == "send a query after searching"
+
+
+def test_every_number_is_a_bound(t1):
+    for record in (*t1.points, *t1.qualities):
+        numbers = [v for f in dataclasses.fields(record) if isinstance(v := getattr(record, f.name), float)]
+        assert not numbers, record
+    assert isinstance(t1.aim, Bound)
+    assert {p.value.evidence for p in t1.points} == {"measured"}
+    assert {p.interval.evidence for p in t1.points} == {"estimate"}
+
+
+def small(queries=60, documents=40, modalities=2, seed=0, **changes):
+    _, corpus = gaussian_mixture(documents, queries, modalities=modalities, intent_dim=4, dim=6, rho=4.0, seed=seed)
+    return dataclasses.replace(corpus, **changes)
+
+
+def test_same_seed_same_audit_and_under_200_queries_is_cross_fitted():
+    corpus = small()
+    first, second = (audit(corpus, families=("int8", "rank code"), seed=3) for _ in range(2))
+    assert first == second
+    assert first.setting.queries == 60
+    assert "cross-fitted" in first.setting.protocol
+    assert any("60 queries" in words for words in first.warnings)
+
+
+def test_many_queries_are_split():
+    result = audit(small(queries=420), families=("int8",), side="queries")
+    assert result.setting.queries == 210
+    assert result.setting.fit_queries == 210
+    assert result.warnings == ()
+    assert {p.side for p in result.points} == {"queries"}
+
+
+def test_cross_fitting_covers_every_query_once():
+    views, _, _ = make_views(small(), None, seed=1)
+    assert sorted(np.concatenate([view.places for view in views])) == list(range(60))
+    for view in views:
+        assert view.fit.num_queries + view.test.num_queries == 60
+
+
+def test_a_second_corpus_to_fit_on_never_shows_its_queries_documents_to_class_c():
+    from rdjax.audit.frontier import fitted_on, training
+
+    fit, test = gaussian_mixture(30, 25, intent_dim=4, dim=6, rho=4.0, seed=2)
+    (view,), _, _ = make_views(test, fit, seed=0)
+    assert len(view.own_documents) == fit.num_documents
+    blind = training(view, "C").vectors
+    searched = {row.tobytes() for row in view.audited_documents}
+    assert not any(row.tobytes() in searched for row in blind)
+    held_out = np.arange(5)
+    inner = training(view, "C", held_out).vectors
+    hidden = {view.pooled_documents[i].tobytes() for i in np.asarray(view.fit.relevant)[held_out]}
+    hidden |= {view.fit_queries[i].tobytes() for i in held_out}
+    assert not any(row.tobytes() in hidden for row in inner)
+    assert "30 other documents" in fitted_on(view, "C")
+
+
+def test_without_judgements_the_search_itself_is_the_standard():
+    result = audit(small(relevant=None), families=("int8", "rank code"))
+    assert result.setting.judgements == "fidelity"
+    assert result.today.value.lower == 1
+    assert all("calibrated" not in q.name for q in result.qualities)
+    unproved = [f for f in result.floors if f.bits is None]
+    assert any("without judgements" in f.why for f in unproved)
+    (code,) = [p for p in result.points if p.code_class == "A"]
+    assert code.value.lower == 1  # the number of the top document is the top document
+
+
+def test_several_relevant_documents():
+    corpus = small()
+    first = np.asarray(corpus.relevant)
+    pairs = np.stack([first, (first + 1) % corpus.num_documents], axis=1)
+    several = dataclasses.replace(corpus, relevant=pairs, grades=np.tile([2.0, 1.0], (60, 1)))
+    result = audit(several, families=("int8",), side="queries")
+    assert result.setting.judgements == "several"
+    assert result.floors[0].bits.evidence == "theorem"
+    graded = audit(several, families=("int8",), side="queries", metric="ndcg@5")
+    assert graded.floors[0].bits is None
+    assert "no floor is proved for ndcg@5" in graded.floors[0].why
+
+
+@pytest.mark.parametrize("metric", ["recall@3", "ndcg@5", "dcg", "precision@2", "rbp@0.6", "map"])
+def test_every_metric_has_its_floor(metric):
+    result = audit(small(queries=40), families=("int8",), side="queries", metric=metric)
+    assert result.setting.metric == metric
+    stream = result.floors[0]
+    weights = parse_metric(metric).weights
+    with jax.enable_x64(True):
+        law, _ = relevance_law(small(queries=40), "queries")
+        assert stream.bits.lower == pytest.approx(float(ranking_rate(1 - result.aim.lower, law, weights)), rel=1e-6)
+
+
+def test_one_modality_and_priors():
+    corpus = small(modalities=1)
+    families = ("first coordinates", "int8", "sign bits, int8 rescores")
+    uniform = audit(corpus, families=families, prior="uniform")
+    assert "assumed uniform" in uniform.setting.prior
+    assert [q.name for q in uniform.qualities] == [f"{corpus.modalities[0]} alone"]
+    assert {p.family for p in uniform.on("documents")} == set(families) - {"first coordinates"}  # 6 dimensions: too few
+    skewed = np.linspace(1, 3, corpus.num_documents)
+    given = audit(corpus, families=("int8",), prior=skewed / skewed.sum(), side="queries")
+    assert given.setting.prior == "the given prior, an assumption"
+    assert given.floors[0].bits.lower != uniform.floors[-1].bits.lower
+
+
+def test_rescoring_touches_less_than_it_stores():
+    result = audit(small(documents=200), families=("sign bits, int8 rescores",), side="documents")
+    for point in result.points:
+        assert point.bits.touched.lower < point.bits.packed.lower
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"target": 0}, "target"),
+        ({"target": 1.2}, "target"),
+        ({"side": "both"}, "side"),
+        ({"metric": "accuracy"}, "not known"),
+    ],
+)
+def test_mistakes_get_one_sentence(changes, words):
+    with pytest.raises(InputError, match=words):
+        audit(small(), **changes)
+
+
+def test_one_query_needs_a_corpus_to_fit_on():
+    with pytest.raises(InputError, match="one query"):
+        audit(small().take_queries(np.array([0])))
+
+
+def test_empirical_entropy_of_the_printed_rule():
+    ramp = np.repeat(np.arange(4.0), 8)[:, None]  # four equal values: 2 bits
+    assert component_entropy(np.hstack([ramp, np.ones_like(ramp)])) == pytest.approx(2.0)
+
+
+def test_adjusted_correlation_takes_chance_off(rng):
+    noise = adjusted_square(rng.normal(size=(50, 400)), rng.normal(size=(50, 400)))
+    assert noise.mean() < 0.015  # the raw square would average 1 / 49
+    x = rng.normal(size=(4000, 1))
+    assert adjusted_square(x, 0.6 * x + 0.8 * rng.normal(size=(4000, 1)))[0] == pytest.approx(0.36, abs=0.03)
+    assert adjusted_square(x[:3], x[:3])[0] == 0
+
+
+def test_families_do_not_repeat():
+    names = [(t.side, t.family, t.code_class) for side in ("documents", "queries") for t in trials(side, 64, 1)]
+    assert len(names) == len(set(names))
+    assert json.dumps(names)
+    assert not list(trials("queries", 64, 2, chosen=()))
+
+
+def test_constant_scores_are_no_news():
+    """Documents that are all alike tie for everything; the audit says so instead of falling over."""
+    rng = np.random.default_rng(0)
+    documents, queries = np.ones((12, 3)), rng.normal(size=(30, 3))
+    result = audit(Corpus({"x": documents}, {"x": queries}, rng.integers(0, 12, 30)), families=("int8",), side="queries")
+    assert result.today.value.lower == pytest.approx(np.mean(1 / np.arange(1, 13)))
+    assert result.floors[0].bits.lower < 1
