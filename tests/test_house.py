@@ -1,0 +1,82 @@
+"""The house rules that a machine can hold: floors, sizes, names, light imports, the README's commands."""
+
+import ast
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+pytestmark = pytest.mark.float64_only
+ROOT = pathlib.Path(__file__).parent.parent
+FILES = sorted((ROOT / "rdjax").rglob("*.py"))
+
+
+def test_floors():
+    """import-linter: a file imports from floors below its own."""
+    script = "from importlinter.cli import lint_imports; import sys; sys.exit(lint_imports(no_cache=True))"
+    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_files_under_300_lines_and_functions_under_40(path):
+    text = path.read_text()
+    assert text.count("\n") <= 300
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.FunctionDef):
+            first = node.body[0]
+            documented = isinstance(first, ast.Expr) and isinstance(getattr(first, "value", None), ast.Constant)
+            start = first.end_lineno if documented else node.lineno
+            assert node.end_lineno - start <= 40, f"{node.name} has {node.end_lineno - start} lines"
+
+
+def test_no_module_shares_its_name_with_a_function_in_it():
+    allowed = {"audit", "emoji"}  # named in the design
+    for path in FILES:
+        names = {node.name for node in ast.parse(path.read_text()).body if isinstance(node, ast.FunctionDef)}
+        assert path.stem not in names - allowed, path
+
+
+def test_every_public_name_is_documented():
+    for path in FILES:
+        tree = ast.parse(path.read_text())
+        assert ast.get_docstring(tree), path
+        for node in tree.body:
+            if isinstance(node, ast.FunctionDef | ast.ClassDef) and not node.name.startswith("_"):
+                assert ast.get_docstring(node), f"{path}: {node.name}"
+
+
+@pytest.mark.parametrize(
+    ("statement", "absent"),
+    [
+        ("import rdjax", ("jax", "numpy")),
+        ("import rdjax.cli", ("jax", "numpy", "matplotlib")),
+        ("import rdjax.data", ("jax",)),
+        ("import rdjax.retrieval, rdjax.limits", ("flax", "orbax", "optax", "matplotlib", "scipy.stats")),
+    ],
+)
+def test_imports_stay_light(statement, absent):
+    script = f"{statement}\nimport sys\nprint([name for name in {absent!r} if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_the_readme_gives_the_commands_that_ci_runs():
+    readme = (ROOT / "README.md").read_text()
+    commands = [line for line in readme.splitlines() if line.startswith("python3 -m venv .venv && ")]
+    assert len(commands) == 2
+    assert commands[0].endswith("rdjax audit")
+    assert commands[1].endswith("-m pytest")
+    assert 'grep -F -- "-m pytest" README.md' in (ROOT / ".ci" / "run").read_text()
+
+
+def test_python_in_the_readme_runs():
+    """Every Python block, in order, in one namespace."""
+    blocks = (ROOT / "README.md").read_text().split("```python\n")[1:]
+    assert len(blocks) >= 2
+    namespace = {}
+    for block in blocks:
+        exec(block.split("```")[0], namespace)
+    assert namespace["result"].today.value.lower == pytest.approx(0.710, abs=1e-3)
+    assert float(namespace["ranking_rate"](1 - 0.59, 1000)) == pytest.approx(4.8465, abs=1e-4)
