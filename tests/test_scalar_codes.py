@@ -151,7 +151,7 @@ class TestEntropyCoded:
         for item in other:
             for column, symbol in enumerate(item):
                 count = np.sum(fit[:, column] == symbol)
-                total -= math.log2((count + 0.5) / (400 + 0.5 * code.sizes[column]))
+                total -= math.log2((count + 0.5) / (400 + 0.5 * int(code.sizes[column])))
         assert code.rate(other).entropy == pytest.approx(total / 50, rel=1e-9)
 
     def test_one_step_for_all_and_errors_within_half_of_it(self, precision):

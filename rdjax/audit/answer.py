@@ -25,11 +25,16 @@ def recommend(points: Iterable[Point], floors: Iterable[Floor], setting: Setting
         if not offered:
             continue
         good = [point for point in offered if float(point.chosen_by.lower) >= setting.target]
-        cost = {id(point): disk(point, setting) if side == "documents" else _low(point.bits.packed) for point in good}
-        best = min(good, key=lambda point: cost[id(point)], default=None)
+        best = min(good, key=lambda point: _cost(point, setting), default=None)
         binding = [floor for floor in floors if floor.side == side]
         chosen.append(Recommendation(side, purpose, best, say(best, offered, binding, setting)))
     return tuple(chosen)
+
+
+def _cost(point: Point, setting: Setting) -> tuple[float, bool]:
+    """What a code is chosen by; of two that cost the same, the portable one."""
+    size = disk(point, setting) if point.side == "documents" else _low(point.bits.packed)
+    return size, point.code_class != "C"
 
 
 def disk(point: Point, setting: Setting) -> float:
@@ -45,7 +50,7 @@ def _store(point: Point | None, offered: list[Point], floors: list[Floor], setti
     before = memory(setting.stored_bits / 8 * setting.documents)
     return (
         f"{bits:,.0f} bits ({bits / 8:,.1f} bytes) for each stored document keep {setting.target:.0%} of today's "
-        f"{setting.metric}, with {point.code} ({_class(point)}): {after} for {setting.documents:,} documents, "
+        f"{setting.metric_title}, with {point.code} ({_class(point)}): {after} for {setting.documents:,} documents, "
         f"codebook included, instead of {before}. {_kept(point, setting)} {blind}"
     )
 
@@ -112,7 +117,7 @@ def _nothing(offered: list[Point], setting: Setting) -> str:
     best = max(offered, key=lambda point: _low(point.kept))
     what = "stored document" if best.side == "documents" else "query of an encoder that does not know the corpus"
     return (
-        f"No code that was tried is sure to keep {setting.target:.0%} of today's {setting.metric} per {what}; "
+        f"No code that was tried is sure to keep {setting.target:.0%} of today's {setting.metric_title} per {what}; "
         f"the closest is {best.code} with {_low(best.bits.packed):,.0f} bits. {_kept(best, setting)}"
     )
 

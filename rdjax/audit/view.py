@@ -82,10 +82,10 @@ def make_views(corpus: Corpus, fit: Corpus | None, seed: int) -> tuple[list[View
     """
     corpus, fit = with_judgements(corpus), None if fit is None else with_judgements(fit)
     everything = np.arange(corpus.num_queries)
+    few = (_few(corpus.num_queries),) if corpus.num_queries < FEW else ()
     if fit is not None:
         pooled = pool_documents(corpus, fit)
         own = np.arange(corpus.num_documents, pooled.num_documents)
-        few = (_few(corpus.num_queries),) if corpus.num_queries < FEW else ()
         words = f"fitted on {fit.num_queries} other queries, which search among {pooled.num_documents:,} documents"
         return [View(corpus, pooled, everything, own)], words, few
     require(corpus.num_queries > 1, "the corpus has one query and no corpus to fit on; give --fit, or more queries.")
@@ -104,7 +104,7 @@ def make_views(corpus: Corpus, fit: Corpus | None, seed: int) -> tuple[list[View
     words = (
         f"cross-fitted: each of {count} folds of the queries was audited by codes fitted on the others (seed {seed})"
     )
-    return views, words, (_few(corpus.num_queries),)
+    return views, words, few
 
 
 def _few(count: int) -> str:

@@ -10,7 +10,7 @@ import numpy as np
 from jax.typing import ArrayLike
 
 from rdjax.checks import require
-from rdjax.codes.code import FixedLengthCode, fit_vectors
+from rdjax.codes.code import FixedLengthCode, device_array, fit_vectors
 from rdjax.codes.integer import Int8
 from rdjax.codes.transform import Transform, coefficient_blocks, fit_transform
 
@@ -48,7 +48,7 @@ class SignBits(FixedLengthCode):
         array = fit_vectors(vectors)
         fitted = fit_transform(transform, array, k, seed=seed)
         total = sum(np.abs(block).sum(axis=0, dtype=np.float64) for block in coefficient_blocks(fitted, array))
-        return cls(fitted, jnp.asarray(total / len(array), fitted.mean.dtype))
+        return cls(fitted, device_array(total / len(array), fitted.mean.dtype))
 
     @property
     def name(self) -> str:

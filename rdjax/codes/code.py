@@ -16,9 +16,11 @@ import jax.numpy as jnp
 import numpy as np
 from jax.typing import ArrayLike
 
-from rdjax.checks import numeric_matrix, require
+from rdjax.checks import is_concrete, numeric_matrix, require
 from rdjax.codes.bitstream import frame, pack_fixed, unframe, unpack_fixed
 
+ROWS = 256  # batches are padded to a multiple of this, so that those of nearby sizes share a compiled program
+COEFFICIENTS = 64  # and so are coefficients
 _SINGLES = 64  # items that are packed one by one to measure the mean length of a single one
 
 
@@ -122,9 +124,14 @@ class Code(ABC):
         Raises:
           InputError: if D is not the dimension the code was fitted on.
         """
-        vectors = jnp.asarray(vectors, self.dtype)
-        require_dimension(vectors, self.dimension, self.name)
-        return _encode(self, vectors)
+        if not is_concrete(self, vectors):
+            vectors = jnp.asarray(vectors, self.dtype)
+            require_dimension(vectors, self.dimension, self.name)
+            return self._encode(vectors)
+        rows = np.asarray(vectors, self.dtype)
+        require_dimension(rows, self.dimension, self.name)
+        symbols = np.asarray(_encode(self._shared(), padded(rows, ROWS)))
+        return jax.device_put(symbols[: len(rows), : self.num_symbols])
 
     def decode(self, symbols: ArrayLike) -> jax.Array:
         """The vector that stands for each item and that inner products are taken with.
@@ -138,9 +145,19 @@ class Code(ABC):
         Raises:
           InputError: if L is not this code's.
         """
-        symbols = jnp.asarray(symbols, jnp.int32)
-        self._require_symbols(symbols)
-        return _decode(self, symbols)
+        if not is_concrete(self, symbols):
+            symbols = jnp.asarray(symbols, jnp.int32)
+            self._require_symbols(symbols)
+            return self._decode(symbols)
+        rows = np.asarray(symbols, np.int32)
+        self._require_symbols(rows)
+        shared = self._shared()
+        vectors = np.asarray(_decode(shared, padded(rows, ROWS, shared.num_symbols)))
+        return jax.device_put(vectors[: len(rows)])
+
+    def _shared(self) -> "Code":
+        """A code that encodes and decodes alike, padded so that codes of nearby budgets share a compiled program."""
+        return self
 
     def scores(self, symbols: ArrayLike, vectors: ArrayLike) -> jax.Array:
         """Score of every coded item with every vector of the other side, <decode(symbols), vector>.
@@ -272,6 +289,17 @@ def fit_vectors(vectors: Any) -> np.ndarray:
     array = vectors if isinstance(vectors, np.ndarray) else np.asarray(vectors)
     numeric_matrix(array, "the array of vectors to fit on")
     return array
+
+
+def padded(array: np.ndarray, rows: int, columns: int | None = None) -> np.ndarray:
+    """Zeros added: up to a multiple of `rows` below, and up to `columns` on the right."""
+    wide = 0 if columns is None else columns - array.shape[1]
+    return np.pad(array, ((0, -len(array) % rows), (0, wide)))
+
+
+def device_array(values: Any, dtype: Any) -> jax.Array:
+    """An array made on the host and handed over as it is: converting on the device compiles once for each shape."""
+    return jax.device_put(np.asarray(values, dtype))
 
 
 def working_dtype(array: np.ndarray) -> Any:

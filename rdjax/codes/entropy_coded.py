@@ -11,7 +11,7 @@ import numpy as np
 
 from rdjax.checks import require
 from rdjax.codes.bitstream import categorical_models, pack_entropy, unpack_entropy
-from rdjax.codes.code import Code, fit_vectors, sample_of_singles
+from rdjax.codes.code import COEFFICIENTS, Code, device_array, fit_vectors, sample_of_singles
 from rdjax.codes.transform import Transform, coefficient_blocks, fit_transform
 
 SMOOTHING = 0.5  # added to every count (Krichevsky and Trofimov 1981), so that a symbol the fit never saw has a length
@@ -20,8 +20,8 @@ _MOST_CELLS = 1 << 14  # of one coefficient: beyond, a step is finer than any fi
 
 @partial(
     jax.tree_util.register_dataclass,
-    data_fields=["transform", "step", "lowest", "counts"],
-    meta_fields=["sizes", "budget"],
+    data_fields=["transform", "step", "lowest", "counts", "sizes"],
+    meta_fields=["budget"],
 )
 @dataclass(frozen=True)
 class EntropyCodedScalar(Code):
@@ -35,7 +35,7 @@ class EntropyCodedScalar(Code):
       step: width of a cell, in the units of the vectors.
       lowest: smallest round(c_l / step) of the fit, int32 [k].
       counts: how often each symbol occurred in the fit, int32 [k, largest alphabet], zeros beyond its own alphabet.
-      sizes: size of every alphabet [k].
+      sizes: size of every alphabet, int32 [k].
       budget: bits that were asked for, for the name.
     """
 
@@ -43,7 +43,7 @@ class EntropyCodedScalar(Code):
     step: jax.Array
     lowest: jax.Array
     counts: jax.Array
-    sizes: tuple[int, ...]
+    sizes: jax.Array
     budget: float
 
     @classmethod
@@ -72,9 +72,9 @@ class EntropyCodedScalar(Code):
         return cls(
             fitted.take(k),
             jnp.asarray(step),
-            jnp.asarray(lowest[:k], jnp.int32),
-            jnp.asarray(counts[:k, : sizes[:k].max()], jnp.int32),
-            tuple(int(size) for size in sizes[:k]),
+            device_array(lowest[:k], np.int32),
+            device_array(counts[:k, : sizes[:k].max()], np.int32),
+            device_array(sizes[:k], np.int32),
             float(bits),
         )
 
@@ -102,13 +102,13 @@ class EntropyCodedScalar(Code):
     @property
     def encoder_bytes(self) -> int:
         """Transform, step, and the model: every alphabet's start, size and frequencies."""
-        return self.transform.encoder_bytes + 4 * (1 + 2 * len(self.sizes) + sum(self.sizes))
+        return self.transform.encoder_bytes + 4 * (1 + 2 * self.sizes.size + int(np.asarray(self.sizes).sum()))
 
     @property
     def laws(self) -> list[np.ndarray]:
         """The model: probabilities of every coefficient's symbols, (count + 1/2) / (n + size / 2), float64."""
         counts = np.asarray(self.counts, np.float64)
-        return [_smooth(row[:size]) for row, size in zip(counts, self.sizes, strict=True)]
+        return [_smooth(row[:size]) for row, size in zip(counts, np.asarray(self.sizes), strict=True)]
 
     def pack(self, symbols: Any) -> bytes:
         """The symbols through a range coder; see `Code.pack`."""
@@ -127,9 +127,17 @@ class EntropyCodedScalar(Code):
         singles = [8 * len(pack_entropy(item[None, :], models)) for item in sample_of_singles(symbols)]
         return float(np.sum(lengths) / len(symbols)), float(np.mean(singles))
 
+    def _shared(self) -> "EntropyCodedScalar":
+        transform = self.transform.padded(COEFFICIENTS)
+        extra = (0, transform.k - self.transform.k)
+        lowest = jax.device_put(np.pad(np.asarray(self.lowest), extra))
+        sizes = jax.device_put(np.pad(np.asarray(self.sizes), extra, constant_values=1))  # always the symbol 0
+        counts = jax.device_put(np.zeros((1, 1), np.int32))  # neither encoding nor decoding looks at them
+        return EntropyCodedScalar(transform, self.step, lowest, counts, sizes, 0.0)
+
     def _encode(self, vectors: jax.Array) -> jax.Array:
         cells = jnp.round(self.transform.apply(vectors) / self.step)
-        top = jnp.asarray(self.sizes, jnp.int32) - 1
+        top = self.sizes - 1
         symbols = cells - self.lowest[None, :].astype(self.dtype)
         return jnp.clip(symbols, 0, top[None, :].astype(self.dtype)).astype(jnp.int32)
 

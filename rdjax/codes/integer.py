@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from rdjax.codes.code import FixedLengthCode, fit_vectors, working_dtype
+from rdjax.codes.code import FixedLengthCode, device_array, fit_vectors, working_dtype
 from rdjax.codes.transform import row_blocks
 
 _TOP = 127  # levels run from -127 to 127; the symbol is the level plus 127
@@ -34,7 +34,7 @@ class Int8(FixedLengthCode):
         """
         array = fit_vectors(vectors)
         largest = np.max([np.abs(block).max(axis=0) for block in row_blocks(array)], axis=0)
-        return cls(jnp.asarray(largest / _TOP, working_dtype(array)))
+        return cls(device_array(largest / _TOP, working_dtype(array)))
 
     @property
     def name(self) -> str:

@@ -12,7 +12,7 @@ from jax.typing import ArrayLike
 
 from rdjax.checks import require
 from rdjax.codes.bitstream import pack_digits, unpack_digits
-from rdjax.codes.code import Code, fit_vectors, working_dtype
+from rdjax.codes.code import Code, device_array, fit_vectors, working_dtype
 
 _SCORES_AT_ONCE = 1 << 24  # scores held while the encoder searches
 
@@ -42,7 +42,7 @@ class RankCode(Code):
           documents: [N, D], scaled as the queries will be.
         """
         array = fit_vectors(documents)
-        return cls(jnp.asarray(array, working_dtype(array)))
+        return cls(device_array(array, working_dtype(array)))
 
     @property
     def name(self) -> str:

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from rdjax.checks import InputError, require
-from rdjax.codes.code import FixedLengthCode, fit_vectors
+from rdjax.codes.code import COEFFICIENTS, FixedLengthCode, device_array, fit_vectors
 from rdjax.codes.transform import Transform, fit_transform
 
 MAX_WIDTH = 8  # bits of one dimension at most: 256 levels
@@ -70,8 +70,8 @@ class ScalarQuantizer(FixedLengthCode):
         dtype = fitted.mean.dtype
         return cls(
             fitted,
-            jnp.asarray(levels * deviation, dtype),
-            jnp.asarray(thresholds * width, dtype),
+            device_array(levels * deviation, dtype),
+            device_array(thresholds * width, dtype),
             tuple(int(b) for b in widths[: fitted.k]),
         )
 
@@ -101,6 +101,13 @@ class ScalarQuantizer(FixedLengthCode):
     def encoder_bytes(self) -> int:
         """Transform, one deviation and one width per coefficient, and the thresholds of the unit Gaussian in use."""
         return self.transform.encoder_bytes + 5 * self.transform.k + 4 * sum(2**b - 1 for b in set(self.widths))
+
+    def _shared(self) -> "ScalarQuantizer":
+        transform = self.transform.padded(COEFFICIENTS)
+        extra = (0, transform.k - self.transform.k)
+        levels = np.pad(np.asarray(self.levels), (extra, (0, 0)))  # one level, zero: what a coefficient of no bits is
+        thresholds = np.pad(np.asarray(self.thresholds), (extra, (0, 0)), constant_values=np.inf)
+        return ScalarQuantizer(transform, jax.device_put(levels), jax.device_put(thresholds), (0,) * transform.k)
 
     def _encode(self, vectors: jax.Array) -> jax.Array:
         coefficients = self.transform.apply(vectors)

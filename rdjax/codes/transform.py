@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from rdjax.checks import InputError, require
-from rdjax.codes.code import fit_vectors, require_dimension, working_dtype
+from rdjax.codes.code import device_array, fit_vectors, require_dimension, working_dtype
 
 
 @partial(jax.tree_util.register_dataclass, data_fields=["mean", "variances"], meta_fields=["centered"])
@@ -58,7 +58,12 @@ class Coordinates:
 
     def take(self, k: int) -> "Coordinates":
         """The same, keeping the first k coefficients."""
-        return Coordinates(self.mean, self.variances[:k], self.centered)
+        return Coordinates(self.mean, jax.device_put(np.asarray(self.variances)[:k]), self.centered)
+
+    def padded(self, multiple: int) -> "Coordinates":
+        """The same with k rounded up, at most to D."""
+        k = min(self.k + -self.k % multiple, self.mean.shape[0])
+        return Coordinates(self.mean, jax.device_put(_wider(self.variances, k)), self.centered)
 
 
 @partial(jax.tree_util.register_dataclass, data_fields=["mean", "basis", "variances"], meta_fields=["kind"])
@@ -103,10 +108,24 @@ class Projection:
 
     def take(self, k: int) -> "Projection":
         """The same, keeping the first k coefficients."""
-        return Projection(self.mean, self.basis[:, :k], self.variances[:k], self.kind)
+        basis, variances = np.asarray(self.basis)[:, :k], np.asarray(self.variances)[:k]
+        return Projection(self.mean, jax.device_put(basis), jax.device_put(variances), self.kind)
+
+    def padded(self, multiple: int) -> "Projection":
+        """The same with directions of length zero added, up to a multiple: their coefficients are 0 and add nothing."""
+        k = self.k + -self.k % multiple
+        return Projection(
+            self.mean, jax.device_put(_wider(self.basis, k)), jax.device_put(_wider(self.variances, k)), ""
+        )
 
 
 Transform = Coordinates | Projection
+
+
+def _wider(array: jax.Array, k: int) -> np.ndarray:
+    """Zeros added on the last axis, up to k."""
+    host = np.asarray(array)
+    return np.pad(host, [(0, 0)] * (host.ndim - 1) + [(0, k - host.shape[-1])])
 
 
 def fit_transform(kind: str | Transform, vectors: Any, k: int | None = None, *, seed: int = 0) -> Transform:
@@ -154,7 +173,7 @@ def fit_coordinates(vectors: Any, k: int, *, centered: bool = True) -> Coordinat
     mean, variances = mean_and_variance(array)
     dtype = working_dtype(array)
     mean = mean if centered else np.zeros_like(mean)
-    return Coordinates(jnp.asarray(mean, dtype), jnp.asarray(variances[:k], dtype), centered)
+    return Coordinates(device_array(mean, dtype), device_array(variances[:k], dtype), centered)
 
 
 def fit_pca(vectors: Any, k: int) -> Projection:
@@ -184,7 +203,7 @@ def fit_pca(vectors: Any, k: int) -> Projection:
         variances, basis = np.maximum(variances[::-1], 0.0), basis[:, ::-1]
     basis = basis[:, :k] * _signs(basis[:, :k])
     dtype = working_dtype(array)
-    return Projection(jnp.asarray(mean, dtype), jnp.asarray(basis, dtype), jnp.asarray(variances[:k], dtype), "PCA")
+    return Projection(device_array(mean, dtype), device_array(basis, dtype), device_array(variances[:k], dtype), "PCA")
 
 
 def fit_rotation(vectors: Any, k: int, *, seed: int = 0) -> Projection:
@@ -205,7 +224,7 @@ def fit_rotation(vectors: Any, k: int, *, seed: int = 0) -> Projection:
     basis = basis * np.where(np.diag(triangle) < 0, -1.0, 1.0)  # without this the draw is not uniform
     variances = _spread(array, mean, basis)
     dtype = working_dtype(array)
-    return Projection(jnp.asarray(mean, dtype), jnp.asarray(basis, dtype), jnp.asarray(variances, dtype), "rotation")
+    return Projection(device_array(mean, dtype), device_array(basis, dtype), device_array(variances, dtype), "rotation")
 
 
 def row_blocks(array: np.ndarray, size: int = 65536) -> Iterator[np.ndarray]:

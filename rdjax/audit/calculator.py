@@ -1,0 +1,85 @@
+"""The limit as a calculator: every floor at one quality over so many documents, without a corpus."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import numpy as np
+
+from rdjax.audit.result import FIXED, STREAM, Floor
+from rdjax.checks import require
+from rdjax.limits import blind_bound, one_shot_bound, one_shot_codewords, ranking_bound
+from rdjax.retrieval.metrics import parse_metric
+
+EVERY = "A, B, C"
+BLIND = "code made without the corpus (Theorem D)"
+
+
+@dataclass(frozen=True)
+class Limit:
+    """What was asked, and the floors that answer it.
+
+    `value` of `metric` over `documents`, one relevant document a query, sought as `prior` says; `codewords` is the
+    least number of them in a code of fixed length. The first floor binds every code on average over a stream, the
+    second every code of fixed length, the others codes made without the corpus.
+    """
+
+    documents: int
+    metric: str
+    value: float
+    prior: str
+    codewords: int
+    floors: tuple[Floor, ...]
+
+
+def limit_at(
+    value: float, documents: int, *, metric: str = "mrr", prior: Any = None, correlations: Any = None
+) -> Limit:
+    """Theorems A (B where a prior is given), C and D at one quality, in float64.
+
+    Args:
+      value: of the metric, between 0 and what rank 1 is worth.
+      documents: N.
+      metric: as `parse_metric` reads it, of one relevant document per query.
+      prior: how often each document is sought, [N], or None for equally often.
+      correlations: canonical correlations [d] of query and document, for Theorem D under a Gaussian model; or None.
+
+    Returns:
+      a `Limit`; bits per query.
+
+    Raises:
+      InputError: a value that no ranking has, an unknown metric, a prior that is no law over N documents, a prior and
+        correlations together.
+    """
+    asked = parse_metric(metric)
+    best = float(asked.weights(1.0))
+    require(
+        0 <= value <= best, f"the value is {value:g}; {metric} of one relevant document a query is from 0 to {best:g}."
+    )
+    require(prior is None or len(prior) == documents, f"the prior does not have {documents:,} probabilities.")
+    uniform = prior is None
+    require(
+        uniform or correlations is None, "a Gaussian model needs all documents equally sought; leave out the prior."
+    )
+    law, distortion = documents if uniform else prior, 1 - value
+    with jax.enable_x64(True):
+        stream, fixed = ranking_bound(distortion, law, asked.weights), one_shot_bound(distortion, law, asked.weights)
+        floors = [
+            Floor(f"any code (Theorem {'A' if uniform else 'B'})", "queries", EVERY, STREAM, stream, ""),
+            Floor("any code of fixed length (Theorem C)", "queries", EVERY, FIXED, fixed, ""),
+            *_blind(distortion, documents, asked.weights, uniform, correlations),
+        ]
+        codewords = one_shot_codewords(distortion, law, asked.weights)
+    known = f"uniform over {documents:,} documents" if uniform else "the given prior"
+    return Limit(documents, metric, value, known, codewords, tuple(floors))
+
+
+def _blind(distortion: float, documents: int, weights: Any, uniform: bool, correlations: Any) -> list[Floor]:
+    if not uniform:
+        why = "Theorem D is proved for documents that are sought equally often"
+        return [Floor(BLIND, "queries", "C", STREAM, None, why)]
+    found = [Floor(BLIND, "queries", "C", STREAM, blind_bound(distortion, documents, weights=weights), "")]
+    if correlations is not None:
+        model = blind_bound(distortion, documents, np.asarray(correlations, np.float64), weights)
+        found.append(Floor(f"{BLIND}, Gaussian model", "queries", "C", STREAM, model, ""))
+    return found
