@@ -4,6 +4,7 @@ import math
 from collections.abc import Iterable
 
 from rdjax.audit.result import FIXED, STREAM, Floor, Point, Recommendation, Setting
+from rdjax.audit.wording import memory, metric_title
 from rdjax.limits.bound import Bound
 
 STORE, SEND_BLIND, SEND_SEARCHED = "store the documents", "send a query blind", "send a query after searching"
@@ -50,8 +51,8 @@ def _store(point: Point | None, offered: list[Point], floors: list[Floor], setti
     before = memory(setting.stored_bits / 8 * setting.documents)
     return (
         f"{bits:,.0f} bits ({bits / 8:,.1f} bytes) for each stored document keep {setting.target:.0%} of today's "
-        f"{setting.metric_title}, with {point.code} ({_class(point)}): {after} for {setting.documents:,} documents, "
-        f"codebook included, instead of {before}. {_kept(point, setting)} {blind}"
+        f"{metric_title(setting.metric)}, with {point.code} ({_class(point)}): {after} for "
+        f"{setting.documents:,} documents, codebook included, instead of {before}. {_kept(point, setting)} {blind}"
     )
 
 
@@ -117,18 +118,10 @@ def _nothing(offered: list[Point], setting: Setting) -> str:
     best = max(offered, key=lambda point: _low(point.kept))
     what = "stored document" if best.side == "documents" else "query of an encoder that does not know the corpus"
     return (
-        f"No code that was tried is sure to keep {setting.target:.0%} of today's {setting.metric_title} per {what}; "
-        f"the closest is {best.code} with {_low(best.bits.packed):,.0f} bits. {_kept(best, setting)}"
+        f"No code that was tried is sure to keep {setting.target:.0%} of today's {metric_title(setting.metric)} "
+        f"per {what}; the closest is {best.code} with {_low(best.bits.packed):,.0f} bits. {_kept(best, setting)}"
     )
 
 
 def _low(bound: Bound) -> float:
     return float(bound.lower)
-
-
-def memory(size: float) -> str:
-    """Bytes in the unit a person would use."""
-    for unit, scale in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
-        if size >= scale:
-            return f"{size / scale:,.1f} {unit}"
-    return f"{size:,.0f} bytes"

@@ -7,6 +7,7 @@ import jax
 import numpy as np
 
 from rdjax.audit.result import FIXED, STREAM, Floor, Setting
+from rdjax.checks import require
 from rdjax.data import Corpus
 from rdjax.limits import (
     blind_bound,
@@ -30,6 +31,10 @@ def relevance_law(corpus: Corpus, choice: Any) -> tuple[Any, str]:
     documents = corpus.num_documents
     if isinstance(choice, str) and choice == "uniform":
         return documents, f"assumed uniform over {documents:,} documents"
+    if isinstance(choice, str) and choice == "corpus":
+        require(corpus.prior is not None, "the corpus holds no prior; add one, or choose queries, uniform or a file.")
+        return np.asarray(corpus.prior, np.float64), "the corpus's own prior, an assumption"
+    require(not isinstance(choice, str) or choice == "queries", f"the prior {choice!r} is not known.")
     if not isinstance(choice, str):
         return np.asarray(choice, np.float64), "the given prior, an assumption"
     relevant = np.asarray(corpus.relevant).reshape(-1)
@@ -96,7 +101,7 @@ def _one_shot_quality(bits: float, prior: Any, metric: Metric) -> float:
 def _several(metric: Metric, corpus: Corpus, aim: float) -> Floor:
     name, side = "any code, several relevant documents", "queries"
     if not metric.first_relevant:
-        why = f"no floor is proved for {metric.name} with several relevant documents a query"
+        why = f"{metric.name} of several relevant documents is not covered by any of the theorems"
         return Floor(name, side, "A, B, C", STREAM, None, why)
     law = relevance_frequencies(corpus)
     bits = np.asarray(GRID)
@@ -133,5 +138,5 @@ def _curve(quality: Callable[[np.ndarray], Any]) -> tuple[tuple[float, float], .
 
 
 def _as_float(bound: Bound, *words: str) -> Bound:
-    assumes = tuple(word for word in bound.assumes if word != "the given prior")
-    return Bound(float(bound.lower), float(bound.upper), bound.evidence, (*words, *assumes))
+    kept = [w for w in bound.assumes if not words or (w != "the given prior" and not w.startswith("uniform prior"))]
+    return Bound(float(bound.lower), float(bound.upper), bound.evidence, (*words, *kept))

@@ -34,13 +34,6 @@ class Setting:
     stored_bits: int
     seed: int
 
-    @property
-    def metric_title(self) -> str:
-        """The metric as a person writes it, e.g. "MRR", "recall@10", "nDCG@10"."""
-        family, at, depth = self.metric.partition("@")
-        titles = {"mrr": "MRR", "ndcg": "nDCG", "dcg": "DCG", "map": "MAP", "rbp": "RBP"}
-        return titles.get(family, family) + at + depth
-
 
 @dataclass(frozen=True)
 class Quality:

@@ -49,7 +49,7 @@ def audit(
       target: share of today's quality (fused, tau = 1) that a code must keep, in (0, 1].
       side: "queries", "documents", or None for both.
       prior: law of the relevant document for the floors: "queries" (the audited queries' own, a fact about them),
-        "uniform", or an array [N] (assumptions).
+        "uniform", "corpus" (the prior it holds), or an array [N] (assumptions).
       families: names of the families of codes to try (see `families.trials`), None for all.
       seed: of the split and the bootstrap.
       progress: called as progress(what, done, total).

@@ -10,7 +10,8 @@ import numpy as np
 from jax.typing import ArrayLike
 
 from rdjax.checks import require
-from rdjax.codes.code import FixedLengthCode, device_array, fit_vectors
+from rdjax.codes.arrays import device_array, fit_vectors
+from rdjax.codes.code import FixedLengthCode
 from rdjax.codes.integer import Int8
 from rdjax.codes.transform import Transform, coefficient_blocks, fit_transform
 

@@ -16,7 +16,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax.typing import ArrayLike
 
-from rdjax.checks import is_concrete, numeric_matrix, require
+from rdjax.checks import is_concrete, require
+from rdjax.codes.arrays import padded, require_dimension
 from rdjax.codes.bitstream import frame, pack_fixed, unframe, unpack_fixed
 
 ROWS = 256  # batches are padded to a multiple of this, so that those of nearby sizes share a compiled program
@@ -278,38 +279,3 @@ def sample_of_singles(symbols: np.ndarray) -> np.ndarray:
     if len(symbols) <= _SINGLES:
         return symbols
     return symbols[np.sort(np.random.default_rng(0).choice(len(symbols), _SINGLES, replace=False))]
-
-
-def fit_vectors(vectors: Any) -> np.ndarray:
-    """What a code is fitted on, checked, as a NumPy array or memory map [n, D] that is not copied.
-
-    Raises:
-      InputError: if it is not a matrix of finite numbers.
-    """
-    array = vectors if isinstance(vectors, np.ndarray) else np.asarray(vectors)
-    numeric_matrix(array, "the array of vectors to fit on")
-    return array
-
-
-def padded(array: np.ndarray, rows: int, columns: int | None = None) -> np.ndarray:
-    """Zeros added: up to a multiple of `rows` below, and up to `columns` on the right."""
-    wide = 0 if columns is None else columns - array.shape[1]
-    return np.pad(array, ((0, -len(array) % rows), (0, wide)))
-
-
-def device_array(values: Any, dtype: Any) -> jax.Array:
-    """An array made on the host and handed over as it is: converting on the device compiles once for each shape."""
-    return jax.device_put(np.asarray(values, dtype))
-
-
-def working_dtype(array: np.ndarray) -> Any:
-    """Precision of what is fitted on this array: its own, float32 at least, float64 only where JAX has it on."""
-    return jax.dtypes.canonicalize_dtype(np.promote_types(array.dtype, np.float32))
-
-
-def require_dimension(vectors: Any, dimension: int, name: str) -> None:
-    """Vectors are [n, dimension]."""
-    require(
-        vectors.ndim == 2 and vectors.shape[1] == dimension,
-        f"vectors have shape {vectors.shape}; {name} was fitted on {dimension} dimensions, so [n, {dimension}].",
-    )

@@ -10,8 +10,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from rdjax.checks import require
+from rdjax.codes.arrays import device_array, fit_vectors
 from rdjax.codes.bitstream import categorical_models, pack_entropy, unpack_entropy
-from rdjax.codes.code import COEFFICIENTS, Code, device_array, fit_vectors, sample_of_singles
+from rdjax.codes.code import COEFFICIENTS, Code, sample_of_singles
 from rdjax.codes.transform import Transform, coefficient_blocks, fit_transform
 
 SMOOTHING = 0.5  # added to every count (Krichevsky and Trofimov 1981), so that a symbol the fit never saw has a length

@@ -8,7 +8,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from rdjax.codes.code import FixedLengthCode, device_array, fit_vectors, working_dtype
+from rdjax.codes.arrays import device_array, fit_vectors, working_dtype
+from rdjax.codes.code import FixedLengthCode
 from rdjax.codes.transform import row_blocks
 
 _TOP = 127  # levels run from -127 to 127; the symbol is the level plus 127

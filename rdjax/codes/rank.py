@@ -11,8 +11,9 @@ import numpy as np
 from jax.typing import ArrayLike
 
 from rdjax.checks import require
+from rdjax.codes.arrays import device_array, fit_vectors, working_dtype
 from rdjax.codes.bitstream import pack_digits, unpack_digits
-from rdjax.codes.code import Code, device_array, fit_vectors, working_dtype
+from rdjax.codes.code import Code
 
 _SCORES_AT_ONCE = 1 << 24  # scores held while the encoder searches
 

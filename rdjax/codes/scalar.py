@@ -11,7 +11,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from rdjax.checks import InputError, require
-from rdjax.codes.code import COEFFICIENTS, FixedLengthCode, device_array, fit_vectors
+from rdjax.codes.arrays import device_array, fit_vectors
+from rdjax.codes.code import COEFFICIENTS, FixedLengthCode
 from rdjax.codes.transform import Transform, fit_transform
 
 MAX_WIDTH = 8  # bits of one dimension at most: 256 levels

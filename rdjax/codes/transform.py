@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from rdjax.checks import InputError, require
-from rdjax.codes.code import device_array, fit_vectors, require_dimension, working_dtype
+from rdjax.codes.arrays import device_array, fit_vectors, require_dimension, working_dtype
 
 
 @partial(jax.tree_util.register_dataclass, data_fields=["mean", "variances"], meta_fields=["centered"])

@@ -8,7 +8,8 @@ import jax
 import jax.numpy as jnp
 
 from rdjax.checks import InputError
-from rdjax.codes.code import FixedLengthCode, fit_vectors
+from rdjax.codes.arrays import fit_vectors
+from rdjax.codes.code import FixedLengthCode
 from rdjax.codes.transform import Transform, fit_coordinates, fit_pca
 
 _STORED = {"float16": (jnp.float16, jnp.uint16, 16), "float32": (jnp.float32, jnp.int32, 32)}

@@ -62,7 +62,7 @@ def one_shot_codewords(distortion: float, prior: Prior, weights: Weights | Array
     """
     documents = int(prior) if np.ndim(prior) == 0 else len(np.asarray(prior))
     score = _scorer(prior, _hashable(weights))
-    reached = lambda size: 1 - score(size) <= distortion + 1e-12
+    reached = lambda size: 1 - score(size) <= distortion + 1e-15
     checks.require(
         reached(documents),
         f"a distortion of {distortion:.6g} is below 1 - w_1, which a perfect ranking has; no code reaches it.",

@@ -1,0 +1,15 @@
+"""Words that the answer and every report share."""
+
+
+def metric_title(name: str) -> str:
+    """E.g. "MRR", "recall@10", "nDCG@10"."""
+    family, at, depth = name.partition("@")
+    return {"mrr": "MRR", "ndcg": "nDCG", "dcg": "DCG", "map": "MAP", "rbp": "RBP"}.get(family, family) + at + depth
+
+
+def memory(size: float) -> str:
+    """Bytes in the unit a person would use, powers of ten: "640 bytes", "1.8 MB"."""
+    for unit, scale in (("TB", 1e12), ("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if size >= scale:
+            return f"{size / scale:.3g} {unit}" if size < 999.5 * scale else f"{size / scale:,.0f} {unit}"
+    return f"{size:,.0f} bytes"

@@ -1,0 +1,43 @@
+"""Arrays on their way into a code: checked, on the host, in its precision."""
+
+from typing import Any
+
+import jax
+import numpy as np
+
+from rdjax.checks import numeric_matrix, require
+
+
+def fit_vectors(vectors: Any) -> np.ndarray:
+    """What a code is fitted on, checked, as a NumPy array or memory map [n, D] that is not copied.
+
+    Raises:
+      InputError: if it is not a matrix of finite numbers.
+    """
+    array = vectors if isinstance(vectors, np.ndarray) else np.asarray(vectors)
+    numeric_matrix(array, "the array of vectors to fit on")
+    return array
+
+
+def padded(array: np.ndarray, rows: int, columns: int | None = None) -> np.ndarray:
+    """Zeros added: up to a multiple of `rows` below, and up to `columns` on the right."""
+    wide = 0 if columns is None else columns - array.shape[1]
+    return np.pad(array, ((0, -len(array) % rows), (0, wide)))
+
+
+def device_array(values: Any, dtype: Any) -> jax.Array:
+    """An array made on the host and handed over as it is: converting on the device compiles once for each shape."""
+    return jax.device_put(np.asarray(values, dtype))
+
+
+def working_dtype(array: np.ndarray) -> Any:
+    """Precision of what is fitted on this array: its own, float32 at least, float64 only where JAX has it on."""
+    return jax.dtypes.canonicalize_dtype(np.promote_types(array.dtype, np.float32))
+
+
+def require_dimension(vectors: Any, dimension: int, name: str) -> None:
+    """Vectors are [n, dimension]."""
+    require(
+        vectors.ndim == 2 and vectors.shape[1] == dimension,
+        f"vectors have shape {vectors.shape}; {name} was fitted on {dimension} dimensions, so [n, {dimension}].",
+    )

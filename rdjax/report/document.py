@@ -1,0 +1,184 @@
+"""An audit as files: report.json with everything, and the figure. A report appears whole or not at all."""
+
+import dataclasses
+import json
+import math
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import rdjax
+from rdjax.audit.result import Audit
+from rdjax.checks import InputError, require
+from rdjax.limits.bound import EVIDENCE, Bound
+
+SCHEMA = "rdjax.audit/1"
+FILES = ("frontier.png", "frontier.svg", "report.json")  # the last one in place makes a report
+
+READING = {
+    "bound": "every number is {lower, upper, evidence, assumes}: lower <= value <= upper; equal where it is a value",
+    "null": "lower null: not bounded from below; upper null: not bounded from above; bits null: no floor is proved",
+    "unreachable": "true beside a lower bound that is plus infinity: no number of bits suffices; lower is then null",
+    "bits": "bits per item: entropy of the symbols under the fitted model, packed in a batch of real bytes, "
+    "single item alone in whole bytes, touched (read) to rank",
+    "classes": "A: the encoder searches the corpus; B: fitted on this corpus; C: fitted elsewhere",
+    "curve": "[bits, best possible quality] pairs",
+}
+
+
+def to_json(audit: Audit) -> dict[str, Any]:
+    """The whole audit as what `json.dumps` takes: every record by its fields, with the rules for reading them.
+
+    Args:
+      audit: what `rdjax.audit.audit` found.
+
+    Returns:
+      a dict of strings, numbers, lists, dicts, booleans and None; no NaN, no infinity. Equal audits give equal dicts.
+
+    Raises:
+      ValueError: a number of the audit is NaN, which is a bug; the message says where.
+    """
+    return {"schema": SCHEMA, **provenance(), "seed": audit.setting.seed, "reading": READING, **plain(audit, "audit")}
+
+
+def provenance() -> dict[str, Any]:
+    """The versions that made a document, and what the evidence words mean."""
+    versions = {"rdjax": rdjax.__version__, **{name: version(name) for name in ("jax", "jaxlib", "numpy")}}
+    return {"versions": versions, "evidence": dict(EVIDENCE)}
+
+
+def plain(value: Any, where: str) -> Any:
+    """A record, bound, number, string, or a mapping or sequence of them, as JSON has it; `where` names it in errors."""
+    if isinstance(value, Bound):
+        return _bound(value, where)
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {
+            field.name: plain(getattr(value, field.name), f"{where}.{field.name}")
+            for field in dataclasses.fields(value)
+        }
+    if isinstance(value, Mapping):
+        return {str(key): plain(item, f"{where}.{key}") for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(item, f"{where}[{i}]") for i, item in enumerate(value)]
+    if value is None or isinstance(value, bool | str):
+        return value
+    number = np.asarray(value).item()
+    return number if isinstance(number, int) else _finite(number, where)
+
+
+def _bound(bound: Bound, where: str) -> dict[str, Any]:
+    lower = _finite(np.asarray(bound.lower).item(), f"{where}.lower")
+    upper = _finite(np.asarray(bound.upper).item(), f"{where}.upper")
+    unreachable = {"unreachable": True} if float(bound.lower) == math.inf else {}
+    return {"lower": lower, "upper": upper, "evidence": bound.evidence, "assumes": list(bound.assumes), **unreachable}
+
+
+def _finite(number: float, where: str) -> float | None:
+    if math.isnan(number):
+        raise ValueError(f"{where} is NaN")
+    return None if math.isinf(number) else number
+
+
+def check_writable(directory: str | Path) -> None:
+    """Find out before any computing whether a report can be written.
+
+    Args:
+      directory: where it will go; need not exist yet.
+
+    Raises:
+      InputError: one sentence, if it cannot be created or written.
+    """
+    path = Path(os.path.abspath(directory))
+    require(path.is_dir() or not os.path.lexists(path), f"{directory} is not a folder; name one for the report.")
+    for name in FILES:
+        taken = Path(path, name).is_dir()
+        require(not taken, f"{Path(directory, name)} is a folder; name another folder for the report.")
+    with _saying(directory):
+        os.rmdir(tempfile.mkdtemp(prefix=".rdjax-", dir=_existing(path)))
+
+
+def write_report(audit: Audit, directory: str | Path) -> None:
+    """Write report.json, frontier.svg and frontier.png, whole or not at all.
+
+    Everything is first written into a temporary folder on the same disk. A new folder then appears by one rename; in a
+    folder that exists the files are replaced one by one, and put back if that is interrupted. Other files stay.
+
+    Args:
+      audit: what `rdjax.audit.audit` found.
+      directory: where it goes; it and its parents are created.
+
+    Raises:
+      InputError: one sentence, if it cannot be written; then nothing has changed.
+    """
+    from rdjax.report.figure import draw  # matplotlib takes half a second to import
+
+    document = json.dumps(to_json(audit), indent=1, allow_nan=False) + "\n"
+
+    def fill(place: Path) -> None:
+        draw(audit, place)
+        Path(place, "report.json").write_text(document, encoding="utf-8")
+
+    check_writable(directory)
+    with _saying(directory):
+        _write(Path(os.path.abspath(directory)), fill)
+
+
+def _write(path: Path, fill: Callable[[Path], None]) -> None:
+    base = _existing(path)
+    staging = Path(tempfile.mkdtemp(prefix=".rdjax-", dir=base))
+    try:
+        fresh = staging / "new"
+        rest = path.relative_to(base).parts if path != base else ()
+        place = fresh.joinpath(*rest[1:])
+        place.mkdir(parents=True)
+        fill(place)
+        if rest:
+            fresh.rename(base / rest[0])
+        else:
+            _replace(place, path, staging)
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+
+
+def _replace(fresh: Path, path: Path, staging: Path) -> None:
+    """Move the files of `fresh` over those in `path`; if anything stops this, put the old ones back."""
+    old = staging / "old"
+    old.mkdir()
+    kept = [name for name in FILES if (path / name).exists()]
+    try:
+        for name in reversed(kept):  # report.json leaves first, so that no half of a report passes for one
+            os.replace(path / name, old / name)
+        for name in FILES:
+            os.replace(fresh / name, path / name)
+    except BaseException:
+        _restore(old, path, kept)
+        raise
+
+
+def _restore(old: Path, path: Path, kept: Iterable[str]) -> None:
+    for name in FILES:
+        if (old / name).exists():
+            os.replace(old / name, path / name)
+        elif name not in kept:
+            (path / name).unlink(missing_ok=True)
+
+
+def _existing(path: Path) -> Path:
+    """The path, or its nearest parent that exists."""
+    return path if os.path.lexists(path) or path == path.parent else _existing(path.parent)
+
+
+@contextmanager
+def _saying(directory: str | Path) -> Iterator[None]:
+    """Turns what the system says about a folder into a sentence for who named it."""
+    try:
+        yield
+    except OSError as error:
+        raise InputError(f"{directory} cannot be written: {error.strerror or error}.") from error

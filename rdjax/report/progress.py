@@ -1,0 +1,78 @@
+"""Progress of anything that takes over a second, on stderr: a bar on a terminal, sparse lines elsewhere."""
+
+import time
+from collections.abc import Callable, Iterable
+from types import TracebackType
+
+from rich.console import Console, RenderableType
+from rich.progress import BarColumn, Task, TaskID, TextColumn, TimeElapsedColumn
+from rich.progress import Progress as RichProgress
+
+PATIENCE = 1.0  # seconds of silence that nobody minds
+SPARSE = 15.0  # seconds between lines where there is no terminal
+
+
+class Progress:
+    """Call it as progress(description, done, total) while it is entered; total None where the end is not known.
+
+    Args:
+      console: where to show it; None for stderr.
+      clock: seconds, for tests.
+    """
+
+    def __init__(self, console: Console | None = None, clock: Callable[[], float] = time.monotonic) -> None:
+        self._console = console or Console(stderr=True)
+        self._clock = clock
+        self._bar = _Late(
+            TextColumn("{task.description}", markup=False),
+            BarColumn(bar_width=20),
+            TextColumn("{task.fields[counted]}"),
+            TimeElapsedColumn(),
+            console=self._console,
+            transient=True,
+            refresh_per_second=4,
+            get_time=clock,
+        )
+        self._task: TaskID | None = None
+        self._total: int | None = None
+        self._said = self._started = clock()
+
+    def __enter__(self) -> "Progress":
+        self._said = self._started = self._clock()
+        if self._console.is_terminal:
+            self._bar.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._console.is_terminal:  # rich would print an empty line elsewhere
+            self._bar.stop()
+
+    def __call__(self, description: str, done: int, total: int | None) -> None:
+        """Say what is being done and how much of it is done."""
+        counted = "" if total is None else f"{done}/{total}"
+        if not self._console.is_terminal:
+            self._line(f"{description} {counted}".rstrip())
+        elif self._task is not None and total == self._total:
+            self._bar.update(self._task, description=description, completed=done, counted=counted)
+        else:  # another piece of work, with patience of its own
+            if self._task is not None:
+                self._bar.remove_task(self._task)
+            self._task = self._bar.add_task(description, total=total, completed=done, counted=counted)
+            self._total = total
+
+    def _line(self, text: str) -> None:
+        now = self._clock()
+        if now - self._said >= SPARSE:
+            self._said = now
+            self._console.print(f"{text} ({now - self._started:.0f} s)", markup=False, highlight=False, soft_wrap=True)
+
+
+class _Late(RichProgress):
+    """Rich's bars, hidden until they have lasted longer than people's patience."""
+
+    def get_renderables(self) -> Iterable[RenderableType]:
+        """The table of the tasks that are worth a bar."""
+        slow: list[Task] = [task for task in self.tasks if (task.elapsed or 0.0) >= PATIENCE]
+        yield self.make_tasks_table(slow)

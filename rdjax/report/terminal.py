@@ -1,0 +1,193 @@
+"""An audit on a terminal: the answer first, then what it rests on. Formats, computes nothing, needs no color."""
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from rich import box
+from rich.console import Console, RenderableType
+from rich.padding import Padding
+from rich.panel import Panel
+from rich.table import Table
+from rich.text import Text
+
+from rdjax.audit.result import Audit, Floor, Point, Quality
+from rdjax.audit.wording import memory, metric_title
+from rdjax.limits.bound import EVIDENCE
+from rdjax.report import words
+
+MANY = 12  # codes on one side beyond which only the useful ones are shown
+USEFUL = (0.5, 0.995)  # share of today's quality below which a code is no use, and beyond which more bits are none
+
+SIDES = {"documents": "Stored documents", "queries": "Queries"}
+ITEM = {"documents": "document", "queries": "query"}
+
+
+def print_audit(audit: Audit, console: Console) -> None:
+    """Print the answer in a panel, then the terms, today's quality, each side's codes and floors, and the warnings.
+
+    Args:
+      audit: what `rdjax.audit.audit` found.
+      console: a rich console; from 80 columns up everything fits without cutting.
+    """
+    answer = Text("\n\n".join(audit.answer))
+    console.print(Panel(answer, title=Text(f"rdjax audit: {audit.setting.corpus}"), padding=(1, 2)))
+    console.print(_terms(audit))
+    console.print(_qualities(audit))
+    for side, title in SIDES.items():
+        if audit.on(side):
+            console.print(*_side(audit, side, title, console.width), sep="\n")
+    console.print(evidence(audit.floors))
+    console.print("All other numbers are measured on the audited queries; intervals are estimates.\n")
+    for warning in audit.warnings:
+        console.print(Padding(Text.assemble(("Warning: ", "bold"), warning), (0, 0, 1, 0)))
+
+
+def _terms(audit: Audit) -> RenderableType:
+    """What was audited, on which terms, and what must be said beside any figure of it."""
+    setting = audit.setting
+    vectors = " + ".join(f"{name} [{size}]" for name, size in setting.dimensions.items())
+    counts = f"{words.count(setting.documents, 'document')}, {words.count(setting.queries, 'audited query')}"
+    aim = f"{setting.target:.0%} of today's {metric_title(setting.metric)} {words.quality(audit.today.value)}"
+    rows = [
+        ("corpus", f"{setting.corpus}: {counts}, {words.count(setting.fit_queries, 'fit query')}"),
+        ("vectors", f"{vectors}, {setting.stored_bits:,} bits each today"),
+        ("aim", f"{words.quality(audit.aim)}, {aim} ({audit.today.name})"),
+        ("relevance", _JUDGEMENTS[setting.judgements]),
+        ("prior", setting.prior),
+        ("protocol", setting.protocol),
+        ("seed", str(setting.seed)),
+        *(("note", note) for note in setting.notes),
+    ]
+    grid = Table.grid(padding=(0, 2))
+    for name, text in rows:
+        grid.add_row(Text(name, "bold"), Text(text))
+    return Padding(grid, (1, 0))
+
+
+_JUDGEMENTS = {
+    "single": "one relevant document per query",
+    "several": "several relevant documents per query",
+    "fidelity": "no judgements: today's top document stands for the relevant one, so this is fidelity to today",
+}
+
+
+def _table(title: str, columns: Sequence[tuple[str, bool]]) -> Table:
+    """A plain table; columns are (header, whether numbers), numbers right-aligned and never folded."""
+    table = Table(title=Text(title, "bold"), title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    table.pad_edge = False
+    for header, numeric in columns:
+        table.add_column(header, justify="right" if numeric else "left", no_wrap=numeric, overflow="fold")
+    return table
+
+
+def _qualities(audit: Audit) -> Table:
+    metric = metric_title(audit.setting.metric)
+    title = f"Uncompressed: {metric} on {words.count(audit.setting.queries, 'query')}; today is {audit.today.name}"
+    columns = [("ranked by", False), ("temperatures", False), (metric, True), ("ties against us", True)]
+    table = _table(title, [*columns, ("95% interval", True)])
+    for quality in audit.qualities:
+        style = "bold" if quality.name == audit.today.name else ""
+        row = (quality.name, _temperatures(quality), words.quality(quality.value), words.quality(quality.pessimistic))
+        table.add_row(*row, words.interval(quality.interval), style=style)
+    return table
+
+
+def _temperatures(quality: Quality) -> str:
+    return words.joined(f"{name} {tau:.3g}" for name, tau in quality.temperatures.items())
+
+
+def _side(audit: Audit, side: str, title: str, width: int) -> Iterator[RenderableType]:
+    """The codes by class, what the marks mean, and the floors."""
+    points, floors = audit.on(side), [floor for floor in audit.floors if floor.side == side]
+    chosen = [choice for choice in audit.recommendations if choice.side == side]
+    picked = [choice.point for choice in chosen if choice.point is not None]
+    shown = useful(points, picked)
+    metric = metric_title(audit.setting.metric)
+    yield Text(f"\n{title}: codes, bits per {ITEM[side]}\n", "bold")
+    yield from _codes(shown, picked, metric, width)
+    lines = [f"* {choice.point.code}: recommended to {choice.purpose}" for choice in chosen if choice.point]
+    if len(shown) < len(points):
+        lines.append(f"{words.count(len(points) - len(shown), 'code')} of no better use are in report.json only")
+    yield Text("\n".join([*lines, ""]))
+    if floors:
+        aim = f"{metric} {words.quality(audit.aim)}"
+        yield floor_table(f"{title}: floors at the aim {aim}, bits per {ITEM[side]}", floors)
+
+
+def useful(points: Sequence[Point], always: Iterable[Point] = ()) -> list[Point]:
+    """Points to show, by class and packed bits: all of a short list, else each class's frontier where it is of use."""
+    by = lambda p: (p.code_class, p.fitted_on, words.number(p.bits.packed), -words.number(p.value))
+    ordered = sorted(points, key=by)
+    if len(ordered) <= MANY:
+        return ordered
+    always, kept = list(always), []
+    for letter in dict.fromkeys(point.code_class for point in ordered):
+        members = [point for point in ordered if point.code_class == letter]
+        frontier: list[Point] = []
+        for point in members:
+            if not frontier or words.number(point.value) > words.number(frontier[-1].value):
+                frontier.append(point)
+        enough = next((i for i, p in enumerate(frontier) if words.number(p.kept) >= USEFUL[1]), len(frontier))
+        good = [p for p in frontier[: enough + 1] if words.number(p.kept) >= USEFUL[0]] or frontier[-1:]
+        kept += [point for point in members if point in good or point in always]
+    return kept
+
+
+_MEANING = {
+    "A": "the encoder searches the corpus",
+    "B": "the codebook knows this corpus",
+    "C": "made without this corpus",
+}
+
+
+def _codes(shown: Sequence[Point], picked: Sequence[Point], metric: str, width: int) -> Iterator[Text]:
+    """Columns of numbers under one header, by class; the name in front where there is room, else on a line above."""
+    touched = any(words.number(p.bits.touched) != words.number(p.bits.packed) for p in shown)
+    names = [f"{'*' if point in picked else ' '} {point.code}" for point in shown]
+    sizes = [memory(point.encoder_bytes) for point in shown]
+    header = ["entropy", "packed", "single", *(["touched"] if touched else []), metric, "95%", "kept", "95%"]
+    numbers = _aligned([header, *(_numbers(point, touched) for point in shown)])
+    front = _aligned([["code", "encoder"], *map(list, zip(names, sizes, strict=True))], left=1)
+    beside = len(front[0]) + len(numbers[0]) + 2 <= width
+    lines = [f"{a}  {b}" for a, b in zip(front, numbers, strict=True)] if beside else [" " * 3 + n for n in numbers]
+    yield Text(f"{lines[0]}\n{'-' * len(lines[0])}", "bold")
+    group = None
+    for point, name, size, line in zip(shown, names, sizes, lines[1:], strict=True):
+        if group != (point.code_class, point.fitted_on):
+            group = (point.code_class, point.fitted_on)
+            yield Text(f"class {point.code_class}, {_MEANING[point.code_class]}; fitted on {point.fitted_on}", "italic")
+        above = "" if beside else f"{name}; encoder {size}\n"
+        yield Text(above + line, "bold" if point in picked else "")
+
+
+def _numbers(point: Point, touched: bool) -> list[str]:
+    spent = point.bits
+    counts = [spent.entropy, spent.packed, spent.single, *([spent.touched] if touched else [])]
+    value = [words.quality(point.value), words.interval(point.interval)]
+    return [*map(words.bits, counts), *value, words.share(point.kept), words.share_interval(point.kept_interval)]
+
+
+def _aligned(rows: list[list[str]], left: int = 0) -> list[str]:
+    """One line per row: the first `left` columns to the left, the others to the right."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    sides = [str.ljust if i < left else str.rjust for i in range(len(widths))]
+    return ["  ".join(put(cell, w) for put, cell, w in zip(sides, row, widths, strict=True)) for row in rows]
+
+
+def floor_table(title: str, floors: Sequence[Floor]) -> Table:
+    """What is proved, and what is not: bits, then the name, the classes bound, the evidence and what it rests on."""
+    table = _table(title, [("at least", True), ("what is bound", False)])
+    for floor in floors:
+        plural = "es" if "," in floor.classes else ""
+        said = Text.assemble((floor.name, "bold"), f"; binds class{plural} {floor.classes}; {floor.kind}")
+        if floor.bits is None:
+            table.add_row("none", Text.assemble(said, f"\nno floor is proved: {floor.why}"))
+        else:
+            rests = f"\nrests on {'; '.join(floor.bits.assumes)}" if floor.bits.assumes else ""
+            table.add_row(words.bits(floor.bits), Text.assemble(said, f"; {floor.bits.evidence}", rests))
+    return table
+
+
+def evidence(floors: Iterable[Floor]) -> Text:
+    """The evidence words that the floors use, explained, a line each."""
+    used = dict.fromkeys(floor.bits.evidence for floor in floors if floor.bits is not None)
+    return Text("\n".join(f"{word}: {EVIDENCE[word]}" for word in used))

@@ -1,0 +1,55 @@
+"""Numbers as a person reads them; an infinite floor is said in a word."""
+
+import math
+from typing import Any
+
+from rdjax.limits.bound import Bound
+
+UNREACHABLE = "unreachable"
+
+
+def number(bound: Bound) -> float:
+    """The one number to show of a bound: the side that is known, the lower one where both are."""
+    lower, upper = float(bound.lower), float(bound.upper)
+    return upper if lower == -math.inf else lower
+
+
+def quality(bound: Bound) -> str:
+    """E.g. "0.712"."""
+    return f"{number(bound):.3f}"
+
+
+def share(bound: Bound) -> str:
+    """E.g. "95.2%"."""
+    return f"{number(bound):.1%}"
+
+
+def interval(bound: Bound) -> str:
+    """E.g. "[0.683, 0.740]"."""
+    return f"[{float(bound.lower):.3f}, {float(bound.upper):.3f}]"
+
+
+def share_interval(bound: Bound) -> str:
+    """E.g. "[93.9, 96.4]", percent."""
+    return f"[{100 * float(bound.lower):.1f}, {100 * float(bound.upper):.1f}]"
+
+
+def bits(value: Bound | float) -> str:
+    """E.g. "4.85", "42.5", "12,288"; "unreachable" where no number of bits suffices."""
+    amount = number(value) if isinstance(value, Bound) else float(value)
+    if amount == math.inf:
+        return UNREACHABLE
+    if amount == round(amount) or amount >= 999.5:
+        return f"{amount:,.0f}"
+    return f"{amount:.2f}" if amount < 99.995 else f"{amount:.1f}"
+
+
+def count(amount: int, singular: str) -> str:
+    """E.g. "1 query", "1,000 documents"."""
+    plural = singular[:-1] + "ies" if singular.endswith("y") else singular + "s"
+    return f"{amount:,} {singular if amount == 1 else plural}"
+
+
+def joined(words: Any) -> str:
+    """Words with commas, empty ones left out."""
+    return ", ".join(word for word in words if word)

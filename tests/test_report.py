@@ -1,0 +1,208 @@
+"""Numbers, JSON, tables and progress: what is shown is what was found."""
+
+import dataclasses
+import io
+import json
+import math
+import re
+
+import pytest
+from rich.console import Console
+
+from rdjax.audit import wording
+from rdjax.limits.bound import Bound
+from rdjax.report import Progress, print_audit, terminal, to_json, words
+from tests.fake_audit import fake_audit, measured, point, with_floor
+
+pytestmark = pytest.mark.float64_only
+
+
+def printed(audit, width):
+    console = Console(file=io.StringIO(), width=width)
+    print_audit(audit, console)
+    return console.file.getvalue()
+
+
+def flat(text):
+    """One line, without the panel's edges, so that folding does not matter."""
+    return " ".join(re.sub("[│╭╮╰╯─]", " ", text).split())
+
+
+# numbers
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (0.0, "0"),
+        (4.8465, "4.85"),
+        (42.5, "42.50"),
+        (128.02, "128.0"),
+        (896.0, "896"),
+        (12288.4, "12,288"),
+        (math.inf, "unreachable"),
+    ],
+)
+def test_bits(value, text):
+    assert words.bits(value) == words.bits(Bound.at_least(value, "theorem")) == text
+
+
+@pytest.mark.parametrize(
+    ("size", "text"),
+    [
+        (0, "0 bytes"),
+        (640, "640 bytes"),
+        (24_500, "24.5 kB"),
+        (3_584_000, "3.58 MB"),
+        (1.5e9, "1.5 GB"),
+        (2e13, "20 TB"),
+        (999_900, "1,000 kB"),
+    ],
+)
+def test_memory(size, text):
+    assert wording.memory(size) == text
+
+
+def test_a_bound_shows_the_side_that_is_known():
+    assert words.number(Bound.at_most(3.0, "theorem")) == 3.0
+    assert words.number(Bound.at_least(2.0, "theorem")) == 2.0
+    assert words.count(1, "query") == "1 query"
+    assert words.count(1000, "query") == "1,000 queries"
+    assert wording.metric_title("ndcg@10") == "nDCG@10"
+
+
+# JSON
+
+
+def test_json_holds_every_record_and_every_bound():
+    audit = fake_audit()
+    found = json.loads(json.dumps(to_json(audit), allow_nan=False))
+    assert len(found["points"]) == len(audit.points)
+    for given, kept in zip(audit.points, found["points"], strict=True):
+        assert kept["code"] == given.code
+        assert kept["encoder_bytes"] == given.encoder_bytes
+        assert kept["bits"]["packed"]["lower"] == given.bits.packed.lower
+        assert kept["chosen_by"] == {
+            "lower": given.chosen_by.lower,
+            "upper": None,
+            "evidence": "estimate",
+            "assumes": list(given.chosen_by.assumes),
+        }
+        assert [kept["interval"][end] for end in ("lower", "upper")] == [given.interval.lower, given.interval.upper]
+    assert found["floors"][2]["bits"] is None
+    assert found["floors"][0]["curve"] == [list(pair) for pair in audit.floors[0].curve]
+    assert found["setting"]["dimensions"] == audit.setting.dimensions
+    assert found["qualities"][1]["pessimistic"]["lower"] == 0.387
+    assert found["recommendations"][0]["point"]["code"] == audit.recommendations[0].point.code
+    assert found["answer"] == list(audit.answer)
+    assert found["seed"] == audit.setting.seed
+    assert found["schema"] == "rdjax.audit/1"
+    assert set(found["versions"]) == {"rdjax", "jax", "jaxlib", "numpy"}
+
+
+def test_json_has_every_field_of_the_audit():
+    audit = fake_audit()
+    assert {field.name for field in dataclasses.fields(audit)} <= set(to_json(audit))
+
+
+def test_plus_infinity_is_not_taken_for_no_bound():
+    found = to_json(with_floor(fake_audit(), bits=Bound.at_least(math.inf, "model")))["floors"]
+    assert found[0]["bits"]["lower"] is None
+    assert found[0]["bits"]["unreachable"] is True
+    assert "unreachable" not in found[1]["bits"]
+
+
+def test_nan_is_refused_with_its_place():
+    audit = fake_audit()
+    bad = dataclasses.replace(audit, today=dataclasses.replace(audit.today, value=measured(math.nan)))
+    with pytest.raises(ValueError, match=r"audit\.today\.value\.lower is NaN"):
+        to_json(bad)
+
+
+# terminal
+
+
+@pytest.mark.parametrize("width", [80, 120])
+def test_everything_fits_and_nothing_is_missing(width):
+    audit = fake_audit(warnings=("only 150 queries: cross-fitted.",))
+    text = printed(audit, width)
+    assert max(map(len, text.splitlines())) <= width
+    assert "…" not in text
+    assert "\x1b" not in text
+    for sentence in (*audit.answer, *audit.setting.notes, "Warning: only 150 queries: cross-fitted."):
+        assert flat(sentence) in flat(text)
+    for floor in audit.floors:
+        assert floor.name in flat(text)
+    assert "no floor is proved: a codebook fitted on the searched documents knows them" in flat(text)
+    assert "model: exact for a fitted model" in flat(text)
+    for heading in ("entropy", "packed", "single", "kept", "encoder"):
+        assert heading in text
+    for choice in audit.recommendations:
+        assert f"* {choice.point.code}" in flat(text)
+    assert text.index(audit.answer[0][:30]) < text.index("ties against us") < text.index("Stored documents: codes")
+
+
+def test_touched_is_shown_only_where_it_differs():
+    assert "touched" in printed(short_audit(touched=1612.8), 120)
+    assert "touched" not in printed(short_audit(touched=None), 120)
+
+
+def short_audit(touched):
+    audit = fake_audit(("documents",))
+    kept = point("sign bits, int8 rescores 100", "sign bits, int8 rescores", "documents", "B", 8064.0, 0.99, touched)
+    return dataclasses.replace(audit, points=(kept,), recommendations=())
+
+
+def test_an_unreachable_floor_and_odd_names_are_printed_as_they_are():
+    audit = with_floor(fake_audit(corpus="[bold]cats[/bold] $5 $6"), bits=Bound.at_least(math.inf, "model"))
+    text = printed(audit, 80)
+    assert "unreachable" in text
+    assert "[bold]cats[/bold] $5 $6" in text
+
+
+def test_a_long_list_shows_the_frontier_and_what_was_chosen():
+    audit = fake_audit(("queries",))
+    chosen = audit.points[5]
+    shown = terminal.useful(audit.points, [chosen])
+    assert chosen in shown
+    assert len(shown) < len(audit.points)
+    for one in shown:
+        if one is chosen:
+            continue
+        rivals = [p for p in audit.points if p.code_class == one.code_class]
+        cheaper = [p for p in rivals if p.bits.packed.lower <= one.bits.packed.lower and p is not one]
+        assert all(p.value.lower < one.value.lower for p in cheaper)
+    assert {p.code_class for p in shown} == {"A", "B", "C"}
+    assert len(terminal.useful(audit.points[:12])) == 12
+
+
+# progress
+
+
+class Clock:
+    def __init__(self):
+        self.now = 0.0
+
+    def __call__(self):
+        return self.now
+
+
+def shown_progress(terminal_, pause):
+    clock, console = Clock(), Console(file=io.StringIO(), force_terminal=terminal_, width=80)
+    with Progress(console, clock) as progress:
+        progress("fitting [x] codes", 0, 4)
+        clock.now += pause
+        progress("fitting [x] codes", 1, 4)
+    return console.file.getvalue()
+
+
+@pytest.mark.parametrize(("terminal_", "pause", "seen"), [(True, 0.5, False), (True, 1.5, True), (False, 9, False)])
+def test_progress_is_shown_when_it_is_worth_it(terminal_, pause, seen):
+    text = shown_progress(terminal_, pause)
+    assert ("fitting [x] codes" in text and "1/4" in text) == seen
+    if not terminal_:
+        assert text == ""
+
+
+def test_progress_is_a_sparse_line_where_there_is_no_terminal():
+    assert shown_progress(False, 20) == "fitting [x] codes 1/4 (20 s)\n"

@@ -1,0 +1,119 @@
+"""A report appears whole or not at all, and equal audits give equal files."""
+
+import itertools
+import json
+import os
+import xml.etree.ElementTree
+from pathlib import Path
+
+import matplotlib
+import matplotlib.image
+import pytest
+
+from rdjax.checks import InputError
+from rdjax.report import check_writable, document, figure, to_json, write_report
+from tests.fake_audit import fake_audit
+
+pytestmark = pytest.mark.float64_only
+
+FILES = {"report.json", "frontier.svg", "frontier.png"}
+
+
+def contents(folder):
+    """Path -> bytes of every file under a folder."""
+    return {str(p.relative_to(folder)): p.read_bytes() for p in Path(folder).rglob("*") if p.is_file()}
+
+
+def test_a_report_is_written_whole(tmp_path):
+    audit = fake_audit()
+    write_report(audit, tmp_path / "new" / "deeper")
+    assert set(contents(tmp_path)) == {f"new/deeper/{name}" for name in FILES}
+    place = tmp_path / "new" / "deeper"
+    assert json.loads((place / "report.json").read_text()) == json.loads(json.dumps(to_json(audit)))
+    assert matplotlib.image.imread(place / "frontier.png").shape[1] == 1200
+    assert xml.etree.ElementTree.parse(place / "frontier.svg").getroot().tag.endswith("svg")
+
+
+def test_equal_audits_give_equal_files_whatever_the_settings(tmp_path):
+    write_report(fake_audit(), tmp_path / "a")
+    with matplotlib.rc_context({"font.size": 30, "svg.hashsalt": "other", "lines.linewidth": 9}):
+        before = dict(matplotlib.rcParams)
+        write_report(fake_audit(), tmp_path / "b")
+        assert dict(matplotlib.rcParams) == before
+    assert contents(tmp_path / "a") == contents(tmp_path / "b")
+    write_report(fake_audit(seed=7), tmp_path / "c")
+    assert contents(tmp_path / "c")["report.json"] != contents(tmp_path / "a")["report.json"]
+
+
+def test_an_old_report_is_replaced_and_other_files_stay(tmp_path):
+    (tmp_path / "notes.txt").write_text("mine")
+    (tmp_path / "report.json").write_text("old")
+    write_report(fake_audit(), tmp_path)
+    assert set(contents(tmp_path)) == {*FILES, "notes.txt"}
+    assert (tmp_path / "notes.txt").read_text() == "mine"
+    assert json.loads((tmp_path / "report.json").read_text())["schema"] == document.SCHEMA
+
+
+@pytest.mark.parametrize("where", ["new/deeper", "."])
+@pytest.mark.parametrize(("error", "raised"), [(OSError(28, "No space left"), InputError), (KeyboardInterrupt(), None)])
+def test_nothing_is_left_when_writing_stops_midway(tmp_path, monkeypatch, where, error, raised):
+    def half(audit, directory):
+        Path(directory, "frontier.png").write_bytes(b"half")
+        raise error
+
+    monkeypatch.setattr(figure, "draw", half)
+    with pytest.raises(raised or type(error)) as caught:
+        write_report(fake_audit(), tmp_path / where)
+    assert list(tmp_path.iterdir()) == []
+    if raised:
+        assert str(caught.value) == f"{tmp_path / where} cannot be written: No space left."
+
+
+@pytest.mark.parametrize("old", [FILES, {"frontier.svg"}])
+@pytest.mark.parametrize("stop", range(6))
+def test_an_old_report_comes_back_when_replacing_stops(tmp_path, monkeypatch, stop, old):
+    for name in old:
+        (tmp_path / name).write_text(f"old {name}")
+    before, calls, replace = contents(tmp_path), itertools.count(), os.replace
+
+    def sometimes(source, target):
+        if next(calls) == stop:
+            raise KeyboardInterrupt
+        replace(source, target)
+
+    monkeypatch.setattr(
+        figure, "draw", lambda audit, d: [Path(d, n).write_text("new") for n in FILES - {"report.json"}]
+    )
+    monkeypatch.setattr(document.os, "replace", sometimes)
+    if stop < len(old) + 3:
+        with pytest.raises(KeyboardInterrupt):
+            write_report(fake_audit(), tmp_path)
+        assert contents(tmp_path) == before
+    else:
+        write_report(fake_audit(), tmp_path)
+        assert set(contents(tmp_path)) == FILES
+
+
+def test_a_folder_that_cannot_be_written_is_refused_first(tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("")
+    (tmp_path / "full" / "report.json").mkdir(parents=True)
+    (tmp_path / "nowhere").symlink_to(tmp_path / "missing")
+    for place, words_ in {
+        "file": "is not a folder",
+        "file/below": "cannot be written: Not a directory",
+        "nowhere": "is not a folder",
+        "full": "is a folder; name another",
+    }.items():
+        with pytest.raises(InputError, match=words_) as caught:
+            check_writable(tmp_path / place)
+        assert str(caught.value).startswith(str(tmp_path / place))
+    check_writable(tmp_path)
+    check_writable(tmp_path / "a" / ".." / "b")
+    assert {p.name for p in tmp_path.iterdir()} == {"file", "full", "nowhere"}
+
+    def denied(**options):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(document.tempfile, "mkdtemp", denied)
+    with pytest.raises(InputError, match="cannot be written: Permission denied"):
+        check_writable(tmp_path)

@@ -1,0 +1,209 @@
+"""Scores, fusion and streamed counts against NumPy, with duplicates, padding, memory maps and every tile size."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from rdjax.checks import InputError
+from rdjax.retrieval import count_above, counts_from_scores, fuse, modality_scores, parse_metric, top_document
+
+
+def integers(rng, rows, dimension=12):
+    """Vectors of small integers: every inner product is exact in any precision and any order, and ties abound."""
+    return rng.integers(-2, 3, (rows, dimension))
+
+
+def brute(scores, relevant):
+    listed = relevant.reshape(len(relevant), -1)
+    own = np.take_along_axis(scores, np.maximum(listed, 0), axis=1)[..., None]
+    above, tied = (scores[:, None] > own).sum(-1), (scores[:, None] == own).sum(-1)
+    return (np.where(listed >= 0, counts, 0).reshape(relevant.shape) for counts in (above, tied))
+
+
+def test_modality_scores_and_fusion_agree(rng, dtype, tolerance):
+    queries = {name: jnp.asarray(rng.normal(size=(4, d)), dtype) for name, d in (("image", 5), ("text", 3))}
+    documents = {name: jnp.asarray(rng.normal(size=(6, d)), dtype) for name, d in (("image", 5), ("text", 3))}
+    scores = modality_scores(dict(reversed(queries.items())), documents)
+    assert scores.shape == (2, 4, 6)
+    assert scores.dtype == dtype
+    np.testing.assert_allclose(
+        scores[1], np.asarray(queries["text"]) @ np.asarray(documents["text"]).T, atol=10 * tolerance
+    )
+    tau = jnp.asarray([0.25, 4.0], dtype)
+    fused = fuse(queries, tau) @ fuse(documents).T
+    np.testing.assert_allclose(fused, scores[0] / 0.25 + scores[1] / 4, rtol=50 * tolerance, atol=50 * tolerance)
+    alone = fuse(queries, np.array([0.5, np.inf])) @ fuse(documents).T
+    np.testing.assert_allclose(alone, scores[0] / 0.5, rtol=50 * tolerance, atol=50 * tolerance)
+
+
+@pytest.mark.parametrize("stored", [np.float16, np.int8, np.float32])
+def test_stored_types_are_widened(stored, rng):
+    scores = modality_scores({"a": integers(rng, 3).astype(stored)}, {"a": integers(rng, 5).astype(stored)})
+    assert scores.dtype == jnp.float32
+    assert fuse({"a": integers(rng, 3).astype(stored)}).dtype == jnp.float32
+
+
+def test_fusion_is_differentiable_in_the_temperatures(dtype):
+    features = {"a": jnp.ones((2, 3), dtype), "b": jnp.ones((2, 1), dtype)}
+    gradient = jax.grad(lambda tau: jnp.sum(fuse(features, tau)))(jnp.asarray([0.5, 2.0], dtype))
+    np.testing.assert_allclose(gradient, [-6 / 0.25, -2 / 4])
+
+
+def test_counts_from_a_matrix(rng, dtype):
+    scores = rng.integers(0, 4, (6, 9))
+    several = np.array([[0, 3, -1], [8, -1, -1], [1, 2, 3], [4, 5, -1], [0, 8, 7], [-1, -1, -1]])
+    for relevant in (several[:, 0].clip(0), several):
+        for ours, theirs in zip(
+            counts_from_scores(jnp.asarray(scores, dtype), relevant), brute(scores, relevant), strict=True
+        ):
+            np.testing.assert_array_equal(ours, theirs)
+    above, tied = counts_from_scores(jnp.asarray(scores[0], dtype), 4)
+    assert (int(above), int(tied)) == (np.sum(scores[0] > scores[0, 4]), np.sum(scores[0] == scores[0, 4]))
+
+
+def test_nan_counts_against_us_where_it_cannot_be_refused(dtype):
+    above, tied = jax.jit(counts_from_scores)(jnp.asarray([[1.0, jnp.nan, 0.0]], dtype), jnp.asarray([0]))
+    assert (int(above[0]), int(tied[0])) == (1, 1)
+    worth = jax.jit(lambda s: parse_metric("mrr")(s, jnp.asarray([1])))(jnp.asarray([[1.0, jnp.nan, 0.0]], dtype))
+    assert float(worth[0]) == 0.0
+
+
+@pytest.mark.parametrize(("query_block", "document_block"), [(256, 10**9), (16, 100), (1, 1)])
+def test_streamed_counts_equal_brute_force(query_block, document_block, rng):
+    queries, documents = integers(rng, 37), integers(rng, 301)
+    scores = queries @ documents.T
+    several = np.where(rng.random((37, 5)) < 0.3, -1, rng.integers(0, 301, (37, 5)))
+    blocks = {"query_block": query_block, "document_block": document_block}
+    for relevant in (rng.integers(0, 301, 37), several):
+        above, tied = count_above(queries.astype(np.float32), documents.astype(np.int8), relevant, **blocks)
+        expected = tuple(brute(scores, relevant))
+        np.testing.assert_array_equal(above, expected[0])
+        np.testing.assert_array_equal(tied, expected[1])
+        assert above.dtype == tied.dtype == np.int64
+    top = top_document(queries.astype(np.float32), documents.astype(np.float16), **blocks)
+    np.testing.assert_array_equal(top, scores.argmax(axis=1))
+
+
+@pytest.mark.parametrize("dimension", [33, 384])
+def test_identical_documents_tie_wherever_they_stand(dimension, rng, dtype):
+    """With inexact scores: copies of the relevant document, scattered over the tiles, tie with it bit for bit."""
+    queries, documents = rng.normal(size=(50, dimension)), rng.normal(size=(1500, dimension))
+    relevant = rng.integers(0, 1500, 50)
+    for document in relevant:
+        documents[rng.integers(0, 1500, 4)] = documents[document]
+    kinds = np.unique(documents, axis=0, return_inverse=True, return_counts=True)
+    copies = kinds[2][kinds[1].ravel()[relevant]]
+    assert copies.max() > 3
+    for blocks in ((256, 4096), (16, 128)):
+        above, tied = count_above(
+            jnp.asarray(queries, dtype),
+            documents.astype(dtype),
+            relevant,
+            query_block=blocks[0],
+            document_block=blocks[1],
+        )
+        np.testing.assert_array_equal(tied, copies)
+        scores = queries @ documents.T
+        margin = scores - np.take_along_axis(scores, relevant[:, None], axis=1)
+        sure = (margin > 1e-3).sum(1), (margin > -1e-3).sum(1) - copies  # a score may be off by rounding, no more
+        assert ((sure[0] <= above) & (above <= sure[1])).all()
+
+
+def test_a_relevant_document_is_never_above_itself(rng, dtype):
+    queries, documents = jnp.asarray(rng.normal(size=(64, 17)), dtype), np.asarray(rng.normal(size=(200, 17)), dtype)
+    above, tied = count_above(queries, documents, np.arange(64))
+    assert (tied == 1).all()
+    above, tied = count_above(queries * 0, documents, np.arange(64))
+    assert (above == 0).all()
+    assert (tied == 200).all()
+
+
+class Watched:
+    """A memory map that notes how many rows each read takes."""
+
+    def __init__(self, array):
+        self.array, self.shape, self.dtype, self.read = array, array.shape, array.dtype, []
+
+    def __len__(self):
+        return len(self.array)
+
+    def __getitem__(self, which):
+        rows = self.array[which]
+        self.read.append(len(rows))
+        return rows
+
+
+def test_memory_maps_and_several_modalities_are_read_in_tiles(rng, tmp_path):
+    parts = {name: integers(rng, 500, d).astype(np.float16) for name, d in (("image", 6), ("text", 4))}
+    maps = {}
+    for name, part in parts.items():
+        np.save(tmp_path / f"{name}.npy", part)
+        maps[name] = Watched(np.load(tmp_path / f"{name}.npy", mmap_mode="r"))
+    queries, relevant = integers(rng, 20, 10).astype(np.float32), rng.integers(0, 500, 20)
+    above, tied = count_above(queries, maps, relevant, document_block=64)
+    assert max(maps["image"].read) == max(maps["text"].read) == 64
+    assert sum(maps["image"].read) < 600  # once in tiles, and the relevant ones
+    expected = tuple(brute(queries @ np.concatenate(list(parts.values()), axis=1).T, relevant))
+    np.testing.assert_array_equal(above, expected[0])
+    np.testing.assert_array_equal(tied, expected[1])
+
+
+def test_streamed_counts_feed_the_metrics(rng, dtype, tolerance):
+    queries, documents = integers(rng, 30), integers(rng, 80)
+    several = np.stack([rng.permutation(80)[:4] for _ in range(30)])
+    several[::3, 2:] = -1
+    scores = jnp.asarray(queries @ documents.T, dtype)
+    counts = count_above(jnp.asarray(queries, dtype), documents, several)
+    for name in ("mrr", "map", "ndcg@5", "recall@10"):
+        metric = parse_metric(name)
+        streamed = metric.per_query(*counts, (several >= 0).astype(float))
+        np.testing.assert_allclose(streamed, metric(scores, several), rtol=tolerance, err_msg=name)
+
+
+@pytest.mark.float64_only
+def test_emoji_corpus_uncompressed():
+    """Known from an independent evaluation, ties counted against us; keyword lists repeat, so both ways differ."""
+    from rdjax.data import emoji
+
+    _, test = emoji("T1")
+    alone = modality_scores(test.queries, test.documents)[test.modalities.index("text")]
+    documents = {name: np.asarray(array) for name, array in test.documents.items()}
+    counts = count_above(fuse(test.queries, np.ones(2)), documents, test.relevant)
+    figures = [parse_metric("mrr")(alone, test.relevant, ties=rule).mean() for rule in ("pessimistic", "expected")]
+    figures += [parse_metric(name).per_query(*counts, ties="pessimistic").mean() for name in ("mrr", "recall@1")]
+    np.testing.assert_allclose(figures, [0.387, 0.409, 0.710, 0.590], atol=0.0006)
+
+
+def test_one_compilation_serves_all_tiles(rng):
+    from rdjax.retrieval import streaming
+
+    before = streaming._count_step._cache_size()
+    count_above(
+        integers(rng, 70).astype(np.float32),
+        integers(rng, 333),
+        rng.integers(0, 333, 70),
+        query_block=16,
+        document_block=64,
+    )
+    assert streaming._count_step._cache_size() == before + 1
+
+
+@pytest.mark.float64_only
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: modality_scores({"a": np.ones((1, 2))}, {"b": np.ones((1, 2))}), "same names"),
+        (lambda: fuse({"a": np.ones((1, 2))}, [1.0, 2.0]), "one for each"),
+        (lambda: fuse({"a": np.ones((1, 2))}, [0.0]), "above 0"),
+        (lambda: count_above(np.ones((2, 3)), np.ones((4, 2)), np.array([0, 1])), "same dimensions"),
+        (lambda: count_above(np.ones((2, 3)), np.ones((4, 3)), np.array([0, 4])), "numbered 0 to 3"),
+        (lambda: count_above(np.ones((2, 3)), np.ones((4, 3)), np.array([0])), "must be"),
+        (lambda: count_above(np.full((1, 1), 1e200), np.full((2, 1), 1e200), np.array([0])), "not finite"),
+        (lambda: top_document(np.full((1, 1), 1e200), np.full((2, 1), 1e200)), "not finite"),
+        (lambda: count_above(np.ones((2, 3)), np.ones((4, 3)), np.array([0, 1]), query_block=0), "at least 1"),
+    ],
+)
+def test_mistakes_are_one_sentence(call, message):
+    with pytest.raises(InputError, match=message):
+        call()
