@@ -1,0 +1,62 @@
+"""P(y | x) over the corpus: what limits and codes both start from."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from rdjax import checks
+from rdjax.checks import is_concrete, require
+from rdjax.retrieval.scores import working
+
+
+def log_posterior(scores: Any, temperatures: Any, prior: Any = None) -> jax.Array:
+    """ln P(y | x), normalized over the corpus without overflow.
+
+        P(y | x) proportional to prior(y) exp(sum_m s_m(x, y) / tau_m)
+
+    Args:
+      scores: [M, ..., N], one matrix per modality.
+      temperatures: tau [M] > 0; infinity leaves a modality out.
+      prior: probabilities [N]; None or the integer N for the uniform one.
+
+    Returns:
+      [..., N], nats; -inf where the prior is 0. Differentiable in all three arguments (not in a prior of 0).
+
+    Raises:
+      InputError: shapes that do not belong together, a temperature that is not above 0, a prior that is no law.
+
+    Source: theory notes, section 4.
+    """
+    scores, temperatures = working(scores), jnp.asarray(temperatures)
+    require(
+        scores.ndim > 1 and temperatures.shape == scores.shape[:1],
+        f"scores have shape {scores.shape} and temperatures {temperatures.shape}; both start with the modalities.",
+    )
+    if is_concrete(temperatures):
+        require(bool(jnp.all(temperatures > 0)), "a temperature is not above 0; temperatures are positive.")
+    fused = jnp.tensordot((1.0 / temperatures).astype(scores.dtype), scores, 1, precision=jax.lax.Precision.HIGHEST)
+    weight = log_prior(prior_law(prior, scores.shape[-1], scores.dtype))
+    return jax.nn.log_softmax(fused + jnp.broadcast_to(weight, fused.shape), axis=-1)
+
+
+def posterior(scores: Any, temperatures: Any, prior: Any = None) -> jax.Array:
+    """P(y | x) [..., N], summing to one over the last axis; arguments and errors as in `log_posterior`."""
+    return jnp.exp(log_posterior(scores, temperatures, prior))
+
+
+def prior_law(prior: Any, size: int, dtype: Any) -> jax.Array:
+    """Probabilities [size] from what a `prior` argument may be: an array, the integer N, or None."""
+    if prior is None or np.ndim(prior) == 0:
+        require(prior is None or prior == size, f"the uniform prior is over {prior} documents, but scores list {size}.")
+        return jnp.full(size, 1.0 / size, dtype)
+    require(np.shape(prior) == (size,), f"the prior has shape {np.shape(prior)}; it must be ({size},), one a document.")
+    checks.law(prior)
+    return jnp.asarray(prior, dtype)
+
+
+def log_prior(law: jax.Array) -> jax.Array:
+    """ln of a prior, -inf with gradient 0 where it is 0."""
+    possible = law > 0
+    return jnp.where(possible, jnp.log(jnp.where(possible, law, 1.0)), -jnp.inf)

@@ -1,0 +1,160 @@
+"""Inner products per modality, their fusion, and how many documents score above the relevant one.
+
+Scores are [..., N], the last axis is the list of documents; a stack over modalities is [M, Q, N]. A rank metric needs
+only two counts of a relevant document: how many documents score strictly above it, and how many tie with it (itself
+included). `counts_from_scores` reads them from a matrix, `streaming.count_above` streams them over a larger corpus.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from rdjax.checks import InputError, is_concrete, require
+
+Features = Mapping[str, Any]
+
+
+def modality_scores(queries: Features, documents: Features) -> jax.Array:
+    """Inner products of every query with every document, one matrix per modality.
+
+        s_m(q, n) = <x_qm, y_nm>
+
+    Args:
+      queries: modality name -> array [Q, D_m].
+      documents: the same names -> arrays [N, D_m]; their order is the order of the modalities.
+
+    Returns:
+      scores [M, Q, N], in the precision of the inputs and at least float32. For a corpus that fits in memory; a larger
+      one goes through `fuse` and `count_above`.
+
+    Raises:
+      InputError: the two sides name different modalities.
+    """
+    require(
+        set(queries) == set(documents) and len(documents) > 0,
+        f"queries have the modalities {sorted(queries)} and documents {sorted(documents)}; both need the same names.",
+    )
+    return jnp.stack([inner_products(working(queries[name]), working(documents[name])) for name in documents])
+
+
+def fuse(features: Features, temperatures: Any = None) -> jax.Array:
+    """Modalities side by side, each divided by its temperature, so that the fused score is one inner product.
+
+        <fuse(x, tau), fuse(y)> = sum_m <x_m, y_m> / tau_m
+
+    Args:
+      features: modality name -> array [n, D_m], in the order of the temperatures (a `Corpus` keeps both sides in one
+        order; under jit, pass a tuple of arrays through and build the mapping inside, since JAX sorts the keys).
+      temperatures: tau [M] > 0 for queries (infinity leaves a modality out); None for documents, which stay as is.
+
+    Returns:
+      array [n, sum of D_m], in the precision of the inputs and at least float32.
+
+    Raises:
+      InputError: a temperature missing, or not above 0.
+    """
+    if temperatures is None:
+        return jnp.concatenate([working(array) for array in features.values()], axis=-1)
+    require(
+        np.shape(temperatures) == (len(features),),
+        f"there are {len(features)} modalities and temperatures of shape {np.shape(temperatures)}; give one for each.",
+    )
+    if is_concrete(temperatures):
+        require(bool((np.asarray(temperatures) > 0).all()), "a temperature is not above 0; temperatures are positive.")
+    parts = []
+    for array, temperature in zip(features.values(), jnp.asarray(temperatures), strict=True):
+        part = working(array)
+        parts.append(part * (1.0 / temperature).astype(part.dtype))
+    return jnp.concatenate(parts, axis=-1)
+
+
+def counts_from_scores(scores: Any, relevant: Any) -> tuple[jax.Array, jax.Array]:
+    """How many documents score above each relevant one, and how many tie with it, from the matrix of scores.
+
+        above = #{n : s_n > s_r},  tied = #{n : s_n = s_r} >= 1
+
+    Args:
+      scores: [..., N]; equal scores are ties, exactly.
+      relevant: index of the relevant document, int [...]; or of several, int [..., J], padded with -1.
+
+    Returns:
+      above, tied: integers of the shape of `relevant`; both 0 at padding. Under jit, where values cannot be refused, a
+      document with a NaN score counts above every other, and a relevant one with a NaN score ties with nothing.
+
+    Raises:
+      InputError: shapes that do not belong together, an index out of range, a NaN score.
+      TypeError: when differentiated: counts are piecewise constant, so their gradient says nothing.
+    """
+    check_relevant(scores, relevant)
+    return _counts(without_gradient(jnp.asarray(scores)), jnp.asarray(relevant))
+
+
+@jax.jit
+def _counts(scores: jax.Array, relevant: jax.Array) -> tuple[jax.Array, jax.Array]:
+    listed = relevant if relevant.ndim == scores.ndim else relevant[..., None]
+    own = jnp.take_along_axis(scores, jnp.maximum(listed, 0), axis=-1)
+
+    def count(reference: jax.Array) -> tuple[jax.Array, jax.Array]:
+        level = reference[..., None]
+        return jnp.sum(~(scores <= level), axis=-1), jnp.sum(scores == level, axis=-1)
+
+    above, tied = jax.lax.map(count, jnp.moveaxis(own, -1, 0))
+    judged = listed >= 0
+    above = jnp.where(judged, jnp.moveaxis(above, 0, -1), 0).reshape(relevant.shape)
+    return above, jnp.where(judged, jnp.moveaxis(tied, 0, -1), 0).reshape(relevant.shape)
+
+
+def working(array: Any) -> jax.Array:
+    """A JAX array in the precision of the input, and at least float32."""
+    array = jnp.asarray(array)
+    return array.astype(jnp.promote_types(array.dtype, jnp.float32))
+
+
+def inner_products(queries: jax.Array, documents: jax.Array) -> jax.Array:
+    """All inner products, at full precision on accelerators too: their default would reorder near neighbors."""
+    return jnp.matmul(queries, documents.T, precision=jax.lax.Precision.HIGHEST)
+
+
+def check_relevant(scores: Any, relevant: Any) -> None:
+    """Refuse relevant documents that do not fit the scores (arrays, or anything with a shape)."""
+    shape, entries = np.shape(scores) if not hasattr(scores, "shape") else scores.shape, np.shape(relevant)
+    several = len(entries) == len(shape)
+    require(
+        len(shape) > 0 and (entries[:-1] if several else entries) == shape[:-1],
+        f"scores have shape {shape} and relevant {entries}; relevant must be {shape[:-1]}, or {(*shape[:-1], 'J')} for "
+        f"several per query.",
+    )
+    dtype = relevant.dtype if hasattr(relevant, "dtype") else np.asarray(relevant).dtype
+    require(
+        np.issubdtype(dtype, np.integer), f"relevant holds {dtype} values; it must hold document indices (integers)."
+    )
+    if is_concrete(relevant):
+        values = np.asarray(relevant)
+        bad = (values >= shape[-1]) | (values < (-1 if several else 0))
+        if bad.any():
+            place = tuple(int(i) for i in np.argwhere(bad)[0])
+            raise InputError(
+                f"relevant has {int(values[place])} at {place or 'its only entry'}, "
+                f"but there are {shape[-1]} documents, numbered 0 to {shape[-1] - 1}."
+            )
+    if is_concrete(scores) and not isinstance(scores, jax.ShapeDtypeStruct):
+        require(
+            not bool(np.isnan(np.max(np.asarray(scores), initial=0))), "the scores hold a NaN; a ranking needs numbers."
+        )
+
+
+@jax.custom_jvp
+def without_gradient(scores: jax.Array) -> jax.Array:
+    """The scores themselves; differentiating through them raises, because what follows is piecewise constant."""
+    return scores
+
+
+@without_gradient.defjvp
+def _refuse(primals: Any, tangents: Any) -> Any:
+    raise TypeError(
+        "ranks and rank metrics are piecewise constant in the scores, so their gradient is zero or undefined and says "
+        "nothing; differentiate a smooth loss instead, or wrap the scores in jax.lax.stop_gradient."
+    )
