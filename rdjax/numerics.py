@@ -8,9 +8,24 @@ import math
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.typing import ArrayLike
 
 LN2 = math.log(2.0)
+
+
+def floating(x: ArrayLike) -> jax.Array:
+    """An array of floats, float32 at least, in the precision of the input as far as the x64 setting allows.
+
+    A NumPy array is copied: JAX remembers one that a traced function closed over in the precision it met it first, and
+    would hand it out so even where x64 is off.
+    """
+    if isinstance(x, np.ndarray):
+        x = np.array(x, np.promote_types(x.dtype, np.float32) if x.dtype.kind == "f" else np.float64)
+        return jnp.asarray(x.astype(jax.dtypes.canonicalize_dtype(x.dtype)))
+    array = jnp.asarray(x)
+    inexact = jnp.issubdtype(array.dtype, jnp.inexact)
+    return array.astype(jnp.promote_types(array.dtype, jnp.float32) if inexact else float)
 
 
 def to_bits(nats: ArrayLike) -> jax.Array:

@@ -1,6 +1,7 @@
 """Strict by default: two precisions, eight fake devices, no rank promotion, warnings are errors."""
 
 import os
+import tempfile
 
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # OpenBLAS collapses when its threads compete with XLA's
 os.environ["XLA_FLAGS"] = os.environ.get("XLA_FLAGS", "") + " --xla_force_host_platform_device_count=8"
@@ -11,6 +12,14 @@ import numpy as np
 import pytest
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
+jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)  # most of the suite's time is compiling
+jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
+
+
+def pytest_configure(config):
+    """Keep compiled programs in pytest's own cache, or for the length of the run where that is off."""
+    kept = config.cache.mkdir("jax") if hasattr(config, "cache") else tempfile.mkdtemp(prefix="jax-")
+    jax.config.update("jax_compilation_cache_dir", str(kept))
 
 
 @pytest.fixture(scope="session", autouse=True, params=["float64", "float32"])

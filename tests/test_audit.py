@@ -255,8 +255,7 @@ def test_constant_scores_are_no_news():
     """Documents that are all alike tie for everything; the audit says so instead of falling over."""
     rng = np.random.default_rng(0)
     documents, queries = np.ones((12, 3)), rng.normal(size=(30, 3))
-    result = audit(
-        Corpus({"x": documents}, {"x": queries}, rng.integers(0, 12, 30)), families=("int8",), side="queries"
-    )
+    corpus = Corpus({"x": documents}, {"x": queries}, rng.integers(0, 12, 30))
+    result = audit(corpus, families=(), side="queries")
     assert result.today.value.lower == pytest.approx(np.mean(1 / np.arange(1, 13)))
     assert result.floors[0].bits.lower < 1

@@ -6,10 +6,10 @@ import tracemalloc
 
 import numpy as np
 import pytest
-from corpora import large_map
 
 from rdjax.checks import InputError
 from rdjax.data import Corpus
+from tests.corpora import large_map
 
 pytestmark = pytest.mark.float64_only
 

@@ -5,10 +5,10 @@ import tracemalloc
 
 import numpy as np
 import pytest
-from corpora import IDS, N, Q, archive, arrays, folder, refused
 
 from rdjax.checks import InputError
 from rdjax.data import load_corpus, load_prior
+from tests.corpora import IDS, N, Q, archive, arrays, folder, refused
 
 pytestmark = pytest.mark.float64_only
 

@@ -8,10 +8,10 @@ import zipfile
 
 import numpy as np
 import pytest
-from corpora import N, archive, folder, refused
 
 from rdjax.checks import InputError
 from rdjax.data import Corpus, load_corpus, load_prior
+from tests.corpora import N, archive, folder, refused
 
 pytestmark = pytest.mark.float64_only
 

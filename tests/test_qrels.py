@@ -1,9 +1,9 @@
 """Judgments by id, in the formats of TREC and BEIR."""
 
 import pytest
-from corpora import IDS, QUERY_IDS, folder, refused
 
 from rdjax.data import load_corpus
+from tests.corpora import IDS, QUERY_IDS, folder, refused
 
 pytestmark = pytest.mark.float64_only
 

@@ -63,9 +63,10 @@ def test_figures_of_the_theory_for_a_skewed_prior():
 @pytest.mark.parametrize("share", [1e-6, 0.3, 0.9, 1 - 1e-6])
 def test_uniform_prior_against_mpmath(weights, n, share):
     """At a slope, mpmath sums the Gibbs law itself; our rate at its distortion must be its rate."""
+    if n <= getattr(weights, "k", 0):  # every rank is worth the same: the curve is the point (1 - w_1, 0)
+        assert float(ranking_rate(1 - weights(1.0), n, weights)) == 0
+        return
     point = _mpmath_point(weights, n, share)
-    if point is None:
-        pytest.skip("constant weights: the curve is a point")
     distortion, rate = point
     ours = float(ranking_rate(distortion, n, weights))
     # the distortion is rounded to a double, which moves the rate by slope * eps
@@ -95,8 +96,6 @@ def _mpmath_point(weights, n, share):
         groups = _groups(weights, n, worth)
         best = worth(1)
         spread = best - worth(n if n < 10**7 else 10**7)
-        if spread == 0:
-            return None
         slope = mpmath.mpf(share) * 60 / spread
         total = moment = mpmath.mpf(0)
         for kind, first, last in groups:
@@ -165,7 +164,7 @@ def test_uniform_number_array_of_priors_and_array_of_weights_agree(weights, dtyp
 
 
 @pytest.mark.parametrize("prior", [1000, SKEWED], ids=["uniform", "skewed"])
-@pytest.mark.parametrize("weights", [reciprocal_rank, dcg, recall_at(2)], ids=named)
+@pytest.mark.parametrize("weights", [reciprocal_rank, recall_at(2)], ids=named)
 def test_distortion_inverts_rate_and_the_curve_passes_through_both(prior, weights, precision):
     limits = ranking_range(prior, weights)
     rate = float(limits.rate_at_best) * np.array([0.05, 0.4, 0.9])
@@ -179,6 +178,7 @@ def test_distortion_inverts_rate_and_the_curve_passes_through_both(prior, weight
     np.testing.assert_allclose(curve.distortion, distortion, atol=1e-8 if precision == "float64" else 3e-4)
 
 
+@pytest.mark.float64_only
 def test_convex_and_falling_with_the_right_ends():
     for prior in (40, np.random.default_rng(1).dirichlet(np.full(40, 0.5)), np.append(SKEWED, np.zeros(36))):
         limits = ranking_range(prior)

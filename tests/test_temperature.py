@@ -1,55 +1,16 @@
-"""Calibration against scipy and closed forms; the certificate against the truth; the edges."""
+"""Calibration against scipy and closed forms; the edges."""
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-import scipy.optimize
-from scipy.special import logsumexp
 
-from rdjax import checks
 from rdjax.checks import InputError
 from rdjax.retrieval import calibrate_temperatures, cross_entropy, gaussian_temperatures, printed_rule
 from rdjax.retrieval.temperature import CONVERGED, FLAT, NOT_CERTIFIED, SEPARABLE, UNINFORMATIVE
+from tests.calibration import best, task
 
 make = jax.jit(cross_entropy.make_problem)
-
-
-def task(rng, modalities=2, queries=60, documents=15, noise=(1.0, 2.0, 3.0)):
-    """Scores that favor the relevant document, less and less by modality."""
-    relevant = rng.integers(0, documents, queries)
-    scores = rng.normal(size=(modalities, queries, documents)) * np.reshape(noise[:modalities], (-1, 1, 1))
-    scores += np.eye(documents)[relevant] * 2
-    return scores / 10, relevant
-
-
-def truth(beta, scores, relevant, prior=None):
-    """Cross-entropy in bits and its gradient in nats, float64 NumPy; several relevant documents count evenly."""
-    size = scores.shape[-1]
-    prior = np.full(size, 1 / size) if prior is None else prior
-    with np.errstate(divide="ignore"):
-        logits = np.tensordot(beta, scores, 1) + np.log(prior)
-    law = np.exp(logits - logsumexp(logits, axis=1, keepdims=True))
-    listed = relevant if relevant.ndim == 2 else relevant[:, None]
-    target = (np.arange(size) == listed[..., None]).sum(1)
-    target = target / target.sum(1, keepdims=True)
-    nats = np.mean(logsumexp(logits, axis=1) - np.sum(np.where(target > 0, target * logits, 0), axis=1))
-    return nats / np.log(2), np.sum((law - target) * scores, axis=2).mean(1)
-
-
-def best(scores, relevant, prior=None):
-    """The minimum over beta >= 0 by scipy, from the origin, polished."""
-    scale = np.ptp(scores, axis=2).max(1)
-    scaled = scores / scale[:, None, None]
-
-    def objective(beta):
-        bits, gradient = truth(beta, scaled, relevant, prior)
-        return bits * np.log(2), gradient
-
-    bounds = [(0, None)] * len(scores)
-    method = {"jac": True, "method": "L-BFGS-B", "options": {"ftol": 1e-16, "gtol": 1e-13, "maxiter": 2000}}
-    found = scipy.optimize.minimize(objective, np.ones(len(scores)), bounds=bounds, **method)
-    return found.x / scale, found.fun / np.log(2)
 
 
 @pytest.mark.parametrize("modalities", [1, pytest.param(3, marks=pytest.mark.float64_only)])
@@ -122,19 +83,6 @@ def test_a_modality_that_only_hurts_gets_temperature_infinity(rng, dtype):
     assert int(both.status) == CONVERGED
 
 
-@pytest.mark.float64_only
-@pytest.mark.parametrize("size", [1e-3, 1e-6])
-def test_a_slightly_worse_copy_of_a_modality_is_held_out_and_certified(size, rng):
-    scores, relevant = task(rng)
-    scores[1] = 2 * scores[0] - size * np.eye(15)[relevant]
-    result = calibrate_temperatures(jnp.asarray(scores), relevant)
-    _, bits = best(scores[:1], relevant)
-    assert np.isinf(result.temperatures[1])
-    assert int(result.status) == CONVERGED
-    assert float(result.gap) < 1e-11
-    np.testing.assert_allclose(result.cross_entropy, bits, rtol=1e-11)
-
-
 def test_scores_upside_down_are_uninformative(rng, dtype, tolerance):
     scores, relevant = task(rng)
     result = calibrate_temperatures(jnp.asarray(-scores, dtype), relevant)
@@ -189,44 +137,6 @@ def test_too_few_steps_are_not_called_converged(rng, dtype):
     assert int(result.status) == NOT_CERTIFIED
     assert float(result.cross_entropy) - bits <= float(result.gap)
     assert "max_steps" in result.message
-
-
-def test_the_gap_is_never_below_the_truth(rng, dtype, precision):
-    """At points near and far, on easy, hard and nearly separable problems: the certificate covers F - min F."""
-
-    @jax.jit
-    def bounds(problem, beta):
-        at = cross_entropy.moments(problem, beta)
-        return cross_entropy.certificate(problem, beta, at)[0], at.value - cross_entropy.floor(problem)
-
-    local = 0
-    for noise in (0.3, 1.0, 4.0):
-        scores, relevant = task(rng, noise=(noise, 2 * noise))
-        beta, bits = best(scores, relevant)
-        problem = make(jnp.asarray(scores, dtype), jnp.asarray(relevant)[:, None], jnp.full(15, 1 / 15, dtype))
-        for spread in (1e-6, 1e-3, 0.02, 0.1, 0.5, 2.0):
-            point = beta * np.exp(spread * rng.normal(size=2)) * (rng.random(2) < 0.9)
-            scaled = jnp.asarray(point, dtype) * problem.scale
-            gap, trivial = (float(bound) for bound in bounds(problem, scaled))
-            excess = (truth(np.asarray(scaled / problem.scale, float), scores, relevant)[0] - bits) * np.log(2)
-            assert gap >= excess - 1e-11
-            local += gap < 0.1 * trivial
-            if spread == 1e-3 and point.all() and noise == 1.0:  # in the quadratic regime it is nearly the truth
-                assert gap <= 1.1 * excess + (1e-12 if precision == "float64" else 1e-4)
-    assert local >= 6
-
-
-def test_stationarity_is_a_fixed_point_of_the_projected_gradient(rng, dtype, precision):
-    scores, relevant = task(rng, 3)
-    result = calibrate_temperatures(jnp.asarray(scores, dtype), relevant)
-    beta = np.asarray(1 / result.temperatures, float)
-
-    def step(point):
-        return np.maximum(point - truth(point, scores, relevant)[1], 0)
-
-    checks.assert_fixed_point(step, beta, 1e-10 if precision == "float64" else 1e-5)
-    with pytest.raises(AssertionError):
-        checks.assert_fixed_point(step, beta * 1.1, 1e-5)
 
 
 @pytest.mark.float64_only

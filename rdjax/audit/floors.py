@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from typing import Any
 
-import jax
 import numpy as np
 
 from rdjax.audit.result import FIXED, STREAM, Floor, Setting
@@ -134,7 +133,7 @@ def _blind(
 
 
 def _curve(quality: Callable[[np.ndarray], Any]) -> tuple[tuple[float, float], ...]:
-    return tuple((float(b), float(q)) for b, q in zip(GRID, np.asarray(jax.jit(quality)(GRID)), strict=True))
+    return tuple((float(b), float(q)) for b, q in zip(GRID, np.asarray(quality(GRID)), strict=True))
 
 
 def _as_float(bound: Bound, *words: str) -> Bound:

@@ -12,6 +12,7 @@ class C only: a codebook fitted on the searched documents knows the corpus. Sour
 """
 
 from collections.abc import Callable
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -86,6 +87,7 @@ def blind_bound(
     return Bound.at_least(blind_rate(distortion, num_documents, bottleneck, weights), evidence, *rests, *fitted)
 
 
+@partial(jax.jit, static_argnums=0)
 def _invert(bottleneck: Bottleneck, information: jax.Array) -> jax.Array:
     """Least b with IB(b) >= information, by bisection; the derivative is that of the inverse function."""
     goal = jax.lax.stop_gradient(information)

@@ -12,7 +12,7 @@ import numpy as np
 from jax.typing import ArrayLike
 
 from rdjax import checks
-from rdjax.numerics import LN2
+from rdjax.numerics import LN2, floating
 
 
 @jax.tree_util.register_dataclass
@@ -39,7 +39,11 @@ def reverse_water_filling(variances: ArrayLike, rate: ArrayLike) -> WaterFilling
 
     Source: Cover and Thomas, Elements of Information Theory, theorem 10.3.3.
     """
-    variances, rate = _positive(variances, "a variance"), _positive(rate, "the rate")
+    return _water_filling(_positive(variances, "a variance"), _positive(rate, "the rate"))
+
+
+@jax.jit
+def _water_filling(variances: jax.Array, rate: jax.Array) -> WaterFilling:
     used = variances > 0
     half_log = jnp.where(used, 0.5 * jnp.log2(jnp.where(used, variances, 1.0)), -jnp.inf)
     rates = _fill(half_log, rate)
@@ -64,10 +68,7 @@ def gaussian_bottleneck(correlations: ArrayLike, rate: ArrayLike) -> jax.Array:
 
     Source: Chechik, Globerson, Tishby and Weiss 2005, Information bottleneck for Gaussian variables.
     """
-    square, rate = _squares(correlations), _positive(rate, "the rate")
-    rates = jnp.vectorize(lambda b: _bottleneck_rates(square, b), signature="()->(d)")(rate)
-    lost = -jnp.expm1(-2 * LN2 * rates)
-    return jnp.sum(-0.5 * jnp.log1p(-square.reshape((1,) * rate.ndim + (-1,)) * lost), axis=-1) / LN2
+    return _bottleneck(_squares(correlations), _positive(rate, "the rate"))
 
 
 def gaussian_bottleneck_rate(correlations: ArrayLike, information: ArrayLike) -> jax.Array:
@@ -84,8 +85,25 @@ def gaussian_bottleneck_rate(correlations: ArrayLike, information: ArrayLike) ->
     Raises:
       InputError: a correlation outside [-1, 1], or negative information.
     """
-    square, goal = _squares(correlations), _positive(information, "the information")
-    return jnp.vectorize(lambda target: _bottleneck_inverse(square, target))(goal)
+    return _inverses(_squares(correlations), _positive(information, "the information"))
+
+
+@jax.jit
+def _bottleneck(square: jax.Array, rates: jax.Array) -> jax.Array:
+    used = square > 0
+    strength = jnp.where(used, square, 0.5)
+    height = jnp.where(used, 0.5 * (jnp.log2(strength) - jnp.log2(1 - strength)), -jnp.inf)
+
+    def carried(rate: jax.Array) -> jax.Array:
+        lost = -jnp.expm1(-2 * LN2 * _fill(height, rate))
+        return jnp.sum(-0.5 * jnp.log1p(-square * lost)) / LN2
+
+    return jnp.vectorize(carried)(rates)
+
+
+@jax.jit
+def _inverses(square: jax.Array, goals: jax.Array) -> jax.Array:
+    return jnp.vectorize(lambda goal: _bottleneck_inverse(square, goal))(goals)
 
 
 def _bottleneck_inverse(square: jax.Array, goal: jax.Array) -> jax.Array:
@@ -105,12 +123,6 @@ def _bottleneck_inverse(square: jax.Array, goal: jax.Array) -> jax.Array:
     return jnp.where(goal <= 0, 0.0, jnp.where(chosen > 0, jnp.maximum(bits, goal), jnp.inf))
 
 
-def _bottleneck_rates(square: jax.Array, rate: jax.Array) -> jax.Array:
-    used = square > 0
-    strength = jnp.where(used, square, 0.5)
-    return _fill(jnp.where(used, 0.5 * (jnp.log2(strength) - jnp.log2(1 - strength)), -jnp.inf), rate)
-
-
 def _fill(height: jax.Array, total: jax.Array) -> jax.Array:
     """r_i = max(0, height_i - level) with sum `total`; height -inf gets nothing."""
     falling = -jnp.sort(-height, axis=-1)
@@ -128,21 +140,14 @@ def _like(vector: jax.Array, batch: jax.Array) -> jax.Array:
 
 
 def _positive(values: ArrayLike, what: str) -> jax.Array:
-    array = jnp.asarray(values)
-    array = array.astype(jnp.promote_types(array.dtype, jnp.float32)) if array.dtype != bool else array
-    array = array if jnp.issubdtype(array.dtype, jnp.inexact) else array.astype(float)
     if checks.is_concrete(values):
         checks.require(bool(np.all(np.asarray(values) >= 0)), f"{what} is negative or NaN; it must be at least 0.")
-    return array
+    return floating(values)
 
 
 def _squares(correlations: ArrayLike) -> jax.Array:
     if checks.is_concrete(correlations):
         good = bool(np.all(np.abs(np.asarray(correlations)) <= 1))
         checks.require(good, "a correlation lies outside [-1, 1], or is NaN.")
-    rho = (
-        jnp.asarray(correlations, float)
-        if not jnp.issubdtype(jnp.result_type(correlations), jnp.inexact)
-        else jnp.asarray(correlations)
-    )
+    rho = floating(correlations)
     return jnp.minimum(rho**2, 1 - 4 * jnp.finfo(rho.dtype).eps)  # a perfect component, up to rounding
