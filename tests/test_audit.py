@@ -219,6 +219,9 @@ def test_rescoring_touches_less_than_it_stores():
         ({"metric": "accuracy"}, "not known"),
         ({"prior": "corpus"}, "holds no prior"),
         ({"prior": "zipf"}, "not known"),
+        ({"prior": np.ones(3) / 3}, "shape"),
+        ({"prior": np.full(40, 0.5)}, "sums to 20"),
+        ({"fit": small(relevant=None)}, "no judgements"),
     ],
 )
 def test_mistakes_get_one_sentence(changes, words):

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from rdjax.audit.result import FIXED, STREAM, Floor, Setting
-from rdjax.checks import require
+from rdjax.checks import law, require
 from rdjax.data import Corpus
 from rdjax.limits import (
     blind_bound,
@@ -35,11 +35,14 @@ def relevance_law(corpus: Corpus, choice: Any) -> tuple[Any, str]:
         return np.asarray(corpus.prior, np.float64), "the corpus's own prior, an assumption"
     require(not isinstance(choice, str) or choice == "queries", f"the prior {choice!r} is not known.")
     if not isinstance(choice, str):
-        return np.asarray(choice, np.float64), "the given prior, an assumption"
+        given = np.asarray(choice, np.float64)
+        require(given.shape == (documents,), f"the prior has shape {given.shape} for {documents} documents.")
+        law(given)
+        return given, "the given prior, an assumption"
     relevant = np.asarray(corpus.relevant).reshape(-1)
     counts = np.bincount(relevant[relevant >= 0], minlength=documents)
-    law = documents if counts.min() == counts.max() else counts / counts.sum()  # uniform: the number says it all
-    return law, f"the law of the {corpus.num_queries:,} audited queries themselves"
+    seen = documents if counts.min() == counts.max() else counts / counts.sum()  # uniform: the number says it all
+    return seen, f"the law of the {corpus.num_queries:,} audited queries themselves"
 
 
 def relevance_frequencies(corpus: Corpus) -> np.ndarray:

@@ -13,6 +13,7 @@ import numpy as np
 
 from rdjax.checks import require
 from rdjax.data import Corpus, folds, pool_documents, split_queries
+from rdjax.data.corpus import trusted
 from rdjax.retrieval import calibrate_temperatures, fuse, modality_scores
 from rdjax.retrieval.streaming import top_document
 
@@ -80,11 +81,11 @@ def make_views(corpus: Corpus, fit: Corpus | None, seed: int) -> tuple[list[View
     With `fit`, one view. Without, half of the queries are fitted on and the other half audited; where that would audit
     fewer than 200, every query is audited by codes fitted on the other folds.
     """
-    corpus, fit = with_judgements(corpus), None if fit is None else with_judgements(fit)
+    judged, corpus = corpus.relevant is not None, with_judgements(corpus)
     everything = np.arange(corpus.num_queries)
     few = (_few(corpus.num_queries),) if corpus.num_queries < FEW else ()
     if fit is not None:
-        pooled = pool_documents(corpus, fit)
+        pooled = _judged_alike(pool_documents(corpus, fit), judged)
         own = np.arange(corpus.num_documents, pooled.num_documents)
         words = f"fitted on {fit.num_queries} other queries, which search among {pooled.num_documents:,} documents"
         return [View(corpus, pooled, everything, own)], words, few
@@ -107,6 +108,15 @@ def make_views(corpus: Corpus, fit: Corpus | None, seed: int) -> tuple[list[View
     return views, words, few
 
 
+def _judged_alike(fit: Corpus, judged: bool) -> Corpus:
+    """The corpus to fit on, with judgements of the kind that the audit goes by."""
+    if judged:
+        words = "the corpus to fit on has no judgements, but the audited one has; give it some, or leave both without."
+        require(fit.relevant is not None, words)
+        return fit
+    return with_judgements(trusted(fit, relevant=None, grades=None))
+
+
 def _few(count: int) -> str:
     return f"Only {count} queries are audited: intervals are wide, and a budget chosen on so few may miss its target."
 
@@ -115,7 +125,7 @@ def with_judgements(corpus: Corpus) -> Corpus:
     """The corpus itself; without judgements, its uncompressed top document stands for the relevant one."""
     if corpus.relevant is not None:
         return corpus
-    return replace(corpus, relevant=top_document(fuse(corpus.queries), corpus.documents))
+    return trusted(corpus, relevant=top_document(fuse(corpus.queries), corpus.documents))
 
 
 def calibrated(view: View, seed: int) -> View:
