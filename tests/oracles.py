@@ -4,6 +4,7 @@ import itertools
 import math
 
 import numpy as np
+from scipy.optimize import brentq, isotonic_regression
 
 
 def permutation_distortions(n, weights):
@@ -57,3 +58,18 @@ def entropy_bits(law):
     law = np.asarray(law, np.float64)
     law = law[law > 0]
     return float(-(law * np.log2(law)).sum())
+
+
+def pooled_rate(distortion, prior):
+    """Theorem B for reciprocal rank in bits: SciPy's pooling inside SciPy's root finder."""
+    falling = np.sort(prior)[::-1]
+    worth = 1 / np.arange(1.0, len(prior) + 1)
+
+    def law(slope):
+        gibbs = np.exp(slope * (worth - 1))
+        return gibbs * isotonic_regression(falling / gibbs, weights=gibbs, increasing=False).x
+
+    if falling @ worth >= 1 - distortion:
+        return 0.0  # the prior's own order is good enough
+    slope = brentq(lambda s: law(s) @ worth - (1 - distortion), 0, 60, xtol=1e-12)
+    return entropy_bits(prior) - entropy_bits(law(slope))

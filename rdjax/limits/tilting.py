@@ -118,7 +118,8 @@ def solve_slope(target: jax.Array, ranks: Ranks, residual: Residual) -> tuple[ja
     """The slope where the residual vanishes, and its blocks: Newton's method inside a shrinking bracket.
 
     Stops when the dual value, whose error is half the variance times the squared error of the slope, is exact to
-    rounding. No gradient passes; see `refine`.
+    rounding. Should the steps run out, the dual value is still a lower bound of the rate, as it is at every slope. No
+    gradient passes; see `refine`.
     """
     target, ranks = lax.stop_gradient((target, ranks))
     span = jnp.max(ranks.gap)
