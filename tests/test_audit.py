@@ -247,6 +247,19 @@ def test_adjusted_correlation_takes_chance_off(rng):
     assert adjusted_square(x[:3], x[:3])[0] == 0
 
 
+def test_documents_that_are_never_sought_change_no_floor():
+    corpus = small(queries=40)
+    counts = np.bincount(corpus.relevant, minlength=corpus.num_documents) / 40
+    with jax.enable_x64(True):
+        sought, words = relevance_law(corpus, "queries")
+        assert len(sought) == (counts > 0).sum() < corpus.num_documents
+        assert float(ranking_rate(0.3, sought)) == pytest.approx(float(ranking_rate(0.3, counts)), abs=1e-12)
+        given, _ = relevance_law(corpus, counts)
+        np.testing.assert_array_equal(given, counts[counts > 0])
+        assert relevance_law(corpus.take_queries(np.arange(1)), "queries")[0] == 1
+    assert "40 audited queries" in words
+
+
 def test_families_do_not_repeat():
     names = [(t.side, t.family, t.code_class) for side in ("documents", "queries") for t in trials(side, 64, 1)]
     assert len(names) == len(set(names))

@@ -26,22 +26,27 @@ ALONE = "the query depends on its relevant document alone"
 
 
 def relevance_law(corpus: Corpus, choice: Any) -> tuple[Any, str]:
-    """The prior of the relevant document, [N] or N, and what it is called."""
+    """The prior of the relevant document, as an array or a number for a uniform one, and what it is called.
+
+    Documents that are never sought are left out: no floor changes, since a law that majorizes the prior has no mass
+    beyond as many ranks as there are documents sought.
+    """
     documents = corpus.num_documents
     if isinstance(choice, str) and choice == "uniform":
         return documents, f"assumed uniform over {documents:,} documents"
     if isinstance(choice, str) and choice == "corpus":
         require(corpus.prior is not None, "the corpus holds no prior; add one, or choose queries, uniform or a file.")
-        return np.asarray(corpus.prior, np.float64), "the corpus's own prior, an assumption"
+        own = np.asarray(corpus.prior, np.float64)
+        return own[own > 0], "the corpus's own prior, an assumption"
     require(not isinstance(choice, str) or choice == "queries", f"the prior {choice!r} is not known.")
     if not isinstance(choice, str):
         given = np.asarray(choice, np.float64)
         require(given.shape == (documents,), f"the prior has shape {given.shape} for {documents} documents.")
         law(given)
-        return given, "the given prior, an assumption"
+        return given[given > 0], "the given prior, an assumption"
     relevant = np.asarray(corpus.relevant).reshape(-1)
-    counts = np.bincount(relevant[relevant >= 0], minlength=documents)
-    seen = documents if counts.min() == counts.max() else counts / counts.sum()  # uniform: the number says it all
+    counts = np.unique(relevant[relevant >= 0], return_counts=True)[1]
+    seen = len(counts) if counts.min() == counts.max() else counts / counts.sum()  # uniform: the number says it all
     return seen, f"the law of the {corpus.num_queries:,} audited queries themselves"
 
 
