@@ -268,7 +268,6 @@ def test_gains_from_what_a_corpus_holds():
 @pytest.mark.filterwarnings("ignore")  # the peer's own
 def test_values_equal_ir_measures(rng):
     """And ranx, in benchmarks/metrics.py: its compiler takes half a minute to start."""
-    pytest.importorskip("ir_measures", reason="a peer: pip install 'rdjax[bench]'")
     from benchmarks.metrics import PEER_NAMES, ours, peers, random_task
 
     scores, relevant, grades = random_task(rng, queries=40, documents=30, judged=4)
