@@ -18,6 +18,7 @@ from jax.typing import ArrayLike
 from rdjax import checks
 from rdjax.limits.bound import Bound
 from rdjax.limits.rank_sums import Prior, check_weights, describe_prior, rank_nodes
+from rdjax.numerics import floating
 from rdjax.retrieval.weights import Weights, reciprocal_rank
 
 
@@ -47,7 +48,7 @@ def one_shot_distortion(
         scores = [_uniform_score(int(size), int(prior), _hashable(weights)) for size in np.ravel(num_codewords)]
         return 1 - jnp.asarray(scores, float).reshape(np.shape(num_codewords))
     checks.law(prior)
-    return _from_prior(jnp.asarray(num_codewords), jnp.asarray(prior), weights)
+    return _from_prior(jnp.asarray(num_codewords), floating(prior), weights)
 
 
 def one_shot_codewords(distortion: float, prior: Prior, weights: Weights | ArrayLike = reciprocal_rank) -> int:
