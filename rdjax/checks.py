@@ -32,6 +32,13 @@ def is_concrete(*values: Any) -> bool:
     return jax is None or not any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(values))
 
 
+def whole(value: Any, what: str, least: int = 1) -> int:
+    """A whole number that is at least `least`, as an int."""
+    good = isinstance(value, int | np.integer) and not isinstance(value, bool) and value >= least
+    require(bool(good), f"{what} is {value!r}; it must be a whole number, at least {least}.")
+    return int(value)
+
+
 def numeric_header(array: np.ndarray, where: str) -> None:
     """A two-dimensional array of numbers with at least one row and one column; its entries are not read."""
     usable = array.dtype.kind in "fiu" and array.dtype.itemsize <= 8 and array.dtype.isnative

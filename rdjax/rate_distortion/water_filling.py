@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import lax
 from jax.typing import ArrayLike
 
 from rdjax import checks
@@ -48,6 +49,51 @@ def _water_filling(variances: jax.Array, rate: jax.Array) -> WaterFilling:
     half_log = jnp.where(used, 0.5 * jnp.log2(jnp.where(used, variances, 1.0)), -jnp.inf)
     rates = _fill(half_log, rate)
     return WaterFilling(rates, variances * 2.0 ** (-2 * rates))
+
+
+def reverse_water_filling_at(variances: ArrayLike, distortion: ArrayLike) -> WaterFilling:
+    """Fewest bits of independent Gaussian components at a total squared error: r_i = max(0, 1/2 log2(variance_i / t)).
+
+    The level t solves sum_i min(variance_i, t) = distortion: with the components at or below it known from one sort,
+    t is what they leave of the distortion, shared evenly among the others.
+
+    Args:
+      variances: [..., d], at least 0.
+      distortion: total squared error, shape [...]; the leading shapes broadcast.
+
+    Returns:
+      rates, and distortions min(variance_i, t), with sum `distortion`; at and above sum_i variance_i no bits. At
+      distortion 0 the rates are inf where the variance is not 0. Differentiable in both arguments where no variance
+      equals t.
+
+    Raises:
+      InputError: a negative variance or distortion (a negative distortion has rates inf under jit).
+
+    Source: Cover and Thomas, Elements of Information Theory, theorem 10.3.3.
+    """
+    return _filled_at(_positive(variances, "a variance"), _positive(distortion, "the distortion"))
+
+
+@jax.jit
+def _filled_at(variances: jax.Array, total: jax.Array) -> WaterFilling:
+    shape = jnp.broadcast_shapes(variances.shape[:-1], total.shape)
+    dtype = jnp.promote_types(variances.dtype, total.dtype)
+    variances = jnp.broadcast_to(variances, (*shape, variances.shape[-1])).astype(dtype)
+    total = jnp.broadcast_to(total, shape).astype(dtype)[..., None]
+    rising = lax.stop_gradient(jnp.sort(variances, axis=-1))
+    left = jnp.arange(rising.shape[-1], 0, -1, dtype=dtype)
+    below = jnp.cumsum(rising, axis=-1) - rising
+    # the distortion at which the level reaches each component in turn; those it has reached are spent
+    reached = below + rising * _like(left, rising)
+    number = jnp.sum(reached <= total, axis=-1, keepdims=True)
+    edge = jnp.take_along_axis(rising, jnp.maximum(number - 1, 0), axis=-1)
+    spent = (number > 0) & (variances <= edge)
+    active = jnp.maximum(jnp.sum(~spent, axis=-1, keepdims=True), 1).astype(dtype)
+    level = (total - jnp.sum(jnp.where(spent, variances, 0.0), axis=-1, keepdims=True)) / active
+    reachable = level > 0
+    ratio = jnp.where(spent, 1.0, variances / jnp.where(reachable, level, 1.0))
+    rates = jnp.where(spent, 0.0, jnp.where(reachable, 0.5 * jnp.log2(jnp.where(ratio > 0, ratio, 1.0)), jnp.inf))
+    return WaterFilling(jnp.maximum(rates, 0.0), jnp.where(spent, variances, jnp.maximum(level, 0.0)))
 
 
 def gaussian_bottleneck(correlations: ArrayLike, rate: ArrayLike) -> jax.Array:
@@ -132,7 +178,8 @@ def _fill(height: jax.Array, total: jax.Array) -> jax.Array:
     active = finite & (falling >= levels)
     count = jnp.maximum(jnp.sum(active, axis=-1, keepdims=True), 1)
     level = jnp.take_along_axis(levels, count - 1, axis=-1)
-    return jnp.where(jnp.isfinite(height), jnp.maximum(jnp.where(jnp.isfinite(height), height, 0.0) - level, 0.0), 0.0)
+    filled = jnp.isfinite(height) & (height >= level)  # not a maximum, which halves the derivative where they are equal
+    return jnp.where(filled, jnp.where(filled, height, 0.0) - level, 0.0)
 
 
 def _like(vector: jax.Array, batch: jax.Array) -> jax.Array:

@@ -1,0 +1,54 @@
+"""Derivatives at a given distortion: the law and the slope move together.
+
+    q (c(q, s) - 1) = 0    and    D(q, s) = target
+
+are differentiated as one system of M + 1 equations. On a straight piece of the curve the law alone is not determined by
+the slope, but this system still is: there the slope stays and the law slides.
+"""
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+from rdjax.rate_distortion.problem import HIGHEST, Problem, kernel_of, mixture, ratios
+
+
+@jax.custom_jvp
+def attach_slope(problem: Problem, target: jax.Array, slope: jax.Array, law: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """The same slope (nats) and law [M], carrying their derivatives in source, distortion and target.
+
+    At slope 0, where the rate is 0 whatever the target, they do not move.
+    """
+    return slope, law
+
+
+@attach_slope.defjvp
+def _implicit(primals: tuple, tangents: tuple) -> tuple[tuple, tuple]:
+    problem, target, _, _ = primals
+    slope, law = attach_slope(*primals)
+    ratio = lambda problem, slope: ratios(kernel_of(problem.excess, slope), problem.source, law)
+    still = jnp.zeros_like(slope)
+    level, pushed = jax.jvp(ratio, (problem, slope), (tangents[0], still))
+    _, tilted = jax.jvp(lambda slope: ratio(problem, slope), (slope,), (jnp.ones_like(slope),))
+    kernel = kernel_of(problem.excess, slope)
+    root = (jnp.sqrt(problem.source) / mixture(kernel, problem.source, law))[:, None] * kernel
+    matrix = law[:, None] * jnp.matmul(root.T, root, precision=HIGHEST) + jnp.diag(1 - level)
+    ridge = lax.stop_gradient(jnp.finfo(law.dtype).eps * jnp.trace(jnp.abs(matrix)) / law.shape[0])
+    matrix = matrix + ridge * jnp.eye(law.shape[0], dtype=law.dtype)
+    by_law, by_slope = jax.grad(_mean, argnums=(2, 1))(problem, slope, law)
+    _, shifted = jax.jvp(lambda problem: _mean(problem, slope, law), (problem,), tangents[:1])
+    border = jnp.concatenate([matrix, -(law * tilted)[:, None]], axis=1)
+    system = jnp.concatenate([border, jnp.append(by_law, by_slope)[None, :]], axis=0)
+    moving = slope > 0
+    system = jnp.where(moving, system, jnp.eye(law.shape[0] + 1, dtype=law.dtype))
+    right = jnp.where(moving, jnp.append(law * pushed, tangents[1] - shifted), 0)
+    change = jnp.linalg.solve(system, right)
+    return (slope, law), (change[-1], change[:-1])
+
+
+def _mean(problem: Problem, slope: jax.Array, law: jax.Array) -> jax.Array:
+    """Mean distortion of the channel a law makes at a slope."""
+    kernel = kernel_of(problem.excess, slope)
+    moved = kernel * jnp.where(jnp.isfinite(problem.excess), problem.excess, 0)
+    spread = jnp.matmul(problem.source / mixture(kernel, problem.source, law), moved, precision=HIGHEST)
+    return jnp.sum(problem.source * problem.least) + jnp.sum(law * spread)

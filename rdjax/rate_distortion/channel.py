@@ -1,0 +1,149 @@
+"""The capacity of a channel, by Blahut-Arimoto, stopped by its own certificate.
+
+The step is r_x <- r_x 2^(D_x) / Z with D_x = sum_y W(y|x) log2( W(y|x) / (r W)_y ), and at every input law r
+
+    sum_x r_x D_x  <=  C  <=  max_x D_x.
+
+Source: Blahut 1972; Arimoto 1972.
+"""
+
+from dataclasses import dataclass
+from functools import partial
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+from jax.typing import ArrayLike
+
+from rdjax import checks
+from rdjax.numerics import floating, to_bits, xlogy
+from rdjax.rate_distortion.problem import HIGHEST, rounding, tolerance_in_nats
+from rdjax.rate_distortion.solution import CONVERGED, MESSAGES, PRECISION, STEPS
+
+MAX_STEPS = 100_000
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class Capacity:
+    """rate <= C <= rate + gap.
+
+    Args:
+      rate: bits per use, I(X; Y) under `input`.
+      input: the law of the input [X].
+      gap: bits, certified at this law, rounding allowed for.
+      steps: how many were taken.
+      status: an integer; `message` says it in words.
+    """
+
+    rate: jax.Array
+    input: jax.Array
+    gap: jax.Array
+    steps: jax.Array
+    status: jax.Array
+
+    @property
+    def message(self) -> str:
+        """The status in words; of a batch, that of its worst member."""
+        return MESSAGES[int(np.max(np.asarray(self.status)))]
+
+
+class _State(NamedTuple):
+    law: jax.Array
+    divergence: jax.Array
+    gap: jax.Array
+    steps: jax.Array
+
+
+def capacity(channel: ArrayLike, *, tolerance: float = 1e-6, max_steps: int | None = None) -> Capacity:
+    """C = max over input laws of I(X; Y).
+
+    Args:
+      channel: W(y|x) [X, Y], rows are laws (zeros are fine); use `vmap` for many.
+      tolerance: bits; it stops when the certified gap is below.
+      max_steps: 100,000 by default. Static, as the tolerance is.
+
+    Returns:
+      `Capacity`.
+
+    Raises:
+      InputError: a row that is no law, a shape that is not [X, Y].
+
+    Gradients: `rate` by the envelope theorem, `input` and second derivatives by implicit differentiation; the rows are
+    taken as they are, so move them along laws.
+    """
+    shape = np.shape(channel)
+    checks.require(len(shape) == 2 and min(shape) > 0, f"the channel has shape {shape}; it must be [X, Y].")
+    checks.law(channel, "a row of the channel")
+    steps = checks.whole(MAX_STEPS if max_steps is None else max_steps, "max_steps")
+    return _capacity(floating(channel), tolerance_in_nats(tolerance), steps)
+
+
+@partial(jax.jit, static_argnums=(1, 2))
+def _capacity(channel: jax.Array, tolerance: float, max_steps: int) -> Capacity:
+    floor = rounding(channel.dtype, channel.shape)
+    last = _ascend(lax.stop_gradient(channel), max(tolerance - 2 * floor, floor), max_steps)
+    law = _attach(channel, last.law)
+    gap = lax.stop_gradient(_measure(channel, last.law, last.steps).gap + floor)
+    status = jnp.where(gap <= tolerance, CONVERGED, jnp.where(last.steps >= max_steps, STEPS, PRECISION))
+    return Capacity(to_bits(_information(channel, law)), law, to_bits(gap), last.steps, status.astype(jnp.int32))
+
+
+def _ascend(channel: jax.Array, enough: float, max_steps: int) -> _State:
+    def step(state: _State) -> _State:
+        # the largest divergence is taken off, so that nothing overflows
+        law = state.law * jnp.exp(state.divergence - jnp.max(state.divergence))
+        return _measure(channel, law / jnp.sum(law), state.steps + 1)
+
+    start = jnp.full(channel.shape[0], 1 / channel.shape[0], channel.dtype)
+    going = lambda state: (state.gap > enough) & (state.steps < max_steps)
+    return lax.while_loop(going, step, _measure(channel, start, jnp.zeros((), jnp.int32)))
+
+
+def _measure(channel: jax.Array, law: jax.Array, steps: jax.Array) -> _State:
+    divergence = _divergences(channel, law)
+    return _State(law, divergence, jnp.max(divergence) - jnp.sum(law * divergence), steps)
+
+
+def _divergences(channel: jax.Array, law: jax.Array) -> jax.Array:
+    """D(W_x || r W) in nats [X]; an output that no input reaches adds nothing."""
+    output = jnp.matmul(law, channel, precision=HIGHEST)
+    logs = jnp.log(jnp.maximum(output, jnp.finfo(output.dtype).tiny))
+    return jnp.sum(xlogy(channel, channel), axis=1) - jnp.matmul(channel, logs, precision=HIGHEST)
+
+
+@jax.custom_jvp
+def _information(channel: jax.Array, law: jax.Array) -> jax.Array:
+    """I(X; Y) in nats; differentiated at fixed law, which is right at the optimum."""
+    return jnp.maximum(jnp.sum(law * _divergences(channel, law)), 0)
+
+
+@_information.defjvp
+def _envelope(primals: tuple, tangents: tuple) -> tuple[jax.Array, jax.Array]:
+    channel, law = primals
+    inside = lambda channel: jnp.sum(law * _divergences(channel, law))
+    return _information(channel, law), jax.jvp(inside, (channel,), tangents[:1])[1]
+
+
+@jax.custom_jvp
+def _attach(channel: jax.Array, law: jax.Array) -> jax.Array:
+    """The same law, with its implicit derivative from r_x (D_x - sum r D) = 0, sum r = 1."""
+    return law
+
+
+@_attach.defjvp
+def _implicit(primals: tuple, tangents: tuple) -> tuple[jax.Array, jax.Array]:
+    channel, _ = primals
+    law = _attach(*primals)
+
+    def residual(channel: jax.Array, law: jax.Array) -> jax.Array:
+        divergence = _divergences(channel, law)
+        level = jnp.sum(law * divergence) / jnp.sum(law)
+        return law * (divergence - level - (jnp.sum(law) - 1))
+
+    matrix = -jax.jacfwd(residual, argnums=1)(channel, law)
+    change = jax.jvp(lambda channel: residual(channel, law), (channel,), tangents[:1])[1]
+    ridge = lax.stop_gradient(jnp.finfo(law.dtype).eps * jnp.trace(jnp.abs(matrix)) / law.shape[0])
+    return law, jnp.linalg.solve(matrix + ridge * jnp.eye(law.shape[0], dtype=law.dtype), change)

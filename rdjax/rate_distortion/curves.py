@@ -1,0 +1,217 @@
+"""A whole R(D) curve in one call, and the rate at a given distortion.
+
+R(D) = max_s { L(s) - s D }: the right slope is where D(s) meets the target. D(s) jumps where the curve is straight;
+there the optimal laws at the one slope fill the jump, and a mixture of two of them meets the target exactly.
+"""
+
+from functools import partial
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+from jax.typing import ArrayLike
+
+from rdjax import checks
+from rdjax.rate_distortion.bordered import attach_slope
+from rdjax.rate_distortion.implicit import attach
+from rdjax.rate_distortion.newton import MAX_STEPS, interior_point, solve_law
+from rdjax.rate_distortion.problem import (
+    Problem,
+    kernel_of,
+    mixture,
+    pose,
+    reachable,
+    tolerance_in_nats,
+)
+from rdjax.rate_distortion.solution import RateDistortion, certify, lagrangian
+
+MAX_SLOPES = 60
+EXPONENT_RANGE = 700.0  # nats: a slope beyond it changes nothing
+HALVINGS = 60
+
+
+def curve(source: ArrayLike, distortion: ArrayLike, slopes: ArrayLike, *, tolerance: float = 1e-9) -> RateDistortion:
+    """R(D) at many slopes in one call, each point certified: `interior_point` over an array of slopes.
+
+    Args:
+      source, distortion: as in `interior_point`, [X] and [X, M].
+      slopes: s = -dR/dD, bits per unit of distortion, [S] or any shape.
+      tolerance: bits, of each point.
+
+    Returns:
+      `RateDistortion`, fields the shape of `slopes`. Between two points the curve lies below their chord and above
+      their tangents (rate - gap - slope * (D - distortion)), so the points are a certified curve.
+
+    Raises:
+      InputError: as `interior_point`.
+
+    For curves of problems too large for M x M solves call `blahut_arimoto` with an array of slopes.
+    """
+    return interior_point(source, distortion, slopes, tolerance=tolerance)
+
+
+def rate_at(source: ArrayLike, distortion: ArrayLike, target: ArrayLike, *, tolerance: float = 1e-9) -> RateDistortion:
+    """R(D) at a given distortion: the slope is found by Newton's method inside a shrinking bracket.
+
+    Args:
+      source, distortion: as in `interior_point`, [X] and [X, M].
+      target: D, any shape, in units of the distortion; at least D_min = sum_x p_x min_j d_xj.
+      tolerance: bits. Static.
+
+    Returns:
+      `RateDistortion` whose `distortion` is the target (at and above D_max the point (0, D_max) with slope 0) and whose
+      `steps` counts slopes tried. On a straight piece of the curve `output` is a mixture of optimal laws.
+
+    Raises:
+      InputError: a target below D_min (under jit: an infinite rate and a status), and as `interior_point`.
+
+    Gradients: dR/dD = -slope; slope and output by implicit differentiation of both equations together, so also on
+    straight pieces, where the slope does not move.
+    """
+    problem = pose(source, distortion)
+    if checks.is_concrete(target, problem.least):
+        _check_target(np.asarray(target, np.float64), problem)
+    goals = jnp.asarray(target, problem.source.dtype)
+    return _rates(problem, goals, tolerance_in_nats(tolerance))
+
+
+def _check_target(target: np.ndarray, problem: Problem) -> None:
+    best = float(jnp.sum(problem.source * problem.least))
+    slack = 64 * float(jnp.finfo(problem.source.dtype).eps) * max(1.0, abs(best))
+    checks.require(not np.isnan(target).any(), "a target distortion is NaN; give a number.")
+    low = float(np.min(target, initial=np.inf))
+    checks.require(low >= best - slack, f"a distortion of {low:.6g} is below {best:.6g}, the least any code can have.")
+
+
+@partial(jax.jit, static_argnums=2)
+def _rates(problem: Problem, targets: jax.Array, tolerance: float) -> RateDistortion:
+    fixed, goals = lax.stop_gradient((problem, targets.ravel() - jnp.sum(problem.source * problem.least)))
+    slopes, laws, steps = lax.map(partial(_search, fixed, tolerance), goals)
+
+    def point(target: jax.Array, slope: jax.Array, law: jax.Array, taken: jax.Array) -> RateDistortion:
+        slope, law = attach_slope(problem, target, slope, law)
+        return certify(problem, slope, law, taken, taken >= MAX_SLOPES, tolerance)
+
+    result = jax.vmap(point)(targets.ravel(), slopes, laws, steps)
+    return jax.tree.map(lambda x: x.reshape(targets.shape + x.shape[1:]), result)
+
+
+class _Point(NamedTuple):
+    slope: jax.Array
+    law: jax.Array
+    excess: jax.Array  # mean distortion above D_min
+    rate: jax.Array  # nats
+
+
+class _Search(NamedTuple):
+    low: _Point  # the smaller slope, the larger distortion
+    high: _Point
+    last: _Point
+    proposal: jax.Array
+    done: jax.Array
+    steps: jax.Array
+
+
+def _excess(problem: Problem, slope: jax.Array, law: jax.Array) -> jax.Array:
+    """Mean distortion above D_min of the channel a law makes at a slope."""
+    kernel = kernel_of(problem.excess, slope)
+    moved = kernel * jnp.where(jnp.isfinite(problem.excess), problem.excess, 0)
+    return jnp.sum(problem.source / mixture(kernel, problem.source, law) * (moved @ law))
+
+
+def _point(problem: Problem, enough: float, slope: jax.Array) -> _Point:
+    law, _, _ = solve_law(problem, slope, enough, MAX_STEPS)
+    excess = _excess(problem, slope, law)
+    return _Point(slope, law, excess, lagrangian(problem, slope, law) - slope * excess)
+
+
+def _steepness(problem: Problem, point: _Point) -> jax.Array:
+    """dD/ds at a point, by the implicit function theorem."""
+    along = lambda slope: _excess(problem, slope, attach(problem, slope, point.law))
+    return jax.jvp(along, (point.slope,), (jnp.ones_like(point.slope),))[1]
+
+
+def _ends(problem: Problem, enough: float) -> tuple[_Point, _Point]:
+    """The point (0, D_max), and one at a slope beyond which nothing changes."""
+    costs = problem.source @ jnp.where(jnp.isfinite(problem.excess), problem.excess, jnp.inf)
+    costs = jnp.where(jnp.isnan(costs), jnp.inf, costs)
+    law = jnp.zeros_like(costs).at[jnp.argmin(costs)].set(1)
+    zero = jnp.zeros_like(costs[0])
+    least = jnp.min(jnp.where(problem.excess > 0, problem.excess, jnp.inf))
+    steep = EXPONENT_RANGE / jnp.where(jnp.isfinite(least), least, 1)
+    return _Point(zero, law, jnp.min(costs), zero), _point(problem, enough, steep)
+
+
+def _search(problem: Problem, tolerance: float, goal: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """Slope, law and number of slopes tried for one excess distortion."""
+    enough = reachable(tolerance, problem) / 4
+    flat, steep = _ends(problem, enough)
+    largest = jnp.max(jnp.where(jnp.isfinite(problem.excess), problem.excess, 0))
+    scale = jnp.where(jnp.isfinite(flat.excess), flat.excess, largest)
+    close = 0.1 * jnp.finfo(goal.dtype).eps ** 0.5 * jnp.minimum(scale, goal)
+
+    straight = max(1e-3 * enough, 4 * float(jnp.finfo(goal.dtype).eps))
+
+    def advance(state: _Search) -> _Search:
+        point = _point(problem, enough, state.proposal)
+        over = point.excess > goal
+        pick = lambda new, old, yes: jax.tree.map(lambda a, b: jnp.where(yes, a, b), new, old)
+        low, high = pick(point, state.low, over), pick(point, state.high, ~over)
+        done = (jnp.abs(point.excess - goal) <= close) | (_bend(low, high) <= straight)
+        chord = (high.rate - low.rate) / jnp.where(low.excess > high.excess, low.excess - high.excess, 1)
+        fall = _steepness(problem, point)
+        ratio = jnp.log(jnp.maximum(point.excess, close) / jnp.maximum(goal, close))
+        newton = point.slope * jnp.exp(jnp.clip(ratio * point.excess / jnp.maximum(-fall * point.slope, close), -3, 3))
+        inside = jnp.isfinite(newton) & (newton > low.slope) & (newton < high.slope) & (state.steps % 3 < 2)
+        chord = jnp.where((chord > low.slope) & (chord < high.slope), chord, (low.slope + high.slope) / 2)
+        return _Search(low, high, point, jnp.where(inside, newton, chord), done, state.steps + 1)
+
+    chord = (steep.rate - flat.rate) / jnp.where(flat.excess > steep.excess, flat.excess - steep.excess, 1)
+    chord = jnp.where(jnp.isfinite(chord) & (chord > 0), chord, 1 / jnp.where(scale > 0, scale, 1))
+    start = _Search(flat, steep, steep, chord, (goal >= flat.excess) | (goal <= steep.excess), jnp.zeros((), jnp.int32))
+    last = lax.while_loop(lambda state: ~state.done & (state.steps < MAX_SLOPES), advance, start)
+    return _settle(problem, last, goal, close)
+
+
+def _bend(low: _Point, high: _Point) -> jax.Array:
+    """How far, in nats, the chord of two points is above both tangents midway: 0 on a straight piece."""
+    middle = (low.excess + high.excess) / 2
+    tangent = lambda point: point.rate + point.slope * (point.excess - middle)
+    bend = (low.rate + high.rate) / 2 - jnp.maximum(tangent(low), tangent(high))
+    return jnp.where(jnp.isfinite(low.excess), bend, jnp.inf)
+
+
+def _settle(
+    problem: Problem, last: _Search, goal: jax.Array, close: jax.Array
+) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """The law that meets the goal: the last one, an end of the curve, or the mixture of the bracket's two."""
+    low, high = last.low, last.high
+    width = low.excess - high.excess
+    slope = jnp.where(width > close, (high.rate - low.rate) / jnp.where(width > close, width, 1), high.slope)
+    slope = jnp.clip(jnp.where(jnp.isfinite(slope), slope, high.slope), low.slope, high.slope)
+
+    def halve(_: int, ends: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
+        a, b = ends
+        middle = (a + b) / 2
+        over = _excess(problem, slope, middle * low.law + (1 - middle) * high.law) > goal
+        return jnp.where(over, a, middle), jnp.where(over, middle, b)
+
+    share = lax.fori_loop(0, HALVINGS, halve, (jnp.zeros_like(goal), jnp.ones_like(goal)))[0]
+    mixed = share * low.law + (1 - share) * high.law
+    met = jnp.abs(last.last.excess - goal) <= close
+    beyond, before = goal >= low.excess, goal <= high.excess
+    law = jnp.where(beyond, low.law, jnp.where(before, high.law, jnp.where(met, last.last.law, mixed)))
+    slope = jnp.where(beyond, low.slope, jnp.where(before, high.slope, jnp.where(met, last.last.slope, slope)))
+    return jnp.where(beyond | before, slope, _touch(problem, slope, law, goal)), law, last.steps
+
+
+def _touch(problem: Problem, slope: jax.Array, law: jax.Array, goal: jax.Array) -> jax.Array:
+    """The slope at which this law, which is nearly optimal, meets the goal to rounding: Newton steps, law fixed."""
+
+    def step(_: int, slope: jax.Array) -> jax.Array:
+        excess, fall = jax.jvp(lambda s: _excess(problem, s, law), (slope,), (jnp.ones_like(slope),))
+        return slope - jnp.where(fall < 0, (excess - goal) / jnp.where(fall < 0, fall, 1), 0)
+
+    return lax.fori_loop(0, 2, step, slope)

@@ -1,0 +1,137 @@
+"""The problem at a slope, its kernel, its certificate: what every solver here starts from and is judged by.
+
+At slope s (nats per unit of distortion inside this folder) the rate-distortion function is the best q of
+
+    L(s) = min_q  -sum_x p_x ln (K q)_x,    K_xj = exp(-s d_xj),
+
+and with c_j = sum_x p_x K_xj / (K q)_x any q proves its own quality: the channel W(j|x) = K_xj q_j / (K q)_x has
+I + s D = -sum p ln(K q) - sum_j q_j c_j ln c_j, and no channel does better than -sum p ln(K q) - ln max_j c_j (Blahut
+1972, theorem 6; theory notes, section 10). The kernel is row-shifted: least_x = min_j d_xj is taken off each row, so
+that every row has a 1 in it whatever the slope.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+from jax.typing import ArrayLike
+
+from rdjax import checks
+from rdjax.numerics import floating
+
+HIGHEST = lax.Precision.HIGHEST
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class Problem:
+    """source p [X], excess d_xj - least_x [X, M] (inf: forbidden), least [X], feasible: every x has a finite d."""
+
+    source: jax.Array
+    excess: jax.Array
+    least: jax.Array
+    feasible: jax.Array
+
+
+def pose(source: ArrayLike, distortion: ArrayLike) -> Problem:
+    """A problem from a source [X] and a distortion [X, M], checked; the source is normalized.
+
+    Raises:
+      InputError: shapes that do not belong together, a source that is no law, NaN or -inf in the distortion, a source
+        symbol of positive probability whose every distortion is infinite.
+    """
+    shape = np.shape(distortion)
+    checks.require(
+        len(shape) == 2 and min(shape) > 0,
+        f"the distortion has shape {shape}; it must be [X, M], source symbols by reproductions (use vmap for many).",
+    )
+    checks.require(
+        np.shape(source) == shape[:1],
+        f"the source has shape {np.shape(source)} and the distortion {shape}; the source must be [{shape[0]}].",
+    )
+    checks.law(source, "the source")
+    if checks.is_concrete(source, distortion):
+        _check_distortion(np.asarray(distortion), np.asarray(source))
+    p, d = floating(source), floating(distortion)
+    dtype = jnp.promote_types(p.dtype, d.dtype)
+    return _shift(p.astype(dtype), d.astype(dtype))
+
+
+def _check_distortion(d: np.ndarray, p: np.ndarray) -> None:
+    checks.require(d.dtype.kind in "fiub", f"the distortion holds {d.dtype} values; it must hold numbers.")
+    bad = np.isnan(d) | np.isneginf(d)
+    place = tuple(int(i) for i in np.unravel_index(np.argmax(bad), bad.shape))
+    checks.require(not bad.any(), f"the distortion is {d[place]} in row {place[0]}, column {place[1]}; use a number.")
+    lost = (p > 0) & ~np.isfinite(d).any(axis=1)
+    row = int(np.argmax(lost))
+    checks.require(
+        not lost.any(), f"every distortion in row {row} is infinite, so no code can serve symbol {row}; allow one."
+    )
+
+
+@jax.jit
+def _shift(p: jax.Array, d: jax.Array) -> Problem:
+    least = lax.stop_gradient(jnp.min(d, axis=1))
+    known = jnp.isfinite(least)
+    least = jnp.where(known, least, 0)
+    return Problem(p / jnp.sum(p), d - least[:, None], least, jnp.all(known | (p == 0)))
+
+
+def slopes_in_nats(slope: ArrayLike, problem: Problem) -> jax.Array:
+    """Slopes in the precision of the problem, nats, checked."""
+    if checks.is_concrete(slope):
+        values = np.asarray(slope, np.float64)
+        good = bool(np.all((values >= 0) & np.isfinite(values)))
+        checks.require(good, "a slope is negative, infinite or NaN; slopes are bits per unit, at least 0.")
+    return jnp.asarray(slope, problem.source.dtype) * float(np.log(2.0))
+
+
+def tolerance_in_nats(tolerance: float) -> float:
+    """A tolerance in nats, checked."""
+    checks.require(float(tolerance) > 0, f"the tolerance is {tolerance}; it must be positive (bits).")
+    return float(tolerance) * float(np.log(2.0))
+
+
+def kernel_of(excess: jax.Array, slope: jax.Array) -> jax.Array:
+    """exp(-slope * excess), 0 where the excess is infinite, also at slope 0; differentiable everywhere."""
+    finite = jnp.isfinite(excess)
+    return jnp.where(finite, jnp.exp(-slope * jnp.where(finite, excess, 0)), 0)
+
+
+def mixture(kernel: jax.Array, source: jax.Array, law: jax.Array) -> jax.Array:
+    """(K q)_x [X], 1 where the source has no mass and floored where it underflows."""
+    mix = jnp.matmul(kernel, law, precision=HIGHEST)
+    return jnp.where(source > 0, jnp.maximum(mix, jnp.finfo(mix.dtype).tiny), 1)
+
+
+def ratios(kernel: jax.Array, source: jax.Array, law: jax.Array) -> jax.Array:
+    """c_j = sum_x p_x K_xj / (K q)_x [M]: what a Blahut-Arimoto step multiplies q by, 1 on the support at the end."""
+    return jnp.matmul(source / mixture(kernel, source, law), kernel, precision=HIGHEST)
+
+
+def plain_gap(law: jax.Array, ratio: jax.Array) -> jax.Array:
+    """Nats, before rounding is allowed for: the larger of Blahut's gap ln max c - kl and kl = sum q c ln c.
+
+    kl is the divergence of the output that the channel has, q c, from q: that it is small too makes q a fixed point.
+    """
+    positive = ratio > 0
+    kl = jnp.sum(jnp.where(positive, law * ratio * jnp.log(jnp.where(positive, ratio, 1)), 0))
+    return jnp.maximum(jnp.log(jnp.max(ratio)) - kl, kl)
+
+
+def rounding(dtype: Any, shape: tuple[int, ...]) -> float:
+    """Nats that sums of X and M terms may be off by: what no solver can certify below, in this precision.
+
+    Errors of a sum of n positive terms grow like sqrt(n) ulps at most in the blocked sums that XLA makes; the factor is
+    generous, and `benchmarks/rate_distortion.py` holds float32 gaps against float64.
+    """
+    return float(jnp.finfo(dtype).eps) * (16 + 2 * float(sum(shape)) ** 0.5)
+
+
+def reachable(tolerance: float, problem: Problem) -> float:
+    """The plain gap in nats at which a solver may stop: below the tolerance by the rounding, if precision allows."""
+    floor = rounding(problem.source.dtype, problem.excess.shape)
+    return max(tolerance - 2 * floor, floor)

@@ -1,0 +1,55 @@
+"""Capacity against closed forms, its certificate, and its derivatives."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from rdjax.checks import InputError
+from rdjax.rate_distortion import capacity
+
+
+def h(p):
+    return -p * np.log2(p) - (1 - p) * np.log2(1 - p)
+
+
+@pytest.mark.parametrize(
+    ("channel", "bits"),
+    [
+        ([[0.9, 0.1], [0.1, 0.9]], 1 - h(0.1)),
+        ([[0.7, 0.0, 0.3], [0.0, 0.7, 0.3]], 0.7),
+        ([[1.0, 0.0], [0.5, 0.5]], np.log2(1.25)),  # the Z channel at 1/2
+        (np.eye(4), 2.0),
+        (np.full((3, 5), 0.2), 0.0),
+        ([[1.0]], 0.0),
+        ([[1.0, 0.0, 0.0], [1.0, 0.0, 0.0], [0.0, 1.0, 0.0]], 1.0),  # two inputs alike, an output never seen
+    ],
+)
+def test_closed_forms(channel, bits, precision):
+    exact = precision == "float64"
+    found = capacity(np.array(channel), tolerance=1e-9 if exact else 1e-4)
+    assert found.status == 0, found.message
+    assert float(found.rate) <= bits + (1e-12 if exact else 1e-6)
+    assert bits <= float(found.rate + found.gap) + (1e-12 if exact else 1e-6)
+    assert float(found.input.sum()) == pytest.approx(1)
+
+
+@pytest.mark.float64_only
+def test_derivatives():
+    found = lambda e: capacity(jnp.array([[1 - e, e], [0.2, 0.8]]), tolerance=1e-14)
+    step = 1e-4
+    first = (found(0.1 + step).rate - found(0.1 - step).rate) / (2 * step)
+    second = (found(0.1 + step).rate - 2 * found(0.1).rate + found(0.1 - step).rate) / step**2
+    moved = (found(0.1 + step).input - found(0.1 - step).input) / (2 * step)
+    assert float(jax.grad(lambda e: found(e).rate)(0.1)) == pytest.approx(float(first), rel=1e-6)
+    assert float(jax.hessian(lambda e: found(e).rate)(0.1)) == pytest.approx(float(second), rel=1e-4)
+    np.testing.assert_allclose(jax.jacrev(lambda e: found(e).input)(0.1), moved, rtol=1e-5)
+
+
+def test_bad_input_and_steps_that_run_out():
+    with pytest.raises(InputError, match="a row of the channel sums to"):
+        capacity(np.array([[0.5, 0.4], [0.5, 0.5]]))
+    with pytest.raises(InputError, match=r"must be \[X, Y\]"):
+        capacity(np.array([0.5, 0.5]))
+    found = capacity(np.array([[0.9, 0.1], [0.3, 0.7]]), tolerance=1e-6, max_steps=1)
+    assert "steps ran out" in found.message

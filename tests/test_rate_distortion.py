@@ -1,0 +1,303 @@
+"""The solvers against NumPy in float64, their certificates against the truth, their derivatives against differences."""
+
+import chex
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from rdjax.checks import InputError, assert_fixed_point
+from rdjax.rate_distortion import blahut, blahut_arimoto, curve, interior_point, newton, rate_at, sources
+from rdjax.rate_distortion.problem import kernel_of, pose, ratios, slopes_in_nats
+from tests.oracles import blahut_point
+
+SOLVERS = {"blahut_arimoto": blahut_arimoto, "interior_point": interior_point}
+SIZE = 12
+
+
+@pytest.fixture(params=SOLVERS, ids=str)
+def solver(request):
+    return SOLVERS[request.param]
+
+
+def problems():
+    """name: source, distortion; all of one shape, so that each solver is compiled once."""
+    rng = np.random.default_rng(7)
+    points = np.linspace(-3, 3, SIZE)
+    random = rng.random((SIZE, SIZE))
+    forbidden = np.where(rng.random((SIZE, SIZE)) < 0.4, np.inf, random)
+    np.fill_diagonal(forbidden, 0)
+    gappy = rng.dirichlet(np.ones(SIZE)) * (np.arange(SIZE) % 3 > 0)
+    bell = np.exp(-(points**2) / 2)
+    return {
+        "random": (rng.dirichlet(np.ones(SIZE)), random),
+        "squared": (bell / bell.sum(), (points[:, None] - points[None]) ** 2),
+        "hamming": (rng.dirichlet(np.ones(SIZE) / 3), 1 - np.eye(SIZE)),
+        "forbidden": (rng.dirichlet(np.ones(SIZE)), forbidden),
+        "zero probabilities": (gappy / gappy.sum(), random),
+        "constant": (rng.dirichlet(np.ones(SIZE)), np.full((SIZE, SIZE), 0.3)),
+        "two equal columns": (rng.dirichlet(np.ones(SIZE)), np.repeat(random[:, ::2], 2, axis=1)),
+        "negative": (rng.dirichlet(np.ones(SIZE)), random - 5),
+    }
+
+
+PROBLEMS = problems()
+
+
+def true_gap(source, distortion, slope, law):
+    """Blahut's gap in bits at a law, NumPy float64."""
+    source, law = np.asarray(source, np.float64), np.asarray(law, np.float64)
+    law = law / law.sum()
+    excess = np.asarray(distortion, np.float64)
+    excess = excess - excess.min(axis=1, keepdims=True)
+    kernel = np.where(np.isfinite(excess), np.exp2(-slope * np.where(np.isfinite(excess), excess, 0)), 0)
+    seen = source > 0
+    ratio = (source[seen] / (kernel[seen] @ law)) @ kernel[seen]
+    return np.log2(ratio.max()) - (law * ratio) @ np.log2(np.maximum(ratio, 1e-300))
+
+
+@pytest.mark.parametrize("name", PROBLEMS)
+def test_the_point_is_the_optimum_and_the_gap_is_never_too_small(solver, name, precision):
+    source, distortion = PROBLEMS[name]
+    tolerance = 1e-8 if precision == "float64" else 1e-4
+    for slope in (0.7, 4.0, 30.0):
+        found = solver(source, distortion, slope, tolerance=tolerance, max_steps=20_000)
+        finite = np.where(np.isfinite(distortion), distortion, 1e4)
+        rate, mean, gap = blahut_point(source, finite, slope * np.log(2))
+        assert found.status == 0, found.message
+        assert found.gap <= tolerance * (1 + 1e-6)
+        assert true_gap(source, distortion, slope, found.output) <= found.gap
+        room = float(found.gap) + gap + (1e-12 if precision == "float64" else 1e-5) * (1 + slope * abs(mean))
+        assert abs(float(found.rate + slope * found.distortion) - (rate + slope * mean)) <= room
+        assert abs(float(found.lagrangian) - (rate + slope * mean)) <= room
+
+
+def test_the_reference_case(solver, precision):
+    """R + s D = 1.4792297134 bits, computed elsewhere."""
+    source, distortion = sources.random(64).law, sources.random(64).distortion
+    exact = precision == "float64"
+    found = solver(source, distortion, 5.0, tolerance=1e-9 if exact else 1e-4)
+    assert float(found.lagrangian) == pytest.approx(1.4792297134, abs=1e-9 if exact else 1e-4)
+
+
+@pytest.mark.parametrize("slope", [0.0, 1e4])
+def test_slopes_at_both_ends(solver, slope, precision):
+    for name, (source, distortion) in PROBLEMS.items():
+        found = solver(source, distortion, slope, tolerance=1e-6 if precision == "float64" else 1e-4, max_steps=20_000)
+        assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(found)), name
+        assert true_gap(source, distortion, slope, found.output) <= found.gap, name
+        if slope == 0 and name != "forbidden":
+            assert float(found.rate) == pytest.approx(0, abs=2e-4)
+        if slope > 0:
+            least = (source * distortion.min(axis=1)).sum()
+            assert float(found.distortion) == pytest.approx(least, abs=1e-3)
+
+
+def test_slope_zero_keeps_what_is_forbidden_forbidden(solver):
+    """Two symbols, neither may stand for the other: one bit even where distortion costs nothing."""
+    found = solver(np.array([0.5, 0.5]), np.array([[0.3, np.inf], [np.inf, 0.1]]), 0.0, tolerance=1e-4)
+    assert float(found.rate) == pytest.approx(1)
+    assert float(found.distortion) == pytest.approx(0.2)
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 5), (5, 1), (3, 40)])
+def test_rectangles(solver, shape, rng, precision):
+    source, distortion = rng.dirichlet(np.ones(shape[0])), rng.random(shape)
+    found = solver(source, distortion, 6.0, tolerance=1e-6 if precision == "float64" else 1e-4)
+    rate, mean, gap = blahut_point(source, distortion, 6 * np.log(2))
+    assert float(found.lagrangian) == pytest.approx(rate + 6 * mean, abs=float(found.gap) + gap + 1e-5)
+
+
+def test_many_slopes_are_each_their_own_point(solver, precision):
+    source, distortion = PROBLEMS["random"]
+    slopes = np.array([[0.7, 4.0, 30.0], [8.0, 0.0, 2.0]])
+    tolerance = 1e-8 if precision == "float64" else 1e-4
+    together = solver(source, distortion, slopes, tolerance=tolerance)
+    assert together.output.shape == (2, 3, SIZE)
+    for place in np.ndindex(2, 3):
+        alone = solver(source, distortion, slopes[place], tolerance=tolerance)
+        assert float(together.lagrangian[place]) == pytest.approx(float(alone.lagrangian), abs=2 * tolerance)
+        assert together.gap[place] <= tolerance * (1 + 1e-6)
+
+
+def test_lanes_take_the_next_slope_when_they_are_done(monkeypatch, precision):
+    """More slopes than lanes: every slope is solved, and an easy one does not wait for a hard one."""
+    monkeypatch.setattr(blahut, "IN_FLIGHT", 3 * SIZE * SIZE)
+    problem = pose(*PROBLEMS["squared"])
+    slopes = slopes_in_nats(np.array([0.7, 30.0, 4.0, 8.0, 2.0, 1.0, 0.1]), problem)
+    enough = 1e-5 if precision == "float64" else 5e-5
+    laws, gaps, steps = jax.jit(lambda slopes: blahut._in_lanes(problem, slopes, enough, 5000))(slopes)
+    assert (gaps <= enough).all()
+    assert steps[1] < steps[2]
+    for law, slope in zip(laws, slopes, strict=True):
+        assert true_gap(*PROBLEMS["squared"], float(slope) / np.log(2), law) <= 3 * enough / np.log(2)
+
+
+def test_a_batch_of_sources(solver, rng):
+    distortion = PROBLEMS["random"][1]
+    laws = rng.dirichlet(np.ones(SIZE), size=3)
+    solve = lambda law: solver(law, distortion, 4.0, tolerance=1e-4)
+    found = jax.jit(jax.vmap(solve))(jnp.asarray(laws))
+    for row, law in enumerate(laws):
+        assert float(found.lagrangian[row]) == pytest.approx(float(solve(law).lagrangian), abs=2e-4)
+
+
+def test_the_smaller_problem_is_certified_on_all_columns(monkeypatch, precision):
+    """With few columns kept first, where the support is small and where it is not."""
+    monkeypatch.setattr(newton, "WORTH_REDUCING", 8)
+    enough = 1e-9 if precision == "float64" else 5e-5
+    for name, slope in (("random", 1.0), ("random", 30.0), ("hamming", 0.7), ("forbidden", 2.0)):
+        problem = pose(*PROBLEMS[name])
+        nats = slopes_in_nats(slope, problem)
+        law, gap, _ = jax.jit(lambda problem, nats: newton.solve_law(problem, nats, enough, 40))(problem, nats)
+        assert gap <= enough
+        assert true_gap(*PROBLEMS[name], slope, law) <= 3 * enough
+
+
+def test_what_is_returned_is_a_fixed_point(solver, precision):
+    """|q c - q| is at most sqrt(2 gap) in sum (Pinsker), also under jit through chexify."""
+    source, distortion = PROBLEMS["random"]
+    problem = pose(source, distortion)
+    found = solver(source, distortion, 8.0, tolerance=1e-8 if precision == "float64" else 1e-4)
+    kernel = kernel_of(problem.excess, slopes_in_nats(8.0, problem))
+    step = lambda law: law * ratios(kernel, problem.source, law)
+    room = float(np.sqrt(2 * float(found.gap) * np.log(2)))
+    assert_fixed_point(step, found.output, room)
+    checked = chex.chexify(jax.jit(lambda law: assert_fixed_point(step, law, room)), async_check=False)
+    checked(found.output)
+    with pytest.raises(AssertionError):
+        checked(jnp.roll(found.output, 1))
+
+
+def test_steps_that_run_out_say_so():
+    found = blahut_arimoto(*PROBLEMS["squared"], 4.0, tolerance=1e-4, max_steps=3)
+    assert found.steps == 3
+    assert "steps ran out" in found.message
+    assert true_gap(*PROBLEMS["squared"], 4.0, found.output) <= found.gap
+
+
+def test_a_tolerance_that_float32_cannot_certify_is_not_claimed(solver):
+    source, distortion = (np.asarray(x, np.float32) for x in PROBLEMS["random"])
+    found = solver(jnp.asarray(source), jnp.asarray(distortion), jnp.float32(4), tolerance=1e-9)
+    assert found.gap > 1e-9
+    assert "precision" in found.message
+    assert true_gap(source, distortion, 4.0, found.output) <= found.gap
+
+
+def test_bad_input_gets_a_sentence(solver):
+    source, distortion = PROBLEMS["random"]
+    lost = np.array(distortion)
+    lost[3] = np.inf
+    nan = np.array(distortion)
+    nan[2, 5] = np.nan
+    for arguments, words in [
+        ((source, lost, 1.0), "every distortion in row 3 is infinite"),
+        ((source, nan, 1.0), "nan in row 2, column 5"),
+        ((source[:-1], distortion, 1.0), "the source has shape"),
+        ((source * 2, distortion, 1.0), "the source sums to 2"),
+        ((source, distortion, -1.0), "a slope is negative"),
+        ((source, distortion[0], 1.0), r"must be \[X, M\]"),
+    ]:
+        with pytest.raises(InputError, match=words):
+            solver(*arguments)
+    with pytest.raises(InputError, match="tolerance"):
+        solver(source, distortion, 1.0, tolerance=0)
+    traced = jax.jit(lambda d: solver(source, d, 4.0, tolerance=1e-4))(jnp.asarray(lost))
+    assert traced.rate == np.inf
+    assert "no code can serve it" in traced.message
+
+
+@pytest.mark.float64_only
+def test_derivatives_of_both_orders(solver):
+    """First and second, forward and reverse, along directions that keep the support, against central differences."""
+    source, distortion = PROBLEMS["squared"]
+    rng = np.random.default_rng(1)
+    tilt, shake = rng.standard_normal(SIZE), rng.standard_normal((SIZE, SIZE)) / 10
+
+    def fields(t, which):
+        law = jnp.asarray(source) * jnp.exp(t * tilt if which == "source" else 0.0)
+        moved = jnp.asarray(distortion) + (t * shake if which == "distortion" else 0.0)
+        slope = 9.0 + (t if which == "slope" else 0.0)
+        found = solver(law / law.sum(), moved, slope, tolerance=1e-13, max_steps=100_000)
+        return jnp.stack([found.rate, found.distortion, found.lagrangian, found.output[SIZE // 2]])
+
+    for which in ("source", "distortion", "slope"):
+        at = jax.jit(lambda t, which=which: fields(t, which))
+        h = 1e-4
+        first = (at(h) - at(-h)) / (2 * h)
+        second = (at(h) - 2 * at(0.0) + at(-h)) / h**2
+        reverse = jax.jacrev(at)
+        chex.assert_trees_all_close(reverse(0.0), first, rtol=1e-5, atol=1e-6)
+        chex.assert_trees_all_close(jax.jit(jax.jacfwd(reverse))(0.0), second, rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.float64_only
+def test_second_derivatives_of_a_batch_of_slopes():
+    """Where JAX loses custom rules inside a scan: the derivative of D(s) is the second derivative of the value."""
+    source, distortion = PROBLEMS["squared"]
+    slopes = jnp.array([5.0, 9.0])
+    value = lambda s: jnp.sum(interior_point(source, distortion, s, tolerance=1e-12).lagrangian)
+    mean = lambda s: jnp.sum(interior_point(source, distortion, s, tolerance=1e-12).distortion)
+    chex.assert_trees_all_close(jnp.diag(jax.hessian(value)(slopes)), jax.grad(mean)(slopes), rtol=1e-5)
+
+
+def test_a_curve_is_convex_and_its_floor_below(precision):
+    tolerance = 1e-9 if precision == "float64" else 1e-4
+    slopes = np.array([0.5, 1.0, 2.0, 4.0, 8.0])
+    points = curve(*PROBLEMS["squared"], slopes, tolerance=tolerance)
+    assert (np.diff(points.distortion) <= 0).all()
+    assert (points.lower <= points.rate).all()
+    for i in range(5):
+        tangents = points.rate[i] + slopes[i] * (points.distortion[i] - points.distortion)
+        assert (np.asarray(points.rate - tangents) >= -2 * tolerance).all()
+
+
+@pytest.mark.parametrize("name", ["random", "squared", "zero probabilities", "forbidden"])
+def test_the_rate_at_a_distortion_inverts_the_curve(name, precision):
+    source, distortion = PROBLEMS[name]
+    tolerance = 1e-9 if precision == "float64" else 1e-4
+    points = curve(source, distortion, np.array([3.0, 12.0]), tolerance=tolerance)
+    found = rate_at(source, distortion, points.distortion, tolerance=tolerance)
+    assert (found.status == 0).all(), found.message
+    chex.assert_trees_all_close(found.distortion, points.distortion, atol=1e-9 if precision == "float64" else 1e-5)
+    chex.assert_trees_all_close(found.rate, points.rate, atol=4 * tolerance)
+
+
+def test_the_ends_of_the_curve():
+    source, distortion = PROBLEMS["hamming"]
+    worst = 1 - source.max()
+    found = rate_at(source, distortion, np.array([0.0, worst, 2.0]), tolerance=1e-4)
+    entropy = -(source * np.log2(source)).sum()
+    chex.assert_trees_all_close(np.asarray(found.rate, np.float64), np.array([entropy, 0, 0]), atol=1e-4)
+    chex.assert_trees_all_close(np.asarray(found.distortion, np.float64), np.array([0, worst, worst]), atol=1e-6)
+    with pytest.raises(InputError, match="the least any code can have"):
+        rate_at(source, distortion, -0.1)
+
+
+def test_a_straight_piece(precision):
+    """Erasure: R = 1 - D, one slope for the whole curve, and the derivatives of the law along it."""
+    source, distortion = np.array([0.5, 0.5]), np.array([[0, np.inf, 1], [np.inf, 0, 1]])
+    tolerance = 1e-9 if precision == "float64" else 1e-4
+    at = lambda target: rate_at(source, distortion, target, tolerance=tolerance)
+    for target in (0.1, 0.5, 0.9):
+        found = at(target)
+        assert float(found.rate) == pytest.approx(1 - target, abs=4 * tolerance)
+        assert float(found.distortion) == pytest.approx(target, abs=1e-5)
+    close = 1e-6 if precision == "float64" else 1e-2
+    assert float(jax.grad(lambda t: at(t).rate)(0.25)) == pytest.approx(-1, abs=close)
+    assert float(jax.grad(lambda t: at(t).slope)(0.25)) == pytest.approx(0, abs=close)
+    chex.assert_trees_all_close(jax.jacfwd(lambda t: at(t).output)(0.25), jnp.array([-0.5, -0.5, 1.0]), atol=close)
+
+
+@pytest.mark.float64_only
+def test_derivatives_at_a_distortion():
+    source, distortion = PROBLEMS["squared"]
+    shake = np.random.default_rng(3).standard_normal((SIZE, SIZE)) / 10
+    at = jax.jit(lambda target, t: rate_at(source, distortion + t * shake, target, tolerance=1e-12))
+    h = 1e-4
+    found = at(0.3, 0.0)
+    assert float(jax.grad(lambda d: at(d, 0.0).rate)(0.3)) == pytest.approx(-float(found.slope), rel=1e-7)
+    bend = (at(0.3 + h, 0.0).slope - at(0.3 - h, 0.0).slope) / (-2 * h)
+    assert float(jax.grad(jax.grad(lambda d: at(d, 0.0).rate))(0.3)) == pytest.approx(float(bend), rel=1e-4)
+    moved = (at(0.3, h).rate - at(0.3, -h).rate) / (2 * h)
+    assert float(jax.grad(lambda t: at(0.3, t).rate)(0.0)) == pytest.approx(float(moved), rel=1e-5)
