@@ -1,0 +1,196 @@
+"""Every public solver, rank, metric and limit lowers for CUDA and TPU, on a machine that has neither.
+
+`jax.export` traces a function, lowers it once for both platforms and refuses what has no lowering there, calls back to
+the host, or calls a library function whose interface is not kept stable. `LINEAR_ALGEBRA` are the library calls that do
+occur; all of them are on JAX's own list of stable ones, so no check is switched off. What is lowered is not compiled:
+TPUs emulate float64 and lack parts of it, so float32 is the precision that counts there, and the one lowered here.
+"""
+
+import re
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax import export
+
+from rdjax import limits, rate_distortion, retrieval
+from rdjax.rate_distortion import GaussianIntent, interior_point
+from rdjax.retrieval import streaming
+
+#: By factorization, on CUDA and on TPU (which has Cholesky and triangular solves of its own).
+LINEAR_ALGEBRA = {
+    "cholesky": {"cusolver_potrf_ffi"},
+    "eigenvalues": {"cusolver_syevd_ffi", "Eigh"},
+    "lu": {"cusolver_getrf_ffi", "cu_lu_pivots_to_permutation", "LuDecomposition"},
+    "svd": {"cusolver_gesvdj_ffi", "Eigh", "Qr", "ProductOfElementaryHouseholderReflectors"},
+}
+INT = jnp.int32
+pytestmark = pytest.mark.float64_only  # once is enough: `lower` sets its own precision
+COUNTS = ((INT, (8, 1)), (8, 1), (INT, (8, 1)), (INT, (8, 1)))  # place, score, above, tied
+
+# name: (function, shapes of its arguments); a shape of integers is (dtype, shape)
+RETRIEVAL = {
+    "average_precision": (retrieval.average_precision, (4, 6), (INT, (4, 2))),
+    "calibrate_temperatures": (retrieval.calibrate_temperatures, (2, 4, 6), (INT, (4,))),
+    "calibrate_temperatures, gradient": (
+        jax.grad(lambda s, r: jnp.sum(retrieval.calibrate_temperatures(s, r).temperatures)),
+        (2, 4, 6),
+        (INT, (4,)),
+    ),
+    "count_above, one tile": (streaming._count_step, (8, 3), (64, 3), (INT, ()), *COUNTS),
+    "counts_from_scores": (retrieval.counts_from_scores, (4, 6), (INT, (4,))),
+    "dcg": (retrieval.dcg, (4, 6), (INT, (4,))),
+    "expected_weight": (
+        lambda above, tied: retrieval.expected_weight(retrieval.weights.dcg, above, tied, size=6),
+        (INT, (4,)),
+        (INT, (4,)),
+    ),
+    "fuse": (lambda a, b, tau: retrieval.fuse({"a": a, "b": b}, tau), (6, 3), (6, 2), (2,)),
+    "gaussian_temperatures": (retrieval.gaussian_temperatures, (2,), (2,)),
+    "log_posterior": (retrieval.log_posterior, (2, 4, 6), (2,), (6,)),
+    "mean_reciprocal_rank": (retrieval.mean_reciprocal_rank, (4, 6), (INT, (4, 2))),
+    "modality_scores": (
+        lambda a, b, c, d: retrieval.modality_scores({"a": a, "b": b}, {"a": c, "b": d}),
+        (4, 3),
+        (4, 2),
+        (6, 3),
+        (6, 2),
+    ),
+    "ndcg": (lambda s, r: retrieval.ndcg(s, r, k=3), (4, 6), (INT, (4, 2))),
+    "posterior": (retrieval.posterior, (2, 4, 6), (2,)),
+    "precision_at_k": (lambda s, r: retrieval.precision_at_k(s, r, 3), (4, 6), (INT, (4,))),
+    "printed_rule": (retrieval.printed_rule, (3,)),
+    "rank_biased_precision": (retrieval.rank_biased_precision, (4, 6), (INT, (4,))),
+    "ranks": (retrieval.ranks, (4, 6), (INT, (4,))),
+    "recall_at_k": (lambda s, r: retrieval.recall_at_k(s, r, 3), (4, 6), (INT, (4, 2))),
+    "top_document, one tile": (
+        streaming._top_step,
+        (8, 3),
+        (64, 3),
+        (INT, ()),
+        (INT, ()),
+        (8,),
+        (INT, (8,)),
+        (INT, (8,)),
+    ),
+}
+LIMITS = {
+    "blind_distortion": (lambda rate, rho: limits.blind_distortion(rate, 1000, rho), (3,), (4,)),
+    "blind_rate": (lambda d, rho: limits.blind_rate(d, 1000, rho), (3,), (4,)),
+    "data_processing": (limits.data_processing, (3,)),
+    "first_relevant_law": (limits.first_relevant_law, (5,)),
+    "first_relevant_rate": (limits.first_relevant_rate, (3,), (5,)),
+    "one_shot_distortion": (limits.one_shot_distortion, (INT, (3,)), (5,)),
+    "ranking_curve": (limits.ranking_curve, (3,), (5,)),
+    "ranking_distortion": (limits.ranking_distortion, (3,), (5,)),
+    "ranking_range": (limits.ranking_range, (5,)),
+    "ranking_rate": (limits.ranking_rate, (3,), (5,)),
+    "ranking_rate, uniform": (lambda d: limits.ranking_rate(d, 10**12), (3,)),
+    "ranking_rate, gradient": (jax.grad(lambda d, p: limits.ranking_rate(d, p)), (), (5,)),
+}
+RATE_DISTORTION = {
+    "blahut_arimoto": (rate_distortion.blahut_arimoto, (5,), (5, 4), (3,)),
+    "capacity": (rate_distortion.capacity, (5, 4)),
+    "curve": (rate_distortion.curve, (5,), (5, 4), (3,)),
+    "gaussian_bottleneck": (rate_distortion.gaussian_bottleneck, (4,), (3,)),
+    "gaussian_bottleneck_rate": (rate_distortion.gaussian_bottleneck_rate, (4,), (3,)),
+    "interior_point": (interior_point, (5,), (5, 4), (3,)),
+    "interior_point, reduced": (interior_point, (200,), (200, 200), ()),
+    "interior_point, gradient of the value": (
+        jax.grad(lambda p, d, s: interior_point(p, d, s).lagrangian, argnums=(0, 1, 2)),
+        (5,),
+        (5, 4),
+        (),
+    ),
+    "interior_point, implicit gradient": (
+        jax.grad(lambda p, d, s: interior_point(p, d, s).distortion, argnums=(0, 1, 2)),
+        (5,),
+        (5, 4),
+        (),
+    ),
+    "intent_from_covariance": (lambda c: rate_distortion.intent_from_covariance(c, 2), (5, 5)),
+    "intent_from_noise": (rate_distortion.intent_from_noise, (3,)),
+    "joint_intent_distortion": (
+        lambda e, u, rate: rate_distortion.joint_intent_distortion(GaussianIntent(e, u), rate),
+        (3,),
+        (),
+        (),
+    ),
+    "joint_intent_rate": (lambda e, u, d: rate_distortion.joint_intent_rate(GaussianIntent(e, u), d), (3,), (), ()),
+    "rate_at": (rate_distortion.rate_at, (5,), (5, 4), (3,)),
+    "reverse_water_filling": (rate_distortion.reverse_water_filling, (4,), ()),
+    "reverse_water_filling_at": (rate_distortion.reverse_water_filling_at, (4,), ()),
+    "separate_intent_distortion": (rate_distortion.separate_intent_distortion, (3,), ()),
+    "separate_intent_rate": (rate_distortion.separate_intent_rate, (3,), ()),
+}
+TABLE = RETRIEVAL | LIMITS | RATE_DISTORTION
+LIBRARY_CALLS = {
+    "calibrate_temperatures": {"cholesky", "eigenvalues"},
+    "calibrate_temperatures, gradient": {"cholesky", "svd"},
+    "curve": {"cholesky"},
+    "intent_from_covariance": {"cholesky", "eigenvalues"},
+    "interior_point": {"cholesky"},
+    "interior_point, reduced": {"cholesky"},
+    "interior_point, gradient of the value": {"cholesky"},
+    "interior_point, implicit gradient": {"cholesky", "lu"},
+    "rate_at": {"cholesky", "lu"},
+}
+
+# public functions that run on the host, and why
+ON_THE_HOST = {
+    retrieval: {
+        "count_above": "streams tiles from memory maps; its compiled step is exported below",
+        "top_document": "streams tiles from memory maps; its compiled step is exported below",
+        "gains": "reads what a corpus holds",
+        "paired_bootstrap": "NumPy",
+        "parse_metric": "reads a name",
+    },
+    limits: {
+        "blind_bound": "a sentence around blind_rate",
+        "first_relevant_bound": "a sentence around first_relevant_rate",
+        "one_shot_bound": "a sentence around one_shot_codewords",
+        "one_shot_codewords": "searches a whole number",
+        "ranking_bound": "a sentence around ranking_rate",
+    },
+    rate_distortion: {},
+}
+
+
+def lower(function, *shapes):
+    """The exported function for CUDA and TPU at once."""
+    typed = [s if s and not isinstance(s[0], int) else (jnp.float32, s) for s in shapes]
+    arguments = [jax.ShapeDtypeStruct(shape, dtype) for dtype, shape in typed]
+    with jax.enable_x64(False):
+        return export.export(jax.jit(function), platforms=("cuda", "tpu"))(*arguments)
+
+
+def library_calls(exported):
+    return set(re.findall(r"custom_call @(\w+)", exported.mlir_module()))
+
+
+@pytest.mark.parametrize("name", TABLE)
+def test_lowers_for_cuda_and_tpu(name):
+    exported = lower(*TABLE[name])
+    assert exported.platforms == ("cuda", "tpu")
+    allowed = set().union(*(LINEAR_ALGEBRA[kind] for kind in LIBRARY_CALLS.get(name, ())))
+    assert library_calls(exported) == allowed
+
+
+@pytest.mark.parametrize("folder", ON_THE_HOST, ids=lambda m: m.__name__)
+def test_no_public_function_is_forgotten(folder):
+    public = {
+        name
+        for name in folder.__all__
+        if callable(getattr(folder, name)) and not isinstance(getattr(folder, name), type)
+    }
+    assert public - set(TABLE) == set(ON_THE_HOST[folder])
+
+
+def test_what_has_no_lowering_there_is_refused():
+    """The test above can fail: general eigenvalues exist on CPUs and GPUs alone, and a callback needs its host."""
+    with pytest.raises(Exception, match="tpu"):
+        lower(jnp.linalg.eigvals, (3, 3))
+    shape = jax.ShapeDtypeStruct((3,), jnp.float32)
+    with pytest.raises(Exception, match="callback"):
+        lower(lambda x: jax.pure_callback(np.sin, shape, x), (3,))
