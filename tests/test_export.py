@@ -152,6 +152,8 @@ ON_THE_HOST = {
         "one_shot_bound": "a sentence around one_shot_codewords",
         "one_shot_codewords": "searches a whole number",
         "ranking_bound": "a sentence around ranking_rate",
+        "relevance_bound": "a sentence around relevance_bounds",
+        "relevance_bounds": "loops over blocks on the host; its compiled parts are exported below",
     },
     rate_distortion: {},
 }

@@ -15,6 +15,8 @@ from rdjax.limits.ranking import (
     ranking_range,
     ranking_rate,
 )
+from rdjax.limits.rankings_code import RankingsCode
+from rdjax.limits.relevance import RelevanceBounds, relevance_bound, relevance_bounds
 from rdjax.limits.relevance_set import first_relevant_bound, first_relevant_law, first_relevant_rate
 
 __all__ = [
@@ -22,6 +24,8 @@ __all__ = [
     "Bound",
     "RankingCurve",
     "RankingRange",
+    "RankingsCode",
+    "RelevanceBounds",
     "blind_bound",
     "blind_distortion",
     "blind_rate",
@@ -37,4 +41,6 @@ __all__ = [
     "ranking_distortion",
     "ranking_range",
     "ranking_rate",
+    "relevance_bound",
+    "relevance_bounds",
 ]

@@ -128,6 +128,8 @@ def _in_turn(
         found = ascend(kernel_of(problem.excess, slope), problem.source, law, enough, max_steps)
         return warm(found.law), (found.law, found.gap, found.steps)
 
+    if slopes.shape[0] == 1:  # no loop around it, inside which the CPU runs elementwise work on one thread
+        return jax.tree.map(lambda x: x[None], solve(uniform(problem), slopes[0])[1])
     return lax.scan(solve, uniform(problem), slopes)[1]
 
 

@@ -24,7 +24,7 @@ def attach_slope(problem: Problem, target: jax.Array, slope: jax.Array, law: jax
 
 @attach_slope.defjvp
 def _implicit(primals: tuple, tangents: tuple) -> tuple[tuple, tuple]:
-    problem, target, _, _ = primals
+    problem = primals[0]
     slope, law = attach_slope(*primals)
     ratio = lambda problem, slope: ratios(kernel_of(problem.excess, slope), problem.source, law)
     still = jnp.zeros_like(slope)

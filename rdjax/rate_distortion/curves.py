@@ -15,7 +15,7 @@ from jax.typing import ArrayLike
 
 from rdjax import checks
 from rdjax.rate_distortion.bordered import attach_slope
-from rdjax.rate_distortion.implicit import attach
+from rdjax.rate_distortion.implicit import attach, each
 from rdjax.rate_distortion.newton import MAX_STEPS, interior_point, solve_law
 from rdjax.rate_distortion.problem import (
     Problem,
@@ -88,7 +88,7 @@ def _check_target(target: np.ndarray, problem: Problem) -> None:
 @partial(jax.jit, static_argnums=2)
 def _rates(problem: Problem, targets: jax.Array, tolerance: float) -> RateDistortion:
     fixed, goals = lax.stop_gradient((problem, targets.ravel() - jnp.sum(problem.source * problem.least)))
-    slopes, laws, steps = lax.map(partial(_search, fixed, tolerance), goals)
+    slopes, laws, steps = each(partial(_search, fixed, tolerance), goals)
 
     def point(target: jax.Array, slope: jax.Array, law: jax.Array, taken: jax.Array) -> RateDistortion:
         slope, law = attach_slope(problem, target, slope, law)
@@ -133,25 +133,24 @@ def _steepness(problem: Problem, point: _Point) -> jax.Array:
     return jax.jvp(along, (point.slope,), (jnp.ones_like(point.slope),))[1]
 
 
-def _ends(problem: Problem, enough: float) -> tuple[_Point, _Point]:
-    """The point (0, D_max), and one at a slope beyond which nothing changes."""
+def _ends(problem: Problem) -> tuple[_Point, _Point]:
+    """The point (0, D_max), and a place to be filled at a slope beyond which nothing changes."""
     costs = problem.source @ jnp.where(jnp.isfinite(problem.excess), problem.excess, jnp.inf)
     costs = jnp.where(jnp.isnan(costs), jnp.inf, costs)
     law = jnp.zeros_like(costs).at[jnp.argmin(costs)].set(1)
     zero = jnp.zeros_like(costs[0])
     least = jnp.min(jnp.where(problem.excess > 0, problem.excess, jnp.inf))
     steep = EXPONENT_RANGE / jnp.where(jnp.isfinite(least), least, 1)
-    return _Point(zero, law, jnp.min(costs), zero), _point(problem, enough, steep)
+    return _Point(zero, law, jnp.min(costs), zero), _Point(steep, law, zero, zero)
 
 
 def _search(problem: Problem, tolerance: float, goal: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """Slope, law and number of slopes tried for one excess distortion."""
+    """Slope, law and number of slopes tried for one excess distortion. The first slope tried is the steepest."""
     enough = reachable(tolerance, problem) / 4
-    flat, steep = _ends(problem, enough)
+    flat, steep = _ends(problem)
     largest = jnp.max(jnp.where(jnp.isfinite(problem.excess), problem.excess, 0))
     scale = jnp.where(jnp.isfinite(flat.excess), flat.excess, largest)
     close = 0.1 * jnp.finfo(goal.dtype).eps ** 0.5 * jnp.minimum(scale, goal)
-
     straight = max(1e-3 * enough, 4 * float(jnp.finfo(goal.dtype).eps))
 
     def advance(state: _Search) -> _Search:
@@ -159,20 +158,29 @@ def _search(problem: Problem, tolerance: float, goal: jax.Array) -> tuple[jax.Ar
         over = point.excess > goal
         pick = lambda new, old, yes: jax.tree.map(lambda a, b: jnp.where(yes, a, b), new, old)
         low, high = pick(point, state.low, over), pick(point, state.high, ~over)
-        done = (jnp.abs(point.excess - goal) <= close) | (_bend(low, high) <= straight)
-        chord = (high.rate - low.rate) / jnp.where(low.excess > high.excess, low.excess - high.excess, 1)
-        fall = _steepness(problem, point)
-        ratio = jnp.log(jnp.maximum(point.excess, close) / jnp.maximum(goal, close))
-        newton = point.slope * jnp.exp(jnp.clip(ratio * point.excess / jnp.maximum(-fall * point.slope, close), -3, 3))
-        inside = jnp.isfinite(newton) & (newton > low.slope) & (newton < high.slope) & (state.steps % 3 < 2)
-        chord = jnp.where((chord > low.slope) & (chord < high.slope), chord, (low.slope + high.slope) / 2)
-        return _Search(low, high, point, jnp.where(inside, newton, chord), done, state.steps + 1)
+        hopeless = (state.steps == 0) & (point.excess >= goal)  # no slope does better
+        done = (jnp.abs(point.excess - goal) <= close) | (_bend(low, high) <= straight) | hopeless
+        proposal = _propose(problem, low, high, point, goal, close, (state.steps % 3 < 2) & (state.steps > 0))
+        return _Search(low, high, point, proposal, done, state.steps + 1)
 
-    chord = (steep.rate - flat.rate) / jnp.where(flat.excess > steep.excess, flat.excess - steep.excess, 1)
-    chord = jnp.where(jnp.isfinite(chord) & (chord > 0), chord, 1 / jnp.where(scale > 0, scale, 1))
-    start = _Search(flat, steep, steep, chord, (goal >= flat.excess) | (goal <= steep.excess), jnp.zeros((), jnp.int32))
+    start = _Search(flat, steep, steep, steep.slope, goal >= flat.excess, jnp.zeros((), jnp.int32))
     last = lax.while_loop(lambda state: ~state.done & (state.steps < MAX_SLOPES), advance, start)
-    return _settle(problem, last, goal, close)
+    return _settle(problem, last, goal, close, steep.slope)
+
+
+def _propose(
+    problem: Problem, low: _Point, high: _Point, point: _Point, goal: jax.Array, close: jax.Array, by_newton: jax.Array
+) -> jax.Array:
+    """The next slope: Newton's, on ln D over ln s, where it stays inside the bracket; else that of the chord."""
+    width = low.excess - high.excess
+    chord = (high.rate - low.rate) / jnp.where(width > 0, width, 1)
+    middle = jnp.where(jnp.isfinite(low.excess), (low.slope + high.slope) / 2, high.slope / 16)
+    chord = jnp.where((chord > low.slope) & (chord < high.slope), chord, middle)
+    fall = _steepness(problem, point)
+    ratio = jnp.log(jnp.maximum(point.excess, close) / jnp.maximum(goal, close))
+    newton = point.slope * jnp.exp(jnp.clip(ratio * point.excess / jnp.maximum(-fall * point.slope, close), -3, 3))
+    inside = by_newton & jnp.isfinite(newton) & (newton > low.slope) & (newton < high.slope)
+    return jnp.where(inside, newton, chord)
 
 
 def _bend(low: _Point, high: _Point) -> jax.Array:
@@ -184,7 +192,7 @@ def _bend(low: _Point, high: _Point) -> jax.Array:
 
 
 def _settle(
-    problem: Problem, last: _Search, goal: jax.Array, close: jax.Array
+    problem: Problem, last: _Search, goal: jax.Array, close: jax.Array, steepest: jax.Array
 ) -> tuple[jax.Array, jax.Array, jax.Array]:
     """The law that meets the goal: the last one, an end of the curve, or the mixture of the bracket's two."""
     low, high = last.low, last.high
@@ -201,9 +209,10 @@ def _settle(
     share = lax.fori_loop(0, HALVINGS, halve, (jnp.zeros_like(goal), jnp.ones_like(goal)))[0]
     mixed = share * low.law + (1 - share) * high.law
     met = jnp.abs(last.last.excess - goal) <= close
-    beyond, before = goal >= low.excess, goal <= high.excess
-    law = jnp.where(beyond, low.law, jnp.where(before, high.law, jnp.where(met, last.last.law, mixed)))
-    slope = jnp.where(beyond, low.slope, jnp.where(before, high.slope, jnp.where(met, last.last.slope, slope)))
+    beyond = (goal >= low.excess) & (low.slope < steepest)
+    before = (last.steps == 1) & (last.last.excess >= goal)
+    law = jnp.where(beyond, low.law, jnp.where(before, last.last.law, jnp.where(met, last.last.law, mixed)))
+    slope = jnp.where(beyond, low.slope, jnp.where(before, steepest, jnp.where(met, last.last.slope, slope)))
     return jnp.where(beyond | before, slope, _touch(problem, slope, law, goal)), law, last.steps
 
 

@@ -11,7 +11,9 @@ silently wrong. Where the optimal law is not unique (a straight piece of the cur
 large numbers come out. Source: theory notes, section 10.
 """
 
+from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -62,7 +64,14 @@ def certified(
         return certify(problem, slope, law, taken, ran_out, tolerance)
 
     batch = max(1, min(slopes.shape[0], IN_FLIGHT // problem.excess.size))
-    return lax.map(point, (slopes, laws, steps, exhausted), batch_size=batch)
+    return each(point, (slopes, laws, steps, exhausted), batch)
+
+
+def each(function: Callable[[Any], Any], items: Any, batch: int | None = None) -> Any:
+    """`lax.map`; a single item is not wrapped in a loop, inside which the CPU runs elementwise work on one thread."""
+    if jax.tree.leaves(items)[0].shape[0] == 1:
+        return jax.tree.map(lambda x: x[None], function(jax.tree.map(lambda x: x[0], items)))
+    return lax.map(function, items, batch_size=batch)
 
 
 @certified.defjvp

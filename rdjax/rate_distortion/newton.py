@@ -22,7 +22,7 @@ from jax.typing import ArrayLike
 
 from rdjax import checks
 from rdjax.rate_distortion.blahut import Ascent, ascend, uniform
-from rdjax.rate_distortion.implicit import certified
+from rdjax.rate_distortion.implicit import certified, each
 from rdjax.rate_distortion.problem import (
     HIGHEST,
     Problem,
@@ -87,7 +87,7 @@ def points(problem: Problem, slopes: jax.Array, tolerance: float, max_steps: int
     fixed, targets = lax.stop_gradient((problem, slopes.ravel()))
     enough = reachable(tolerance, problem)
     solve = lambda slope: solve_law(fixed, slope, enough, max_steps)
-    laws, gaps, steps = lax.map(solve, targets)
+    laws, gaps, steps = each(solve, targets)
     result = certified(problem, slopes.ravel(), laws, steps, (gaps > enough) & (steps >= max_steps), tolerance)
     return jax.tree.map(lambda x: x.reshape(slopes.shape + x.shape[1:]), result)
 
@@ -96,15 +96,18 @@ def solve_law(
     problem: Problem, slope: jax.Array, enough: float, max_steps: int
 ) -> tuple[jax.Array, jax.Array, jax.Array]:
     """Law [M], its plain gap in nats, and Newton steps, at one slope (nats)."""
-    kernel = kernel_of(problem.excess, slope)
+    kernel = lax.optimization_barrier(kernel_of(problem.excess, slope))  # or its exponentials are taken anew per use
     near = ascend(kernel, problem.source, uniform(problem), enough, SWEEPS)
     start = (near.law, near.gap, jnp.zeros((), jnp.int32))
-    whole = lambda found: _improve(kernel, problem.source, found, enough, max_steps)
-    if kernel.shape[1] < WORTH_REDUCING:
-        return lax.cond(near.gap > enough, whole, lambda found: found, start)
-    reduced = partial(_reduced, problem, slope, near, enough, max_steps)
-    found = lax.cond(near.gap > enough, reduced, lambda found: found, start)
-    return lax.cond(found[1] > enough, lambda found: whole((*start[:2], found[2])), lambda found: found, found)
+
+    def improve(start: tuple) -> tuple[jax.Array, jax.Array, jax.Array]:
+        whole = lambda found: _improve(kernel, problem.source, (*start[:2], found[2]), enough, max_steps)
+        if kernel.shape[1] < WORTH_REDUCING:
+            return whole(start)
+        found = _reduced(problem, slope, near, enough, max_steps, start)
+        return lax.cond(found[1] > enough, whole, lambda found: found, found)
+
+    return lax.cond(near.gap > enough, improve, lambda found: found, start)
 
 
 def _improve(

@@ -62,10 +62,13 @@ def pose(source: ArrayLike, distortion: ArrayLike) -> Problem:
 
 def _check_distortion(d: np.ndarray, p: np.ndarray) -> None:
     checks.require(d.dtype.kind in "fiub", f"the distortion holds {d.dtype} values; it must hold numbers.")
+    least = d.min(axis=1)  # one pass: NaN and -inf come through, and inf only if all are
+    if bool(np.all(np.isfinite(least))):
+        return
     bad = np.isnan(d) | np.isneginf(d)
     place = tuple(int(i) for i in np.unravel_index(np.argmax(bad), bad.shape))
     checks.require(not bad.any(), f"the distortion is {d[place]} in row {place[0]}, column {place[1]}; use a number.")
-    lost = (p > 0) & ~np.isfinite(d).any(axis=1)
+    lost = (p > 0) & ~np.isfinite(least)
     row = int(np.argmax(lost))
     checks.require(
         not lost.any(), f"every distortion in row {row} is infinite, so no code can serve symbol {row}; allow one."

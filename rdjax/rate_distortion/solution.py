@@ -100,7 +100,7 @@ def certify(
 
     `exhausted` says whether the solver stopped because its steps ran out.
     """
-    kernel = kernel_of(problem.excess, slope)
+    kernel = lax.optimization_barrier(kernel_of(problem.excess, slope))  # or its exponentials are taken anew per use
     moved = kernel * jnp.where(jnp.isfinite(problem.excess), problem.excess, 0)
     mix = mixture(kernel, problem.source, law)
     spread = jnp.matmul(problem.source / mix, moved, precision=HIGHEST)  # sum_x p_x W(j|x) excess_xj / q_j

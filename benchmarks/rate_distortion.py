@@ -1,0 +1,332 @@
+"""Time to a certified gap of 1e-9 bits: rdjax beside Blahut-Arimoto in NumPy and optimistix, constrained BA, clarabel, dit.
+
+    python benchmarks/rate_distortion.py [--sizes 64 256 1024] [--limit 10] [--full] [--only cases|curve|random|float32]
+
+Every solver gets source, distortion and slope as arrays and is timed warm until it returns its law; one certificate in
+NumPy float64, untimed, judges all of them. A peer that is not there after the limit shows the gap it reached.
+`easy` are the cases that some Blahut-Arimoto finishes, `hard` those that none does. Peers: pip install '.[bench]'.
+"""
+
+import os
+
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
+import argparse
+import platform
+import statistics
+import time
+
+import clarabel
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optimistix
+import scipy.sparse
+
+from rdjax.rate_distortion import blahut_arimoto, curve, interior_point, sources
+
+jax.config.update("jax_enable_x64", True)
+GAP = 1e-9
+SLOPES = (0.6, 2.0, 8.0, 50.0, 1000.0)
+LN2 = np.log(2)
+
+
+def cases(size):
+    for source in (sources.gaussian(size), sources.laplacian(size), sources.random(size), sources.zipf(size)):
+        for slope in SLOPES:
+            yield source.name, np.asarray(source.law), np.asarray(source.distortion), slope
+
+
+def kernel(distortion, slope):
+    return np.exp2(-slope * (distortion - distortion.min(axis=1, keepdims=True)))
+
+
+def gap(source, matrix, law):
+    """Blahut's certificate in bits, float64."""
+    law = np.maximum(np.asarray(law, np.float64), 0)
+    law = law / law.sum()
+    mix = matrix @ law
+    if (mix[source > 0] <= 0).any():
+        return np.inf
+    ratio = (source / np.where(source > 0, mix, 1)) @ matrix
+    return np.log2(ratio.max()) - (law * ratio) @ np.log2(np.maximum(ratio, 1e-300))
+
+
+def timed(function, repeats=5, budget=1.0):
+    """Least of a few warm runs, and the last answer."""
+    jax.block_until_ready(function())
+    times = []
+    while len(times) < repeats and (not times or sum(times) < budget):
+        start = time.perf_counter()
+        answer = jax.block_until_ready(function())
+        times.append(time.perf_counter() - start)
+    return min(times), answer
+
+
+def by_numpy(source, distortion, slope, limit):
+    start = time.perf_counter()
+    matrix = kernel(distortion, slope)
+    law = np.full(matrix.shape[1], 1 / matrix.shape[1])
+    while True:
+        ratio = (source / (matrix @ law)) @ matrix
+        reached = np.log2(ratio.max()) - (law * ratio) @ np.log2(np.maximum(ratio, 1e-300))
+        spent = time.perf_counter() - start
+        if reached <= GAP or spent > limit:
+            return spent, reached
+        law = law * ratio
+
+
+def by_constrained(source, distortion, slope, target, limit):
+    """Chen et al., arXiv 2305.02650: the slope is solved for at every step, so the distortion is met throughout."""
+    start = time.perf_counter()
+    excess = distortion - distortion.min(axis=1, keepdims=True)
+    law = np.full(excess.shape[1], 1 / excess.shape[1])
+    nats = slope * LN2
+    while True:
+        for _ in range(20):
+            matrix = np.exp(-nats * excess)
+            channel = matrix * law
+            channel /= channel.sum(axis=1, keepdims=True)
+            first = (channel * excess).sum(axis=1)
+            off = source @ first - target
+            fall = source @ ((channel * excess**2).sum(axis=1) - first**2)
+            if abs(off) <= 1e-13 * max(target, 1e-300) or fall <= 0:
+                break
+            nats = max(nats + off / fall, nats / 4)
+        law = source @ channel
+        reached = gap(source, matrix, law)
+        spent = time.perf_counter() - start
+        if reached <= GAP or spent > limit:
+            return spent, reached
+
+
+def by_optimistix(source, distortion, slope, limit):
+    """Its fixed point iteration on the Blahut-Arimoto map; the loosest of its tolerances that certifies counts."""
+    p, d = jnp.asarray(source), jnp.asarray(distortion)
+    matrix = kernel(distortion, slope)
+
+    def run(tolerance, steps):
+        def solve(p, d, s):
+            k = jnp.exp2(-s * (d - jnp.min(d, axis=1, keepdims=True)))
+            step = lambda law, _: law * ((p / (k @ law)) @ k)
+            start = jnp.full(d.shape[1], 1 / d.shape[1])
+            solver = optimistix.FixedPointIteration(rtol=tolerance, atol=tolerance)
+            return optimistix.fixed_point(step, solver, start, max_steps=steps, throw=False).value
+
+        solve = jax.jit(solve)
+        return timed(lambda: solve(p, d, slope), budget=0.3)
+
+    pace = run(0.0, 200)[0] / 200
+    best = (limit, np.inf)
+    for tolerance in (1e-9, 1e-11, 1e-13, 1e-15):
+        spent, law = run(tolerance, max(1, int(limit / pace)))
+        reached = gap(source, matrix, law)
+        best = min(best, (spent, reached), key=lambda pair: (pair[1] > GAP, pair[1] if pair[1] > GAP else pair[0]))
+        if reached <= GAP or spent > 0.8 * limit:
+            break
+    return best
+
+
+def by_clarabel(source, distortion, slope, limit):
+    """The dual in exponential cones: maximize sum p ln v subject to K'v <= 1; its multipliers are the law."""
+    start = time.perf_counter()
+    matrix = kernel(distortion, slope)
+    rows, columns = matrix.shape
+    cone = scipy.sparse.lil_matrix((3 * rows, 2 * rows))
+    for x in range(rows):  # (t, 1, v) with exp(t) <= v
+        cone[3 * x, x] = -1
+        cone[3 * x + 2, rows + x] = -1
+    limits = scipy.sparse.hstack([scipy.sparse.csc_matrix((columns, rows)), scipy.sparse.csc_matrix(matrix.T)])
+    offset = np.zeros(3 * rows)
+    offset[1::3] = 1
+    settings = clarabel.DefaultSettings()
+    settings.verbose = False
+    settings.time_limit = limit
+    settings.tol_gap_abs = settings.tol_gap_rel = settings.tol_feas = 1e-11
+    solver = clarabel.DefaultSolver(
+        scipy.sparse.csc_matrix((2 * rows, 2 * rows)),
+        np.concatenate([-source, np.zeros(rows)]),
+        scipy.sparse.vstack([cone, limits]).tocsc(),
+        np.concatenate([offset, np.ones(columns)]),
+        [clarabel.ExponentialConeT()] * rows + [clarabel.NonnegativeConeT(columns)],
+        settings,
+    )
+    found = solver.solve()
+    return time.perf_counter() - start, gap(source, matrix, np.asarray(found.z)[3 * rows :])
+
+
+def by_dit(source, distortion, slope, limit):
+    """dit stops on np.isclose of the distortion; square problems only; slopes in bits."""
+    from dit.rate_distortion.blahut_arimoto import _blahut_arimoto
+
+    start = time.perf_counter()
+    size = len(source)
+    _, joint = _blahut_arimoto(
+        p_x=source,
+        beta=slope,
+        q_y_x=np.full((size, size), 1 / size),
+        distortion=lambda p, q: distortion,
+        max_iters=10_000,
+    )
+    spent = time.perf_counter() - start
+    return spent, gap(source, kernel(distortion, slope), np.asarray(joint).sum(axis=0))
+
+
+@jax.jit
+def ours(source, distortion, slope):
+    """Compiled as a whole, as the peer's call is."""
+    return interior_point(source, distortion, slope, tolerance=GAP)
+
+
+def show(pair):
+    spent, reached = pair
+    return f"{1e3 * spent:9.1f}" if reached <= GAP else f"gap {reached:7.0e}"
+
+
+def all_cases(sizes, limit):
+    print(f"milliseconds to a certified gap of {GAP:g} bits, or the gap after {limit:g} s; steps are Newton steps")
+    names = ("numpy BA", "optimistix", "constrained BA", "clarabel", "dit")
+    table = []
+    for size in sizes:
+        for name, source, distortion, slope in cases(size):
+            p, d = jnp.asarray(source), jnp.asarray(distortion)
+            spent, found = timed(lambda p=p, d=d, slope=slope: ours(p, d, slope))
+            reached = gap(source, kernel(distortion, slope), found.output)
+            assert reached <= float(found.gap), "a gap was claimed smaller than it is"
+            target = float(found.distortion) - source @ distortion.min(axis=1)
+            peers = [
+                by_numpy(source, distortion, slope, limit),
+                by_optimistix(source, distortion, slope, limit),
+                by_constrained(source, distortion, slope, target, limit) if target > 1e-9 else (limit, np.inf),
+                by_clarabel(source, distortion, slope, limit) if size <= 256 else (limit, np.inf),
+                by_dit(source, distortion, slope, limit) if size <= 64 else (limit, np.inf),
+            ]
+            table.append((size, name, slope, spent, reached, int(found.steps), peers))
+            row = "  ".join(f"{label} {show(pair):>11}" for label, pair in zip(names, peers, strict=True))
+            print(
+                f"{size:5d} {name[:20]:20s} {slope:6g}  rdjax {show((spent, reached)):>9} ({int(found.steps):2d})  {row}",
+                flush=True,
+            )
+    summary(table, names)
+
+
+def summary(table, names):
+    iterative = lambda peers: [spent for spent, reached in peers[:3] if reached <= GAP]
+    easy = [row for row in table if iterative(row[-1])]
+    hard = [row for row in table if not iterative(row[-1])]
+    for size in sorted({row[0] for row in table}):
+        ratios = [min(s for s, g in row[-1] if g <= GAP) / row[3] for row in easy if row[0] == size]
+        if ratios:
+            print(
+                f"easy, {size}: {len(ratios)} cases, best peer / rdjax: median {statistics.median(ratios):.1f}, least {min(ratios):.2f}"
+            )
+        ours = [row for row in hard if row[0] == size]
+        if ours:
+            worst, steps = max(row[3] for row in ours), max(row[5] for row in ours)
+            sure = sum(row[4] <= GAP for row in ours)
+            print(f"hard, {size}: {sure} of {len(ours)} certified, slowest {1e3 * worst:.0f} ms, most steps {steps}")
+
+
+def whole_curve():
+    size, count = 1024, 64
+    source = sources.gaussian(size)
+    p, d = jnp.asarray(source.law), jnp.asarray(source.distortion)
+    print("\na curve: slopes .5 to 500, Gaussian, interior point to 1e-9, against matrix products at full speed")
+    a = jnp.asarray(np.random.default_rng(0).random((size, size)))
+    product = jax.jit(jnp.matmul)
+    peak = 2 * size**3 / timed(lambda: product(a, a))[0]
+    for n, s in ((256, 16), (256, 64), (512, 64), (size, 16), (size, count)):
+        source = sources.gaussian(n)
+        p, d = jnp.asarray(source.law), jnp.asarray(source.distortion)
+        spent, found = timed(lambda p=p, d=d, s=s: curve(p, d, jnp.geomspace(0.5, 500, s)), repeats=1)
+        flops = float(jnp.sum(found.steps)) * (2 * n**3 + n**3 / 3)
+        worst = float(jnp.max(found.gap))
+        print(
+            f"{n:5d} x {n:<5d} {s:3d} slopes  {spent:7.2f} s  worst gap {worst:.1e}  {flops / spent / 1e9:5.1f} GF/s = {flops / spent / peak:.0%} of the peak"
+        )
+
+
+def random_problems(count):
+    """No NaN and no false gap, with the edges: zeros, forbidden pairs, ties, slopes 0 to 1e4, both precisions."""
+    rng = np.random.default_rng(1)
+    shapes = [(1, 1), (2, 5), (7, 3), (8, 8), (16, 24)]
+    wrong = {"NaN": 0, "gap too small": 0, "not certified": 0}
+    largest = 0.0
+    for precision, tolerance in (("float64", 1e-9), ("float32", 1e-4)):
+        solvers = {
+            name: jax.jit(jax.vmap(lambda p, d, s, f=f, t=tolerance: f(p, d, s, tolerance=t)))
+            for name, f in (("interior_point", interior_point), ("blahut_arimoto", blahut_arimoto))
+        }
+        for shape in shapes:
+            batch = count // len(shapes)
+            p = rng.dirichlet(np.full(shape[0], 0.5), size=batch)
+            p[rng.random(p.shape) < 0.1] = 0
+            p[p.sum(axis=1) == 0] = 1
+            p /= p.sum(axis=1, keepdims=True)
+            d = rng.random((batch, *shape))
+            d[::3] = np.round(4 * d[::3]) / 4
+            forbidden = rng.random(d.shape) < 0.2
+            forbidden[..., 0] = False
+            d[1::4] = np.where(forbidden[1::4], np.inf, d[1::4])
+            s = rng.choice([0, 0.1, 0.6, 2, 8, 50, 1000, 1e4], size=batch)
+            with jax.enable_x64(precision == "float64"):
+                p, d, s = (np.asarray(x, precision) for x in (p, d, s))
+                p /= p.sum(axis=1, keepdims=True)
+                for name, solve in solvers.items():
+                    found = jax.tree.map(np.asarray, solve(p, d, s))
+                    finite = [np.isfinite(leaf).reshape(batch, -1).all(axis=1) for leaf in jax.tree.leaves(found)]
+                    wrong["NaN"] += int((~np.all(finite, axis=0)).sum())
+                    wrong["not certified"] += int((found.status != 0).sum()) if name == "interior_point" else 0
+                    for i in range(batch):
+                        excess = d[i].astype(np.float64) - d[i].min(axis=1, keepdims=True)
+                        matrix = np.where(
+                            np.isfinite(excess), np.exp2(-float(s[i]) * np.where(np.isfinite(excess), excess, 0)), 0
+                        )
+                        law = p[i].astype(np.float64) / p[i].astype(np.float64).sum()
+                        true = gap(law, matrix, found.output[i])
+                        wrong["gap too small"] += bool(true > found.gap[i])
+                        largest = max(largest, true - found.gap[i])
+        print(
+            f"{precision}: {batch * len(shapes)} random problems, two solvers: {wrong}, largest true - claimed gap {largest:.1e}"
+        )
+
+
+def float32_gaps(sizes):
+    print("\nfloat32, asked for 1e-4 bits: claimed gap, true gap in float64, status")
+    for size in sizes:
+        for name, source, distortion, slope in cases(size):
+            with jax.enable_x64(False):
+                p, d = jnp.asarray(source, jnp.float32), jnp.asarray(distortion, jnp.float32)
+                found = interior_point(p, d, slope, tolerance=1e-4)
+            law = np.asarray(p, np.float64)
+            true = gap(law / law.sum(), kernel(np.asarray(d, np.float64), slope), found.output)
+            mark = "" if found.status == 0 and true <= found.gap else "   <-"
+            print(
+                f"{size:5d} {name[:20]:20s} {slope:6g}  {float(found.gap):.1e}  {true:.1e}  {int(found.status)}{mark}"
+            )
+
+
+def main():
+    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options.add_argument("--sizes", type=int, nargs="+", default=[64, 256, 1024])
+    options.add_argument("--limit", type=float, default=10.0, help="seconds that a peer is given")
+    options.add_argument("--full", action="store_true", help="60 seconds a peer")
+    options.add_argument("--only", choices=["cases", "curve", "random", "float32"])
+    options.add_argument("--problems", type=int, default=10_000)
+    given = options.parse_args()
+    print(
+        f"{platform.machine()}, {os.cpu_count()} cores, jax {jax.__version__}, optimistix {optimistix.__version__}, numpy {np.__version__}"
+    )
+    if given.only in (None, "cases"):
+        all_cases(given.sizes, 60.0 if given.full else given.limit)
+    if given.only in (None, "curve"):
+        whole_curve()
+    if given.only in (None, "float32"):
+        float32_gaps(given.sizes)
+    if given.only in (None, "random"):
+        print()
+        random_problems(given.problems)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,274 @@
+"""Noisy relevance: the interval against every ranking, each step of the certificate against brute force, the edges."""
+
+import itertools
+import math
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from scipy.optimize import linear_sum_assignment
+
+from rdjax.checks import InputError
+from rdjax.limits import relevance
+from rdjax.limits.kernel_majorant import majorize
+from rdjax.limits.rank_knots import lay_knots
+from rdjax.limits.ranking import ranking_rate
+from rdjax.limits.ranking_assignment import add_costs, assignments
+from rdjax.limits.rankings_code import first_orders, positions, resort
+from rdjax.limits.relevance import relevance_bound, relevance_bounds
+from rdjax.retrieval.weights import dcg, recall_at, reciprocal_rank
+from tests.oracles import permutation_distortions
+
+pytestmark = pytest.mark.float64_only  # both sides are float64 whatever the precision in force
+LN2 = math.log(2)
+METRICS = (reciprocal_rank, dcg, recall_at(2))
+
+
+def lagrangian_interval(source, posteriors, worth, slope, sweeps=1500):
+    """Interval in bits that holds min over all codes of I + slope D: Blahut-Arimoto over all N! rankings."""
+    cost = posteriors @ permutation_distortions(posteriors.shape[1], worth)
+    least = cost.min(axis=1)
+    kernel = np.exp(-slope * LN2 * (cost - least[:, None]))
+    law = np.full(kernel.shape[1], 1 / kernel.shape[1])
+    for _ in range(sweeps):
+        ratio = (source / (kernel @ law)) @ kernel
+        if math.log(ratio.max()) < 1e-11:
+            break
+        law = law * ratio / ratio.dot(law)
+    ratio = (source / (kernel @ law)) @ kernel
+    value = -(source * (np.log(kernel @ law) - slope * LN2 * least)).sum()
+    return (value - math.log(ratio.max())) / LN2, value / LN2
+
+
+def gaussian_posteriors(rng, queries, documents, dimension=8, noise=0.6):
+    intents = rng.standard_normal((documents, dimension))
+    seen = intents[rng.integers(documents, size=queries)] + math.sqrt(noise) * rng.standard_normal((queries, dimension))
+    score = -((seen[:, None] - intents[None]) ** 2).sum(-1) / (2 * noise)
+    law = np.exp(score - score.max(axis=1, keepdims=True))
+    return law / law.sum(axis=1, keepdims=True)
+
+
+def random_case(rng, number):
+    """Posteriors [12, N] from nearly one-hot to flat, a source that leaves some of them out, a metric, a slope."""
+    documents, live = (3, 5)[number % 2], int(rng.integers(2, 13))
+    posteriors = rng.dirichlet(np.full(documents, rng.choice([0.1, 0.3, 1, 3])), 12)
+    source = np.zeros(12)
+    source[:live] = rng.dirichlet(np.ones(live))
+    return posteriors, source, METRICS[number // 2 % 3], float(rng.uniform(1, 30))
+
+
+def test_never_crosses_what_all_rankings_can_do(rng):
+    shares = {3: [], 5: []}
+    for number in range(30):
+        posteriors, source, weights, slope = random_case(rng, number)
+        found = relevance_bounds(posteriors, slope, source=source, weights=weights)
+        worth = np.asarray(weights(np.arange(1.0, posteriors.shape[1] + 1)))
+        least, most = lagrangian_interval(source, posteriors, worth, slope)
+        line = slope * found.distortion
+        assert found.certificate <= most - line + 1e-9
+        assert found.upper >= least - line - 1e-9
+        assert found.upper <= most - line + 1e-4  # all rankings are codewords here
+        assert found.data_processing <= found.upper + 1e-9
+        assert found.lower <= found.upper
+        if most - line > 1e-2:
+            shares[posteriors.shape[1]].append(found.lower / (most - line))
+    assert min(shares[3]) > 0.9999  # nothing is relaxed at N = 3
+    assert np.mean(shares[5]) > 0.93
+
+
+@pytest.mark.parametrize("slope", [2.0, 12.0])
+def test_one_hot_posteriors_are_the_exact_case(slope):
+    found = relevance_bounds(np.eye(5)[np.arange(12) % 5], slope, source=np.full(12, 1 / 12))
+    prior = np.bincount(np.arange(12) % 5) / 12
+    truth = float(ranking_rate(found.distortion, prior))
+    assert found.lower == pytest.approx(truth, abs=1e-9)
+    assert found.upper == pytest.approx(truth, abs=1e-6)
+    assert found.certificate == pytest.approx(truth, abs=1e-5)  # without any help from Theorem B
+
+
+def test_the_code_spends_what_is_said(rng):
+    posteriors = rng.dirichlet(np.full(5, 0.3), 12)
+    found = relevance_bounds(posteriors, 9.0)
+    worth = 1 / np.asarray(found.code.ranks)
+    value = posteriors @ worth.T
+    channel = np.asarray(found.code.law) * np.exp2(9 * value)
+    channel /= channel.sum(axis=1, keepdims=True)
+    output = channel.mean(axis=0)
+    rate = (channel * np.log2(np.where(channel > 0, channel, 1) / np.where(output > 0, output, 1))).sum() / 12
+    assert found.upper == pytest.approx(rate, abs=1e-12)
+    assert found.distortion == pytest.approx(1 - (channel * value).sum() / 12, abs=1e-12)
+
+
+def test_duplicates_change_nothing(rng):
+    half = rng.dirichlet(np.full(5, 0.3), 6)
+    twice = np.concatenate([half, half])
+    once = relevance_bounds(twice, 9.0, source=np.repeat([1 / 6, 0], 6))
+    both = relevance_bounds(twice, 9.0, source=np.full(12, 1 / 12))
+    assert both.upper + 9 * both.distortion == pytest.approx(once.upper + 9 * once.distortion, abs=1e-4)
+    assert both.lower + 9 * both.distortion == pytest.approx(once.lower + 9 * once.distortion, abs=1e-2)
+
+
+def test_where_nothing_is_to_be_known_the_answer_is_zero(rng):
+    row = rng.dirichlet(np.ones(5))
+    same = relevance_bounds(np.tile(row, (12, 1)), 30.0)
+    assert same.upper == pytest.approx(0, abs=1e-9)
+    assert same.distortion == pytest.approx(1 - np.sort(row)[::-1] @ (1 / np.arange(1, 6)), abs=1e-9)
+    flat = relevance_bounds(rng.dirichlet(np.ones(5), 12), 0.0)
+    assert flat.upper == pytest.approx(0, abs=1e-12)
+    assert flat.lower == pytest.approx(0, abs=1e-12)
+    alone = relevance_bounds(np.ones((12, 1)), 5.0)
+    assert (alone.lower, alone.upper, alone.distortion) == (0, 0, 0)
+    single = relevance_bounds(rng.dirichlet(np.ones(5), 12), 5.0, source=np.eye(12)[3])
+    assert single.upper == pytest.approx(0, abs=1e-9)
+
+
+def test_zeros_large_slopes_and_float32(rng):
+    posteriors = rng.dirichlet(np.full(5, 0.2), 12)
+    posteriors[posteriors < 0.1] = 0
+    posteriors /= posteriors.sum(axis=1, keepdims=True)
+    sharp = relevance_bounds(posteriors, 1e4)
+    worth = 1 / np.arange(1.0, 6)
+    assert np.isfinite([sharp.lower, sharp.upper]).all()
+    assert sharp.lower <= sharp.upper
+    best = 1 - (np.sort(posteriors, axis=1)[:, ::-1] @ worth).mean()
+    assert sharp.distortion == pytest.approx(best, abs=1e-4)
+    fine, coarse = (relevance_bounds(posteriors.astype(d), 12.0) for d in (np.float64, np.float32))
+    assert coarse.upper + 12 * coarse.distortion == pytest.approx(fine.upper + 12 * fine.distortion, abs=1e-5)
+    assert coarse.lower <= coarse.upper
+    with jax.enable_x64(False):
+        again = relevance_bounds(posteriors.astype(np.float32), 12.0)
+    assert again.upper == coarse.upper
+    assert again.lower == coarse.lower
+
+
+def test_blocks_and_samples_keep_the_interval(rng, monkeypatch):
+    monkeypatch.setattr(relevance, "FEW", 0)  # one fit: half the compiling
+    posteriors = gaussian_posteriors(rng, 250, 20).astype(np.float32)
+    whole = relevance_bounds(posteriors, 10.0)
+    assert whole.upper - whole.lower < 0.02 * whole.upper
+    assert whole.certificate > whole.data_processing
+    assert "certificate" in whole.message
+    blocks = relevance_bounds(posteriors, 10.0, memory=2**18)  # four of queries, five of documents
+    assert blocks.upper == pytest.approx(whole.upper, abs=1e-3)
+    assert blocks.lower == pytest.approx(whole.lower, abs=1e-3)
+    monkeypatch.setattr(relevance, "LEAST_SAMPLE", 100)
+    sample = relevance_bounds(posteriors, 10.0, memory=2**18)  # the design leaves queries out
+    assert sample.upper + 10 * sample.distortion >= whole.lower + 10 * whole.distortion
+    assert sample.lower + 10 * sample.distortion <= whole.upper + 10 * whole.distortion
+    assert sample.lower > 0.5 * sample.upper
+
+
+@pytest.mark.parametrize("weights", METRICS, ids=["mrr", "dcg", "recall"])
+def test_majorants_lie_above_every_kernel(rng, weights):
+    """phi + b B against exp(s <q, u>) at random rankings, with more ranks than knots."""
+    documents, slope = 40, 6.0
+    posteriors = rng.dirichlet(np.full(documents, 0.1), 16)
+    worth = np.asarray(weights(np.arange(1.0, documents + 1)), np.float64)
+    knots = lay_knots(worth, slope)
+    start = first_orders(posteriors, 64)
+    law = jnp.full(64, 1 / 64)
+    bound, means = jax.jit(majorize)(jnp.asarray(posteriors), worth, slope, knots, start, law)
+    shift = np.asarray(bound.shift)
+    exact = np.exp(slope * (posteriors @ worth[np.asarray(positions(start))].T - shift[:, None]))
+    tops = np.asarray(start)[:, 0]
+    for top in set(tops):
+        assert (np.asarray(means)[:, top] >= exact[:, tops == top].mean(axis=1) * (1 - 1e-12)).all()
+    excess = []
+    for order in [rng.permutation(documents) for _ in range(200)]:
+        rank = np.argsort(order)
+        value = posteriors @ worth[rank]
+        above = separable(posteriors, bound, worth, slope, knots, order[0], rank)
+        excess.append(above / np.exp(slope * (value - shift)))
+    assert np.min(excess) >= 1 - 1e-12
+    assert np.median(excess) < 1.5
+
+
+def separable(posteriors, bound, worth, slope, knots, top, rank):
+    """The bound at one ranking, written out from the definition of `Majorant`."""
+    above = []
+    for x, row in enumerate(posteriors):
+        near = list(np.asarray(bound.near)[x])
+        place = near.index(top) if top in near else len(near)
+        key = near[1] if place == 0 else near[0]
+        spot = rank[key] - 1
+        share, left, right = (float(np.asarray(a)[spot]) for a in (knots.share, knots.left, knots.right))
+        phi = np.asarray(bound.phi)[x, place]
+        total = share * phi[int(left)] + (1 - share) * phi[int(right)]
+        total += float(bound.chord[x, place]) * (row @ worth[rank] - row[top] * worth[0])
+        far = math.exp(slope * worth[0] * (row[top] - float(bound.level[x]))) if place == len(near) else 1.0
+        above.append(total * far)
+    return np.array(above)
+
+
+def test_costs_add_up_and_prices_bound_the_assignment(rng):
+    documents, slope = 40, 6.0
+    posteriors = rng.dirichlet(np.full(documents, 0.1), 16)
+    worth = 1 / np.arange(1.0, documents + 1)
+    knots = lay_knots(worth, slope)
+    start = first_orders(posteriors, 64)
+    law = jnp.full(64, 1 / 64)
+    bound, _ = jax.jit(majorize)(jnp.asarray(posteriors), worth, slope, knots, start, law)
+    dual = rng.uniform(0.5, 1.5, 16)
+    table = np.zeros((documents, 8, knots.worth.shape[0]))
+    table = add_costs(table, posteriors, bound, dual, worth, slope, knots, 5)
+    left, right, share = (np.asarray(a) for a in (knots.left, knots.right, knots.share))
+    scores, rankings = (np.asarray(a) for a in assignments(table, knots, 5))
+    for place in range(8):
+        full = np.asarray(table)[:, place, left] * share + np.asarray(table)[:, place, right] * (1 - share)
+        others = np.delete(np.arange(documents), 5 + place)
+        best = full[others][linear_sum_assignment(-full[others])].sum()
+        assert best * (1 - 1e-12) <= scores[place] <= best * 1.02
+        rank = np.argsort(rankings[place])
+        assert rankings[place, 0] == 5 + place
+        reached = full[others, rank[others] - 1].sum()
+        assert 0.9 * best <= reached <= best * (1 + 1e-12)
+        assert reached == pytest.approx(
+            dual @ separable(posteriors, bound, worth, slope, knots, 5 + place, rank), rel=1e-9
+        )
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_resort_keeps_the_old_order_on_ties(rng, dtype):
+    scores = rng.integers(0, 3, (7, 9)).astype(dtype)
+    old = np.array([rng.permutation(9) for _ in range(7)])
+    got = np.asarray(resort(jnp.asarray(scores), jnp.asarray(old, jnp.int32)))
+    for row in range(7):
+        place = np.argsort(old[row])
+        assert list(got[row]) == sorted(range(9), key=lambda y: (-scores[row, y], place[y]))
+
+
+def test_first_orders_are_rankings_and_name_every_top():
+    few = np.asarray(first_orders(np.eye(4), 24))
+    assert {tuple(r) for r in few} == set(itertools.permutations(range(4)))
+    rng = np.random.default_rng(0)
+    posteriors = rng.dirichlet(np.full(9, 0.2), 40)
+    orders = np.asarray(first_orders(posteriors, 20))
+    assert (np.sort(orders, axis=1) == np.arange(9)).all()
+    assert set(orders[:, 0]) == set(posteriors.argmax(axis=1))
+
+
+def test_a_bound_says_what_it_rests_on(rng):
+    interval, distortion = relevance_bound(rng.dirichlet(np.full(5, 0.3), 12), 9.0)
+    assert interval.evidence == "certificate"
+    assert "calibrated posterior is true" in interval.assumes
+    assert 0 < interval.lower <= interval.upper
+    assert 0 < distortion < 1
+
+
+def test_mistakes_are_named(rng):
+    good = rng.dirichlet(np.ones(5), 12)
+    for values, slope, words, settings in [
+        (good * 2, 3.0, "sums to", {}),
+        (good[0], 3.0, "must be \\[X, N\\]", {}),
+        (good, -1.0, "slope", {}),
+        (good, [1.0, 2.0], "one number", {}),
+        (good, 3.0, "source", {"source": np.ones(3) / 3}),
+        (good, 3.0, "weights", {"weights": np.ones(4)}),
+        (good, 3.0, "rise", {"weights": np.arange(5.0)}),
+        (good, 3.0, "codewords", {"codewords": 0}),
+    ]:
+        with pytest.raises(InputError, match=words):
+            relevance_bounds(values, slope, **settings)
+    with pytest.raises(InputError, match="outside jit"):
+        jax.jit(lambda q: relevance_bounds(q, 3.0).upper)(good)
