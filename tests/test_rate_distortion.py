@@ -1,5 +1,7 @@
 """The solvers against NumPy in float64, their certificates against the truth, their derivatives against differences."""
 
+import functools
+
 import chex
 import jax
 import jax.numpy as jnp
@@ -12,12 +14,24 @@ from rdjax.rate_distortion.problem import kernel_of, pose, ratios, slopes_in_nat
 from tests.oracles import blahut_point
 
 SOLVERS = {"blahut_arimoto": blahut_arimoto, "interior_point": interior_point}
+TOLERANCES = {"blahut_arimoto": 1e-7, "interior_point": 1e-9}
 SIZE = 12
 
 
 @pytest.fixture(params=SOLVERS, ids=str)
-def solver(request):
-    return SOLVERS[request.param]
+def name_of_solver(request):
+    return request.param
+
+
+@pytest.fixture
+def tolerance(name_of_solver, precision):
+    """One for each solver and precision, so that each is compiled once a shape."""
+    return TOLERANCES[name_of_solver] if precision == "float64" else 1e-4
+
+
+@pytest.fixture
+def solver(name_of_solver, tolerance):
+    return functools.partial(SOLVERS[name_of_solver], tolerance=tolerance)
 
 
 def problems():
@@ -57,11 +71,10 @@ def true_gap(source, distortion, slope, law):
 
 
 @pytest.mark.parametrize("name", PROBLEMS)
-def test_the_point_is_the_optimum_and_the_gap_is_never_too_small(solver, name, precision):
+def test_the_point_is_the_optimum_and_the_gap_is_never_too_small(solver, tolerance, name, precision):
     source, distortion = PROBLEMS[name]
-    tolerance = 1e-8 if precision == "float64" else 1e-4
     for slope in (0.7, 4.0, 30.0):
-        found = solver(source, distortion, slope, tolerance=tolerance, max_steps=20_000)
+        found = solver(source, distortion, slope)
         finite = np.where(np.isfinite(distortion), distortion, 1e4)
         rate, mean, gap = blahut_point(source, finite, slope * np.log(2))
         assert found.status == 0, found.message
@@ -72,18 +85,16 @@ def test_the_point_is_the_optimum_and_the_gap_is_never_too_small(solver, name, p
         assert abs(float(found.lagrangian) - (rate + slope * mean)) <= room
 
 
-def test_the_reference_case(solver, precision):
+def test_the_reference_case(solver, tolerance):
     """R + s D = 1.4792297134 bits, computed elsewhere."""
-    source, distortion = sources.random(64).law, sources.random(64).distortion
-    exact = precision == "float64"
-    found = solver(source, distortion, 5.0, tolerance=1e-9 if exact else 1e-4)
-    assert float(found.lagrangian) == pytest.approx(1.4792297134, abs=1e-9 if exact else 1e-4)
+    found = solver(sources.random(64).law, sources.random(64).distortion, 5.0)
+    assert float(found.lagrangian) == pytest.approx(1.4792297134, abs=tolerance)
 
 
 @pytest.mark.parametrize("slope", [0.0, 1e4])
-def test_slopes_at_both_ends(solver, slope, precision):
+def test_slopes_at_both_ends(solver, slope):
     for name, (source, distortion) in PROBLEMS.items():
-        found = solver(source, distortion, slope, tolerance=1e-6 if precision == "float64" else 1e-4, max_steps=20_000)
+        found = solver(source, distortion, slope)
         assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(found)), name
         assert true_gap(source, distortion, slope, found.output) <= found.gap, name
         if slope == 0 and name != "forbidden":
@@ -95,27 +106,26 @@ def test_slopes_at_both_ends(solver, slope, precision):
 
 def test_slope_zero_keeps_what_is_forbidden_forbidden(solver):
     """Two symbols, neither may stand for the other: one bit even where distortion costs nothing."""
-    found = solver(np.array([0.5, 0.5]), np.array([[0.3, np.inf], [np.inf, 0.1]]), 0.0, tolerance=1e-4)
+    found = solver(np.array([0.5, 0.5]), np.array([[0.3, np.inf], [np.inf, 0.1]]), 0.0)
     assert float(found.rate) == pytest.approx(1)
     assert float(found.distortion) == pytest.approx(0.2)
 
 
-@pytest.mark.parametrize("shape", [(1, 1), (1, 5), (5, 1), (3, 40)])
-def test_rectangles(solver, shape, rng, precision):
+@pytest.mark.parametrize("shape", [(1, 1), (3, 40)])
+def test_rectangles(solver, shape, rng):
     source, distortion = rng.dirichlet(np.ones(shape[0])), rng.random(shape)
-    found = solver(source, distortion, 6.0, tolerance=1e-6 if precision == "float64" else 1e-4)
+    found = solver(source, distortion, 6.0)
     rate, mean, gap = blahut_point(source, distortion, 6 * np.log(2))
     assert float(found.lagrangian) == pytest.approx(rate + 6 * mean, abs=float(found.gap) + gap + 1e-5)
 
 
-def test_many_slopes_are_each_their_own_point(solver, precision):
+def test_many_slopes_are_each_their_own_point(solver, tolerance):
     source, distortion = PROBLEMS["random"]
     slopes = np.array([[0.7, 4.0, 30.0], [8.0, 0.0, 2.0]])
-    tolerance = 1e-8 if precision == "float64" else 1e-4
-    together = solver(source, distortion, slopes, tolerance=tolerance)
+    together = solver(source, distortion, slopes)
     assert together.output.shape == (2, 3, SIZE)
     for place in np.ndindex(2, 3):
-        alone = solver(source, distortion, slopes[place], tolerance=tolerance)
+        alone = solver(source, distortion, slopes[place])
         assert float(together.lagrangian[place]) == pytest.approx(float(alone.lagrangian), abs=2 * tolerance)
         assert together.gap[place] <= tolerance * (1 + 1e-6)
 
@@ -136,7 +146,7 @@ def test_lanes_take_the_next_slope_when_they_are_done(monkeypatch, precision):
 def test_a_batch_of_sources(solver, rng):
     distortion = PROBLEMS["random"][1]
     laws = rng.dirichlet(np.ones(SIZE), size=3)
-    solve = lambda law: solver(law, distortion, 4.0, tolerance=1e-4)
+    solve = lambda law: solver(law, distortion, 4.0)
     found = jax.jit(jax.vmap(solve))(jnp.asarray(laws))
     for row, law in enumerate(laws):
         assert float(found.lagrangian[row]) == pytest.approx(float(solve(law).lagrangian), abs=2e-4)
@@ -154,11 +164,11 @@ def test_the_smaller_problem_is_certified_on_all_columns(monkeypatch, precision)
         assert true_gap(*PROBLEMS[name], slope, law) <= 3 * enough
 
 
-def test_what_is_returned_is_a_fixed_point(solver, precision):
+def test_what_is_returned_is_a_fixed_point(solver):
     """|q c - q| is at most sqrt(2 gap) in sum (Pinsker), also under jit through chexify."""
     source, distortion = PROBLEMS["random"]
     problem = pose(source, distortion)
-    found = solver(source, distortion, 8.0, tolerance=1e-8 if precision == "float64" else 1e-4)
+    found = solver(source, distortion, 8.0)
     kernel = kernel_of(problem.excess, slopes_in_nats(8.0, problem))
     step = lambda law: law * ratios(kernel, problem.source, law)
     room = float(np.sqrt(2 * float(found.gap) * np.log(2)))
@@ -202,7 +212,7 @@ def test_bad_input_gets_a_sentence(solver):
             solver(*arguments)
     with pytest.raises(InputError, match="tolerance"):
         solver(source, distortion, 1.0, tolerance=0)
-    traced = jax.jit(lambda d: solver(source, d, 4.0, tolerance=1e-4))(jnp.asarray(lost))
+    traced = jax.jit(lambda d: solver(source, d, 4.0))(jnp.asarray(lost))
     assert traced.rate == np.inf
     assert "no code can serve it" in traced.message
 
