@@ -70,7 +70,8 @@ def _send_blind(point: Point | None, offered: list[Point], floors: list[Floor], 
 def _send_searched(point: Point | None, offered: list[Point], floors: list[Floor], setting: Setting) -> str:
     best = point or max(offered, key=lambda p: _low(p.value))
     verdict = "do it" if point else "come close, with no safe margin on the fit queries,"
-    general = {floor.kind: floor.bits for floor in floors if "A" in floor.classes and floor.bits is not None}
+    binding = [(floor.kind, floor.bits) for floor in floors if "A" in floor.classes]
+    general = {kind: bits for kind, bits in binding if bits is not None and bits.evidence == "theorem"}
     words = (
         f"{_low(best.bits.entropy):.2f} bits per query ({_low(best.bits.single) / 8:.0f} bytes for a single query) "
         f"{verdict} for an encoder that searches the corpus, with the {best.code} (class A). {_kept(best, setting)} "

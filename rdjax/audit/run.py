@@ -15,6 +15,7 @@ from rdjax.audit.families import Trial, trials
 from rdjax.audit.floors import floors_for, relevance_law
 from rdjax.audit.frontier import Bench
 from rdjax.audit.gaussian_fit import component_correlations
+from rdjax.audit.noisy import posterior_floor
 from rdjax.audit.quality import todays, uncompressed_rankings
 from rdjax.audit.result import Audit, Point, Setting
 from rdjax.audit.view import Progress, View, calibrated, make_views, with_judgements
@@ -79,6 +80,9 @@ def audit(
         points = list(_points(Bench(views, measure_by, todays_values, target, seed), sides, families, tell))
         correlations = component_correlations(views[0], seed) if setting.judgements == "single" else None
         floors = [f for s in sides for f in floors_for(s, setting, measure_by, audited, law, aim, correlations)]
+        if "queries" in sides:
+            tell("the interval for noisy relevance", 0, 1)
+            floors.append(posterior_floor(views, setting, measure_by, aim, seed))
     chosen = recommend(points, floors, setting)
     return Audit(
         setting=setting,

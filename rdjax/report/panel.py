@@ -63,7 +63,7 @@ def fill(letter: str) -> dict[str, Any]:
 
 def stroke(floor: Floor) -> str:
     """The key of `STROKES` by which a floor is drawn."""
-    return MODEL if floor.bits is not None and floor.bits.evidence == "model" else floor.kind
+    return MODEL if floor.bits is not None and floor.bits.evidence in ("model", "certificate") else floor.kind
 
 
 def _at(point: Point) -> tuple[float, float]:

@@ -1,5 +1,6 @@
 """An audit on a terminal: the answer first, then what it rests on. Formats, computes nothing, needs no color."""
 
+import math
 from collections.abc import Iterable, Iterator, Sequence
 
 from rich import box
@@ -182,6 +183,9 @@ def floor_table(title: str, floors: Sequence[Floor]) -> Table:
         if floor.bits is None:
             table.add_row("none", Text.assemble(said, f"\nno floor is proved: {floor.why}"))
         else:
+            above = float(floor.bits.upper)
+            if float(floor.bits.lower) < above < math.inf:
+                said = Text.assemble(said, f"; a code is known with {words.bits(above)}")
             rests = f"\nrests on {'; '.join(floor.bits.assumes)}" if floor.bits.assumes else ""
             table.add_row(words.bits(floor.bits), Text.assemble(said, f"; {floor.bits.evidence}", rests))
     return table

@@ -1,0 +1,66 @@
+"""The interval for noisy relevance at the aim: what any code needs, if the calibrated posterior is true.
+
+Theorem B asks what the relevant document alone needs. Where a query only suggests it, a code must also spend bits on
+which other documents the query resembles; `limits.relevance_bounds` brackets that for the audited queries themselves.
+"""
+
+import jax
+import numpy as np
+
+from rdjax.audit.result import STREAM, Floor, Setting
+from rdjax.audit.view import View
+from rdjax.limits import Bound, ranking_rate, relevance_bounds
+from rdjax.limits.relevance import RelevanceBounds
+from rdjax.retrieval import modality_scores, posterior
+from rdjax.retrieval.metrics import Metric
+
+ENTRIES = 4_000_000  # queries times documents up to which the interval is computed: about ten seconds
+LEAST = 500  # queries; the rate of fewer is capped by the log of their number, and says little about the others
+CHEAP = {"rounds": 2, "passes": 3}
+TRIES = 3
+NAME = "any code (if the calibrated posterior is true)"
+RESTS = ("calibrated posterior is true", "the audited queries, each as likely")
+
+
+def posterior_floor(views: list[View], setting: Setting, metric: Metric, aim: float, seed: int) -> Floor:
+    """Bits per query between a certificate and an explicit code, at the aim, both in the model's own expectation."""
+    without = lambda why: Floor(NAME, "queries", "A, B, C", STREAM, None, why)
+    if setting.judgements != "single":
+        return without("a posterior is calibrated only where each query has one relevant document")
+    if setting.queries < LEAST:
+        return without(f"fewer than {LEAST} queries say too little about the law of queries")
+    if setting.queries * setting.documents > ENTRIES:
+        return without(f"it is computed for at most {ENTRIES:,} pairs of query and document")
+    laws = np.concatenate([_posteriors(view) for view in views])
+    worth = np.asarray(metric.weights(np.arange(1.0, setting.documents + 1)), np.float64)
+    best = float(np.mean(np.sort(laws, axis=1)[:, ::-1].astype(np.float64) @ worth))
+    if aim >= best:
+        return without(f"the calibrated posterior promises {best:.3f} at best, which is below the aim")
+    lower, upper = _interval(laws, 1 - aim, metric, seed)
+    return Floor(NAME, "queries", "A, B, C", STREAM, Bound(lower, upper, "certificate", RESTS), "")
+
+
+def _posteriors(view: View) -> np.ndarray:
+    """P(y | x) of the audited queries of a view, [Q, N], float32."""
+    scores = modality_scores(view.test.queries, view.test.documents)
+    return np.asarray(posterior(scores, view.temperatures), np.float32)
+
+
+def _interval(laws: np.ndarray, goal: float, metric: Metric, seed: int) -> tuple[float, float]:
+    """Bits at a distortion: the certificates are lines under R, so each holds there; a code that does better, too."""
+    prior = laws.mean(axis=0, dtype=np.float64)
+    known = lambda d: ranking_rate(d, prior / prior.sum(), metric.weights)
+    lower = float(known(goal))
+    slope = 2.0 * max(-float(jax.grad(known)(goal)), 1.0)  # of Theorem B; noisy relevance is steeper
+    for _ in range(TRIES):
+        found = relevance_bounds(laws, slope, weights=metric.weights, seed=seed, **CHEAP)
+        lower = max(lower, _line(found, goal))
+        if float(found.distortion) <= goal:
+            return lower, max(lower, float(found.upper))
+        slope *= float(np.clip(1.03 * (float(found.distortion) / goal) ** 2, 0.5, 2.0))  # to just below the goal
+    return lower, np.inf
+
+
+def _line(found: RelevanceBounds, goal: float) -> float:
+    """The certificate is a line of the slope it was made for, below R at every distortion."""
+    return float(found.certificate) + float(found.slope) * (float(found.distortion) - goal)
