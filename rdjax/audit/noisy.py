@@ -36,8 +36,14 @@ def posterior_floor(views: list[View], setting: Setting, metric: Metric, aim: fl
     best = float(np.mean(np.sort(laws, axis=1)[:, ::-1].astype(np.float64) @ worth))
     if aim >= best:
         return without(f"the calibrated posterior promises {best:.3f} at best, which is below the aim")
-    lower, upper = _interval(laws, 1 - aim, metric, seed)
-    return Floor(NAME, "queries", "A, B, C", STREAM, Bound(lower, upper, "certificate", RESTS), "")
+    found = _certificates(laws, 1 - aim, metric, seed)
+    quality = np.linspace(0.02, 1, 99) * best
+    known = float(ranking_rate(1 - aim, _prior(laws), metric.weights))
+    lower = max(known, float(_lower(found, 1 - aim)))
+    upper = min((float(f.upper) for f in found if f.distortion <= 1 - aim), default=np.inf)
+    bits = Bound(lower, max(upper, lower), "certificate", RESTS)
+    curve = tuple((float(b), float(q)) for b, q in zip(_lower(found, 1 - quality), quality, strict=True))
+    return Floor(NAME, "queries", "A, B, C", STREAM, bits, "", curve)
 
 
 def _posteriors(view: View) -> np.ndarray:
@@ -46,21 +52,24 @@ def _posteriors(view: View) -> np.ndarray:
     return np.asarray(posterior(scores, view.temperatures), np.float32)
 
 
-def _interval(laws: np.ndarray, goal: float, metric: Metric, seed: int) -> tuple[float, float]:
-    """Bits at a distortion: the certificates are lines under R, so each holds there; a code that does better, too."""
-    prior = laws.mean(axis=0, dtype=np.float64)
-    known = lambda d: ranking_rate(d, prior / prior.sum(), metric.weights)
-    lower = float(known(goal))
-    slope = 2.0 * max(-float(jax.grad(known)(goal)), 1.0)  # of Theorem B; noisy relevance is steeper
-    for _ in range(TRIES):
-        found = relevance_bounds(laws, slope, weights=metric.weights, seed=seed, **CHEAP)
-        lower = max(lower, _line(found, goal))
-        if float(found.distortion) <= goal:
-            return lower, max(lower, float(found.upper))
-        slope *= float(np.clip(1.03 * (float(found.distortion) / goal) ** 2, 0.5, 2.0))  # to just below the goal
-    return lower, np.inf
+def _certificates(laws: np.ndarray, goal: float, metric: Metric, seed: int) -> list[RelevanceBounds]:
+    """Intervals at slopes that approach the goal, the last one at or below it unless the tries run out."""
+    prior = _prior(laws)
+    slope = -float(jax.grad(lambda d: ranking_rate(d, prior, metric.weights))(goal))
+    slope = 2.0 * max(slope, 1.0)  # of Theorem B; noisy relevance is steeper
+    found: list[RelevanceBounds] = []
+    while len(found) < TRIES and not (found and found[-1].distortion <= goal):
+        found.append(relevance_bounds(laws, slope, weights=metric.weights, seed=seed, **CHEAP))
+        slope *= float(np.clip(1.03 * (float(found[-1].distortion) / goal) ** 2, 0.5, 2.0))  # to just below the goal
+    return found
 
 
-def _line(found: RelevanceBounds, goal: float) -> float:
-    """The certificate is a line of the slope it was made for, below R at every distortion."""
-    return float(found.certificate) + float(found.slope) * (float(found.distortion) - goal)
+def _lower(found: list[RelevanceBounds], distortion: np.ndarray | float) -> np.ndarray:
+    """Bits at any distortion: a certificate is a line of its slope that is below R everywhere."""
+    lines = [f.certificate + f.slope * (f.distortion - distortion) for f in found]
+    return np.maximum(np.max(lines, axis=0), 0.0)
+
+
+def _prior(laws: np.ndarray) -> np.ndarray:
+    mean = laws.mean(axis=0, dtype=np.float64)
+    return mean / mean.sum()
