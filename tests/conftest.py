@@ -19,7 +19,8 @@ jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
 
 def pytest_configure(config):
     """Keep compiled programs in pytest's own cache, or for the length of the run where that is off."""
-    kept = config.cache.mkdir("jax") if hasattr(config, "cache") else tempfile.mkdtemp(prefix="jax-")
+    mine = "jax-" + os.environ.get("PYTEST_XDIST_WORKER", "main")  # workers that shared one would read half a file
+    kept = config.cache.mkdir(mine) if hasattr(config, "cache") else tempfile.mkdtemp(prefix="jax-")
     jax.config.update("jax_compilation_cache_dir", str(kept))
 
 

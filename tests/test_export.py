@@ -15,6 +15,7 @@ import pytest
 from jax import export
 
 from rdjax import limits, rate_distortion, retrieval
+from rdjax.limits import rankings_code, relevance_certificate
 from rdjax.rate_distortion import GaussianIntent, interior_point
 from rdjax.retrieval import streaming
 
@@ -153,7 +154,7 @@ ON_THE_HOST = {
         "one_shot_codewords": "searches a whole number",
         "ranking_bound": "a sentence around ranking_rate",
         "relevance_bound": "a sentence around relevance_bounds",
-        "relevance_bounds": "loops over blocks on the host; its compiled parts are exported below",
+        "relevance_bounds": "loops over blocks on the host; its compiled steps are exported below",
     },
     rate_distortion: {},
 }
@@ -177,6 +178,34 @@ def test_lowers_for_cuda_and_tpu(name):
     assert exported.platforms == ("cuda", "tpu")
     allowed = set().union(*(LINEAR_ALGEBRA[kind] for kind in LIBRARY_CALLS.get(name, ())))
     assert library_calls(exported) == allowed
+
+
+STEPS = {
+    relevance_certificate: ("_block", "_append", "_ascend", "_mix", "add_costs", "assignments"),
+    rankings_code: ("_round", "_spend_block"),
+}
+
+
+def test_the_steps_of_relevance_bounds_lower_for_cuda_and_tpu(monkeypatch, rng):
+    """Every compiled function that one run calls, at the shapes it called it with."""
+    called = {}
+
+    def recorded(name, function):
+        def call(*args, **kwargs):
+            called[name] = (function, args, kwargs)
+            return function(*args, **kwargs)
+
+        return call
+
+    for module, names in STEPS.items():
+        for name in names:
+            monkeypatch.setattr(module, name, recorded(name, getattr(module, name)))
+    limits.relevance_bounds(rng.dirichlet(np.full(6, 0.3), 24), 6.0)
+    assert set(called) == set().union(*STEPS.values())
+    with jax.enable_x64(True):
+        for function, args, kwargs in called.values():
+            exported = export.export(function, platforms=("cuda", "tpu"))(*args, **kwargs)
+            assert not library_calls(exported)
 
 
 @pytest.mark.parametrize("folder", ON_THE_HOST, ids=lambda m: m.__name__)

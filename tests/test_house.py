@@ -67,7 +67,7 @@ def test_the_readme_gives_the_commands_that_ci_runs():
     commands = [line for line in readme.splitlines() if line.startswith("python3 -m venv .venv && ")]
     assert len(commands) == 2
     assert commands[0].endswith("rdjax audit")
-    assert commands[1].endswith("-m pytest")
+    assert "-m pytest" in commands[1]
     assert 'grep -F -- "-m pytest" README.md' in (ROOT / ".ci" / "run").read_text()
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from rdjax.checks import InputError, assert_fixed_point
 from rdjax.rate_distortion import blahut, blahut_arimoto, curve, interior_point, newton, rate_at, sources
-from rdjax.rate_distortion.problem import kernel_of, pose, ratios, slopes_in_nats
+from rdjax.rate_distortion.problem import kernel_of, pose, ratios, reachable, slopes_in_nats
 from tests.oracles import blahut_point
 
 SOLVERS = {"blahut_arimoto": blahut_arimoto, "interior_point": interior_point}
@@ -177,6 +177,19 @@ def test_what_is_returned_is_a_fixed_point(solver):
     checked(found.output)
     with pytest.raises(AssertionError):
         checked(jnp.roll(found.output, 1))
+
+
+@pytest.mark.parametrize("name", ["random", "squared"])
+def test_what_an_accelerator_runs_for_many_slopes_is_certified_too(name, precision):
+    """Slopes solved as one batch, which a CPU does not choose by itself: the same laws to the gap."""
+    problem = pose(*PROBLEMS[name])
+    slopes = slopes_in_nats(np.array([0.0, 0.5, 4.0, 300.0]), problem)
+    enough = reachable(1e-9 if precision == "float64" else 1e-4, problem)
+    laws, gaps, steps = jax.jit(functools.partial(newton._together, problem, enough=enough, max_steps=40))(slopes)
+    assert jnp.all(gaps <= enough)
+    assert jnp.max(steps) <= 40
+    for slope, law in zip(slopes, laws, strict=True):
+        assert true_gap(*PROBLEMS[name], float(slope) / np.log(2), law) <= 2 * enough / np.log(2)
 
 
 def test_steps_that_run_out_say_so():

@@ -14,14 +14,13 @@ from jax import lax
 from jax.typing import ArrayLike
 
 from rdjax import checks
-from rdjax.rate_distortion.implicit import certified
+from rdjax.rate_distortion.implicit import points_of
 from rdjax.rate_distortion.problem import (
     Problem,
     kernel_of,
     plain_gap,
     pose,
     ratios,
-    reachable,
     slopes_in_nats,
     tolerance_in_nats,
 )
@@ -68,12 +67,8 @@ def blahut_arimoto(
 
 @partial(jax.jit, static_argnums=(2, 3))
 def _points(problem: Problem, slopes: jax.Array, tolerance: float, max_steps: int) -> RateDistortion:
-    fixed, targets = lax.stop_gradient((problem, slopes.ravel()))
-    enough = reachable(tolerance, problem)
-    find = _in_turn if fixed.excess.size > IN_FLIGHT or targets.size == 1 else _in_lanes
-    laws, gaps, steps = find(fixed, targets, enough, max_steps)
-    result = certified(problem, slopes.ravel(), laws, steps, gaps > enough, tolerance)
-    return jax.tree.map(lambda x: x.reshape(slopes.shape + x.shape[1:]), result)
+    find = _in_turn if problem.excess.size > IN_FLIGHT or slopes.size == 1 else _in_lanes
+    return points_of(partial(find, max_steps=max_steps), problem, slopes, tolerance, max_steps)
 
 
 class Ascent(NamedTuple):

@@ -8,9 +8,10 @@ the slope, but this system still is: there the slope stays and the law slides.
 
 import jax
 import jax.numpy as jnp
-from jax import lax
 
-from rdjax.rate_distortion.problem import HIGHEST, Problem, kernel_of, mixture, ratios
+from rdjax.rate_distortion.implicit import jacobian
+from rdjax.rate_distortion.problem import Problem, kernel_of, ratios
+from rdjax.rate_distortion.solution import mean_excess
 
 
 @jax.custom_jvp
@@ -30,11 +31,7 @@ def _implicit(primals: tuple, tangents: tuple) -> tuple[tuple, tuple]:
     still = jnp.zeros_like(slope)
     level, pushed = jax.jvp(ratio, (problem, slope), (tangents[0], still))
     _, tilted = jax.jvp(lambda slope: ratio(problem, slope), (slope,), (jnp.ones_like(slope),))
-    kernel = kernel_of(problem.excess, slope)
-    root = (jnp.sqrt(problem.source) / mixture(kernel, problem.source, law))[:, None] * kernel
-    matrix = law[:, None] * jnp.matmul(root.T, root, precision=HIGHEST) + jnp.diag(1 - level)
-    ridge = lax.stop_gradient(jnp.finfo(law.dtype).eps * jnp.trace(jnp.abs(matrix)) / law.shape[0])
-    matrix = matrix + ridge * jnp.eye(law.shape[0], dtype=law.dtype)
+    matrix = jacobian(problem, slope, law, level)
     by_law, by_slope = jax.grad(_mean, argnums=(2, 1))(problem, slope, law)
     _, shifted = jax.jvp(lambda problem: _mean(problem, slope, law), (problem,), tangents[:1])
     border = jnp.concatenate([matrix, -(law * tilted)[:, None]], axis=1)
@@ -48,7 +45,4 @@ def _implicit(primals: tuple, tangents: tuple) -> tuple[tuple, tuple]:
 
 def _mean(problem: Problem, slope: jax.Array, law: jax.Array) -> jax.Array:
     """Mean distortion of the channel a law makes at a slope."""
-    kernel = kernel_of(problem.excess, slope)
-    moved = kernel * jnp.where(jnp.isfinite(problem.excess), problem.excess, 0)
-    spread = jnp.matmul(problem.source / mixture(kernel, problem.source, law), moved, precision=HIGHEST)
-    return jnp.sum(problem.source * problem.least) + jnp.sum(law * spread)
+    return jnp.sum(problem.source * problem.least) + mean_excess(problem, slope, law)

@@ -19,13 +19,11 @@ from rdjax.rate_distortion.implicit import attach, each
 from rdjax.rate_distortion.newton import MAX_STEPS, interior_point, solve_law
 from rdjax.rate_distortion.problem import (
     Problem,
-    kernel_of,
-    mixture,
     pose,
     reachable,
     tolerance_in_nats,
 )
-from rdjax.rate_distortion.solution import RateDistortion, certify, lagrangian
+from rdjax.rate_distortion.solution import RateDistortion, certify, lagrangian, mean_excess
 
 MAX_SLOPES = 60
 EXPONENT_RANGE = 700.0  # nats: a slope beyond it changes nothing
@@ -114,22 +112,15 @@ class _Search(NamedTuple):
     steps: jax.Array
 
 
-def _excess(problem: Problem, slope: jax.Array, law: jax.Array) -> jax.Array:
-    """Mean distortion above D_min of the channel a law makes at a slope."""
-    kernel = kernel_of(problem.excess, slope)
-    moved = kernel * jnp.where(jnp.isfinite(problem.excess), problem.excess, 0)
-    return jnp.sum(problem.source / mixture(kernel, problem.source, law) * (moved @ law))
-
-
 def _point(problem: Problem, enough: float, slope: jax.Array) -> _Point:
     law, _, _ = solve_law(problem, slope, enough, MAX_STEPS)
-    excess = _excess(problem, slope, law)
+    excess = mean_excess(problem, slope, law)
     return _Point(slope, law, excess, lagrangian(problem, slope, law) - slope * excess)
 
 
 def _steepness(problem: Problem, point: _Point) -> jax.Array:
     """dD/ds at a point, by the implicit function theorem."""
-    along = lambda slope: _excess(problem, slope, attach(problem, slope, point.law))
+    along = lambda slope: mean_excess(problem, slope, attach(problem, slope, point.law))
     return jax.jvp(along, (point.slope,), (jnp.ones_like(point.slope),))[1]
 
 
@@ -203,7 +194,7 @@ def _settle(
     def halve(_: int, ends: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
         a, b = ends
         middle = (a + b) / 2
-        over = _excess(problem, slope, middle * low.law + (1 - middle) * high.law) > goal
+        over = mean_excess(problem, slope, middle * low.law + (1 - middle) * high.law) > goal
         return jnp.where(over, a, middle), jnp.where(over, middle, b)
 
     share = lax.fori_loop(0, HALVINGS, halve, (jnp.zeros_like(goal), jnp.ones_like(goal)))[0]
@@ -211,8 +202,8 @@ def _settle(
     met = jnp.abs(last.last.excess - goal) <= close
     beyond = (goal >= low.excess) & (low.slope < steepest)
     before = (last.steps == 1) & (last.last.excess >= goal)
-    law = jnp.where(beyond, low.law, jnp.where(before, last.last.law, jnp.where(met, last.last.law, mixed)))
-    slope = jnp.where(beyond, low.slope, jnp.where(before, steepest, jnp.where(met, last.last.slope, slope)))
+    law = jnp.where(beyond, low.law, jnp.where(before | met, last.last.law, mixed))
+    slope = jnp.select([beyond, before, met], [low.slope, steepest, last.last.slope], slope)
     return jnp.where(beyond | before, slope, _touch(problem, slope, law, goal)), law, last.steps
 
 
@@ -220,7 +211,7 @@ def _touch(problem: Problem, slope: jax.Array, law: jax.Array, goal: jax.Array) 
     """The slope at which this law, which is nearly optimal, meets the goal to rounding: Newton steps, law fixed."""
 
     def step(_: int, slope: jax.Array) -> jax.Array:
-        excess, fall = jax.jvp(lambda s: _excess(problem, s, law), (slope,), (jnp.ones_like(slope),))
+        excess, fall = jax.jvp(lambda s: mean_excess(problem, s, law), (slope,), (jnp.ones_like(slope),))
         return slope - jnp.where(fall < 0, (excess - goal) / jnp.where(fall < 0, fall, 1), 0)
 
     return lax.fori_loop(0, 2, step, slope)

@@ -19,7 +19,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from rdjax.rate_distortion.problem import HIGHEST, Problem, kernel_of, mixture, ratios
+from rdjax.rate_distortion.problem import HIGHEST, Problem, kernel_of, mixture, ratios, reachable
 from rdjax.rate_distortion.solution import RateDistortion, certify
 
 IN_FLIGHT = 2**21  # kernel entries that are certified together
@@ -41,12 +41,34 @@ def _implicit(primals: tuple, tangents: tuple) -> tuple[jax.Array, jax.Array]:
     law = attach(*primals)
     frozen = lambda problem, slope: ratios(kernel_of(problem.excess, slope), problem.source, law)
     ratio, change = jax.jvp(frozen, (problem, slope), tangents[:2])
+    return law, jnp.linalg.solve(jacobian(problem, slope, law, ratio), law * change)
+
+
+def jacobian(problem: Problem, slope: jax.Array, law: jax.Array, ratio: jax.Array) -> jax.Array:
+    """diag(1 - c) + diag(q) H [M, M], what a change of the law does to -F."""
     kernel = kernel_of(problem.excess, slope)
     root = (jnp.sqrt(problem.source) / mixture(kernel, problem.source, law))[:, None] * kernel
     matrix = law[:, None] * jnp.matmul(root.T, root, precision=HIGHEST) + jnp.diag(1 - ratio)
     # keeps a column that is neither used nor unused (q = 0, c = 1) finite
     ridge = lax.stop_gradient(jnp.finfo(law.dtype).eps * jnp.trace(jnp.abs(matrix)) / law.shape[0])
-    return law, jnp.linalg.solve(matrix + ridge * jnp.eye(law.shape[0], dtype=law.dtype), law * change)
+    return matrix + ridge * jnp.eye(law.shape[0], dtype=law.dtype)
+
+
+Finder = Callable[[Problem, jax.Array, float], tuple[jax.Array, jax.Array, jax.Array]]
+
+
+def points_of(find: Finder, problem: Problem, slopes: jax.Array, tolerance: float, max_steps: int) -> RateDistortion:
+    """Points at slopes of any shape (nats), tolerance in nats: what every solver ends with.
+
+    `find` takes a problem, slopes [S] and the plain gap to stop at, and gives laws [S, M], plain gaps and steps [S]; it
+    is not differentiated.
+    """
+    fixed, targets = lax.stop_gradient((problem, slopes.ravel()))
+    enough = reachable(tolerance, problem)
+    laws, gaps, steps = find(fixed, targets, enough)
+    exhausted = (gaps > enough) & (steps >= max_steps)
+    result = certified(problem, slopes.ravel(), laws, steps, exhausted, tolerance)
+    return jax.tree.map(lambda x: x.reshape(slopes.shape + x.shape[1:]), result)
 
 
 @partial(jax.custom_jvp, nondiff_argnums=(5,))

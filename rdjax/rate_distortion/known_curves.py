@@ -6,6 +6,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from rdjax.numerics import LN2
+
 
 class CurvePoint(NamedTuple):
     """A point of R(D): `rate` in bits, `distortion` in its own unit."""
@@ -56,7 +58,7 @@ def absolute(law: np.ndarray, step: float, slope: float) -> CurvePoint:
     K q = p / u has a solution that is nowhere negative as soon as (1 - a) p_end >= a p_next. Then R + s D =
     sum_x p_x log2(u_x / p_x); symbols beyond the ends are the ends' plus a distance that no code can save.
     """
-    nats = slope * step * math.log(2)
+    nats = slope * step * LN2
     a, fall = math.exp(-nats), -math.expm1(-nats)
     half = (law.size - 1) // 2  # points that may be cut off at either end; one or two remain
     tail = np.cumsum(law[: half + 1])  # mass of an end after so many cuts
@@ -70,7 +72,7 @@ def absolute(law: np.ndarray, step: float, slope: float) -> CurvePoint:
     between = inside[1:-1].sum()
     noise = step * (between * a / fall + a / (1 + a)) if between > 0 else step * a / (1 + a)
     entropy = -inside @ np.log2(inside)
-    carried = entropy - math.log1p(a) / math.log(2) - slope * noise
+    carried = entropy - math.log1p(a) / LN2 - slope * noise
     return CurvePoint(max(carried + (between * math.log2(fall) if between > 0 else 0.0), 0.0), beyond + noise)
 
 

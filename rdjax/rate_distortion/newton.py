@@ -22,7 +22,7 @@ from jax.typing import ArrayLike
 
 from rdjax import checks
 from rdjax.rate_distortion.blahut import Ascent, ascend, uniform
-from rdjax.rate_distortion.implicit import certified, each
+from rdjax.rate_distortion.implicit import each, points_of
 from rdjax.rate_distortion.problem import (
     HIGHEST,
     Problem,
@@ -31,7 +31,6 @@ from rdjax.rate_distortion.problem import (
     plain_gap,
     pose,
     ratios,
-    reachable,
     slopes_in_nats,
     tolerance_in_nats,
 )
@@ -43,6 +42,7 @@ SPREAD = 0.01  # of the start is uniform, so that no column starts on the bounda
 TO_BOUNDARY = 0.995
 PATIENCE = 12  # steps without a better gap before a precision is said to be exhausted
 WORTH_REDUCING = 192  # columns from which a smaller problem is tried first
+TOGETHER = 2**25  # kernel entries of the slopes that an accelerator solves together; it holds some six such arrays
 
 
 def interior_point(
@@ -73,8 +73,8 @@ def interior_point(
       InputError: as `blahut_arimoto`.
 
     Gradients: see `RateDistortion`. A step is one M x M product of X terms (X x X where X is much the smaller) and one
-    Cholesky factor: 20 ms at 256 x 256, half a second at 1024 x 1024 on two cores. This is the solver to choose unless
-    that does not fit.
+    Cholesky factor (`benchmarks/rate_distortion.py` has the times). Slopes are solved one after the other on a CPU, as
+    a batch on accelerators. This is the solver to choose unless an M x M matrix does not fit.
     """
     problem = pose(source, distortion)
     steps = checks.whole(MAX_STEPS if max_steps is None else max_steps, "max_steps")
@@ -84,12 +84,29 @@ def interior_point(
 @partial(jax.jit, static_argnums=(2, 3))
 def points(problem: Problem, slopes: jax.Array, tolerance: float, max_steps: int) -> RateDistortion:
     """Points at slopes of any shape (nats) for a posed problem; tolerance in nats."""
-    fixed, targets = lax.stop_gradient((problem, slopes.ravel()))
-    enough = reachable(tolerance, problem)
-    solve = lambda slope: solve_law(fixed, slope, enough, max_steps)
-    laws, gaps, steps = each(solve, targets)
-    result = certified(problem, slopes.ravel(), laws, steps, (gaps > enough) & (steps >= max_steps), tolerance)
-    return jax.tree.map(lambda x: x.reshape(slopes.shape + x.shape[1:]), result)
+
+    def find(fixed: Problem, targets: jax.Array, enough: float) -> tuple[jax.Array, jax.Array, jax.Array]:
+        in_turn = partial(each, partial(solve_law, fixed, enough=enough, max_steps=max_steps))
+        if targets.size == 1:
+            return in_turn(targets)
+        # a CPU gains nothing from a batch, whose lanes wait for the slowest; an accelerator needs one to be busy
+        together = partial(_together, fixed, enough=enough, max_steps=max_steps)
+        return lax.platform_dependent(targets, cpu=in_turn, default=together)
+
+    return points_of(find, problem, slopes, tolerance, max_steps)
+
+
+def _together(
+    problem: Problem, slopes: jax.Array, enough: float, max_steps: int
+) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """As `solve_law` at slopes [S], as many at a time as fit: batched products and factors, on all columns."""
+
+    def solve(slope: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
+        kernel = kernel_of(problem.excess, slope)
+        near = ascend(kernel, problem.source, uniform(problem), enough, SWEEPS)
+        return _improve(kernel, problem.source, (near.law, near.gap, jnp.zeros((), jnp.int32)), enough, max_steps)
+
+    return lax.map(solve, slopes, batch_size=max(1, min(slopes.shape[0], TOGETHER // problem.excess.size)))
 
 
 def solve_law(

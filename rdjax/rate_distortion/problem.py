@@ -20,7 +20,7 @@ from jax import lax
 from jax.typing import ArrayLike
 
 from rdjax import checks
-from rdjax.numerics import floating
+from rdjax.numerics import LN2, floating
 
 HIGHEST = lax.Precision.HIGHEST
 
@@ -89,13 +89,13 @@ def slopes_in_nats(slope: ArrayLike, problem: Problem) -> jax.Array:
         values = np.asarray(slope, np.float64)
         good = bool(np.all((values >= 0) & np.isfinite(values)))
         checks.require(good, "a slope is negative, infinite or NaN; slopes are bits per unit, at least 0.")
-    return jnp.asarray(slope, problem.source.dtype) * float(np.log(2.0))
+    return jnp.asarray(slope, problem.source.dtype) * LN2
 
 
 def tolerance_in_nats(tolerance: float) -> float:
     """A tolerance in nats, checked."""
     checks.require(float(tolerance) > 0, f"the tolerance is {tolerance}; it must be positive (bits).")
-    return float(tolerance) * float(np.log(2.0))
+    return float(tolerance) * LN2
 
 
 def kernel_of(excess: jax.Array, slope: jax.Array) -> jax.Array:

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -93,6 +94,14 @@ def _envelope(primals: tuple, tangents: tuple) -> tuple[jax.Array, jax.Array]:
     return lagrangian(*primals), change
 
 
+def mean_excess(problem: Problem, slope: jax.Array, law: jax.Array) -> jax.Array:
+    """Mean distortion above D_min of the channel a law makes at a slope (nats)."""
+    kernel = kernel_of(problem.excess, slope)
+    moved = kernel * jnp.where(jnp.isfinite(problem.excess), problem.excess, 0)
+    spread = jnp.matmul(moved, law, precision=HIGHEST)
+    return jnp.sum(problem.source / mixture(kernel, problem.source, law) * spread)
+
+
 def certify(
     problem: Problem, slope: jax.Array, law: jax.Array, steps: jax.Array, exhausted: jax.Array, tolerance: float
 ) -> RateDistortion:
@@ -100,8 +109,11 @@ def certify(
 
     `exhausted` says whether the solver stopped because its steps ran out.
     """
+    chex.assert_shape(law, problem.excess.shape[1:])
+    chex.assert_rank([slope, steps, exhausted], 0)
     kernel = lax.optimization_barrier(kernel_of(problem.excess, slope))  # or its exponentials are taken anew per use
-    moved = kernel * jnp.where(jnp.isfinite(problem.excess), problem.excess, 0)
+    finite = lax.optimization_barrier(problem.excess)  # or a cleaned copy is kept from the kernel until here
+    moved = kernel * jnp.where(jnp.isfinite(finite), finite, 0)
     mix = mixture(kernel, problem.source, law)
     spread = jnp.matmul(problem.source / mix, moved, precision=HIGHEST)  # sum_x p_x W(j|x) excess_xj / q_j
     excess = jnp.sum(law * spread)
