@@ -45,6 +45,7 @@ def point(code, family, side, code_class, bits, kept, touched=None):
     return Point(
         code=code,
         family=family,
+        budget=float(round(bits)),
         side=side,
         code_class=code_class,
         fitted_on=fitted[code_class],

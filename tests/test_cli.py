@@ -52,6 +52,7 @@ def test_audit_prints_the_answer_and_writes_the_report(asked, place):
     assert result.exit_code == 0
     assert "rdjax audit: emoji T1" in result.stdout
     assert "rdjax-report/report.json" in result.stdout
+    assert "rdjax encode --task T3 --side documents --family" in result.stdout
     assert result.stderr == ""
     assert {p.name for p in (place / "rdjax-report").iterdir()} == {"report.json", "frontier.svg", "frontier.png"}
     (call,) = asked

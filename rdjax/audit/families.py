@@ -2,39 +2,46 @@
 
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
-from functools import cached_property
-from typing import Any
+from functools import partial
 
-import numpy as np
-
+from rdjax.audit.training import Training
+from rdjax.checks import InputError, require
 from rdjax.codes import (
     Code,
     EntropyCodedScalar,
     Int8,
+    ProductQuantizer,
     RankCode,
     ScalarQuantizer,
     SignBits,
     SignBitsRescored,
     Truncation,
 )
-from rdjax.codes.transform import fit_pca
 
 BUDGETS = (16, 32, 64, 128, 256, 512, 1024, 2048, 4096)
+WORDS = 8  # bits of a codebook
+RANK_CODE = "rank code"
 
-Maker = Callable[["Training"], Code | None]
+Maker = Callable[[Training], Code | None]
 
 
 @dataclass(frozen=True)
-class Training:
-    """What a code of one class may be fitted on, in one view: vectors [n, D]; `documents` are those searched."""
+class Family:
+    """Codes of one kind. `fit(training, side, bits)` raises an InputError where there is none at that budget.
 
-    vectors: np.ndarray
-    documents: np.ndarray
+    `budgets(D)` are those that an audit tries, bits per item, smallest first; `free` if others can be asked for too,
+    otherwise `bits` says nothing. `several` if it makes sense for several modalities side by side; `learns` if it is
+    fitted on which document each query wants.
+    """
 
-    @cached_property
-    def principal(self) -> Any:
-        """All principal components, shared by every budget."""
-        return fit_pca(self.vectors, min(len(self.vectors) - 1, self.vectors.shape[1]))
+    name: str
+    fit: Callable[[Training, str, float], Code]
+    budgets: Callable[[int], tuple[float, ...]]
+    classes: tuple[str, ...] = ("B", "C")
+    sides: tuple[str, ...] = ("queries", "documents")
+    free: bool = True
+    several: bool = True
+    learns: bool = False
 
 
 @dataclass(frozen=True)
@@ -47,78 +54,131 @@ class Trial:
     makers: tuple[Maker, ...]
 
 
-RANK_CODE = "rank code"
-
-
 def trials(side: str, dimension: int, modalities: int, chosen: Collection[str] | None = None) -> Iterator[Trial]:
     """Every family that this side is tried with, or those whose names are `chosen`."""
-    wanted = lambda family: chosen is None or family in chosen
-    if side == "queries" and wanted(RANK_CODE):
-        yield Trial(side, RANK_CODE, "A", (lambda training: RankCode.fit(training.documents),))
-    for code_class in ("B", "C"):
-        for family, makers in _families(side, dimension, modalities).items():
-            if wanted(family):
-                yield Trial(side, family, code_class, tuple(makers))
+    for code_class in ("A", "B", "C"):
+        for family in FAMILIES:
+            wanted = chosen is None or family.name in chosen
+            fits = code_class in family.classes and side in family.sides and (family.several or modalities == 1)
+            if wanted and fits:
+                makers = tuple(partial(_made, family, side, bits) for bits in family.budgets(dimension))
+                yield Trial(side, family.name, code_class, makers)
 
 
-def _families(side: str, dimension: int, modalities: int) -> dict[str, list[Maker]]:
-    budgets = [b for b in BUDGETS if b <= 8 * dimension]
-    kept = [k for k in (32, 128, 256, 512, 1024) if k <= dimension]
-    families: dict[str, list[Maker]] = {
-        "PCA truncation": [_truncation(k, "pca") for k in kept],
-        "PCA + scalar": [_scalar(b) for b in budgets],
-        "PCA + entropy-coded scalar": [_entropy_coded(b) for b in budgets],
-        "scalar": [_plain_scalar(b * dimension) for b in (2, 3, 4)],
-        "entropy-coded scalar": [_plain_entropy_coded(b * dimension) for b in (0.25, 0.5, 1, 1.5, 2)],
-        "sign bits": [*(_signs(k) for k in (64, 256, 512, 1024) if k < dimension), _signs(None)],
-        "int8": [lambda training: Int8.fit(training.vectors)],
-    }
-    if modalities == 1:  # the first coordinates of several modalities side by side would be those of the first
-        families["first coordinates"] = [_truncation(k, "coordinates") for k in kept]
-    if side == "documents":
-        families["sign bits, int8 rescores"] = [_rescored]
-    return families
+def _made(family: Family, side: str, bits: float, training: Training) -> Code | None:
+    try:
+        return family.fit(training, side, bits)
+    except InputError:  # there is no such code of these vectors
+        return None
 
 
-def _truncation(k: int, transform: str) -> Maker:
-    def make(training: Training) -> Code | None:
-        if transform == "coordinates":
-            return Truncation.fit(training.vectors, k)
-        return Truncation(training.principal.take(k), "float16") if k <= training.principal.k else None
-
-    return make
+def _up_to(most: int, least: int = 16) -> Callable[[int], tuple[float, ...]]:
+    """The budgets from `least` to `most` bits per dimension."""
+    return lambda dimension: tuple(b for b in BUDGETS if least <= b <= most * dimension)
 
 
-def _scalar(bits: int) -> Maker:
-    def make(training: Training) -> Code | None:
-        if bits > 8 * training.principal.k:
-            return None
-        return ScalarQuantizer.fit(training.vectors, bits, transform=training.principal)
-
-    return make
+def _whole(bits: float) -> int:
+    require(bits == int(bits), f"the budget is {bits:g} bits; this family takes a whole number.")
+    return int(bits)
 
 
-def _entropy_coded(bits: int) -> Maker:
-    def make(training: Training) -> Code | None:
-        if bits > 5 * training.principal.k:
-            return None
-        return EntropyCodedScalar.fit(training.vectors, bits, transform=training.principal)
-
-    return make
+def _numbers(bits: float) -> int:
+    require(bits > 0 and bits % 16 == 0, f"the budget is {bits:g} bits; this family stores numbers of 16 bits each.")
+    return int(bits) // 16
 
 
-def _plain_scalar(bits: int) -> Maker:
-    return lambda training: ScalarQuantizer.fit(training.vectors, bits, transform="coordinates", spread="equal")
+def _truncation(training: Training, side: str, bits: float) -> Code:
+    k, most = _numbers(bits), training.principal.k
+    require(
+        k <= most, f"{bits:g} bits are {k} principal components, and there are {most}; ask for {16 * most} at most."
+    )
+    return Truncation(training.principal.take(k), "float16")
 
 
-def _plain_entropy_coded(bits: float) -> Maker:
-    return lambda training: EntropyCodedScalar.fit(training.vectors, bits, transform="coordinates")
+def _first_coordinates(training: Training, side: str, bits: float) -> Code:
+    return Truncation.fit(training.vectors, _numbers(bits))
 
 
-def _signs(k: int | None) -> Maker:
-    transform = "coordinates" if k is None else "rotation"
-    return lambda training: SignBits.fit(training.vectors, k, transform=transform)
+def _scalar(training: Training, side: str, bits: float) -> Code:
+    return ScalarQuantizer.fit(training.vectors, _whole(bits), transform=training.principal)
 
 
-def _rescored(training: Training) -> Code | None:
+def _plain_scalar(training: Training, side: str, bits: float) -> Code:
+    return ScalarQuantizer.fit(training.vectors, _whole(bits), transform="coordinates", spread="equal")
+
+
+def _entropy_coded(training: Training, side: str, bits: float) -> Code:
+    _require_room(bits, 5 * training.principal.k)
+    return EntropyCodedScalar.fit(training.vectors, bits, transform=training.principal)
+
+
+def _plain_entropy_coded(training: Training, side: str, bits: float) -> Code:
+    return EntropyCodedScalar.fit(training.vectors, bits, transform="coordinates")
+
+
+def _relevance_entropy_coded(training: Training, side: str, bits: float) -> Code:
+    chart = training.chart(side)
+    _require_room(bits, 5 * chart.k)
+    return EntropyCodedScalar.fit(training.examples(side), bits, transform=chart)
+
+
+def _product(training: Training, side: str, bits: float) -> Code:
+    k = min(_directions(bits), training.principal.k)
+    return ProductQuantizer.fit(training.vectors, _whole(bits), transform=training.principal.take(k), width=WORDS)
+
+
+def _relevance_product(training: Training, side: str, bits: float) -> Code:
+    chart = training.chart(side)
+    k = min(_directions(bits), chart.k)
+    return ProductQuantizer.fit(training.examples(side), _whole(bits), transform=chart.take(k), width=WORDS)
+
+
+def _directions(bits: float) -> int:
+    """Coefficients worth coding: two bits for each, 32 at least."""
+    return max(32, int(bits) // 2)
+
+
+def _require_room(bits: float, most: float) -> None:
+    require(bits <= most, f"the budget is {bits:g} bits; on these vectors this family has use for {most:g} at most.")
+
+
+def _signs(training: Training, side: str, bits: float) -> Code:
+    everything = bits == training.vectors.shape[1]
+    return SignBits.fit(training.vectors, _whole(bits), transform="coordinates" if everything else "rotation")
+
+
+def _rescored(training: Training, side: str, bits: float) -> Code:
     return SignBitsRescored.fit(training.vectors, max(1, min(100, len(training.documents) // 10)))
+
+
+_WIDE = lambda dimension: tuple(16.0 * k for k in (32, 128, 256, 512, 1024) if k <= dimension)
+_SIGNS = lambda dimension: (*(float(k) for k in (64, 256, 512, 1024) if k < dimension), float(dimension))
+_ONE = lambda dimension: (0.0,)
+
+FAMILIES = (
+    Family(
+        RANK_CODE,
+        lambda training, side, bits: RankCode.fit(training.documents),
+        _ONE,
+        classes=("A",),
+        sides=("queries",),
+        free=False,
+    ),
+    Family("PCA truncation", _truncation, _WIDE),
+    Family("PCA + scalar", _scalar, _up_to(8)),
+    Family("PCA + product", _product, _up_to(1)),
+    Family("PCA + entropy-coded scalar", _entropy_coded, _up_to(5)),
+    Family("relevance + product", _relevance_product, _up_to(1), learns=True),
+    Family("relevance + entropy-coded scalar", _relevance_entropy_coded, _up_to(2), learns=True),
+    Family("scalar", _plain_scalar, lambda dimension: tuple(float(b * dimension) for b in (2, 3, 4))),
+    Family(
+        "entropy-coded scalar",
+        _plain_entropy_coded,
+        lambda dimension: tuple(b * dimension for b in (0.25, 0.5, 1, 1.5, 2)),
+    ),
+    Family("sign bits", _signs, _SIGNS),
+    Family("int8", lambda training, side, bits: Int8.fit(training.vectors), _ONE, free=False),
+    # of several modalities side by side the first coordinates would be those of the first
+    Family("first coordinates", _first_coordinates, _WIDE, several=False),
+    Family("sign bits, int8 rescores", _rescored, _ONE, sides=("documents",), free=False),
+)

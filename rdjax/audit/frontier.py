@@ -5,9 +5,11 @@ from typing import Any
 
 import numpy as np
 
-from rdjax.audit.families import Maker, Training, Trial
+from rdjax.audit.budgets import budget_of
+from rdjax.audit.families import Maker, Trial
 from rdjax.audit.quality import in_order, values_of
 from rdjax.audit.result import Bits, Point
+from rdjax.audit.training import Training
 from rdjax.audit.view import View
 from rdjax.codes import Code, SignBitsRescored
 from rdjax.data import Corpus
@@ -35,8 +37,21 @@ def training(view: View, code_class: str, held_out: np.ndarray | None = None) ->
         kept = np.setdiff1d(kept, held_out)
         own = np.setdiff1d(own, np.asarray(fit.relevant)[held_out])
         searched = view.pooled_documents
-    parts = [view.fit_queries[kept], searched if code_class == "B" else view.pooled_documents[own]]
-    return Training(np.concatenate(parts), searched)
+    seen = searched if code_class == "B" else view.pooled_documents[own]
+    queries, wanted = pairs(view, kept, own if code_class == "C" else None)
+    blocks = tuple(array.shape[1] for array in fit.queries.values())
+    return Training(np.concatenate([view.fit_queries[kept], seen]), searched, seen, queries, wanted, blocks)
+
+
+def pairs(view: View, kept: np.ndarray, known: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
+    """Those of the `kept` fit queries that have a relevant document, among the `known` if given, and that document."""
+    relevant = np.asarray(view.fit.relevant)[kept]
+    relevant = relevant[:, None] if relevant.ndim == 1 else relevant
+    usable = relevant >= 0 if known is None else np.isin(relevant, known) & (relevant >= 0)
+    found = usable.any(axis=1)
+    first = np.take_along_axis(relevant, usable.argmax(axis=1)[:, None], axis=1)[found, 0]
+    documents = {name: np.asarray(array[first]) for name, array in view.fit.documents.items()}
+    return view.fit_queries[kept[found]], view.vectors(documents)
 
 
 def fitted_on(view: View, code_class: str) -> str:
@@ -53,7 +68,7 @@ def fitted_on(view: View, code_class: str) -> str:
 def count_coded(code: Code, symbols: Any, side: str, vectors: tuple[np.ndarray, np.ndarray], corpus: Corpus) -> Any:
     """Counts above and tied when one side is decoded from symbols; vectors are (queries, documents)."""
     queries, documents = vectors
-    if type(code)._scores is Code._scores:  # its scores are inner products, so they stream
+    if code.inner_products:  # so they stream
         decoded = np.asarray(code.decode(symbols))
         pair = (decoded, documents) if side == "queries" else (queries, decoded)
         return count_above(*pair, corpus.relevant)
@@ -166,6 +181,7 @@ class Bench:
         return Point(
             code=code.name,
             family=trial.family,
+            budget=budget_of(code),
             side=trial.side,
             code_class=trial.code_class,
             fitted_on=fitted_on(self.views[0], trial.code_class),

@@ -65,13 +65,15 @@ class Bits:
 class Point:
     """One code at one budget on one side ("queries" or "documents").
 
-    `code_class` is A, B or C (see design: A the encoder searches the corpus, B fitted on it, C fitted elsewhere) and
-    `fitted_on` says so in words. `chosen_by` is the lower bound of quality kept on the fit queries that choices are
-    made by; `value`, `interval`, `kept` (share of today's quality, paired 95% interval) are of the audited queries.
+    `budget` is what a code was asked to take, bits per item. `code_class` is A, B or C (see design: A the encoder
+    searches the corpus, B fitted on it, C fitted elsewhere) and `fitted_on` says so in words. `chosen_by` is the lower
+    bound of quality kept on the fit queries that choices are made by; `value`, `interval`, `kept` (share of today's
+    quality, paired 95% interval) are of the audited queries.
     """
 
     code: str
     family: str
+    budget: float
     side: str
     code_class: str
     fitted_on: str

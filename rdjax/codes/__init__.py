@@ -10,12 +10,20 @@ B and C are the same code fitted on other vectors; `encoder_bytes` is what the c
 """
 
 from rdjax.codes.binary import SignBits, SignBitsRescored
-from rdjax.codes.code import Code, FixedLengthCode, Rate
+from rdjax.codes.code import Code, FixedLengthCode
 from rdjax.codes.entropy_coded import EntropyCodedScalar
 from rdjax.codes.integer import Int8
+from rdjax.codes.product import ProductQuantizer
+from rdjax.codes.query_model import QueryModel
+from rdjax.codes.randomized import DitheredScalar, UniformInCell
 from rdjax.codes.rank import RankCode
+from rdjax.codes.rate import Rate
+from rdjax.codes.recoded import EntropyCoded
+from rdjax.codes.relevance_map import RelevanceMap, fit_relevance_map
+from rdjax.codes.saved import load_code, save_code
 from rdjax.codes.scalar import ScalarQuantizer
 from rdjax.codes.truncation import Truncation
+from rdjax.codes.wrapped import Weighted
 
 __all__ = [  # noqa: RUF022  reading order
     "Code",
@@ -27,5 +35,15 @@ __all__ = [  # noqa: RUF022  reading order
     "SignBits",
     "SignBitsRescored",
     "Int8",
+    "DitheredScalar",
+    "UniformInCell",
+    "ProductQuantizer",
     "RankCode",
+    "EntropyCoded",
+    "Weighted",
+    "QueryModel",
+    "RelevanceMap",
+    "fit_relevance_map",
+    "save_code",
+    "load_code",
 ]

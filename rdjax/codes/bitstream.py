@@ -1,11 +1,9 @@
-"""Real bytes: bits side by side, digits of one big integer, a range coder, and the frame around them.
+"""Real bytes: bits side by side, digits of one big integer, a range coder.
 
-A payload holds the symbols of n items and nothing else; whoever reads it knows n. A frame adds what a file needs: the
-number of items and a checksum, so that a stream that was cut or altered is refused. NumPy on the host; nothing here is
-traced.
+A payload holds the symbols of n items and nothing else; whoever reads it knows n (`frames` tells it). NumPy on the
+host; nothing here is traced.
 """
 
-import zlib
 from collections.abc import Sequence
 from typing import Any
 
@@ -17,41 +15,8 @@ from rdjax.checks import InputError, require
 _BITS_AT_ONCE = 1 << 22  # the bit-by-bit packer unfolds this many bits at a time
 _ITEMS_AT_ONCE = 1024  # digits in one big integer: rounding to a byte then costs under 8 / 1024 bits per item
 _WHOLE = {8: ">u1", 16: ">u2", 32: ">i4"}  # widths that NumPy packs by itself, to the same bytes
+_SHORT = 4096  # bytes of a range coder that are worth trimming: beyond, 4 bytes are under a thousandth
 _CUT = "the bytes of this code were cut, altered, or written by another code; fetch them again."
-
-
-def frame(count: int, payload: bytes, seal: str) -> bytes:
-    """The payload behind its header: count (7 bits a byte, low first) and CRC-32 of seal, count and payload.
-
-    Args:
-      count: number of items, at least 0.
-      payload: their bytes.
-      seal: what reader and writer must agree on, e.g. the code's name; it is checked, not stored.
-
-    Returns:
-      5 to 13 bytes of header (6 for 128 to 16,383 items), then the payload.
-    """
-    head = bytearray()
-    rest = count
-    while rest >= 0x80:
-        head.append(rest & 0x7F | 0x80)
-        rest >>= 7
-    head.append(rest)
-    return bytes(head) + _checksum(bytes(head), payload, seal) + payload
-
-
-def unframe(data: bytes, seal: str) -> tuple[int, bytes]:
-    """The inverse of `frame`: (count, payload).
-
-    Raises:
-      InputError: if the stream was cut or altered, or was sealed with another name.
-    """
-    end = next((i for i, byte in enumerate(data[:9]) if byte < 0x80), None)
-    if end is None:
-        raise InputError(_CUT)
-    head, check, payload = data[: end + 1], data[end + 1 : end + 5], data[end + 5 :]
-    require(check == _checksum(head, payload, seal), _CUT)
-    return sum((byte & 0x7F) << (7 * i) for i, byte in enumerate(head)), payload
 
 
 def pack_fixed(symbols: Any, widths: Sequence[int]) -> bytes:
@@ -156,7 +121,7 @@ def categorical_models(laws: Sequence[np.ndarray]) -> list[Any]:
 def pack_entropy(symbols: Any, models: Sequence[Any]) -> bytes:
     """Range coding (Pasco 1976, Martin 1979; `constriction`), column after column: within about 32 bits of the ideal.
 
-    A single item is cut to the fewest bytes that still decode, its length being known to the reader.
+    Up to 4,096 bytes are cut to the fewest that still decode, the length being known to the reader: within a byte.
 
     Args:
       symbols: int [n, L], each in the alphabet of its column's model.
@@ -168,7 +133,7 @@ def pack_entropy(symbols: Any, models: Sequence[Any]) -> bytes:
         if model is not None and len(column):
             encoder.encode(np.ascontiguousarray(column), model)
     data = encoder.get_compressed().astype(">u4").tobytes()
-    return _shortest(data, symbols, models) if len(symbols) == 1 else data
+    return _shortest(data, symbols, models) if len(data) <= _SHORT else data
 
 
 def unpack_entropy(data: bytes, count: int, models: Sequence[Any]) -> np.ndarray:
@@ -190,7 +155,7 @@ def unpack_entropy(data: bytes, count: int, models: Sequence[Any]) -> np.ndarray
 
 
 def _shortest(data: bytes, symbols: np.ndarray, models: Sequence[Any]) -> bytes:
-    """The shortest prefix, as it is or rounded up, that decodes to the same item."""
+    """The shortest prefix, as it is or rounded up, that decodes to the same items."""
     for size in reversed(range(max(len(data) - 8, 0), len(data))):  # the coder's last words leave at most 8 to spare
         floor = int.from_bytes(data[:size], "big")
         shorter = [value.to_bytes(size, "big") for value in (floor, floor + 1) if value < 1 << (8 * size)]
@@ -206,10 +171,6 @@ def _decodes_to(data: bytes, symbols: np.ndarray, models: Sequence[Any]) -> bool
         return np.array_equal(unpack_entropy(data, len(symbols), models), symbols)
     except InputError:
         return False
-
-
-def _checksum(head: bytes, payload: bytes, seal: str) -> bytes:
-    return zlib.crc32(payload, zlib.crc32(head, zlib.crc32(seal.encode()))).to_bytes(4, "big")
 
 
 def _require_length(data: bytes, expected: int) -> None:

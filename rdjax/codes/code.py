@@ -7,8 +7,9 @@ of what is abstract here; every check and every count of bits then comes with it
 """
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
-from functools import partial
+from collections.abc import Iterator
+from functools import cached_property
+from io import BytesIO
 from typing import Any, ClassVar
 
 import jax
@@ -17,30 +18,16 @@ import numpy as np
 from jax.typing import ArrayLike
 
 from rdjax.checks import is_concrete, require
-from rdjax.codes.arrays import padded, require_dimension
-from rdjax.codes.bitstream import frame, pack_fixed, unframe, unpack_fixed
+from rdjax.codes.arrays import device_array, padded, require_dimension
+from rdjax.codes.bitstream import pack_fixed, unpack_fixed
+from rdjax.codes.description import describe, fingerprint
+from rdjax.codes.frames import ITEMS, frame, read_frames
+from rdjax.codes.rate import Rate
 
 ROWS = 256  # batches are padded to a multiple of this, so that those of nearby sizes share a compiled program
 COEFFICIENTS = 64  # and so are coefficients
+SYMBOLS = 1 << 24  # of one frame of a stream at most
 _SINGLES = 64  # items that are packed one by one to measure the mean length of a single one
-
-
-@partial(jax.tree_util.register_dataclass, data_fields=["entropy", "packed", "single"], meta_fields=[])
-@dataclass(frozen=True)
-class Rate:
-    """Bits per item of one batch, counted three ways, which are never to be mixed.
-
-    Args:
-      entropy: mean ideal codeword length, -log2 of the model that was fitted with the code (a cross-entropy, so never
-        below the entropy of the symbols); the fixed length where there is no model, log2 N for the number of one of N.
-      packed: 8 * bytes of the whole batch / n, header and checksum counted; the model belongs to the code, not here.
-      single: 8 * bytes of one item on its own, in whole bytes. What carries it tells where it ends, so there is no
-        header; where lengths vary this tells something too, so such a mean is no rate of a stream (theory notes, 1.7).
-    """
-
-    entropy: float
-    packed: float
-    single: float
 
 
 class Code(ABC):
@@ -179,7 +166,7 @@ class Code(ABC):
         return _scores(self, symbols, vectors)
 
     def rate(self, symbols: Any) -> Rate:
-        """Bits per item of this batch; see `Rate` for the three counts.
+        """Bits per item of this batch; see `Rate`.
 
         Args:
           symbols: int [n, L], n at least 1.
@@ -190,10 +177,12 @@ class Code(ABC):
         symbols = self._host(symbols)
         require(len(symbols) > 0, f"no items were given to {self.name}; a rate needs at least one.")
         entropy, single = self._lengths(symbols)
-        return Rate(entropy, 8 * len(self.to_bytes(symbols)) / len(symbols), single)
+        frames = zip(*self._frames(symbols), strict=True)
+        total, payload = (8 * sum(map(len, parts)) / len(symbols) for parts in frames)
+        return Rate(entropy, total, total - payload, 8.0 * self.model_bytes, single)
 
     def to_bytes(self, symbols: Any) -> bytes:
-        """A stream of n items: number of items, checksum (5 bytes or more in all), then `pack`.
+        """A stream of n items: a header of at most 30 bytes (see `frames`), then `pack`, for every 65,536 or fewer.
 
         Args:
           symbols: int [n, L], n at least 0.
@@ -201,17 +190,48 @@ class Code(ABC):
         Raises:
           InputError: if a symbol is outside its alphabet.
         """
-        symbols = self._host(symbols)
-        return frame(len(symbols), self.pack(symbols), self.name)
+        return b"".join(framed for framed, _ in self._frames(self._host(symbols)))
 
     def from_bytes(self, data: bytes) -> jax.Array:
         """The inverse of `to_bytes`, bit for bit: int32 [n, L].
 
         Raises:
-          InputError: if the stream was cut or altered, or another code wrote it.
+          InputError: if it is no such stream, of another version, cut short, altered, or another code's.
         """
-        num_items, payload = unframe(bytes(data), self.name)
-        return self.unpack(payload, num_items)
+        frames = read_frames(BytesIO(data), self.fingerprint, self.name)
+        parts = [np.asarray(self.unpack(payload, count)) for count, _, payload in frames]
+        return device_array(np.concatenate(parts), np.int32)
+
+    @cached_property
+    def fingerprint(self) -> int:
+        """32 bits that tell this fitted code from others: of its class, what is static in it, and every array."""
+        return fingerprint(*describe(self))
+
+    @property
+    def items_of_a_frame(self) -> int:
+        """At most: a power of two from 1,024 (where rounding to bytes costs nothing) to 65,536 (of few symbols)."""
+        return max(1024, min(ITEMS, 1 << (SYMBOLS // max(self.num_symbols, 1)).bit_length() - 1))
+
+    @property
+    def model_bytes(self) -> int:
+        """What the model of an entropy coder takes when the code is saved; 0 where lengths are fixed."""
+        return 0
+
+    def at(self, row: int) -> "Code":
+        """The code for items of a batch from this row on: itself, unless it draws numbers by row."""
+        return self
+
+    @property
+    def inner_products(self) -> bool:
+        """Whether `scores` are the inner products of what `decode` gives, so that they can be streamed."""
+        return type(self)._scores is Code._scores
+
+    def _frames(self, symbols: np.ndarray) -> Iterator[tuple[bytes, bytes]]:
+        """(frame, its payload), one for every `items_of_a_frame`."""
+        for start in range(0, max(len(symbols), 1), self.items_of_a_frame):
+            block = symbols[start : start + self.items_of_a_frame]
+            payload, following = self.pack(block), len(symbols) - start - len(block)
+            yield frame(len(block), payload, self.fingerprint, following), payload
 
     def _host(self, symbols: Any) -> np.ndarray:
         symbols = np.asarray(symbols)
@@ -253,7 +273,7 @@ class FixedLengthCode(Code):
 
     def unpack(self, payload: bytes, num_items: int) -> jax.Array:
         """The inverse of `pack`; see `Code.unpack`."""
-        return jnp.asarray(unpack_fixed(payload, num_items, self.widths), jnp.int32)
+        return device_array(unpack_fixed(payload, num_items, self.widths), np.int32)
 
     def _lengths(self, symbols: np.ndarray) -> tuple[float, float]:
         return float(self.bits), 8.0 * -(-self.bits // 8)
@@ -276,6 +296,5 @@ def _scores(code: Code, symbols: jax.Array, vectors: jax.Array) -> jax.Array:
 
 def sample_of_singles(symbols: np.ndarray) -> np.ndarray:
     """Up to 64 items, drawn once and for all with seed 0: enough for the mean length of a single one."""
-    if len(symbols) <= _SINGLES:
-        return symbols
-    return symbols[np.sort(np.random.default_rng(0).choice(len(symbols), _SINGLES, replace=False))]
+    few = min(len(symbols), _SINGLES)
+    return symbols[np.sort(np.random.default_rng(0).choice(len(symbols), few, replace=False))]

@@ -1,88 +1,164 @@
-"""Entropy-coded scalar quantization: one step for every coefficient, lengths that follow the symbols' frequencies."""
+"""Entropy-coded scalar quantization: lengths that follow the frequencies of the fit, one price of a bit throughout."""
 
-import math
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
-from rdjax.checks import require
+from rdjax.checks import InputError, require
 from rdjax.codes.arrays import device_array, fit_vectors
 from rdjax.codes.bitstream import categorical_models, pack_entropy, unpack_entropy
+from rdjax.codes.cells import Table, cell_of, level_of, relevance_gains, sample_coefficients
 from rdjax.codes.code import COEFFICIENTS, Code, sample_of_singles
-from rdjax.codes.transform import Transform, coefficient_blocks, fit_transform
+from rdjax.codes.lloyd import SMOOTHING
+from rdjax.codes.mean_rate import dead_zone_cells, optimal_cells
+from rdjax.codes.transform import Transform, fit_transform
 
-SMOOTHING = 0.5  # added to every count (Krichevsky and Trofimov 1981), so that a symbol the fit never saw has a length
-_MOST_CELLS = 1 << 14  # of one coefficient: beyond, a step is finer than any fit can learn frequencies for
+_COLUMNS = 8  # tables are padded to a multiple of this, to share compiled programs
+_DESIGNS = {"optimal": optimal_cells, "dead zone": dead_zone_cells}
+
+
+class VariableLengthCode(Code):
+    """A code whose symbols are range-coded, each column by the frequencies of the fit: p = (count + 1/2) / (n + K / 2).
+
+    Args:
+      counts: how often each symbol occurred in the fit, int32 [L, most symbols], zeros beyond its own alphabet.
+      sizes: size K of every alphabet, int32 [L].
+    """
+
+    counts: jax.Array
+    sizes: jax.Array
+
+    @property
+    def num_symbols(self) -> int:
+        """L, symbols of an item."""
+        return self.sizes.shape[0]
+
+    @property
+    def model_bytes(self) -> int:
+        """Four bytes for every symbol's frequency and every alphabet's size."""
+        return 4 * (self.num_symbols + int(np.asarray(self.sizes).sum()))
+
+    @cached_property
+    def laws(self) -> list[np.ndarray]:
+        """The model: probabilities of every column's symbols, float64."""
+        counts = np.asarray(self.counts, np.float64)
+        rows = [row[:size] + SMOOTHING for row, size in zip(counts, np.asarray(self.sizes), strict=True)]
+        return [row / row.sum() for row in rows]
+
+    @cached_property
+    def _models(self) -> list[Any]:
+        return categorical_models(self.laws)
+
+    def pack(self, symbols: Any) -> bytes:
+        """The symbols through a range coder; see `Code.pack`."""
+        symbols = self._host(symbols)
+        inside = (symbols >= 0) & (symbols < np.asarray(self.sizes)[None, :])
+        require(bool(inside.all()), "a symbol is outside its alphabet; pack what this very code encoded.")
+        return pack_entropy(symbols, self._models)
+
+    def unpack(self, payload: bytes, num_items: int) -> jax.Array:
+        """The inverse of `pack`; see `Code.unpack`."""
+        return device_array(unpack_entropy(payload, num_items, self._models), np.int32)
+
+    def _lengths(self, symbols: np.ndarray) -> tuple[float, float]:
+        lengths = [-np.log2(law)[column] for law, column in zip(self.laws, symbols.T, strict=True)]
+        singles = [8 * len(pack_entropy(item[None, :], self._models)) for item in sample_of_singles(symbols)]
+        return float(np.sum(lengths) / len(symbols)), float(np.mean(singles))
 
 
 @partial(
     jax.tree_util.register_dataclass,
-    data_fields=["transform", "step", "lowest", "counts", "sizes"],
-    meta_fields=["budget"],
+    data_fields=["transform", "levels", "thresholds", "counts", "sizes"],
+    meta_fields=["cells", "budget"],
 )
 @dataclass(frozen=True)
-class EntropyCodedScalar(Code):
-    """s_l = round(c_l / step), coded at about -log2 p_l(s_l) bits; p_l from the counts of the fit.
-
-    One step for all coefficients is optimal at high rate, where lengths differ by log2 of the deviations (reverse
-    water-filling). Symbols beyond the range of the fit are clipped to it. Symbols are counted from `lowest`.
+class EntropyCodedScalar(VariableLengthCode):
+    """Every coefficient to one of its cells, coded at about -log2 of the cell's frequency in the fit.
 
     Args:
       transform: gives the k centered coefficients.
-      step: width of a cell, in the units of the vectors.
-      lowest: smallest round(c_l / step) of the fit, int32 [k].
-      counts: how often each symbol occurred in the fit, int32 [k, largest alphabet], zeros beyond its own alphabet.
-      sizes: size of every alphabet, int32 [k].
+      levels: what each cell decodes to [k, K]; beyond a coefficient's own cells the last one repeats.
+      thresholds: borders between cells [k, K - 1]; infinity beyond.
+      counts: how often each cell was met in the fit, int32 [k, K], zeros beyond.
+      sizes: cells of every coefficient, int32 [k].
+      cells: how they were designed, "optimal" or "dead zone".
       budget: bits that were asked for, for the name.
     """
 
     transform: Transform
-    step: jax.Array
-    lowest: jax.Array
+    levels: jax.Array
+    thresholds: jax.Array
     counts: jax.Array
     sizes: jax.Array
+    cells: str
     budget: float
 
     @classmethod
     def fit(
-        cls, vectors: Any, bits: float, *, k: int | None = None, transform: str | Transform = "pca", seed: int = 0
+        cls,
+        vectors: Any,
+        bits: float,
+        *,
+        k: int | None = None,
+        transform: str | Transform = "pca",
+        cells: str = "optimal",
+        noise: float | None = None,
+        seed: int = 0,
     ) -> "EntropyCodedScalar":
-        """Fit the transform and the step whose mean ideal length over these same vectors is `bits`, from below.
+        """Fit the transform, and cells whose mean ideal length over these same vectors is `bits`, from below.
 
         Args:
-          vectors: [n, D].
-          bits: mean bits per item over the fit, above 0; other vectors take what they take (`rate`).
-          k: coefficients; None for as many as there are. Trailing ones whose symbol is always 0 are left out.
+          vectors: [n, D]; of more than 65,536, so many drawn at random set the cells and their frequencies.
+          bits: mean bits per item over the fit, above 0, met within .2% unless no design comes so near; other vectors
+            take what they take (`rate`).
+          k: coefficients; None for as many as there are. Trailing ones of a single cell are left out.
           transform: "pca", "coordinates" or "rotation", or one that is already fitted.
+          cells: "optimal", entropy-constrained, or "dead zone", a step and a rounding for all, which is less for the
+            encoder to hold and faster to fit; see `mean_rate`.
+          noise: None to decode with least squared error; s^2 to decode for ranking (`cells.relevance_gains`): 1 where
+            inner products are calibrated scores in nats, infinity for scores without bias.
           seed: of the rotation.
 
         Raises:
-          InputError: if the budget is not positive, or so large that a cell would be finer than the fit can tell.
+          InputError: if the budget is not positive, or so large that a cell would be finer than the fit can tell; if
+            there are no such cells, or the noise is not above 0.
         """
         require(bits > 0, f"the budget is {bits} bits; an entropy-coded quantizer needs more than 0.")
+        if cells not in _DESIGNS:
+            raise InputError(f'the cells are {cells!r}; they must be "optimal" or "dead zone".')
         array = fit_vectors(vectors)
         fitted = fit_transform(transform, array, k, seed=seed)
-        coefficients = np.concatenate(list(coefficient_blocks(fitted, array)))
-        step = np.asarray(_step_for(coefficients, float(bits)), coefficients.dtype)
-        lowest, sizes, counts = _count(coefficients, step)
-        k = int(np.flatnonzero(sizes > 1)[-1]) + 1 if (sizes > 1).any() else 1
+        coefficients = sample_coefficients(fitted, array)
+        table = _DESIGNS[cells](coefficients, float(bits))
+        gains = relevance_gains(np.asarray(np.mean(coefficients**2, axis=0, dtype=np.float64)), table.kept, noise)
+        return cls._from_table(fitted, table, gains, cells, float(bits))
+
+    @classmethod
+    def _from_table(
+        cls, transform: Transform, table: Table, gains: np.ndarray, cells: str, bits: float
+    ) -> "EntropyCodedScalar":
+        varied = np.flatnonzero(table.sizes > 1)
+        k = int(varied[-1]) + 1 if len(varied) else 1
+        dtype = transform.mean.dtype
+        width = int(table.sizes[:k].max())
         return cls(
-            fitted.take(k),
-            jnp.asarray(step),
-            device_array(lowest[:k], np.int32),
-            device_array(counts[:k, : sizes[:k].max()], np.int32),
-            device_array(sizes[:k], np.int32),
-            float(bits),
+            transform.take(k),
+            device_array((table.levels * gains[:, None])[:k, :width], dtype),
+            device_array(table.thresholds[:k, : width - 1], dtype),
+            device_array(table.counts[:k, :width], np.int32),
+            device_array(table.sizes[:k], np.int32),
+            cells,
+            bits,
         )
 
     @property
     def name(self) -> str:
-        """E.g. "PCA 300 + entropy-coded scalar, fitted to 64 bits"; what other vectors take is in `rate`."""
-        kind = f"entropy-coded scalar, fitted to {self.budget:g} bits"
+        """E.g. "PCA 32 + entropy-coded scalar, fitted to 64 bits", or "PCA 32 + dead-zone entropy-coded ..."."""
+        kind = "entropy-coded" if self.cells == "optimal" else "dead-zone entropy-coded"
+        kind = f"{kind} scalar, fitted to {self.budget:g} bits"
         return f"{self.transform.label} + {kind}" if self.transform.label else kind
 
     @property
@@ -91,97 +167,30 @@ class EntropyCodedScalar(Code):
         return self.transform.mean.shape[0]
 
     @property
-    def num_symbols(self) -> int:
-        """One per coefficient kept."""
-        return self.transform.k
-
-    @property
     def dtype(self) -> Any:
         """Precision of the fitted arrays."""
-        return self.step.dtype
+        return self.levels.dtype
 
     @property
     def encoder_bytes(self) -> int:
-        """Transform, step, and the model: every alphabet's start, size and frequencies."""
-        return self.transform.encoder_bytes + 4 * (1 + 2 * self.sizes.size + int(np.asarray(self.sizes).sum()))
-
-    @property
-    def laws(self) -> list[np.ndarray]:
-        """The model: probabilities of every coefficient's symbols, (count + 1/2) / (n + size / 2), float64."""
-        counts = np.asarray(self.counts, np.float64)
-        return [_smooth(row[:size]) for row, size in zip(counts, np.asarray(self.sizes), strict=True)]
-
-    def pack(self, symbols: Any) -> bytes:
-        """The symbols through a range coder; see `Code.pack`."""
-        symbols = self._host(symbols)
-        inside = (symbols >= 0) & (symbols < np.asarray(self.sizes)[None, :])
-        require(bool(inside.all()), "a symbol is outside its alphabet; pack what this very code encoded.")
-        return pack_entropy(symbols, categorical_models(self.laws))
-
-    def unpack(self, payload: bytes, num_items: int) -> jax.Array:
-        """The inverse of `pack`; see `Code.unpack`."""
-        return jnp.asarray(unpack_entropy(payload, num_items, categorical_models(self.laws)), jnp.int32)
-
-    def _lengths(self, symbols: np.ndarray) -> tuple[float, float]:
-        lengths = [-np.log2(law)[column] for law, column in zip(self.laws, symbols.T, strict=True)]
-        models = categorical_models(self.laws)
-        singles = [8 * len(pack_entropy(item[None, :], models)) for item in sample_of_singles(symbols)]
-        return float(np.sum(lengths) / len(symbols)), float(np.mean(singles))
+        """Transform, model, and thresholds: a step, a rounding and where cells begin, if they have a dead zone."""
+        sizes = np.asarray(self.sizes)
+        borders = int((sizes - 1).sum()) if self.cells == "optimal" else 2 + sizes.size
+        return self.transform.encoder_bytes + self.model_bytes + 4 * borders
 
     def _shared(self) -> "EntropyCodedScalar":
         transform = self.transform.padded(COEFFICIENTS)
-        extra = (0, transform.k - self.transform.k)
-        lowest = jax.device_put(np.pad(np.asarray(self.lowest), extra))
-        sizes = jax.device_put(np.pad(np.asarray(self.sizes), extra, constant_values=1))  # always the symbol 0
-        counts = jax.device_put(np.zeros((1, 1), np.int32))  # neither encoding nor decoding looks at them
-        return EntropyCodedScalar(transform, self.step, lowest, counts, sizes, 0.0)
+        rows = (0, transform.k - self.transform.k)
+        columns = (0, -self.levels.shape[1] % _COLUMNS)
+        levels = np.pad(np.pad(np.asarray(self.levels), ((0, 0), columns), mode="edge"), (rows, (0, 0)))
+        thresholds = np.pad(np.asarray(self.thresholds), (rows, columns), constant_values=np.inf)
+        nothing = jax.device_put(np.zeros((transform.k, 1), np.int32))  # neither encoding nor decoding looks at them
+        sizes = jax.device_put(np.zeros(transform.k, np.int32))
+        tables = (jax.device_put(levels), jax.device_put(thresholds), nothing, sizes)
+        return EntropyCodedScalar(transform, *tables, self.cells, 0.0)
 
     def _encode(self, vectors: jax.Array) -> jax.Array:
-        cells = jnp.round(self.transform.apply(vectors) / self.step)
-        top = self.sizes - 1
-        symbols = cells - self.lowest[None, :].astype(self.dtype)
-        return jnp.clip(symbols, 0, top[None, :].astype(self.dtype)).astype(jnp.int32)
+        return cell_of(self.thresholds, self.transform.apply(vectors))
 
     def _decode(self, symbols: jax.Array) -> jax.Array:
-        return self.transform.invert((symbols + self.lowest[None, :]).astype(self.dtype) * self.step)
-
-
-def _step_for(coefficients: np.ndarray, bits: float) -> float:
-    """The finest step whose mean ideal length over these coefficients is at most `bits`, by halving and bisection."""
-    coarse = 4 * float(np.abs(coefficients).max()) or 1.0  # all symbols are 0 here: no bits at all
-    if not np.ptp(coefficients):
-        return coarse
-    fine = coarse / 2
-    while _mean_length(coefficients, fine) <= bits:
-        coarse, fine = fine, fine / 2
-    for _ in range(16):
-        middle = math.sqrt(coarse * fine)
-        coarse, fine = (middle, fine) if _mean_length(coefficients, middle) <= bits else (coarse, middle)
-    return coarse
-
-
-def _mean_length(coefficients: np.ndarray, step: float) -> float:
-    """Bits per item of the quantized coefficients under the model that would be fitted to them."""
-    _, sizes, counts = _count(coefficients, np.asarray(step, coefficients.dtype))
-    total = counts.sum(axis=1, keepdims=True) + SMOOTHING * sizes[:, None]
-    lengths = np.log2(total) - np.log2(counts + SMOOTHING)
-    return float((counts * lengths).sum() / len(coefficients))
-
-
-def _count(coefficients: np.ndarray, step: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """(lowest cell [k], number of cells [k], counts [k, most cells]) of round(coefficients / step)."""
-    cells = np.round(coefficients / step)
-    lowest = cells.min(axis=0)
-    cells = cells - lowest
-    sizes = cells.max(axis=0).astype(np.int64) + 1
-    require(
-        sizes.max() <= _MOST_CELLS and np.abs(lowest).max() < 1 << 30,
-        "the budget is too large for an entropy-coded quantizer fitted on this many vectors; use int8 or truncation.",
-    )
-    width, k = int(sizes.max()), coefficients.shape[1]
-    flat = cells.astype(np.int64) + width * np.arange(k)[None, :]
-    return lowest, sizes, np.bincount(flat.ravel(), minlength=k * width).reshape(k, width)
-
-
-def _smooth(counts: np.ndarray) -> np.ndarray:
-    return (counts + SMOOTHING) / (counts.sum() + SMOOTHING * len(counts))
+        return self.transform.invert(level_of(self.levels, symbols))

@@ -1,9 +1,10 @@
 """Linear transforms before quantization: some coordinates as they are, principal components, a random rotation.
 
-All are orthonormal and affine, c = basis' (x - mean), x ~ mean + basis c, so errors of the coefficients are errors of
-the vectors. Fitting streams the rows in float64 on the host, in blocks, so that a memory map is never copied whole.
+All here are orthonormal and affine, c = basis' (x - mean), x ~ mean + basis c, so errors of the coefficients are errors
+of the vectors. Fitting streams the rows in float64 on the host, in blocks, so that a memory map is never copied whole.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -17,9 +18,50 @@ from rdjax.checks import InputError, require
 from rdjax.codes.arrays import device_array, fit_vectors, require_dimension, working_dtype
 
 
+class Transform(ABC):
+    """What codes ask of a transform: k coefficients of a vector, about a mean, and a vector for k coefficients.
+
+    `mean` is [D]; `variances` [k] are those of the coefficients over the vectors of the fit.
+    """
+
+    mean: jax.Array
+    variances: jax.Array
+
+    @property
+    def k(self) -> int:
+        """Coefficients kept."""
+        return self.variances.shape[0]
+
+    @property
+    @abstractmethod
+    def label(self) -> str:
+        """How a code's name begins."""
+
+    @property
+    @abstractmethod
+    def encoder_bytes(self) -> int:
+        """Memory of the encoder, at 4 bytes a number."""
+
+    @abstractmethod
+    def apply(self, vectors: jax.Array) -> jax.Array:
+        """Vectors [n, D] to coefficients [n, k]."""
+
+    @abstractmethod
+    def invert(self, coefficients: jax.Array) -> jax.Array:
+        """Coefficients [n, k] to vectors [n, D]."""
+
+    @abstractmethod
+    def take(self, k: int) -> "Transform":
+        """The same, keeping the first k coefficients."""
+
+    @abstractmethod
+    def padded(self, multiple: int) -> "Transform":
+        """The same with k rounded up, by coefficients that add nothing."""
+
+
 @partial(jax.tree_util.register_dataclass, data_fields=["mean", "variances"], meta_fields=["centered"])
 @dataclass(frozen=True)
-class Coordinates:
+class Coordinates(Transform):
     """The first k coordinates, as they are; the others decode to the mean.
 
     Args:
@@ -36,11 +78,6 @@ class Coordinates:
     def label(self) -> str:
         """How a code's name begins: "" for all coordinates."""
         return "" if self.mean.shape[0] == self.k else f"first {self.k}"
-
-    @property
-    def k(self) -> int:
-        """Coefficients kept."""
-        return self.variances.shape[0]
 
     @property
     def encoder_bytes(self) -> int:
@@ -63,12 +100,12 @@ class Coordinates:
     def padded(self, multiple: int) -> "Coordinates":
         """The same with k rounded up, at most to D."""
         k = min(self.k + -self.k % multiple, self.mean.shape[0])
-        return Coordinates(self.mean, jax.device_put(_wider(self.variances, k)), self.centered)
+        return Coordinates(self.mean, jax.device_put(wider(self.variances, k)), self.centered)
 
 
 @partial(jax.tree_util.register_dataclass, data_fields=["mean", "basis", "variances"], meta_fields=["kind"])
 @dataclass(frozen=True)
-class Projection:
+class Projection(Transform):
     """Coefficients along orthonormal directions, about the mean.
 
     Args:
@@ -87,11 +124,6 @@ class Projection:
     def label(self) -> str:
         """How a code's name begins."""
         return f"{self.kind} {self.k}"
-
-    @property
-    def k(self) -> int:
-        """Coefficients kept."""
-        return self.variances.shape[0]
 
     @property
     def encoder_bytes(self) -> int:
@@ -114,15 +146,10 @@ class Projection:
     def padded(self, multiple: int) -> "Projection":
         """The same with directions of length zero added, up to a multiple: their coefficients are 0 and add nothing."""
         k = self.k + -self.k % multiple
-        return Projection(
-            self.mean, jax.device_put(_wider(self.basis, k)), jax.device_put(_wider(self.variances, k)), ""
-        )
+        return Projection(self.mean, jax.device_put(wider(self.basis, k)), jax.device_put(wider(self.variances, k)), "")
 
 
-Transform = Coordinates | Projection
-
-
-def _wider(array: jax.Array, k: int) -> np.ndarray:
+def wider(array: jax.Array, k: int) -> np.ndarray:
     """Zeros added on the last axis, up to k."""
     host = np.asarray(array)
     return np.pad(host, [(0, 0)] * (host.ndim - 1) + [(0, k - host.shape[-1])])
@@ -145,7 +172,7 @@ def fit_transform(kind: str | Transform, vectors: Any, k: int | None = None, *, 
     if isinstance(kind, Transform):
         require_dimension(array, kind.mean.shape[0], "the transform")
         k = kind.k if k is None else k
-        _require_k(k, kind.k, f"the transform has {kind.k}")
+        require_k(k, kind.k, f"the transform has {kind.k}")
         return kind.take(k)
     if kind == "pca":
         return fit_pca(array, min(len(array) - 1, array.shape[1]) if k is None else k)
@@ -169,7 +196,7 @@ def fit_coordinates(vectors: Any, k: int, *, centered: bool = True) -> Coordinat
       InputError: if k is out of range.
     """
     array = fit_vectors(vectors)
-    _require_k(k, array.shape[1], f"the vectors have {array.shape[1]} dimensions")
+    require_k(k, array.shape[1], f"the vectors have {array.shape[1]} dimensions")
     mean, variances = mean_and_variance(array)
     dtype = working_dtype(array)
     mean = mean if centered else np.zeros_like(mean)
@@ -193,15 +220,15 @@ def fit_pca(vectors: Any, k: int) -> Projection:
     """
     array = fit_vectors(vectors)
     rank = min(len(array) - 1, array.shape[1])
-    _require_k(k, rank, f"{len(array)} vectors of {array.shape[1]} dimensions span at most {rank} about their mean")
+    require_k(k, rank, f"{len(array)} vectors of {array.shape[1]} dimensions span at most {rank} about their mean")
     mean, _ = mean_and_variance(array)
     if len(array) <= array.shape[1]:
         _, singular, rows = np.linalg.svd(np.asarray(array, np.float64) - mean, full_matrices=False)
         variances, basis = singular**2 / len(array), rows.T
     else:
-        variances, basis = np.linalg.eigh(_covariance(array, mean))
+        variances, basis = np.linalg.eigh(covariance(array, mean))
         variances, basis = np.maximum(variances[::-1], 0.0), basis[:, ::-1]
-    basis = basis[:, :k] * _signs(basis[:, :k])
+    basis = basis[:, :k] * signs(basis[:, :k])
     dtype = working_dtype(array)
     return Projection(device_array(mean, dtype), device_array(basis, dtype), device_array(variances[:k], dtype), "PCA")
 
@@ -218,7 +245,7 @@ def fit_rotation(vectors: Any, k: int, *, seed: int = 0) -> Projection:
       InputError: if k is out of range.
     """
     array = fit_vectors(vectors)
-    _require_k(k, array.shape[1], f"the vectors have {array.shape[1]} dimensions")
+    require_k(k, array.shape[1], f"the vectors have {array.shape[1]} dimensions")
     mean, _ = mean_and_variance(array)
     basis, triangle = np.linalg.qr(np.random.default_rng(seed).standard_normal((array.shape[1], k)))
     basis = basis * np.where(np.diag(triangle) < 0, -1.0, 1.0)  # without this the draw is not uniform
@@ -246,7 +273,8 @@ def mean_and_variance(array: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return mean, sum(((block - mean) ** 2).sum(axis=0) for block in row_blocks(array)) / len(array)
 
 
-def _covariance(array: np.ndarray, mean: np.ndarray) -> np.ndarray:
+def covariance(array: np.ndarray, mean: np.ndarray) -> np.ndarray:
+    """Covariance (divisor n) about the mean, float64."""
     return sum((block - mean).T @ (block - mean) for block in row_blocks(array)) / len(array)
 
 
@@ -255,11 +283,13 @@ def _spread(array: np.ndarray, mean: np.ndarray, basis: np.ndarray) -> np.ndarra
     return sum((((block - mean) @ basis) ** 2).sum(axis=0) for block in row_blocks(array)) / len(array)
 
 
-def _signs(basis: np.ndarray) -> np.ndarray:
+def signs(basis: np.ndarray) -> np.ndarray:
+    """1 or -1 for every column, the sign of its largest entry."""
     largest = np.take_along_axis(basis, np.abs(basis).argmax(axis=0)[None, :], axis=0)
     return np.where(largest < 0, -1.0, 1.0)
 
 
-def _require_k(k: int, most: int, why: str) -> None:
+def require_k(k: int, most: int, why: str) -> None:
+    """k is 1 to most, or an error that says why."""
     require(most >= 1, f"{why}, so there is nothing to fit; give at least two vectors.")
     require(int(k) == k and 1 <= k <= most, f"{k} dimensions were asked for, but {why}; ask for 1 to {most}.")

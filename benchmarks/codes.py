@@ -1,0 +1,283 @@
+"""Codes beside their peers at equal true bits: MRR, paired intervals, encoder memory, seconds, megabytes.
+
+    python benchmarks/codes.py [--only T1 T2 T3 T4 mixture skewed large gaussian speed] [--side queries documents]
+                               [--classes A B C] [--budgets 16 32 64 128 256] [--quick] [--cache DIR] [--out FILE]
+
+Peers: pip install '.[bench]'. `--quick` leaves out the peers that are slow to fit, `--cache` keeps the peers' results
+between runs, which do not change while ours do; `--out` writes every row as JSON. Class A goes by `--searched-budgets`.
+
+Where things are: code_corpora.py the corpora and what may be fitted on; code_recipes.py ours; code_peers.py and
+code_class_a.py theirs; code_measure.py what is measured and how ours are chosen; code_gaussian.py the mixture beside
+Theorem D; code_speed.py a million documents.
+"""
+
+import os
+
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
+import argparse
+import json
+import math
+import pathlib
+import platform
+import statistics
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import code_class_a
+import code_gaussian
+import code_recipes
+import code_speed
+import faiss
+import jax
+import numpy as np
+from code_corpora import NAMES, Case
+from code_measure import TOO_MANY, Outcome, of_scores, ours, peer_outcomes, values
+
+from rdjax.limits import one_shot_distortion
+from rdjax.retrieval.intervals import paired_bootstrap
+from rdjax.retrieval.streaming import count_above
+
+PROTOCOL = """Protocol. Fitted on documents of the searched corpus (class B) or other documents (class C) and fit queries; never on
+test queries. Choices among our recipes: cross-validation on the fit queries. Among the peers the best is taken with
+hindsight on the test queries, at every row: it favors the peers. Vectors of ours and theirs are the same: modalities
+calibrated on the fit queries. MRR with expected ties. Intervals: 95% paired bootstrap over test queries of ours - peer.
+Bits are true: of a fixed-length code what every item takes; of a mean-length code the payload's bytes for all items, with
+the step matched to the budget by that size (never by quality). The two are never ranked together. "peer" is the best
+whose encoder is no larger than ours, "any" the best of any encoder. Seconds on one thread for faiss, two for rdjax;
+ours from nothing, compiling and (mean length) matching the step included; a map that faiss is put behind is not counted;
+encode: microseconds an item, ours compiled; cached peers keep the seconds of the run that made them; MB: peak of the process while it happens, above what it held before."""
+BUDGETS = (16, 32, 64, 128, 256)
+SEARCHED_BUDGETS = (4, 5, 6, 7, 8, 9, 10, 11, 12, 13)
+
+
+@dataclass(frozen=True)
+class Row:
+    """One comparison."""
+
+    corpus: str
+    kind: str
+    side: str
+    code_class: str
+    budget: float
+    ours: Outcome
+    peer: Outcome | None
+    any_peer: Outcome | None
+    reference: tuple[str, float]
+    interval: tuple[float, float]
+
+    @property
+    def verdict(self) -> str:
+        """By the paired interval of ours - peer."""
+        if self.peer is None:
+            return "no peer"
+        return "above" if self.interval[0] > 0 else "below" if self.interval[1] < 0 else "not below"
+
+    @property
+    def difference(self) -> float:
+        """Ours - peer, MRR."""
+        return math.nan if self.peer is None else self.ours.mean - self.peer.mean
+
+
+def compare(
+    where: tuple[str, str, str, str],
+    budget: float,
+    mine: Outcome | None,
+    found: list[Outcome],
+    reference: tuple[str, float],
+) -> Iterator[Row]:
+    """Ours beside the best peer with no larger an encoder, and the best of all; peers within the budget only."""
+    able = [outcome for outcome in found if outcome.bits <= budget * 1.002]
+    best = lambda some: max(some, key=lambda outcome: outcome.mean, default=None)
+    if mine is None:
+        top = best(able)
+        known = (
+            "no peer either"
+            if top is None
+            else f"best peer {top.mean:.3f} {top.name}, {top.encoder_bytes / 1024:.1f} kB"
+        )
+        print(
+            f"{' '.join(where)} {budget:g} bits: no recipe of ours; {known} | {reference[0]} {reference[1]:.3f}",
+            flush=True,
+        )
+        return
+    small = best([outcome for outcome in able if outcome.encoder_bytes <= mine.encoder_bytes])
+    interval = (math.nan, math.nan)
+    if small is not None:
+        ends = paired_bootstrap(mine.values - small.values, np.ones(len(mine.values))).mean
+        interval = (float(ends[0]), float(ends[1]))
+    yield Row(*where, budget, mine, small, best(able), reference, interval)
+
+
+HEAD = (
+    f"{'corpus':8}{'kind':6}{'side':10}{'cl':3}{'bits':>5} | {'ours':34}{'MRR':>6}{'paid':>8}{'said':>8}{'enc kB':>8}{'fit s':>7}{'MB':>6}"
+    f"{'us':>7}{'MB':>5} | {'peer':34}{'MRR':>6}{'enc kB':>8}{'fit s':>7}{'MB':>6}{'us':>7}{'MB':>5} | {'ours - peer, 95%':24}{'':10} | any | reference"
+)
+
+
+def show(row: Row) -> None:
+    """One line."""
+    mine, peer, other = row.ours, row.peer, row.any_peer
+    line = f"{row.corpus:8}{row.kind:6}{row.side:10}{row.code_class:3}{row.budget:5g} | {mine.name[:33]:34}{_decimal(mine.mean)}"
+    line += f"{mine.bits:8.2f}{mine.claimed:8.2f}{_costs(mine)} | "
+    line += f"{'none' if peer is None else peer.name[:33]:34}" + (
+        " " * 39 if peer is None else _decimal(peer.mean) + _costs(peer)
+    )
+    line += f" | {row.difference:+.3f} [{row.interval[0]:+.3f}, {row.interval[1]:+.3f}]  {row.verdict:10}"
+    line += " | -" if other is None else f" | {_decimal(other.mean)} {other.name}"
+    print(f"{line} | {row.reference[0]} {_decimal(row.reference[1])}", flush=True)
+
+
+def _costs(outcome: Outcome) -> str:
+    (fit, fit_mb), (encode, encode_mb) = outcome.fit, outcome.encode
+    return f"{outcome.encoder_bytes / 1024:8.1f}{fit:7.2f}{fit_mb:6.0f}{encode:7.1f}{encode_mb:5.0f}"
+
+
+def _decimal(value: float) -> str:
+    return f"{value:6.3f}"
+
+
+def rows(case: Case, options: argparse.Namespace) -> Iterator[Row]:
+    """Every row of a corpus."""
+    if "A" in options.classes and "queries" in options.side and len(case.documents) <= TOO_MANY:
+        yield from searched_rows(case, options)
+    for code_class in [c for c in options.classes if c != "A"]:
+        for bits in options.budgets:
+            found = peer_outcomes(case, code_class, bits, options)
+            for side in options.side:
+                channel = code_gaussian.channel(
+                    case.material(code_class).vectors, case.queries if side == "queries" else case.documents, bits
+                )
+                pair = (channel, case.documents) if side == "queries" else (case.queries, channel)
+                reference = (
+                    "Gaussian channel",
+                    values(count_above(*pair, case.view.test.relevant), case.view.test).mean(),
+                )
+                for kind, table in (("fixed", code_recipes.FIXED), ("mean", code_recipes.MEAN)):
+                    mine = ours(case, table, side, code_class, bits)
+                    others = list(found[side, kind])
+                    for name in code_recipes.USUAL_MEAN if kind == "mean" else ():
+                        usual = ours(case, {name: table[name]}, side, code_class, bits)
+                        if usual is not None and (mine is None or usual.name != mine.name):
+                            others.append(usual)
+                    where = (case.name, kind, side, code_class)
+                    yield from compare(where, bits, mine, others, reference)
+            case.forget()
+
+
+def searched_rows(case: Case, options: argparse.Namespace) -> Iterator[Row]:
+    """Class A, beside Theorem C."""
+    size = 4 * case.documents.size
+    for bits in options.searched_budgets:
+        found = [
+            Outcome(name, spent, spent, size, of_scores(scores, case.view.test), (seconds, math.nan))
+            for name, spent, scores, seconds in code_class_a.ranked(case, bits, case.seed)
+        ]
+        ceiling = 1 - float(one_shot_distortion(2**bits, case.material("A").prior))
+        mine = ours(case, code_recipes.RANK, "queries", "A", bits)
+        yield from compare((case.name, "fixed", "queries", "A"), bits, mine, found, ("Theorem C", ceiling))
+
+
+def summary(all_rows: list[Row]) -> None:
+    """What the rows say together, table by table."""
+    print("\nSummary: rows not below the best peer with no larger an encoder, and the median of ours - peer")
+    groups: dict[tuple[str, str, str], list[Row]] = {}
+    for row in all_rows:
+        groups.setdefault((row.kind, row.code_class, row.side), []).append(row)
+    for (kind, code_class, side), members in sorted(groups.items()):
+        compared = [row for row in members if row.peer is not None]
+        if not compared:
+            print(f"  {kind:6} {code_class} {side:10} {len(members)} rows, none has a peer with so small an encoder")
+            continue
+        count = lambda verdict, compared=compared: sum(row.verdict == verdict for row in compared)
+        median = statistics.median(row.difference for row in compared)
+        print(
+            f"  {kind:6} {code_class} {side:10} {len(compared):3} rows: above {count('above')}, not below {count('not below')}, "
+            f"below {count('below')}; median {median:+.3f}, worst {min(row.difference for row in compared):+.3f}"
+        )
+    for row in [row for row in all_rows if row.verdict == "below"]:
+        print(
+            f"  below: {row.corpus} {row.kind} {row.side} {row.code_class} {row.budget:g} bits, {row.difference:+.3f} to {row.peer.name}"
+        )
+    wrong = [row for row in all_rows if abs(row.ours.bits - row.ours.claimed) > max(0.01 * row.ours.claimed, 8 / 100)]
+    for row in wrong:
+        print(
+            f"  payload: {row.corpus} {row.side} {row.ours.name}: {row.ours.bits:.2f} bits written, {row.ours.claimed:.2f} reported"
+        )
+    if all_rows and not wrong:
+        print("  payload: every row within 1% of the bits reported")
+
+
+def opening(case: Case) -> None:
+    """What this corpus is, and its uncompressed search."""
+    full, plain = ((case.queries, case.documents), case.plain)
+    merit = [values(count_above(*pair, case.view.test.relevant), case.view.test).mean() for pair in (full, plain)]
+    sizes = ", ".join(f"{c}: {len(case.material(c).vectors):,}" for c in ("B", "C"))
+    print(
+        f"\n{case.name}: {len(case.documents):,} documents, {len(case.queries):,} queries, {case.queries.shape[1]} dimensions; "
+        f"uncompressed MRR {merit[0]:.3f} calibrated, {merit[1]:.3f} at temperature 1; training vectors {sizes}\n{HEAD}"
+    )
+
+
+def parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--only", nargs="+", default=[*NAMES, "gaussian", "speed"])
+    parser.add_argument("--side", nargs="+", default=["queries", "documents"], choices=["queries", "documents"])
+    parser.add_argument("--classes", nargs="+", default=["A", "B", "C"], choices=["A", "B", "C"])
+    parser.add_argument("--budgets", nargs="+", type=int, default=BUDGETS)
+    parser.add_argument("--searched-budgets", nargs="+", type=int, default=SEARCHED_BUDGETS)
+    parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--cache")
+    parser.add_argument("--out")
+    parser.add_argument("--seed", type=int, default=0)
+    return parser.parse_args()
+
+
+def main() -> None:
+    options, all_rows = parse(), []
+    print(
+        f"{platform.machine()}, {os.cpu_count()} cores, jax {jax.__version__}, faiss {faiss.__version__}, seed {options.seed}\n\n{PROTOCOL}"
+    )
+    for name in options.only:
+        if name == "gaussian":
+            code_gaussian.report(options.seed)
+        elif name == "speed":
+            code_speed.report()
+        else:
+            case = Case(name, options.seed)
+            opening(case)
+            for row in rows(case, options):
+                show(row)
+                all_rows.append(row)
+            jax.clear_caches()
+    if all_rows:
+        summary(all_rows)
+    if options.out:
+        listed = [
+            {
+                **{
+                    key: getattr(row, key)
+                    for key in (
+                        "corpus",
+                        "kind",
+                        "side",
+                        "code_class",
+                        "budget",
+                        "difference",
+                        "interval",
+                        "verdict",
+                        "reference",
+                    )
+                },
+                **{
+                    key: value and value.row()
+                    for key, value in (("ours", row.ours), ("peer", row.peer), ("any_peer", row.any_peer))
+                },
+            }
+            for row in all_rows
+        ]
+        pathlib.Path(options.out).write_text(json.dumps(listed, indent=1, default=float))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,64 @@
+"""A family's code at a budget that somebody names: what `rdjax encode` fits, and how to ask it for an audit's code."""
+
+import shlex
+
+from rdjax.audit.families import FAMILIES
+from rdjax.audit.result import Point
+from rdjax.audit.training import Training
+from rdjax.checks import InputError, require
+from rdjax.codes import Code, EntropyCodedScalar
+
+_BY_NAME = {family.name: family for family in FAMILIES}
+
+
+def fit_family(family: str, bits: float | None, side: str, training: Training) -> Code:
+    """The code that an audit would fit at this budget.
+
+    Args:
+      family: the name of one of `families.FAMILIES`.
+      bits: per item, what was asked for (`budget_of`); None where the family has one budget.
+      side: "queries" or "documents".
+      training: what it may be fitted on.
+
+    Raises:
+      InputError: a family that is not known or not for this side, or a budget it does not have.
+    """
+    known = ", ".join(_BY_NAME)
+    require(family in _BY_NAME, f"the family is {family!r}; it must be one of: {known}.")
+    kind = _BY_NAME[family]
+    require(bits is not None or not kind.free, f"{family} comes at any budget; say how many --bits.")
+    require(bits is None or 0 < bits < 2**20, f"the budget is {bits} bits; it must be above 0 and below a million.")
+    require(side in kind.sides, f"{family} is a code for {kind.sides[0]}, not for {side}.")
+    code = kind.fit(training, side, 0.0 if bits is None else bits)
+    if bits is not None and code.bits is not None and code.bits != bits:
+        raise InputError(f"{family} takes {code.bits} bits on these vectors, not {bits:g}; ask for {code.bits}.")
+    return code
+
+
+def learns(family: str | None) -> bool:
+    """Whether a family is fitted on which document each query wants; False for a name that is none."""
+    return family in _BY_NAME and _BY_NAME[family].learns
+
+
+def budget_of(code: Code) -> float:
+    """What `fit_family` is to be asked for to make this code again, bits per item."""
+    return code.budget if isinstance(code, EntropyCodedScalar) else float(code.bits or 0)
+
+
+def command_for(point: Point, path: str | None, *, task: str | None, fit: str | None, seed: int) -> str:
+    """The command line that makes a code of an audit again and encodes its side with it.
+
+    Args:
+      point: the code.
+      path: of the corpus as the user typed it, None for the emoji corpus.
+      task: of the emoji corpus, or None.
+      fit: path of the corpus that was fitted on, or None.
+      seed: of the audit.
+    """
+    words = ["rdjax", "encode", *([] if path is None else [path]), *([] if task is None else ["--task", task])]
+    words += [] if fit is None else ["--fit", fit]
+    words += ["--side", point.side, "--family", point.family]
+    words += ["--bits", f"{point.budget:g}"] if _BY_NAME[point.family].free else []
+    words += [] if point.code_class == "A" else ["--class", point.code_class]
+    words += [] if seed == 0 else ["--seed", str(seed)]
+    return shlex.join([*words, "--out", f"{point.side}-codes"])

@@ -1,0 +1,96 @@
+"""What a code of one class may be fitted on, and what families of codes make of it once and share."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from threading import Lock
+from typing import Any
+
+import jax
+import numpy as np
+
+from rdjax.checks import require
+from rdjax.codes.query_model import QueryModel
+from rdjax.codes.relevance_map import RelevanceMap, fit_relevance_map
+from rdjax.codes.transform import Transform, fit_pca
+
+LEAST_PAIRS = 20  # below, a model of queries says too little
+DIRECTIONS = 256  # of a map fitted to relevance, at most
+EXAMPLES = 16_384  # simulated queries that codebooks of queries are fitted on, about
+
+
+@dataclass(frozen=True)
+class Training:
+    """Vectors of one class in one view, [n, D] each.
+
+    Args:
+      vectors: all that codes may be fitted on: `documents` or others, and the fit queries.
+      documents: those that are searched.
+      seen: those that a code may know.
+      queries: the fit queries with a judged document among `seen`.
+      wanted: row i is the document that query i wants.
+      blocks: widths of the modalities.
+    """
+
+    vectors: np.ndarray
+    documents: np.ndarray
+    seen: np.ndarray
+    queries: np.ndarray
+    wanted: np.ndarray
+    blocks: tuple[int, ...]
+
+    @classmethod
+    def of_array(cls, vectors: np.ndarray) -> "Training":
+        """One array [n, D] that nobody asked anything of."""
+        return cls(vectors, vectors, vectors, vectors[:0], vectors[:0], (vectors.shape[1],))
+
+    @cached_property
+    def principal(self) -> Transform:
+        """All principal components, shared by every budget."""
+        return fit_pca(self.vectors, min(len(self.vectors) - 1, self.vectors.shape[1]))
+
+    @cached_property
+    def model(self) -> QueryModel:
+        """What a query looks like, given its document.
+
+        Raises:
+          InputError: if there are too few pairs.
+        """
+        require(
+            len(self.queries) >= LEAST_PAIRS,
+            f"there are {len(self.queries)} fit queries with a judged document to learn relevance from; this family "
+            f"needs {LEAST_PAIRS}.",
+        )
+        return QueryModel.fit(self.queries, self.wanted, blocks=self.blocks)
+
+    def chart(self, side: str) -> RelevanceMap:
+        """The map fitted to relevance, for what is coded on this side; families take its first k directions."""
+        return self._once(("chart", side), lambda: self._chart(side))
+
+    def examples(self, side: str) -> np.ndarray:
+        """What codebooks of this side are fitted on: documents, or queries simulated for them and the fit queries."""
+        return self._once(("examples", side), lambda: self._examples(side))
+
+    def _chart(self, side: str) -> RelevanceMap:
+        most = min(DIRECTIONS, self.vectors.shape[1], len(self.seen) - 1)
+        require(most > 0, "there is one document to learn relevance from; this family needs at least two.")
+        return fit_relevance_map(self.model, self.seen, most, side=side)
+
+    def _examples(self, side: str) -> np.ndarray:
+        if side == "documents":
+            return self.seen
+        simulated = self.model.simulate(self.seen, max(1, EXAMPLES // len(self.seen)))
+        return np.concatenate([simulated.astype(self.queries.dtype), self.queries])
+
+    @cached_property
+    def _made(self) -> dict[Any, Any]:
+        return {}
+
+    @cached_property
+    def _lock(self) -> Any:
+        return Lock()
+
+    def _once(self, key: Any, make: Any) -> Any:
+        with self._lock:  # two families are fitted at a time
+            if key not in self._made:
+                self._made[key] = jax.block_until_ready(make())
+            return self._made[key]

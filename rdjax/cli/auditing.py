@@ -1,0 +1,93 @@
+"""`rdjax audit`: the main job."""
+
+import os
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from rdjax.cli.entry import METRICS, answering, app, print_json
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from rdjax.data import Corpus
+
+
+@app.command(epilog="Example: rdjax audit my-corpus --side documents --out my-report")
+@answering
+def audit(
+    path: Annotated[
+        str | None,
+        typer.Argument(help="Your embeddings: a .npz file or a folder of .npy files. Without it, the emoji corpus."),
+    ] = None,
+    fit: Annotated[
+        str | None, typer.Option(metavar="PATH", help="A second corpus, to fit codes on. Without it, part of PATH.")
+    ] = None,
+    target: Annotated[float, typer.Option(help="Share of today's quality that a code must keep.")] = 0.95,
+    metric: Annotated[str, typer.Option(help=f"What quality is: {METRICS}.")] = "mrr",
+    side: Annotated[
+        str | None, typer.Option(help="What is coded: queries or documents. Without it, both in turn.")
+    ] = None,
+    prior: Annotated[
+        str,
+        typer.Option(help="How often documents are sought: queries (as those audited), uniform, corpus, or a file."),
+    ] = "queries",
+    task: Annotated[
+        str | None, typer.Option(help="Which emoji task, T1 (hard) to T4 (easy), where there is no PATH.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Of every random choice.")] = 0,
+    out: Annotated[str, typer.Option(metavar="DIR", help="Where the report goes: report.json and figure.")] = (
+        "rdjax-report"
+    ),
+    as_json: Annotated[bool, typer.Option("--json", help="Print report.json instead of tables.")] = False,
+) -> None:
+    """Audit a corpus: what codes keep, what none beats.
+
+    Reads embeddings and judgments, fits codes of many kinds at many budgets, measures what each keeps of today's
+    quality, and prints how many bits per stored document and per query do it, beside the floors that are proved.
+    """
+    from rdjax.report import Progress, check_writable, print_audit, to_json, write_report
+
+    check_writable(out)
+    with Progress() as progress:
+        progress("reading the corpus", 0, None)
+        fitted, corpus = corpora(path, fit, task)
+        law = _prior(prior, corpus.num_documents)
+        from rdjax.audit import audit as run
+        from rdjax.audit.budgets import command_for
+
+        options: dict[str, Any] = {"metric": metric, "target": target, "side": side, "prior": law, "seed": seed}
+        found = run(corpus, fit=fitted, progress=progress, **options)
+        progress("drawing the figure", 0, None)
+        write_report(found, out)
+    if as_json:
+        print_json(to_json(found))
+    else:
+        from rich.console import Console
+
+        print_audit(found, Console())
+    for choice in found.recommendations:
+        if choice.point is not None and not as_json:
+            command = command_for(choice.point, path, task=task, fit=fit, seed=seed)
+            typer.echo(f"To {choice.purpose}:\n  {command}")
+    typer.echo(
+        f"The whole report: {os.path.join(out, 'report.json')}, with frontier.svg and frontier.png.", err=as_json
+    )
+
+
+def corpora(path: str | None, fit: str | None, task: str | None) -> "tuple[Corpus | None, Corpus]":
+    """What is fitted on (None: part of the other) and what is audited or encoded."""
+    from rdjax.checks import require
+    from rdjax.data import emoji, load_corpus
+
+    if path is None:
+        require(fit is None, "--fit goes with a PATH of your own; the emoji corpus brings what it is fitted on.")
+        return emoji(task or "T1")
+    require(task is None, "--task chooses among the emoji tasks; leave it out, or leave out PATH.")
+    return None if fit is None else load_corpus(fit), load_corpus(path)
+
+
+def _prior(choice: str, documents: int) -> "str | np.ndarray":
+    from rdjax.data import load_prior
+
+    return choice if choice in ("queries", "uniform", "corpus") else load_prior(choice, documents)

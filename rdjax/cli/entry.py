@@ -1,0 +1,73 @@
+"""The command itself: its help, its version, and how a mistake is told.
+
+Only typer is imported before a command runs, so that help is there at once. A user's mistake is one sentence on stderr
+and exit code 2; whatever else goes wrong keeps its traceback, because it is a bug.
+"""
+
+import functools
+import json
+import os
+import sys
+from collections.abc import Callable
+from typing import Annotated, Any
+
+import typer
+
+METRICS = "mrr, map, recall@K, precision@K, ndcg[@K], dcg[@K] or rbp@P"
+
+app = typer.Typer(
+    name="rdjax",
+    help="How many bits per query, and per stored document, are necessary? Proved floors, real codes.",
+    add_completion=False,
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+
+
+def main() -> None:
+    """What the `rdjax` command runs."""
+    app()
+
+
+def answering(command: Callable[..., None]) -> Callable[..., None]:
+    """A command whose user gets a sentence for a mistake, and quiet for an interruption."""
+
+    @functools.wraps(command)
+    def wrapped(*args: Any, **options: Any) -> None:
+        os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # its threads and XLA's get into each other's way
+        try:
+            command(*args, **options)
+        except KeyboardInterrupt:
+            raise typer.Exit(130) from None
+        except ValueError as error:
+            from rdjax.checks import InputError
+
+            if not isinstance(error, InputError):
+                raise
+            typer.echo(str(error), err=True)
+            raise typer.Exit(2) from None
+
+    return wrapped
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        import rdjax
+
+        typer.echo(f"rdjax {rdjax.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and leave.")
+    ] = False,
+) -> None:
+    pass
+
+
+def print_json(document: dict[str, Any]) -> None:
+    """JSON on stdout."""
+    sys.stdout.write(json.dumps(document, indent=1, allow_nan=False) + "\n")

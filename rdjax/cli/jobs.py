@@ -1,0 +1,245 @@
+"""What encode, decode and export do: files in, files out, whole or not at all."""
+
+import json
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+import jax
+import numpy as np
+
+from rdjax.audit.budgets import fit_family, learns
+from rdjax.audit.families import RANK_CODE
+from rdjax.audit.serving import array_training, serving_training, serving_view
+from rdjax.audit.training import Training
+from rdjax.audit.view import View
+from rdjax.audit.wording import memory
+from rdjax.checks import InputError, require, row_blocks
+from rdjax.cli.auditing import corpora
+from rdjax.codes import Code
+from rdjax.codes.exported import code_tables, readme
+from rdjax.codes.faiss_index import to_faiss
+from rdjax.codes.saved import load_code, save_code
+from rdjax.codes.streams import read_stream, read_symbols, write_stream
+from rdjax.codes.wrapped import Weighted
+from rdjax.data.reading import open_file
+from rdjax.data.vectors import FILES, load_vectors
+from rdjax.data.writing import staged
+
+SIDES = ("documents", "queries")
+CODE, STREAM = "code.safetensors", ".rdx"
+FOLDER = "rdjax-codes"
+
+Done = dict[str, Any]
+
+
+def precision() -> AbstractContextManager[Any]:
+    """Float64 where the vectors have it, as in an audit."""
+    return jax.enable_x64(True)
+
+
+@dataclass(frozen=True)
+class Job:
+    """The vectors to encode, by modality, and what a code for them may be fitted on: a view, or an array."""
+
+    name: str
+    side: str
+    features: Mapping[str, np.ndarray]
+    material: View | np.ndarray | None
+    elsewhere: bool
+    seed: int
+
+    @property
+    def count(self) -> int:
+        """How many vectors."""
+        return len(next(iter(self.features.values())))
+
+
+def encoding(
+    path: str | None, *, task: str | None, side: str | None, fit: str | None, family: str | None, seed: int
+) -> Job:
+    """What the arguments name, read but for the entries of arrays.
+
+    Raises:
+      InputError: files that are not there, damaged or do not go together, or a side that is none.
+    """
+    require(side in (None, *SIDES), f"the side is {side!r}; it must be documents or queries.")
+    if path is not None and Path(path).suffix in FILES:
+        require(task is None, "--task chooses among the emoji tasks; leave it out, or leave out PATH.")
+        vectors = load_vectors(path)
+        other = vectors if fit is None else load_vectors(fit)
+        return Job(Path(path).stem, side or "documents", {"embedding": vectors}, other, fit is not None, seed)
+    fitted, corpus = corpora(path, fit, task)
+    side = side or "documents"
+    features = corpus.documents if side == "documents" else corpus.queries
+    return Job(
+        side, side, features, serving_view(corpus, fitted, seed, learns=learns(family)), fitted is not None, seed
+    )
+
+
+def fit_and_encode(job: Job, family: str | None, bits: float | None, code_class: str | None, out: str | None) -> Done:
+    """Fit a code, save it, and encode: two files in the folder `out`.
+
+    Raises:
+      InputError: a family, budget or class that is not to be had, or files that cannot be written.
+    """
+    if family is None:
+        raise InputError('no code is named; give --family, e.g. "PCA + scalar", with --bits, or --code FILE.')
+    training, code_class, words = _training(job, family, code_class)
+    code = fit_family(family, bits, job.side, training)
+    if isinstance(job.material, View):
+        scale = job.material.scale
+        weights = [np.full(array.shape[1], scale[name]) for name, array in job.features.items()]
+        code = code if all(factor == 1 for factor in scale.values()) else Weighted.fit(code, np.concatenate(weights))
+    widths = {name: array.shape[1] for name, array in job.features.items()}
+    notes = {"side": job.side, "family": family, "class": code_class, "fitted on": words}
+    folder = FOLDER if out is None else out
+    files = [os.path.join(folder, name) for name in (CODE, job.name + STREAM)]
+    with staged(files) as (saved, stream):
+        saved.write_bytes(save_code(code, {**notes, "modalities": json.dumps(widths)}))
+        size = _write(code, job, stream)
+    return _done(code, f"{code_class}, fitted on {words}", job.count, size, files)
+
+
+def encode_with(job: Job, path: str, out: str | None, unused: list[str]) -> Done:
+    """Encode with a code that was saved before.
+
+    Raises:
+      InputError: options of a fit, a file that holds no code, or vectors that are not those it was fitted for.
+    """
+    require(not unused, f"{' '.join(unused)}: a code is not fitted where --code gives one; leave one or the other out.")
+    code, notes = _load(path)
+    require(job.side in code.sides, f"{path} holds a code for {code.sides[0]}; encode those, with --side.")
+    if isinstance(job.material, View):
+        job = _in_order(job, notes, path)
+    target = job.name + STREAM if out is None else out
+    with staged([target]) as (stream,):
+        size = _write(code, job, stream)
+    return _done(code, f"{notes.get('class', '?')}, fitted on {notes.get('fitted on', '?')}", job.count, size, [target])
+
+
+def decode_file(path: str, code_path: str, out: str) -> Done:
+    """Decode a stream into one .npy file, a block at a time.
+
+    Raises:
+      InputError: a stream or a code that is none, or that do not belong together, or a file that cannot be written.
+    """
+    require(Path(out).suffix == ".npy", f"{out} is no .npy file; name one for the vectors.")
+    code, _ = _load(code_path)
+    count = 0
+    with open_file(path) as stream, staged([out]) as (fresh,), fresh.open("wb") as file:
+        for following, block in read_stream(code, stream, path):
+            if count == 0:
+                _npy_header(file, (len(block) + following, code.dimension), block.dtype)
+            file.write(np.ascontiguousarray(block).data)
+            count += len(block)
+    return {"code": code.name, "vectors": f"{count:,} of {code.dimension} dimensions", "file": _sizes([out])}
+
+
+def export_tables(path: str, code_path: str, out: str) -> Done:
+    """Write a code and a stream of its symbols as .npy tables with a README, in the folder `out`.
+
+    Raises:
+      InputError: as `decode_file`.
+    """
+    code, _ = _load(code_path)
+    tables = code_tables(code, _symbols(code, path))
+    files = [os.path.join(out, name) for name in (*(f"{name}.npy" for name in tables), "README.md")]
+    with staged(files) as fresh:
+        for place, table in zip(fresh, tables.values(), strict=False):
+            np.save(place, table, allow_pickle=False)
+        fresh[-1].write_text(readme(code, tables), encoding="utf-8")
+    return {"code": code.name, "files": _sizes(files)}
+
+
+def export_index(path: str, code_path: str, out: str) -> Done:
+    """Write a product or residual code and its stream as a faiss index file.
+
+    Raises:
+      InputError: as `decode_file`; faiss is not installed; or a code that faiss has no index for.
+    """
+    code, _ = _load(code_path)
+    index = to_faiss(code, _symbols(code, path))
+    with staged([out]) as (fresh,):
+        import faiss
+
+        faiss.write_index(index, str(fresh))
+    return {"code": code.name, "file": _sizes([out])}
+
+
+def _training(job: Job, family: str, code_class: str | None) -> tuple[Training, str, str]:
+    """(what is fitted on, its class, the same in words)."""
+    if isinstance(job.material, View):
+        usual = "B" if job.side == "documents" else "C"
+        chosen = "A" if family == RANK_CODE else (code_class or usual)
+        training, words = serving_training(job.material, chosen, family, job.seed)
+        return training, chosen, words
+    assert job.material is not None
+    require(family != RANK_CODE, "a rank code names documents of a corpus; give a corpus and not one array.")
+    chosen = "C" if job.elsewhere else "B"
+    require(
+        code_class in (None, chosen),
+        f"one array fitted on {'another' if job.elsewhere else 'itself'} is class {chosen}.",
+    )
+    return array_training(job.material, job.seed), chosen, "other vectors" if job.elsewhere else "these vectors"
+
+
+def _in_order(job: Job, notes: Mapping[str, str], path: str) -> Job:
+    """The job with its modalities in the order of the code."""
+    widths = json.loads(notes.get("modalities", "{}"))
+    here = {name: array.shape[1] for name, array in job.features.items()}
+    require(
+        widths == here,
+        f"{path} was fitted on {_listed(widths)} and the corpus has {_listed(here)}; use the code of this corpus.",
+    )
+    return Job(job.name, job.side, {name: job.features[name] for name in widths}, job.material, job.elsewhere, job.seed)
+
+
+def _listed(widths: Mapping[str, int]) -> str:
+    return ", ".join(f"{name} [{width}]" for name, width in widths.items())
+
+
+def _write(code: Code, job: Job, place: Path) -> int:
+    with place.open("wb") as file:
+        return write_stream(code, _blocks(job, code.dtype), job.count, file)
+
+
+def _blocks(job: Job, dtype: Any) -> Iterator[np.ndarray]:
+    """The vectors, modalities side by side, in blocks."""
+    arrays = list(job.features.values())
+    for start, block in row_blocks(arrays[0]):
+        rows = slice(start, start + len(block))
+        yield np.concatenate([np.asarray(array[rows], dtype) for array in arrays], axis=1)
+
+
+def _load(path: str) -> tuple[Code, dict[str, str]]:
+    with open_file(path) as file:
+        return load_code(file.read(), path)
+
+
+def _symbols(code: Code, path: str) -> np.ndarray:
+    with open_file(path) as file:
+        return read_symbols(code, file, path)
+
+
+def _npy_header(file: IO[bytes], shape: tuple[int, int], dtype: np.dtype) -> None:
+    kind = np.lib.format.dtype_to_descr(dtype)
+    np.lib.format.write_array_header_1_0(file, {"descr": kind, "fortran_order": False, "shape": shape})
+
+
+def _done(code: Code, code_class: str, count: int, size: int, files: list[str]) -> Done:
+    return {
+        "code": code.name,
+        "class": code_class,
+        "items": f"{count:,}",
+        "bits": 8 * size / count,
+        "encoder": memory(code.encoder_bytes),
+        "files": _sizes(files),
+    }
+
+
+def _sizes(files: list[str]) -> dict[str, int]:
+    return {file: os.path.getsize(file) for file in files}

@@ -1,0 +1,121 @@
+"""Codes for those who serve without JAX: NumPy tables with a page that decodes them.
+
+A transform's inverse is affine, x ~ offset + c rows, so <x, y> = <offset, y> + <c, rows y>: whoever serves may keep the
+coefficients c alone and map the other side's vector y once.
+"""
+
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+
+from rdjax.checks import InputError
+from rdjax.codes.binary import SignBits, SignBitsRescored
+from rdjax.codes.code import Code
+from rdjax.codes.entropy_coded import EntropyCodedScalar
+from rdjax.codes.integer import Int8
+from rdjax.codes.product import ProductQuantizer
+from rdjax.codes.randomized import DitheredScalar, UniformInCell
+from rdjax.codes.rank import RankCode
+from rdjax.codes.recoded import EntropyCoded
+from rdjax.codes.scalar import ScalarQuantizer
+from rdjax.codes.truncation import Truncation
+from rdjax.codes.wrapped import Weighted
+
+Tables = dict[str, np.ndarray]
+SYMBOLS = "symbols"
+PRODUCTS = "Scores are inner products with the other side's vectors as they are: `vectors @ query`."
+STAGES = (
+    "These are the vectors that stand for the items; this code ranks in stages of its own, see its `scores` in rdjax."
+)
+
+
+def code_tables(code: Code, symbols: Any) -> Tables:
+    """What `readme` decodes from: the symbols, and what the code has fitted, by name.
+
+    Args:
+      code: any code that it knows (see `readme`).
+      symbols: int [n, L], what it encoded.
+    """
+    symbols = np.asarray(code._host(symbols))
+    small = np.min_scalar_type(int(symbols.max(initial=0))) if symbols.min(initial=0) >= 0 else np.dtype(np.int32)
+    return {SYMBOLS: symbols.astype(small), **_recipe(code, len(symbols))[0]}
+
+
+def readme(code: Code, tables: Tables) -> str:
+    """A page that says what the tables are and decodes them in plain NumPy.
+
+    Args:
+      code: the code.
+      tables: `code_tables` of it.
+
+    Raises:
+      InputError: if it is a code that this does not know how to explain.
+    """
+    rows = "\n".join(f"| {name}.npy | {list(table.shape)} | {table.dtype} |" for name, table in tables.items())
+    loads = [f'{name} = np.load("{name}.npy")' for name in tables]
+    lines = "\n".join(["import numpy as np", "", *loads, *_recipe(code, len(tables[SYMBOLS]))[1]])
+    return (
+        f"# {code.name}\n\n{len(tables[SYMBOLS]):,} items of {code.dimension} dimensions, written by rdjax.\n\n"
+        f"| file | shape | numbers |\n|---|---|---|\n{rows}\n\n"
+        "Row i of symbols.npy is item i. To decode, in this folder:\n\n"
+        f"```python\n{lines}\n```\n\n"
+        f"{PRODUCTS if code.inner_products else STAGES}\n"
+    )
+
+
+def _recipe(code: Code, count: int) -> tuple[Tables, list[str]]:
+    """(tables, lines of Python that make `vectors` of them and of `symbols` of so many items)."""
+    if isinstance(code, EntropyCoded):
+        return _recipe(code.code, count)
+    if isinstance(code, Weighted):
+        tables, lines = _recipe(code.code, count)
+        return {**tables, "weights": np.asarray(code.weights)}, [*lines, "vectors = vectors * weights"]
+    if isinstance(code, SignBitsRescored):
+        line = f"vectors = (symbols[:, {code.dimension}:].astype(int) - 127) * scale"
+        return {"scale": np.asarray(code.levels.scale)}, [f"{line}  # the first {code.dimension} are sign bits"]
+    if isinstance(code, Int8):
+        return {"scale": np.asarray(code.scale)}, ["vectors = (symbols.astype(int) - 127) * scale"]
+    if isinstance(code, RankCode):
+        return {"documents": np.asarray(code.documents)}, ["vectors = documents[symbols[:, 0]]"]
+    tables, lines = _coefficients(code, count)
+    rows, offset = affine_inverse(code.transform)  # type: ignore[attr-defined]
+    return {**tables, "rows": rows, "offset": offset}, [*lines, "vectors = c @ rows + offset"]
+
+
+def _coefficients(code: Code, count: int) -> tuple[Tables, list[str]]:
+    """The same for `c`, the coefficients that a transform's inverse takes."""
+    if isinstance(code, ScalarQuantizer | EntropyCodedScalar):
+        line = "c = np.take_along_axis(levels, symbols.T.astype(int), axis=1).T"
+        return {"levels": np.asarray(code.levels)}, [line]
+    if isinstance(code, DitheredScalar | UniformInCell):
+        sign = "-" if isinstance(code, DitheredScalar) else "+"
+        tables = {"lowest": np.asarray(code.lowest), "step": np.asarray(code.step)}
+        tables["draws"] = np.asarray(code._draws(count))  # by item: row i belongs to row i of the symbols
+        return tables, [f"c = (symbols.astype(int) + lowest {sign} draws) * step"]
+    if isinstance(code, ProductQuantizer):
+        return {"codebooks": np.asarray(code.codebooks), "members": block_members(code)}, [
+            "c = np.zeros((len(symbols), len(rows)), codebooks.dtype)",
+            "for b, (block, places) in enumerate(zip(codebooks, members)):  # of coefficients; -1 is none",
+            "    for s, words in enumerate(block):",
+            "        c[:, places[places >= 0]] += words[symbols[:, b * len(block) + s]][:, places >= 0]",
+        ]
+    if isinstance(code, SignBits):
+        return {"scale": np.asarray(code.scale)}, ["c = np.where(symbols == 1, scale, -scale)"]
+    if isinstance(code, Truncation):
+        whole = {"float16": "uint16", "float32": "int32"}[code.store]
+        return {}, [f"c = symbols.astype(np.{whole}).view(np.{code.store}).astype(np.{np.dtype(code.dtype)})"]
+    raise InputError(f"{code.name} has no recipe in plain NumPy; decode it with rdjax.")
+
+
+def block_members(code: ProductQuantizer) -> np.ndarray:
+    """The coefficients of every block, int32 [B, d], -1 beyond its own."""
+    d = code.codebooks.shape[3]
+    return np.array([[*block, *[-1] * (d - len(block))] for block in code.blocks], np.int32)
+
+
+def affine_inverse(transform: Any) -> tuple[np.ndarray, np.ndarray]:
+    """(rows [k, D], offset [D]) of a transform: invert(c) = c rows + offset."""
+    basis = jnp.eye(transform.k, dtype=transform.mean.dtype)
+    offset = np.asarray(transform.invert(jnp.zeros_like(basis[:1])))
+    return np.asarray(transform.invert(basis)) - offset, offset[0]

@@ -1,0 +1,183 @@
+"""QueryModel: what a query looks like, given the document that it looks for; fitted on pairs.
+
+In every modality a query is the document, shrunk, plus Gaussian noise whose covariance is itself shrunk, so that a few
+hundred pairs in a thousand dimensions are enough. It says which directions tell documents apart and which do not
+(`relevance_map`), and it draws as many queries for codebooks to be fitted on as they need.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import jax
+import numpy as np
+
+from rdjax.checks import require, whole
+from rdjax.codes.arrays import fit_vectors, require_dimension, working_dtype
+
+_SHRINKAGES = np.geomspace(1e-4, 1.0, 49)
+_MOST_PAIRS = 1 << 15
+_LEAST_NOISE = 1e-6  # of the documents' variance: queries that equal their documents have some noise all the same
+
+
+@partial(
+    jax.tree_util.register_dataclass,
+    data_fields=["mean_query", "mean_document", "gains", "noise", "shrinkages"],
+    meta_fields=["blocks"],
+)
+@dataclass(frozen=True)
+class QueryModel:
+    """query = mean_query + gain_m (document - mean_document) + noise, noise ~ N(0, Sigma_m), modality by modality.
+
+    A scalar gain, and not a matrix, because inner products with the documents are what queries were embedded for; on
+    228 pairs of 896 dimensions a ridge regression toward it gains nothing. It is fitted and used on the host.
+
+    Args:
+      mean_query, mean_document: of the pairs, float64 [D].
+      gains: of every modality [M].
+      noise: covariance [D, D], zero between modalities.
+      shrinkages: weight of the scalar matrix in every modality's Sigma_m [M], in (0, 1].
+      blocks: widths of the modalities [M].
+    """
+
+    mean_query: np.ndarray
+    mean_document: np.ndarray
+    gains: np.ndarray
+    noise: np.ndarray
+    shrinkages: np.ndarray
+    blocks: tuple[int, ...]
+
+    @classmethod
+    def fit(cls, queries: Any, documents: Any, *, blocks: Sequence[int]) -> "QueryModel":
+        """Gains by least squares; Sigma = (1 - a) S + a (tr S / d) I with S the residuals' covariance.
+
+        The shrinkage a of a modality is the one of largest leave-one-out likelihood of the residuals. The mean square
+        of the residuals is at least 1e-6 of the documents' variance. Of more than 32,768 pairs so many are used,
+        evenly spaced.
+
+        Args:
+          queries: [n, D], n at least 2.
+          documents: [n, D], row i relevant to query i.
+          blocks: widths of the modalities, side by side in D.
+
+        Raises:
+          InputError: shapes that disagree, fewer than two pairs, widths that do not add up to D.
+
+        Source: Ledoit and Wolf 2004 (the target); Hoffbeck and Landgrebe 1996 (leave-one-out likelihood).
+        """
+        queries, documents, blocks = _pairs(queries, documents, blocks)
+        mean_query, mean_document = queries.mean(axis=0), documents.mean(axis=0)
+        noise = np.zeros((len(mean_query), len(mean_query)))
+        gains, shrinkages = np.zeros(len(blocks)), np.zeros(len(blocks))
+        for m, own in enumerate(_slices(blocks)):
+            asked, wanted = queries[:, own] - mean_query[own], documents[:, own] - mean_document[own]
+            gains[m], noise[own, own], shrinkages[m] = _fit_modality(asked, wanted)
+        return cls(mean_query, mean_document, gains, noise, shrinkages, blocks)
+
+    @property
+    def dimension(self) -> int:
+        """D."""
+        return len(self.mean_query)
+
+    @property
+    def coordinate_gains(self) -> np.ndarray:
+        """The gain of every coordinate [D]."""
+        return np.repeat(self.gains, self.blocks)
+
+    def predict(self, documents: Any) -> np.ndarray:
+        """The mean query of each document.
+
+        Args:
+          documents: [N, D].
+
+        Returns:
+          [N, D], in the precision of the documents, float32 at least.
+
+        Raises:
+          InputError: if D is not the dimension of the pairs.
+        """
+        rows = fit_vectors(documents)
+        require_dimension(rows, self.dimension, "the query model")
+        dtype = working_dtype(rows)
+        shift = self.mean_query - self.coordinate_gains * self.mean_document
+        return rows.astype(dtype) * self.coordinate_gains.astype(dtype) + shift.astype(dtype)
+
+    def simulate(self, documents: Any, draws: int, *, seed: int = 0, heat: float = 1.0) -> np.ndarray:
+        """Queries drawn from the model, those of document 0 first.
+
+        Args:
+          documents: [N, D].
+          draws: queries of each document, at least 1.
+          seed: of the NumPy generator.
+          heat: scales the covariance of the noise, at least 0; below 1 for queries nearer to their documents.
+
+        Returns:
+          [N * draws, D], in the precision of the documents, float32 at least.
+
+        Raises:
+          InputError: if D is not the dimension of the pairs, or draws or heat are out of range.
+        """
+        draws = whole(draws, "the number of draws")
+        require(bool(np.isfinite(heat)) and heat >= 0, f"the heat is {heat}; it must be a number, at least 0.")
+        means = np.repeat(self.predict(documents), draws, axis=0)
+        rng = np.random.default_rng(seed)
+        for columns in _slices(self.blocks):
+            root = (np.sqrt(heat) * np.linalg.cholesky(self.noise[columns, columns])).T.astype(means.dtype)
+            for start in range(0, len(means), 65536):
+                rows = means[start : start + 65536, columns]
+                rows += rng.standard_normal(rows.shape, means.dtype) @ root
+        return means
+
+
+def _pairs(queries: Any, documents: Any, blocks: Sequence[int]) -> tuple[np.ndarray, np.ndarray, tuple[int, ...]]:
+    queries, documents = fit_vectors(queries), fit_vectors(documents)
+    require(
+        queries.shape == documents.shape,
+        f"queries have shape {queries.shape} and documents {documents.shape}; row i of one is relevant to row i of "
+        f"the other, so both need the same.",
+    )
+    require(len(queries) > 1, "there is one pair of query and document; a model of queries needs at least two.")
+    widths = tuple(whole(width, "the width of a modality") for width in blocks)
+    require(
+        sum(widths) == queries.shape[1],
+        f"the modalities are {', '.join(map(str, widths))} wide, {sum(widths)} in all, but the vectors have "
+        f"{queries.shape[1]} dimensions.",
+    )
+    kept = np.linspace(0, len(queries) - 1, min(len(queries), _MOST_PAIRS)).astype(np.int64)
+    return np.asarray(queries[kept], np.float64), np.asarray(documents[kept], np.float64), widths
+
+
+def _slices(blocks: tuple[int, ...]) -> list[slice]:
+    ends = np.cumsum(blocks)
+    return [slice(int(end) - width, int(end)) for end, width in zip(ends, blocks, strict=True)]
+
+
+def _fit_modality(asked: np.ndarray, wanted: np.ndarray) -> tuple[float, np.ndarray, float]:
+    """(gain, noise covariance, shrinkage) from deviations of queries and documents from their means [n, d]."""
+    n, width = asked.shape
+    spread = float((wanted**2).sum())
+    gain = float((asked * wanted).sum()) / spread if spread > 0 else 0.0
+    residuals = asked - gain * wanted
+    values, axes = np.linalg.eigh(residuals.T @ residuals / n)
+    values = np.maximum(values, 0.0)
+    level = max(float(values.sum()), _LEAST_NOISE * spread / n) / width or 1.0
+    squares = (residuals @ axes) ** 2
+    fits = [_left_out(squares, values, level, a) for a in _SHRINKAGES]
+    a = float(_SHRINKAGES[int(np.argmin(fits))])
+    return gain, (axes * ((1 - a) * values + a * level)) @ axes.T, a
+
+
+def _left_out(squares: np.ndarray, values: np.ndarray, level: float, a: float) -> float:
+    """Mean -2 ln likelihood, up to a constant, of each residual r under the covariance that the n - 1 others give.
+
+    With B = a level I + (1 - a) n / (n - 1) S that covariance is B - c r r', c = (1 - a) / (n - 1). So, h = r' B^-1 r,
+
+        r' (B - c r r')^-1 r = h / (1 - c h),   det(B - c r r') = det(B) (1 - c h).
+    """
+    n = len(squares)
+    c = (1 - a) / (n - 1)
+    spectrum = a * level + c * n * values
+    h = squares @ (1 / spectrum)
+    rest = np.maximum(1 - c * h, 1e-12)  # above 0 but for rounding
+    return float(np.log(spectrum).sum() + (np.log(rest) + h / rest).mean())

@@ -1,0 +1,159 @@
+"""Fitted codes as files: safetensors, with the code described in JSON beside its arrays; nothing is ever pickled.
+
+The file's metadata holds, under the key "rdjax.code", JSON with "version", "code" (see `description.describe`), "notes"
+(what whoever saved it wished to keep) and "checksum" (CRC-32 of the code's fingerprint and the notes, eight hexadecimal
+digits). Only the classes below are ever made, so a stranger's file can run nothing.
+"""
+
+import json
+import struct
+import zlib
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from safetensors import SafetensorError, deserialize
+from safetensors.numpy import save
+
+from rdjax.checks import InputError, require
+from rdjax.codes.binary import SignBits, SignBitsRescored
+from rdjax.codes.code import Code
+from rdjax.codes.description import describe, fingerprint, rebuild
+from rdjax.codes.entropy_coded import EntropyCodedScalar
+from rdjax.codes.integer import Int8
+from rdjax.codes.product import ProductQuantizer
+from rdjax.codes.randomized import DitheredScalar, UniformInCell
+from rdjax.codes.rank import RankCode
+from rdjax.codes.recoded import EntropyCoded
+from rdjax.codes.relevance_map import RelevanceMap
+from rdjax.codes.scalar import ScalarQuantizer
+from rdjax.codes.transform import Coordinates, Projection
+from rdjax.codes.truncation import Truncation
+from rdjax.codes.wrapped import Weighted
+
+KEY, VERSION = "rdjax.code", 1
+
+#: Every class that a saved code may hold; a new code joins here, or it cannot be saved.
+CLASSES: Mapping[str, type] = {
+    kind.__name__: kind
+    for kind in (
+        Coordinates,
+        Projection,
+        RelevanceMap,
+        Truncation,
+        ScalarQuantizer,
+        EntropyCodedScalar,
+        DitheredScalar,
+        UniformInCell,
+        ProductQuantizer,
+        SignBits,
+        SignBitsRescored,
+        Int8,
+        RankCode,
+        EntropyCoded,
+        Weighted,
+    )
+}
+
+_DTYPES: Mapping[str, Any] = {
+    **{"F16": np.float16, "F32": np.float32, "F64": np.float64, "BOOL": np.bool_},
+    **{"I8": np.int8, "I16": np.int16, "I32": np.int32, "I64": np.int64},
+    **{"U8": np.uint8, "U16": np.uint16, "U32": np.uint32, "U64": np.uint64},
+}
+_AGAIN = "fetch it again, or save the code again"
+
+
+def save_code(code: Code, notes: Mapping[str, str] | None = None) -> bytes:
+    """A fitted code as the bytes of a .safetensors file; equal codes give equal bytes.
+
+    Args:
+      code: any code of this package.
+      notes: strings to keep beside it.
+    """
+    description, arrays = describe(code)
+    record = {
+        "version": VERSION,
+        "code": description,
+        "notes": dict(notes or {}),
+        "checksum": _checksum(code.fingerprint, notes or {}),
+    }
+    return save(arrays, {KEY: json.dumps(record, sort_keys=True, allow_nan=False)})  # one key: their order is random
+
+
+def load_code(data: bytes, where: str) -> tuple[Code, dict[str, str]]:
+    """The inverse of `save_code`: the code and the notes.
+
+    Args:
+      data: bytes of the file.
+      where: what a message calls it.
+
+    Raises:
+      InputError: if it is no saved code, of another version, damaged, of a class that is not known, or fitted in
+        float64 where JAX has that off; the sentence says which.
+    """
+    record = _record(data, where)
+    version = record.get("version")
+    require(
+        version == VERSION,
+        f"{where} has format version {version} and this rdjax reads version {VERSION}; use one that wrote it.",
+    )
+    damaged = f"{where} is damaged: it does not agree with its checksum; {_AGAIN}."
+    try:
+        arrays, description, notes = _arrays(data), record["code"], dict(record["notes"])
+        found = _checksum(fingerprint(description, arrays), notes)
+    except (SafetensorError, KeyError, TypeError, ValueError, RecursionError):
+        raise InputError(damaged) from None
+    require(found == record.get("checksum"), damaged)
+    _require_precision(arrays, where)
+    return _usable(description, arrays, where), {str(key): str(value) for key, value in notes.items()}
+
+
+def _checksum(code: int, notes: Mapping[str, str]) -> str:
+    return f"{zlib.crc32(json.dumps(dict(notes), sort_keys=True).encode(), code):08x}"
+
+
+def _record(data: bytes, where: str) -> dict[str, Any]:
+    """What was saved beside the arrays, from the safetensors header: 8 bytes of length, low first, and as much JSON."""
+    try:
+        (length,) = struct.unpack("<Q", data[:8])
+        require(length <= len(data) - 8, f"{where} was cut short; {_AGAIN}.")
+        metadata = json.loads(data[8 : 8 + length]).get("__metadata__", {})
+        require(KEY in metadata, f"{where} holds no code of rdjax; give a file that encode wrote.")
+        return dict(json.loads(metadata[KEY]))
+    except InputError:
+        raise
+    except (struct.error, AttributeError, TypeError, ValueError, RecursionError):
+        raise InputError(f"{where} is no .safetensors file, or its header is damaged; {_AGAIN}.") from None
+
+
+def _arrays(data: bytes) -> dict[str, np.ndarray]:
+    return {
+        name: np.frombuffer(info["data"], _DTYPES[info["dtype"]]).reshape(info["shape"])
+        for name, info in deserialize(data)
+    }
+
+
+def _require_precision(arrays: Mapping[str, np.ndarray], where: str) -> None:
+    wide = any(array.dtype == np.float64 for array in arrays.values())
+    require(
+        not wide or jax.dtypes.canonicalize_dtype(np.float64) == np.float64,
+        f"{where} was fitted in float64, which JAX has off; load it inside jax.enable_x64(True).",
+    )
+
+
+def _usable(description: Any, arrays: Mapping[str, np.ndarray], where: str) -> Code:
+    """The code, tried on one vector without computing: a file made by hand may agree with itself and still be none."""
+    strange = f"{where} describes no code that this rdjax knows; use the rdjax that wrote it."
+    try:
+        code = rebuild(description, arrays, CLASSES)
+        vector = jax.ShapeDtypeStruct((1, code.dimension), code.dtype)
+        symbols = jax.eval_shape(code._encode, vector)
+        item = jax.ShapeDtypeStruct((1, code.num_symbols), jnp.int32)
+        decoded = jax.eval_shape(code._decode, item)
+        good = isinstance(code, Code) and symbols.shape == item.shape and decoded.shape == vector.shape
+    except Exception as error:  # whatever a made-up code runs into
+        raise InputError(strange) from error
+    require(good, strange)
+    return code

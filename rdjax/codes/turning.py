@@ -1,0 +1,83 @@
+"""Turn the coefficients of a projection until the codebooks of a product fit them best."""
+
+from dataclasses import replace
+from functools import partial
+
+import jax
+import numpy as np
+
+from rdjax.checks import require
+from rdjax.codes.arrays import device_array
+from rdjax.codes.blocks import Bits, Blocks, from_blocks, side_by_side, to_blocks
+from rdjax.codes.nearest_words import padded_points
+from rdjax.codes.residual import fit_stages, refined, words_of
+from rdjax.codes.transform import Projection, Transform
+
+_STEPS = 8  # of k-means at the start
+_REFINEMENTS = 2  # of the codebooks in every turn
+
+
+def turned_to_product(
+    transform: Transform, coefficients: np.ndarray, blocks: Blocks, table: Bits, *, turns: int, beam: int, seed: int
+) -> tuple[Transform, Blocks]:
+    """The projection followed by the rotation R under which a product of codebooks errs least, and its blocks.
+
+    Minimizes |R'c - decode(encode(R'c))|^2 over R and codebooks in turn: codebooks by Lloyd steps, R = U V' of the
+    singular value decomposition of sum c decoded' (orthogonal Procrustes).
+
+    Args:
+      transform: the projection.
+      coefficients: c [k, n], what it gives for the vectors of the fit.
+      blocks: of all k coefficients, where to start.
+      table: bits of every codebook [B][S].
+      turns: rounds; some 50 are needed where the vectors form clusters.
+      beam, seed: as in `residual.fit_stages`.
+
+    Returns:
+      (projection, blocks [B][d_b] side by side).
+
+    Raises:
+      InputError: if the transform is no projection, or coefficients were left out.
+
+    Source: Ge, He, Ke, Sun 2013, Optimized Product Quantization (their non-parametric form).
+    """
+    require(
+        isinstance(transform, Projection) and sum(map(len, blocks)) == transform.k,
+        "only the coefficients of a projection can be turned, all together; use PCA or a rotation of one modality.",
+    )
+    assert isinstance(transform, Projection)
+    order, dtype = np.concatenate([np.array(members) for members in blocks]), coefficients.dtype
+    blocks = side_by_side(blocks)
+    sizes = np.where(np.array(table) > 0, 1 << np.array(table), 0)
+    ordered = coefficients[order]
+    codebooks = fit_stages(to_blocks(ordered, blocks), sizes, beam=beam, rounds=0, steps=_STEPS, seed=seed)
+    padded, weights = padded_points(ordered, np.ones(ordered.shape[1]))
+    points, mass, on_device = device_array(padded, dtype), device_array(weights, dtype), device_array(sizes, np.int32)
+    rotation = np.eye(len(order))
+    for _ in range(turns):
+        codebooks, cross = _turn(codebooks, on_device, points, mass, device_array(rotation, dtype), blocks, beam)
+        left, _, right = np.linalg.svd(np.asarray(cross, np.float64))
+        rotation = left @ right
+    basis = np.asarray(transform.basis, np.float64)[:, order] @ rotation
+    variances = np.mean((ordered.T @ rotation.astype(dtype)) ** 2, axis=0)
+    return replace(
+        transform, basis=device_array(basis, dtype), variances=device_array(variances, dtype), kind="OPQ"
+    ), blocks
+
+
+@partial(jax.jit, static_argnames=("blocks", "beam"))
+def _turn(
+    codebooks: jax.Array,
+    sizes: jax.Array,
+    coefficients: jax.Array,
+    mass: jax.Array,
+    rotation: jax.Array,
+    blocks: Blocks,
+    beam: int,
+) -> tuple[jax.Array, jax.Array]:
+    """Codebooks refined for coefficients turned by the rotation [k, k], and sum c decoded' [k, k]."""
+    points = to_blocks(rotation.T @ coefficients, blocks)
+    for _ in range(_REFINEMENTS):
+        codebooks, symbols = refined(codebooks, sizes, points, mass, beam)
+    decoded = from_blocks(words_of(codebooks, symbols), blocks, len(coefficients))
+    return codebooks, (coefficients * mass[None, :]) @ decoded.T
