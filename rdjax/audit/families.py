@@ -20,6 +20,7 @@ from rdjax.codes import (
 
 BUDGETS = (16, 32, 64, 128, 256, 512, 1024, 2048, 4096)
 WORDS = 8  # bits of a codebook
+CELLS = "dead zone"  # as good as optimal cells from half a bit a coefficient on, and fitted in a tenth of the time
 RANK_CODE = "rank code"
 
 Maker = Callable[[Training], Code | None]
@@ -72,9 +73,9 @@ def _made(family: Family, side: str, bits: float, training: Training) -> Code | 
         return None
 
 
-def _up_to(most: int, least: int = 16) -> Callable[[int], tuple[float, ...]]:
-    """The budgets from `least` to `most` bits per dimension."""
-    return lambda dimension: tuple(b for b in BUDGETS if least <= b <= most * dimension)
+def _up_to(most: int) -> Callable[[int], tuple[float, ...]]:
+    """The budgets up to `most` bits per dimension."""
+    return lambda dimension: tuple(float(b) for b in BUDGETS if b <= most * dimension)
 
 
 def _whole(bits: float) -> int:
@@ -109,17 +110,17 @@ def _plain_scalar(training: Training, side: str, bits: float) -> Code:
 
 def _entropy_coded(training: Training, side: str, bits: float) -> Code:
     _require_room(bits, 5 * training.principal.k)
-    return EntropyCodedScalar.fit(training.vectors, bits, transform=training.principal)
+    return EntropyCodedScalar.fit(training.vectors, bits, transform=training.principal, cells=CELLS)
 
 
 def _plain_entropy_coded(training: Training, side: str, bits: float) -> Code:
-    return EntropyCodedScalar.fit(training.vectors, bits, transform="coordinates")
+    return EntropyCodedScalar.fit(training.vectors, bits, transform="coordinates", cells=CELLS)
 
 
 def _relevance_entropy_coded(training: Training, side: str, bits: float) -> Code:
     chart = training.chart(side)
     _require_room(bits, 5 * chart.k)
-    return EntropyCodedScalar.fit(training.examples(side), bits, transform=chart)
+    return EntropyCodedScalar.fit(training.examples(side), bits, transform=chart, cells=CELLS)
 
 
 def _product(training: Training, side: str, bits: float) -> Code:
@@ -154,6 +155,7 @@ def _rescored(training: Training, side: str, bits: float) -> Code:
 _WIDE = lambda dimension: tuple(16.0 * k for k in (32, 128, 256, 512, 1024) if k <= dimension)
 _SIGNS = lambda dimension: (*(float(k) for k in (64, 256, 512, 1024) if k < dimension), float(dimension))
 _ONE = lambda dimension: (0.0,)
+_CODEBOOKS = lambda dimension: tuple(float(b) for b in (16, 64, 256) if b <= dimension)
 
 FAMILIES = (
     Family(
@@ -166,10 +168,10 @@ FAMILIES = (
     ),
     Family("PCA truncation", _truncation, _WIDE),
     Family("PCA + scalar", _scalar, _up_to(8)),
-    Family("PCA + product", _product, _up_to(1)),
+    Family("PCA + product", _product, _CODEBOOKS),
     Family("PCA + entropy-coded scalar", _entropy_coded, _up_to(5)),
-    Family("relevance + product", _relevance_product, _up_to(1), learns=True),
-    Family("relevance + entropy-coded scalar", _relevance_entropy_coded, _up_to(2), learns=True),
+    Family("relevance + product", _relevance_product, _CODEBOOKS, learns=True),
+    Family("relevance + entropy-coded scalar", _relevance_entropy_coded, _CODEBOOKS, learns=True),
     Family("scalar", _plain_scalar, lambda dimension: tuple(float(b * dimension) for b in (2, 3, 4))),
     Family(
         "entropy-coded scalar",

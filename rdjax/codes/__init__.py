@@ -17,6 +17,8 @@ from rdjax.codes.product import ProductQuantizer
 from rdjax.codes.query_model import QueryModel
 from rdjax.codes.randomized import DitheredScalar, UniformInCell
 from rdjax.codes.rank import RankCode
+from rdjax.codes.rank_cells import CellRankCode
+from rdjax.codes.rank_designed import DesignedRankCode
 from rdjax.codes.rate import Rate
 from rdjax.codes.recoded import EntropyCoded
 from rdjax.codes.relevance_map import RelevanceMap, fit_relevance_map
@@ -39,6 +41,8 @@ __all__ = [  # noqa: RUF022  reading order
     "UniformInCell",
     "ProductQuantizer",
     "RankCode",
+    "DesignedRankCode",
+    "CellRankCode",
     "EntropyCoded",
     "Weighted",
     "QueryModel",

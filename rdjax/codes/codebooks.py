@@ -18,8 +18,8 @@ from rdjax.codes.nearest_words import comparable, in_tiles, nearest, padded_poin
 MAX_BITS = 12  # of one codebook
 _TRIALS = 4  # candidates of every k-means++ step
 _SEEDING = 32  # points per word that k-means++ chooses among
-_TRIED = 5  # Lloyd steps before the worse of two starts is given up
 _LEVELS, _STEPS_OF_A_LEVEL = 6, 3  # of the start that grows
+_LEAST_WORDS, _LEAST_DIMENSIONS = 16, 4  # smaller codebooks are filled up, to share compiled programs
 _NUDGE = 0.1  # of the spread of a cell: how far off a revived word starts
 
 _State = tuple[jax.Array, jax.Array, jax.Array, jax.Array]  # words, error, whether nothing moved, steps
@@ -28,8 +28,9 @@ _State = tuple[jax.Array, jax.Array, jax.Array, jax.Array]  # words, error, whet
 def kmeans(vectors: Any, k: int, *, seed: int = 0, weights: Any = None, steps: int = 25) -> jax.Array:
     """k words with small sum of w |x - nearest word|^2: greedy k-means++, then Lloyd's iteration until nothing moves.
 
-    A word that is nearest to nothing is moved beside the mean of the cell that errs most. Where there are fewer
-    distinct vectors than k, words repeat.
+    So it is done from two starts, of which the better result is kept: k-means++, and one that grows along the principal
+    axes (see `_two_starts`). A word that is nearest to nothing is moved beside the mean of the cell that errs most.
+    Where there are fewer distinct vectors than k, words repeat.
 
     Args:
       vectors: x [n, d].
@@ -48,9 +49,9 @@ def kmeans(vectors: Any, k: int, *, seed: int = 0, weights: Any = None, steps: i
     """
     array = fit_vectors(vectors)
     k = whole(k, "the number of words")
-    require(k <= 1 << MAX_BITS, f"{k} words were asked for; a codebook has at most {1 << MAX_BITS}.")
+    require(k <= 1 << MAX_BITS, f"{k} words were asked for; a codebook has at most {1 << MAX_BITS:,}.")
     columns = np.ascontiguousarray(array.T, working_dtype(array))[None]
-    return fit_codebooks(columns, (k,), seed=seed, weights=weights, steps=steps)[0]
+    return jax.device_put(fit_codebooks(columns, (k,), seed=seed, weights=weights, steps=steps)[0])
 
 
 def fit_codebooks(
@@ -61,7 +62,7 @@ def fit_codebooks(
     seed: int = 0,
     weights: Any = None,
     steps: int = 25,
-) -> jax.Array:
+) -> np.ndarray:
     """`kmeans` in every block.
 
     Args:
@@ -73,44 +74,59 @@ def fit_codebooks(
     Returns:
       words [B, K, d]; zeros beyond a block's size.
     """
-    dtype, (blocks, d, n) = columns.dtype, columns.shape
-    k = max(sizes) if most is None else most
+    num_blocks, d, n = columns.shape
+    k = max(sizes) if most is None else int(most)
     rng = np.random.default_rng(seed)
     weights = _checked_weights(weights, n)
     order = rng.permutation(n)[: _SEEDING * max(sizes)]
-    draws = device_array(rng.random((blocks, k, _TRIALS, 2)), dtype)
-    sample, sample_mass = padded_points(columns[:, :, order], weights[order])
-    drawn = np.swapaxes(sample[:, :, np.arange(k) % len(order)], 1, 2)
-    padded, padded_mass = padded_points(columns, weights)
-    points, mass = device_array(padded, dtype), device_array(padded_mass, dtype)
-    size, every = device_array(sizes, np.int32), np.full(_LEVELS * _STEPS_OF_A_LEVEL, d)
-    starts = (
-        _seeds(device_array(sample, dtype), device_array(sample_mass, dtype), draws),
-        _grown(device_array(drawn, dtype), _axes(sample), size, points, mass, d),
-    )
-    tried = [_lloyd(start, size, points, mass, every, min(steps, _TRIED)) for start in starts]
-    return _lloyd(_better(*tried), size, points, mass, every, steps)[0]
+    draws = rng.random((num_blocks, max(k, _LEAST_WORDS), _TRIALS, 2))
+    words = np.zeros((num_blocks, k, d), columns.dtype)
+    centers = columns @ (weights / n).astype(columns.dtype)
+    # Blocks are handed over one after the other, and run as many at a time as there are processors.
+    running = [
+        (b, *_two_starts(columns[b] - centers[b][:, None], size, weights, order, draws[b], steps))
+        for b, size in enumerate(sizes)
+        if size
+    ]
+    for b, (one, one_error), (other, other_error), axes in running:
+        found = np.asarray(one) if one_error <= other_error else np.asarray(other) @ axes.T
+        words[b, : sizes[b]] = found[: sizes[b], :d] + centers[b]
+    return words
 
 
-def _axes(sample: np.ndarray) -> jax.Array:
-    """Principal axes of every block [B, d, d], in columns, the first of largest variance; of points [B, d, n]."""
-    points = sample.astype(np.float64)
-    points -= points.mean(axis=2, keepdims=True)
-    basis = np.linalg.eigh(points @ np.swapaxes(points, 1, 2))[1][:, :, ::-1]
-    return device_array(basis, sample.dtype)
+def _two_starts(
+    points: np.ndarray, size: int, weights: np.ndarray, order: np.ndarray, draws: np.ndarray, steps: int
+) -> tuple[Any, Any, np.ndarray]:
+    """Lloyd's iteration for the centered points [d, n] of a block, from k-means++ and from words that grow.
 
+    Those that grow are found along the first few principal axes, then along more and more. Where points fill many
+    dimensions evenly, k-means++ starts from outliers and ends with up to a tenth more error. (Source: the clustering
+    by progressive dimensions of faiss.)
 
-def _grown(start: jax.Array, axes: jax.Array, size: jax.Array, points: jax.Array, mass: jax.Array, d: int) -> jax.Array:
-    """Words [B, K, d] by k-means along the first few principal axes of every block, then along more and more.
-
-    Where points fill many dimensions evenly, k-means++ starts from outliers and ends with some twentieth more error.
-    Source: the clustering by progressive dimensions of faiss.
+    Returns:
+      (words, error) of both, still running; the second along the principal axes [d, d], which come third.
     """
-    levels = np.ceil(d ** (np.arange(1, _LEVELS + 1) / _LEVELS) - 1e-9).astype(int)
-    turned = _turned(axes, points)
-    dimensions = np.repeat(levels, _STEPS_OF_A_LEVEL)
-    words = _lloyd(_along(start, axes), size, turned, mass, dimensions, len(dimensions))[0]
-    return _along(words, jnp.swapaxes(axes, 1, 2))
+    dtype = points.dtype
+    points = np.pad(points, ((0, max(0, _LEAST_DIMENSIONS - len(points))), (0, 0)))
+    d, k = len(points), len(draws)
+    padded, mass = (device_array(array, dtype) for array in padded_points(points, weights))
+    sample, sample_mass = (device_array(a, dtype) for a in padded_points(points[:, order], weights[order]))
+    axes = _principal_axes(points[:, order])
+    drawn = (axes.T @ points[:, order[np.arange(k) % len(order)]]).T
+    levels = np.ceil(d ** (np.arange(1, _LEVELS + 1) / _LEVELS) - 1e-9).astype(np.int32)
+    growing, all_of_them = np.repeat(levels, _STEPS_OF_A_LEVEL), np.full(_LEVELS * _STEPS_OF_A_LEVEL, d, np.int32)
+    seeds = _seeds(sample, sample_mass, device_array(draws, dtype))
+    one = _lloyd(seeds, size, padded, mass, all_of_them, steps)
+    turned = device_array(padded_points(axes.T @ points, weights)[0], dtype)
+    other = _lloyd(device_array(drawn, dtype), size, turned, mass, growing, len(growing) + steps)
+    return one, other, axes
+
+
+def _principal_axes(points: np.ndarray) -> np.ndarray:
+    """[d, d], in columns, the first of largest variance; of points [d, n]."""
+    double = points.astype(np.float64)
+    double -= double.mean(axis=1, keepdims=True)
+    return np.linalg.eigh(double @ double.T)[1][:, ::-1].astype(points.dtype)
 
 
 def _checked_weights(weights: Any, n: int) -> np.ndarray:
@@ -126,50 +142,26 @@ def _checked_weights(weights: Any, n: int) -> np.ndarray:
 
 
 @jax.jit
-def _turned(axes: jax.Array, points: jax.Array) -> jax.Array:
-    """Points [B, d, n] along axes [B, d, d]."""
-    return jnp.swapaxes(axes, 1, 2) @ points
-
-
-@jax.jit
-def _along(words: jax.Array, axes: jax.Array) -> jax.Array:
-    """Words [B, K, d] along axes [B, d, d]."""
-    return words @ axes
-
-
-@jax.jit
-def _better(first: tuple[jax.Array, jax.Array], second: tuple[jax.Array, jax.Array]) -> jax.Array:
-    """In every block the words [B, K, d] of smaller error [B]."""
-    return jnp.where((first[1] <= second[1])[:, None, None], first[0], second[0])
-
-
-@jax.jit
 def _seeds(points: jax.Array, mass: jax.Array, draws: jax.Array) -> jax.Array:
-    """Greedy k-means++: points [B, d, n], mass [n], uniform draws [B, K, trials, 2] -> [B, K, d]."""
-    width = 256 if points.shape[2] % 256 == 0 else points.shape[2]
+    """Greedy k-means++: points [d, n], n a multiple of 256, mass [n], uniform draws [K, trials, 2] -> [K, d]."""
 
     def choose(weights: jax.Array, draw: jax.Array) -> jax.Array:
-        """Points with probability proportional to their weights: first a group, then one of it."""
-        groups = weights.reshape(-1, width)
+        """Points with probability proportional to their weights: first a group of 256, then one of it."""
+        groups = weights.reshape(-1, 256)
         among = jnp.cumsum(jnp.sum(groups, axis=1))
         group = _place(among, draw[:, 0])
         within = jnp.cumsum(groups[group], axis=1)
-        return group * width + jax.vmap(_place)(within, draw[:, 1:])[:, 0]
+        return group * 256 + jax.vmap(_place)(within, draw[:, 1:])[:, 0]
 
-    def block(entry: tuple[jax.Array, jax.Array]) -> jax.Array:
-        x, draw = entry
+    def step(closest: jax.Array, draw: jax.Array) -> tuple[jax.Array, jax.Array]:
+        candidates = points[:, choose(mass * closest, draw)].T
+        squares = jax.lax.map(lambda c: jnp.sum((points - c[:, None]) ** 2, axis=0), candidates)
+        closer = jnp.minimum(closest[None, :], squares)
+        best = jnp.argmin(jnp.sum(closer * mass[None, :], axis=1))
+        return closer[best], candidates[best]
 
-        def step(closest: jax.Array, draw: jax.Array) -> tuple[jax.Array, jax.Array]:
-            candidates = x[:, choose(mass * closest, draw)].T
-            squares = jax.lax.map(lambda c: jnp.sum((x - c[:, None]) ** 2, axis=0), candidates)
-            closer = jnp.minimum(closest[None, :], squares)
-            first = jnp.argmin(jnp.sum(closer * mass[None, :], axis=1))
-            return closer[first], candidates[first]
-
-        far = jnp.full(x.shape[1], jnp.sqrt(jnp.finfo(x.dtype).max), x.dtype) / x.shape[1]
-        return jax.lax.scan(step, far, draw)[1]
-
-    return jax.lax.map(block, (points, draws))
+    far = jnp.full(points.shape[1], jnp.sqrt(jnp.finfo(points.dtype).max), points.dtype) / points.shape[1]
+    return jax.lax.scan(step, far, draws)[1]
 
 
 def _place(cumulative: jax.Array, draw: jax.Array) -> jax.Array:
@@ -180,38 +172,34 @@ def _place(cumulative: jax.Array, draw: jax.Array) -> jax.Array:
 
 @jax.jit
 def _lloyd(
-    words: jax.Array, size: jax.Array, points: jax.Array, mass: jax.Array, dimensions: np.ndarray, steps: int
+    start: jax.Array, size: int, points: jax.Array, mass: jax.Array, dimensions: np.ndarray, steps: int
 ) -> tuple[jax.Array, jax.Array]:
-    """Lloyd's iteration in every block: words [B, K, d], sizes [B], points [B, d, n], mass [n].
+    """Lloyd's iteration from words [K, d], `size` of them in use, for points [d, n] of weights mass [n].
 
     In step i words are zero beyond their first dimensions[i] (the last entry goes on for all later steps); it ends
     early when nothing moves.
 
     Returns:
-      (words [B, K, d], weighted squared error before the last step [B]).
+      (words [K, d], weighted squared error before the last step).
     """
+    tiles, weights = in_tiles(points), in_tiles(mass[None, :])[:, 0]
+    d = len(points)
 
-    def block(entry: tuple[jax.Array, jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
-        start, size, x = entry
-        tiles, weights = in_tiles(x), in_tiles(mass[None, :])[:, 0]
+    def step(state: _State) -> _State:
+        words, _, _, count = state
+        limit = dimensions[jnp.minimum(count, len(dimensions) - 1)]
+        total, error = _cells(words, size, tiles, weights)
+        new = jnp.where(jnp.arange(d)[None, :] < limit, _revived(total, error, words, size), 0)
+        done = (limit == d) & jnp.all(new == words)
+        return new, jnp.sum(error), done, count + 1
 
-        def step(state: _State) -> _State:
-            words, _, _, count = state
-            limit = dimensions[jnp.minimum(count, len(dimensions) - 1)]
-            total, error = _cells(words, size, tiles, weights)
-            new = jnp.where(jnp.arange(len(x))[None, :] < limit, _revived(total, error, words, size), 0)
-            done = (limit == len(x)) & jnp.all(new == words)
-            return new, jnp.sum(error), done, count + 1
-
-        going = lambda state: ~state[2] & (state[3] < steps)
-        used = (jnp.arange(len(start))[:, None] < size) & (jnp.arange(len(x))[None, :] < dimensions[0])
-        first = (jnp.where(used, start, 0), jnp.array(jnp.inf, x.dtype), jnp.array(False), jnp.array(0))
-        return jax.lax.while_loop(going, step, first)[:2]
-
-    return jax.lax.map(block, (words, size, points))
+    going = lambda state: ~state[2] & (state[3] < steps)
+    used = (jnp.arange(len(start))[:, None] < size) & (jnp.arange(d)[None, :] < dimensions[0])
+    first = (jnp.where(used, start, 0), jnp.array(jnp.inf, start.dtype), jnp.array(False), jnp.array(0))
+    return jax.lax.while_loop(going, step, first)[:2]
 
 
-def _cells(words: jax.Array, size: jax.Array, tiles: jax.Array, mass: jax.Array) -> tuple[jax.Array, jax.Array]:
+def _cells(words: jax.Array, size: jax.Array | int, tiles: jax.Array, mass: jax.Array) -> tuple[jax.Array, jax.Array]:
     """Sums of w (x, 1) over every cell [d + 1, K], and of w |x - word|^2 [K]."""
     compared = comparable(words, size)
 
@@ -229,7 +217,7 @@ def _cells(words: jax.Array, size: jax.Array, tiles: jax.Array, mass: jax.Array)
     return total[:-1], total[-1]
 
 
-def _revived(total: jax.Array, error: jax.Array, words: jax.Array, size: jax.Array) -> jax.Array:
+def _revived(total: jax.Array, error: jax.Array, words: jax.Array, size: jax.Array | int) -> jax.Array:
     """Means of the cells; the j-th word without a cell goes beside the mean of the cell with the j-th largest error."""
     (k, d), mass = words.shape, total[-1]
     means = (total[:-1] / jnp.maximum(mass, jnp.finfo(mass.dtype).tiny)[None, :]).T

@@ -23,13 +23,14 @@ def padded_points(columns: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray,
     return np.pad(columns, wide), np.pad(weights, (0, extra))
 
 
-def comparable(words: jax.Array, size: jax.Array) -> jax.Array:
+def comparable(words: jax.Array, size: jax.Array | int) -> jax.Array:
     """Words [..., K, d] as [..., K, d + 1] for `nearest`: negative, with half their squared norms; inf beyond size.
 
     A codebook of no words (no bits) is left with its first, which is zero.
     """
     norms = 0.5 * jnp.sum(words * words, axis=-1)
-    unused = jnp.arange(words.shape[-2]) >= jnp.maximum(size, 1)[..., None]
+    number = jax.lax.broadcasted_iota(jnp.int32, norms.shape, norms.ndim - 1)
+    unused = number >= jnp.maximum(size, 1)[..., None]
     return jnp.concatenate([-words, jnp.where(unused, jnp.inf, norms)[..., None]], axis=-1)
 
 
@@ -51,10 +52,10 @@ def nearest(compared: jax.Array, columns: jax.Array) -> tuple[jax.Array, jax.Arr
     """
     scores = compared @ columns
     best = jnp.min(scores, axis=0)
-    last = len(compared) - 1  # also where a score is not a number
     # Two passes of minima run along the lanes; argmin takes ten times as long.
     order = jnp.arange(len(compared), dtype=scores.dtype)[:, None]
-    return jnp.min(jnp.where(scores <= best[None, :], order, last), axis=0).astype(jnp.int32), best
+    index = jnp.min(jnp.where(scores <= best[None, :], order, len(compared)), axis=0).astype(jnp.int32)
+    return jnp.where(index < len(compared), index, 0), best  # the first also where a score is not a number
 
 
 def in_tiles(points: jax.Array) -> jax.Array:

@@ -1,5 +1,6 @@
 """Product and residual quantizers: codebooks of vectors for blocks of coefficients, one stage after another."""
 
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -11,7 +12,7 @@ import numpy as np
 from jax.typing import ArrayLike
 
 from rdjax.checks import is_concrete
-from rdjax.codes.arrays import fit_vectors
+from rdjax.codes.arrays import fit_vectors, padded, require_dimension
 from rdjax.codes.blocks import Bits, Blocks, from_blocks, lay_out, to_blocks
 from rdjax.codes.code import FixedLengthCode
 from rdjax.codes.nearest_words import TILE, comparable
@@ -20,7 +21,8 @@ from rdjax.codes.transform import Transform, coefficient_blocks, fit_transform
 from rdjax.codes.turning import turned_to_product
 
 POINTS = 128  # vectors per word that codebooks are fitted on, at most
-AT_ONCE = 1 << 16  # vectors that are encoded or decoded at a time
+AT_ONCE = 1 << 14  # vectors that are encoded at a time where there are more
+_RUNNING = 3
 
 
 @partial(
@@ -151,9 +153,16 @@ class ProductQuantizer(FixedLengthCode):
         if not is_concrete(self, vectors) or np.ndim(vectors) != 2 or np.shape(vectors)[0] <= AT_ONCE:
             return super().encode(vectors)
         rows = vectors if isinstance(vectors, np.ndarray) else np.asarray(vectors)
+        require_dimension(rows, self.dimension, self.name)
         symbols = np.empty((len(rows), self.num_symbols), np.int32)
+        running: deque[tuple[int, jax.Array]] = deque()  # a block runs on one core, so several run at a time
         for start in range(0, len(rows), AT_ONCE):
-            symbols[start : start + AT_ONCE] = super().encode(rows[start : start + AT_ONCE])
+            block = np.asarray(rows[start : start + AT_ONCE], self.dtype)
+            running.append((start, _encoded(self, padded(block, AT_ONCE) if len(block) < AT_ONCE else block)))
+            if len(running) > _RUNNING:
+                _write(symbols, *running.popleft())
+        for entry in running:
+            _write(symbols, *entry)
         return jax.device_put(symbols)
 
     def _encode(self, vectors: jax.Array) -> jax.Array:
@@ -172,6 +181,15 @@ class ProductQuantizer(FixedLengthCode):
             return self.transform.invert(from_blocks(points, self.blocks, self.transform.k).T)
 
         return jax.lax.map(tile, _tiles(symbols)).reshape(-1, self.dimension)[: len(symbols)]
+
+
+@jax.jit
+def _encoded(code: ProductQuantizer, vectors: jax.Array) -> jax.Array:
+    return code._encode(vectors)
+
+
+def _write(symbols: np.ndarray, start: int, block: jax.Array) -> None:
+    symbols[start : start + AT_ONCE] = np.asarray(block)[: len(symbols) - start]
 
 
 def _tiles(rows: jax.Array) -> jax.Array:

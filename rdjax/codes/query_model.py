@@ -49,30 +49,39 @@ class QueryModel:
     blocks: tuple[int, ...]
 
     @classmethod
-    def fit(cls, queries: Any, documents: Any, *, blocks: Sequence[int]) -> "QueryModel":
-        """Gains by least squares; Sigma = (1 - a) S + a (tr S / d) I with S the residuals' covariance.
+    def fit(
+        cls, queries: Any, documents: Any, *, blocks: Sequence[int], shrinkage: float | None = None
+    ) -> "QueryModel":
+        """Gains by generalized least squares; Sigma = (1 - a) S + a (tr S / d) I, S the residuals' covariance.
 
-        The shrinkage a of a modality is the one of largest leave-one-out likelihood of the residuals. The mean square
-        of the residuals is at least 1e-6 of the documents' variance. Of more than 32,768 pairs so many are used,
-        evenly spaced.
+        The gain is the one of least squares, then, once, the one of squares weighted by the noise that was left.
+        Left to itself, the shrinkage a of a modality is the one of largest leave-one-out likelihood of the residuals.
+        The mean square of the residuals is at least 1e-6 of the documents' variance. Of more than 32,768 pairs so many
+        are used, evenly spaced.
 
         Args:
           queries: [n, D], n at least 2.
           documents: [n, D], row i relevant to query i.
           blocks: widths of the modalities, side by side in D.
+          shrinkage: a of all modalities, in (0, 1]; None to fit it. Where a map is fitted on the documents of the pairs
+            alone (class C), it wants more than the likelihood says: residuals are correlated with their own documents.
 
         Raises:
-          InputError: shapes that disagree, fewer than two pairs, widths that do not add up to D.
+          InputError: shapes or widths that disagree, fewer than two pairs, shrinkage out of range.
 
         Source: Ledoit and Wolf 2004 (the target); Hoffbeck and Landgrebe 1996 (leave-one-out likelihood).
         """
         queries, documents, blocks = _pairs(queries, documents, blocks)
+        require(
+            shrinkage is None or 0 < shrinkage <= 1,
+            f"the shrinkage is {shrinkage}; it must be above 0 and at most 1, or None to be fitted.",
+        )
         mean_query, mean_document = queries.mean(axis=0), documents.mean(axis=0)
         noise = np.zeros((len(mean_query), len(mean_query)))
         gains, shrinkages = np.zeros(len(blocks)), np.zeros(len(blocks))
         for m, own in enumerate(_slices(blocks)):
             asked, wanted = queries[:, own] - mean_query[own], documents[:, own] - mean_document[own]
-            gains[m], noise[own, own], shrinkages[m] = _fit_modality(asked, wanted)
+            gains[m], noise[own, own], shrinkages[m] = _fit_modality(asked, wanted, shrinkage)
         return cls(mean_query, mean_document, gains, noise, shrinkages, blocks)
 
     @property
@@ -153,19 +162,28 @@ def _slices(blocks: tuple[int, ...]) -> list[slice]:
     return [slice(int(end) - width, int(end)) for end, width in zip(ends, blocks, strict=True)]
 
 
-def _fit_modality(asked: np.ndarray, wanted: np.ndarray) -> tuple[float, np.ndarray, float]:
+def _fit_modality(asked: np.ndarray, wanted: np.ndarray, a: float | None) -> tuple[float, np.ndarray, float]:
     """(gain, noise covariance, shrinkage) from deviations of queries and documents from their means [n, d]."""
-    n, width = asked.shape
     spread = float((wanted**2).sum())
     gain = float((asked * wanted).sum()) / spread if spread > 0 else 0.0
-    residuals = asked - gain * wanted
+    least = _LEAST_NOISE * spread / wanted.size
+    noise, _ = _fit_noise(asked - gain * wanted, least, a)
+    if spread > 0:
+        weighted = np.linalg.solve(noise, wanted.T).T
+        gain = float((asked * weighted).sum()) / float((wanted * weighted).sum())
+    return gain, *_fit_noise(asked - gain * wanted, least, a)
+
+
+def _fit_noise(residuals: np.ndarray, least: float, a: float | None) -> tuple[np.ndarray, float]:
+    """(covariance, shrinkage) of residuals [n, d], whose mean square counts as `least` where it is less."""
+    n, width = residuals.shape
     values, axes = np.linalg.eigh(residuals.T @ residuals / n)
     values = np.maximum(values, 0.0)
-    level = max(float(values.sum()), _LEAST_NOISE * spread / n) / width or 1.0
-    squares = (residuals @ axes) ** 2
-    fits = [_left_out(squares, values, level, a) for a in _SHRINKAGES]
-    a = float(_SHRINKAGES[int(np.argmin(fits))])
-    return gain, (axes * ((1 - a) * values + a * level)) @ axes.T, a
+    level = max(float(values.sum()) / width, least) or 1.0
+    if a is None:
+        squares = (residuals @ axes) ** 2
+        a = float(min(_SHRINKAGES, key=lambda each: _left_out(squares, values, level, each)))
+    return (axes * ((1 - a) * values + a * level)) @ axes.T, a
 
 
 def _left_out(squares: np.ndarray, values: np.ndarray, level: float, a: float) -> float:

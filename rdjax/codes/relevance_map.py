@@ -6,7 +6,7 @@ much documents differ. Its inverse gives vectors whose inner products with the r
 of these coordinates, and they rank better than plain inner products wherever noise is not the same in all directions.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -52,8 +52,8 @@ class RelevanceMap(Transform):
 
     @property
     def encoder_bytes(self) -> int:
-        """Memory of the encoder, at 4 bytes a number; the way back is the decoder's."""
-        return 4 * (self.mean.size + self.basis.size)
+        """Memory of the encoder, at 4 bytes a number; the way back, and zeros between modalities, it does not hold."""
+        return 4 * (self.mean.size + int(np.count_nonzero(np.asarray(self.basis))))
 
     def apply(self, vectors: jax.Array) -> jax.Array:
         """Vectors of the coded side [n, D] to coefficients [n, k]."""
@@ -77,7 +77,9 @@ class RelevanceMap(Transform):
         return RelevanceMap(self.mean, basis, back, variances, self.side)
 
 
-def fit_relevance_map(model: QueryModel, documents: Any, k: int, *, side: str) -> RelevanceMap:
+def fit_relevance_map(
+    model: QueryModel, documents: Any, k: int | Sequence[int], *, side: str, queries: Any | None = None
+) -> RelevanceMap:
     """The k directions that tell documents apart best, in units of the noise between a query and its document.
 
         H = Sigma^-1/2,   V diag(lambda) V' = H A cov(documents) A' H,   lambda non-increasing: signal to noise
@@ -94,8 +96,11 @@ def fit_relevance_map(model: QueryModel, documents: Any, k: int, *, side: str) -
     Args:
       model: of the queries.
       documents: [N, D], those that are to be told apart: the searched ones (class B) or others (class C).
-      k: directions kept, 1 to D. More than N - 1 are no better than random ones.
+      k: directions kept, 1 to D; or those of every modality [M], each fitted by itself and all side by side, for codes
+        that give every modality bits of its own. More than the vectors span are no better than random ones.
       side: what is coded, "queries" or "documents".
+      queries: [Q, D] to count as further (predicted) documents; None for none. Where documents are few they show
+        directions that these do not span, which is worth more than their noise costs.
 
     Raises:
       InputError: if D is not the model's, or k or side is out of range.
@@ -104,35 +109,61 @@ def fit_relevance_map(model: QueryModel, documents: Any, k: int, *, side: str) -
     """
     array = fit_vectors(documents)
     require_dimension(array, model.dimension, "the query model")
-    require_k(k, model.dimension, f"the vectors have {model.dimension} dimensions")
     require(side in SIDES, f'the side is {side!r}; it must be "queries" or "documents".')
     mean, _ = mean_and_variance(array)
     gains, asked = model.coordinate_gains, model.predict(mean[None, :])[0]
-    whiten = _inverse_root(model.noise, model.blocks)
-    signal = whiten @ (gains[:, None] * covariance(array, mean) * gains[None, :]) @ whiten
-    ratios, axes = np.linalg.eigh((signal + signal.T) / 2)
-    ratios, axes = np.maximum(ratios[::-1], 0.0), axes[:, ::-1]
-    directions = whiten @ axes * signs(axes)
+    spread = gains[:, None] * covariance(array, mean) * gains[None, :]
+    if queries is not None:
+        spread = _joined(spread, asked, len(array), queries)
+    directions, ratios = _directions(model, spread, k)
     if side == "queries":
-        center, basis, back, variances = asked, directions, gains[:, None] * directions, 1 + ratios
+        fitted = asked, directions, gains[:, None] * directions, 1 + ratios
     else:
-        own = directions.T @ asked  # C^-1 = directions diag(1 / (1 + ratios)) directions'
-        one = directions @ (own / (1 + ratios)) / (1 + own @ (own / (1 + ratios)))
-        center, basis, variances = mean, gains[:, None] * directions, ratios
-        back = directions - one[:, None] * own[None, :]
-    dtype = working_dtype(array)
-    center, basis, back, variances = (
-        device_array(x, dtype) for x in (center, basis[:, :k], back[:, :k], variances[:k])
-    )
-    return RelevanceMap(center, basis, back, variances, side)
+        e = np.linalg.solve(spread + model.noise, asked)
+        back = directions - np.outer(e / (1 + asked @ e), asked @ directions)
+        fitted = mean, gains[:, None] * directions, back, ratios
+    return _on_device(*fitted, side=side, dtype=working_dtype(array))
 
 
-def _inverse_root(noise: np.ndarray, blocks: tuple[int, ...]) -> np.ndarray:
-    """noise^-1/2, symmetric, modality by modality."""
-    root, start = np.zeros_like(noise), 0
-    for width in blocks:
-        own = slice(start, start + width)
-        values, axes = np.linalg.eigh(noise[own, own])
-        root[own, own] = (axes / np.sqrt(values)) @ axes.T
-        start += width
-    return root
+def _on_device(
+    mean: np.ndarray, basis: np.ndarray, back: np.ndarray, variances: np.ndarray, *, side: str, dtype: Any
+) -> RelevanceMap:
+    put = lambda values: device_array(values, dtype)
+    return RelevanceMap(put(mean), put(basis), put(back), put(variances), side)
+
+
+def _directions(model: QueryModel, spread: np.ndarray, k: int | Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
+    """(H V [D, k], lambda [k]), of all modalities together or of each by itself."""
+    ends, whiten = np.cumsum(model.blocks), np.zeros_like(spread)
+    slices = [slice(int(end) - width, int(end)) for end, width in zip(ends, model.blocks, strict=True)]
+    for own in slices:
+        values, axes = np.linalg.eigh(model.noise[own, own])
+        whiten[own, own] = (axes / np.sqrt(values)) @ axes.T
+    signal = whiten @ spread @ whiten
+    if isinstance(k, int | np.integer):
+        require_k(int(k), model.dimension, f"the vectors have {model.dimension} dimensions")
+        return _leading(whiten, signal, int(k))
+    require(len(k) == len(slices), f"{len(k)} numbers of directions were given for {len(slices)} modalities.")
+    parts = []
+    for own, count in zip(slices, k, strict=True):
+        width = own.stop - own.start
+        require_k(count, width, f"a modality has {width} dimensions")
+        directions, ratios = _leading(whiten[own, own], signal[own, own], count)
+        parts.append((np.pad(directions, ((own.start, len(spread) - own.stop), (0, 0))), ratios))
+    return np.concatenate([part for part, _ in parts], axis=1), np.concatenate([part for _, part in parts])
+
+
+def _leading(whiten: np.ndarray, signal: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
+    """(H V [d, k], lambda [k]) of the k largest eigenvalues of the signal [d, d]."""
+    ratios, axes = np.linalg.eigh((signal + signal.T) / 2)
+    directions = whiten @ axes[:, ::-1][:, :k]
+    return directions * signs(directions), np.maximum(ratios[::-1][:k], 0.0)
+
+
+def _joined(spread: np.ndarray, asked: np.ndarray, count: int, queries: Any) -> np.ndarray:
+    """Covariance of `count` predicted queries, of which mean and covariance are given, and of others together."""
+    others = fit_vectors(queries)
+    require_dimension(others, len(asked), "the query model")
+    mean, _ = mean_and_variance(others)
+    share, apart = count / (count + len(others)), mean - asked
+    return share * spread + (1 - share) * (covariance(others, mean) + share * np.outer(apart, apart))

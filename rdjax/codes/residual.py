@@ -115,23 +115,29 @@ def fit_stages(columns: np.ndarray, sizes: np.ndarray, *, beam: int, rounds: int
     dtype, (_, _, n), largest = columns.dtype, columns.shape, int(sizes.max())
     fitted = partial(fit_codebooks, most=largest, steps=steps)
     if sizes.shape[1] == 1:
-        return fitted(columns, [*sizes[:, 0]], seed=seed)[:, None]
+        return device_array(fitted(columns, [*sizes[:, 0]], seed=seed)[:, None], dtype)
     padded, weights = padded_points(columns, np.ones(n))
     points, mass, size = device_array(padded, dtype), device_array(weights, dtype), device_array(sizes, np.int32)
     narrow = min(beam, _NARROW)
-    rest, error = jax.vmap(partial(_no_words, beam=narrow))(jnp.swapaxes(points, 1, 2))
+    rest, error = _first_stage(points, narrow)
     books, left = [], columns
     for stage in range(sizes.shape[1]):
         if stage:
             kept = np.random.default_rng(seed + stage).permutation(n * narrow)[: max(n, _LEFT_OVER * largest)]
             left = np.asarray(_left_over(rest, error, device_array(kept, np.int32)))
         words = fitted(left, [*sizes[:, stage]], seed=seed + stage)
-        books.append(np.asarray(words)[:, None])
-        rest, error = _next_stage(rest, error, words, size[:, stage])
+        books.append(words[:, None])
+        rest, error = _next_stage(rest, error, device_array(words, dtype), device_array(sizes[:, stage], np.int32))
     codebooks = device_array(np.concatenate(books, axis=1), dtype)
     for _ in range(rounds):
         codebooks, _ = refined(codebooks, size, points, mass, beam)
     return codebooks
+
+
+@partial(jax.jit, static_argnames="beam")
+def _first_stage(points: jax.Array, beam: int) -> Sums:
+    """Points [B, d, n] as empty sums [B, n, beam, d]."""
+    return jax.vmap(partial(_no_words, beam=beam))(jnp.swapaxes(points, 1, 2))
 
 
 @jax.jit

@@ -26,6 +26,8 @@ from rdjax.codes.integer import Int8
 from rdjax.codes.product import ProductQuantizer
 from rdjax.codes.randomized import DitheredScalar, UniformInCell
 from rdjax.codes.rank import RankCode
+from rdjax.codes.rank_cells import CellRankCode
+from rdjax.codes.rank_designed import DesignedRankCode
 from rdjax.codes.recoded import EntropyCoded
 from rdjax.codes.relevance_map import RelevanceMap
 from rdjax.codes.scalar import ScalarQuantizer
@@ -52,6 +54,8 @@ CLASSES: Mapping[str, type] = {
         SignBitsRescored,
         Int8,
         RankCode,
+        DesignedRankCode,
+        CellRankCode,
         EntropyCoded,
         Weighted,
     )

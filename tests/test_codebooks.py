@@ -1,0 +1,143 @@
+"""Codebooks: nearest words against brute force, k-means at its fixed point, starts, revival, weights."""
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from scipy.cluster.vq import kmeans2
+
+from rdjax import checks
+from rdjax.checks import InputError
+from rdjax.codes import codebooks
+from rdjax.codes.codebooks import kmeans
+from rdjax.codes.nearest_words import comparable, nearest, with_ones
+
+
+def points(n, d=3, seed=4, centers=9):
+    rng = np.random.default_rng(seed)
+    return rng.standard_normal((n, d)) + 4 * rng.standard_normal((centers, d))[rng.integers(0, centers, n)]
+
+
+def cells(words, x):
+    return ((x[:, None] - words[None]) ** 2).sum(axis=2).argmin(axis=1)
+
+
+def error(words, x, weights=None):
+    squares = ((x[:, None] - np.asarray(words, np.float64)[None]) ** 2).sum(axis=2).min(axis=1)
+    return np.average(squares, weights=weights)
+
+
+def means(x, weights):
+    """Lloyd's step in NumPy."""
+
+    def step(words):
+        cell = cells(words, x)
+        return np.stack([np.average(x[cell == i], axis=0, weights=weights[cell == i]) for i in range(len(words))])
+
+    return step
+
+
+def test_the_nearest_word_is_the_nearest_and_the_first_among_equals(precision, rng):
+    words, x = rng.standard_normal((7, 3)).astype(precision), rng.standard_normal((256, 3)).astype(precision)
+    words[5] = words[2]
+    compared = comparable(jnp.asarray(words), jnp.array(6))  # the last is not in use
+    found, score = nearest(compared, with_ones(jnp.asarray(x.T)))
+    np.testing.assert_array_equal(found, cells(words[:6].astype(np.float64), x.astype(np.float64)))
+    assert 5 not in found
+    distance = np.sum(x**2, axis=1) + 2 * np.asarray(score)
+    np.testing.assert_allclose(distance, np.min(((x[:, None] - words[None, :6]) ** 2).sum(2), axis=1), atol=1e-5)
+
+
+def test_what_is_no_number_still_has_a_word():
+    compared = comparable(jnp.eye(4), jnp.array(4))
+    found, _ = nearest(compared, with_ones(jnp.full((4, 256), jnp.nan)))
+    assert ((np.asarray(found) >= 0) & (np.asarray(found) < 4)).all()
+
+
+@pytest.mark.float64_only
+@pytest.mark.parametrize("weighted", [False, True])
+def test_at_convergence_words_are_the_means_of_their_cells(weighted, rng):
+    x = points(512)
+    weights = rng.integers(1, 5, 512) * 1.0 if weighted else np.ones(512)
+    words = np.asarray(kmeans(x, 16, weights=weights if weighted else None, steps=500))
+    checks.assert_fixed_point(means(x, weights), words, 1e-12)
+    with pytest.raises(AssertionError):
+        checks.assert_fixed_point(means(x, weights), words * 1.001, 1e-12)
+
+
+def test_on_the_median_no_worse_than_scipy(precision):
+    x = points(512)
+    ours = [error(kmeans(x.astype(precision), 16, seed=seed), x) for seed in range(7)]
+    theirs = [error(kmeans2(x, 16, iter=50, minit="++", rng=seed)[0], x) for seed in range(15)]
+    assert np.median(ours) <= 1.01 * np.median(theirs)
+
+
+def test_clusters_far_apart_are_all_found(precision, rng):
+    centers = 1000 * np.stack(np.meshgrid([0, 1, 2, 3], [0, 1, 2, 3]), axis=-1).reshape(16, 2)
+    x = (np.repeat(centers, 32, axis=0) + rng.standard_normal((512, 2))).astype(precision)
+    words = np.asarray(kmeans(x[rng.permutation(512)], 16))
+    own = x.reshape(16, 32, 2).mean(axis=1)
+    np.testing.assert_allclose(
+        words[np.lexsort(np.round(words / 1000).T)], own[np.lexsort(centers.T)], rtol=1e-4, atol=1e-2
+    )
+
+
+def test_words_without_points_are_revived(precision):
+    """From 16 words at one place, 15 of which are nearest to nothing (the first among equals takes all)."""
+    x = points(512).astype(precision)
+    start = np.full((16, 4), 0.1, precision)
+    lanes, every = np.pad(x.T, ((0, 1), (0, 0))), np.full(18, 4, np.int32)
+    words = np.asarray(codebooks._lloyd(start, 16, lanes, np.ones(512, precision), every, 60)[0])[:, :3]
+    assert len(np.unique(cells(words.astype(np.float64), x.astype(np.float64)))) == 16
+    assert error(words, x) < 1.3 * error(kmeans(x, 16), x)
+
+
+@pytest.mark.parametrize("distinct", [1, 5, 16])
+def test_with_fewer_distinct_vectors_than_words_nothing_is_lost(precision, distinct):
+    x = np.repeat(points(distinct).astype(precision), 512 // distinct, axis=0)
+    words = np.asarray(kmeans(x, 16))
+    assert words.shape == (16, 3)
+    assert np.isfinite(words).all()
+    assert error(words, x) <= 1e-9 * np.mean(x**2)
+
+
+@pytest.mark.float64_only
+def test_one_vector_one_word_one_dimension():
+    x = points(512)
+    np.testing.assert_allclose(kmeans(x[:1], 1), x[:1])
+    np.testing.assert_allclose(kmeans(x, 1), x.mean(axis=0)[None], rtol=1e-12)
+    line = np.array([[0.0], [1.0], [10.0], [11.0], [30.0]])
+    np.testing.assert_allclose(np.sort(kmeans(line, 3), axis=0), [[0.5], [10.5], [30.0]])
+
+
+@pytest.mark.float64_only
+def test_weights_count_as_copies_and_none_as_absence():
+    x = points(40)
+    weights = np.arange(40) % 4
+    copies = np.repeat(x, weights, axis=0)
+    words = kmeans(x, 4, weights=weights, steps=200)
+    checks.assert_fixed_point(means(copies, np.ones(len(copies))), np.asarray(words), 1e-12)
+
+
+@pytest.mark.float64_only
+def test_the_seed_decides():
+    x = points(512)
+    np.testing.assert_array_equal(kmeans(x, 16, seed=3), kmeans(x, 16, seed=3))
+    assert not np.array_equal(kmeans(x, 16, seed=3, steps=1), kmeans(x, 16, seed=4, steps=1))
+
+
+@pytest.mark.float64_only
+@pytest.mark.parametrize(
+    ("arguments", "say"),
+    [
+        ({"k": 0}, "at least 1"),
+        ({"k": 5000}, "at most 4,096"),
+        ({"k": 4, "weights": np.ones(3)}, "40 finite numbers"),
+        ({"k": 4, "weights": -np.ones(40)}, "at least 0"),
+        ({"k": 4, "weights": np.zeros(40)}, "not all 0"),
+    ],
+)
+def test_what_makes_no_sense_is_refused(arguments, say):
+    with pytest.raises(InputError, match=say):
+        kmeans(points(40), **arguments)
+    with pytest.raises(InputError, match="row 1"):
+        kmeans(np.array([[0.0], [np.nan]]), 1)
