@@ -3,8 +3,9 @@
     python benchmarks/rank_codes.py [--tasks T1 T2 T3 T4] [--bits 1 .. 16] [--skip-million]     (about 15 minutes, 2 cores)
 
 Protocol: temperatures and the model of queries are fitted on the fit split (`rest`); the codes on the searched documents
-and on queries simulated from them; the number of draws and the schedule were chosen on `rest` queries among all 1,228
-documents. Test queries are only measured. Lengths are fixed: 2^b codewords at b bits, whole bits.
+and on queries simulated from them. How second documents are chosen and how many first ones the encoder tries were chosen
+on `rest` queries among all 1,228 documents, the schedule of slopes by what simulated queries gain; 16 draws a document
+were not tuned. Test queries are only measured. Lengths are fixed: 2^b codewords at b bits, whole bits.
 """
 
 import os

@@ -48,7 +48,7 @@ def test_t1_uncompressed(t1):
 def test_t1_rank_code_at_ten_bits(t1):
     (point,) = [p for p in t1.points if p.code_class == "A"]
     assert point.bits.entropy.lower == pytest.approx(np.log2(1000))
-    assert point.bits.packed.lower < 10.1
+    assert point.bits.packed.lower < np.log2(1000) + 8 * (32 + 2) / 1000  # a header, two blocks of digits
     assert point.bits.single.lower == 16
     assert point.value.lower >= 0.67
 
@@ -110,8 +110,8 @@ def test_t1_answer(t1):
 
 def test_every_number_is_a_bound(t1):
     for record in (*t1.points, *t1.qualities):
-        numbers = [v for f in dataclasses.fields(record) if isinstance(v := getattr(record, f.name), float)]
-        assert not numbers, record
+        names = {f.name for f in dataclasses.fields(record)} - {"budget"}  # which was asked for and not found
+        assert not [name for name in names if isinstance(getattr(record, name), float)], record
     assert isinstance(t1.aim, Bound)
     assert {p.value.evidence for p in t1.points} == {"measured"}
     assert {p.interval.evidence for p in t1.points} == {"estimate"}

@@ -32,7 +32,7 @@ class Family:
 
     `budgets(D)` are those that an audit tries, bits per item, smallest first; `free` if others can be asked for too,
     otherwise `bits` says nothing. `several` if it makes sense for several modalities side by side; `learns` if it is
-    fitted on which document each query wants.
+    fitted on which document each query wants; `usual` if an audit tries it unasked, which codebooks are too slow for.
     """
 
     name: str
@@ -43,6 +43,7 @@ class Family:
     free: bool = True
     several: bool = True
     learns: bool = False
+    usual: bool = True
 
 
 @dataclass(frozen=True)
@@ -56,10 +57,10 @@ class Trial:
 
 
 def trials(side: str, dimension: int, modalities: int, chosen: Collection[str] | None = None) -> Iterator[Trial]:
-    """Every family that this side is tried with, or those whose names are `chosen`."""
+    """Every usual family that this side is tried with, or those whose names are `chosen`."""
     for code_class in ("A", "B", "C"):
         for family in FAMILIES:
-            wanted = chosen is None or family.name in chosen
+            wanted = family.usual if chosen is None else family.name in chosen
             fits = code_class in family.classes and side in family.sides and (family.several or modalities == 1)
             if wanted and fits:
                 makers = tuple(partial(_made, family, side, bits) for bits in family.budgets(dimension))
@@ -168,10 +169,10 @@ FAMILIES = (
     ),
     Family("PCA truncation", _truncation, _WIDE),
     Family("PCA + scalar", _scalar, _up_to(8)),
-    Family("PCA + product", _product, _CODEBOOKS),
+    Family("PCA + product", _product, _CODEBOOKS, usual=False),
     Family("PCA + entropy-coded scalar", _entropy_coded, _up_to(5)),
-    Family("relevance + product", _relevance_product, _CODEBOOKS, learns=True),
-    Family("relevance + entropy-coded scalar", _relevance_entropy_coded, _CODEBOOKS, learns=True),
+    Family("relevance + product", _relevance_product, _CODEBOOKS, learns=True, usual=False),
+    Family("relevance + entropy-coded scalar", _relevance_entropy_coded, _CODEBOOKS, learns=True, usual=False),
     Family("scalar", _plain_scalar, lambda dimension: tuple(float(b * dimension) for b in (2, 3, 4))),
     Family(
         "entropy-coded scalar",

@@ -51,7 +51,7 @@ def audit(
       side: "queries", "documents", or None for both.
       prior: law of the relevant document for the floors: "queries" (the audited queries' own, a fact about them),
         "uniform", "corpus" (the prior it holds), or an array [N] (assumptions).
-      families: names of the families of codes to try (see `families.trials`), None for all.
+      families: names of the families of codes to try (see `families.FAMILIES`), None for the usual ones.
       seed: of the split and the bootstrap.
       progress: called as progress(what, done, total).
 
