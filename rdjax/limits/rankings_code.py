@@ -22,7 +22,7 @@ import numpy as np
 from jax import lax
 
 from rdjax.numerics import xlogy
-from rdjax.rate_distortion.blahut import ascend
+from rdjax.rate_distortion.ascent import ascend
 
 Array = jax.Array | np.ndarray
 HIGHEST = lax.Precision.HIGHEST

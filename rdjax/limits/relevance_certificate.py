@@ -29,7 +29,7 @@ from rdjax.limits.kernel_majorant import Majorant, majorant_at, majorize
 from rdjax.limits.rank_knots import Knots, lay_knots
 from rdjax.limits.ranking_assignment import add_costs, assignments
 from rdjax.limits.rankings_code import RankingsCode
-from rdjax.rate_distortion.blahut import ascend
+from rdjax.rate_distortion.ascent import ascend
 
 HIGHEST = lax.Precision.HIGHEST
 ENOUGH = 1e-4  # nats: passes go on while they gain more

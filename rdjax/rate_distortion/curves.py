@@ -19,7 +19,9 @@ from rdjax.rate_distortion.implicit import attach, each
 from rdjax.rate_distortion.newton import MAX_STEPS, interior_point, solve_law
 from rdjax.rate_distortion.problem import (
     Problem,
+    kernel_of,
     pose,
+    ratios,
     reachable,
     tolerance_in_nats,
 )
@@ -28,6 +30,7 @@ from rdjax.rate_distortion.solution import RateDistortion, certify, lagrangian, 
 MAX_SLOPES = 60
 EXPONENT_RANGE = 700.0  # nats: a slope beyond it changes nothing
 HALVINGS = 60
+POLISHING = 10
 
 
 def curve(source: ArrayLike, distortion: ArrayLike, slopes: ArrayLike, *, tolerance: float = 1e-9) -> RateDistortion:
@@ -204,7 +207,21 @@ def _settle(
     before = (last.steps == 1) & (last.last.excess >= goal)
     law = jnp.where(beyond, low.law, jnp.where(before | met, last.last.law, mixed))
     slope = jnp.select([beyond, before, met], [low.slope, steepest, last.last.slope], slope)
-    return jnp.where(beyond | before, slope, _touch(problem, slope, law, goal)), law, last.steps
+    touched, polished = _polish(problem, slope, law, goal)
+    at_end = beyond | before
+    return jnp.where(at_end, slope, touched), jnp.where(at_end, law, polished), last.steps
+
+
+def _polish(problem: Problem, slope: jax.Array, law: jax.Array, goal: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Blahut-Arimoto steps on the slope that meets the goal at each: a law found at another slope suits this one."""
+
+    def step(_: int, pair: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
+        slope, law = pair
+        law = law * ratios(kernel_of(problem.excess, slope), problem.source, law)
+        law = law / jnp.sum(law)
+        return _touch(problem, slope, law, goal), law
+
+    return lax.fori_loop(0, POLISHING, step, (_touch(problem, slope, law, goal), law))
 
 
 def _touch(problem: Problem, slope: jax.Array, law: jax.Array, goal: jax.Array) -> jax.Array:
