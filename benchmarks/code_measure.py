@@ -151,10 +151,10 @@ def on_fit_split(case: Case, recipe: code_recipes.Recipe, side: str, code_class:
 
 
 def ranking(case: Case, table: dict[str, code_recipes.Recipe], side: str, code_class: str, bits: float) -> list[str]:
-    """Recipes, best first, by cross-validation: all on the first two parts, the best three of those on the others."""
+    """Recipes, best first, by cross-validation: all on the first part, the best three of those on two others."""
     names, worth = list(table), dict.fromkeys(table, 0.0)
-    for part in range(len(case.parts) if len(names) > 1 else 0):
-        if part == 2:
+    for part in range(min(3, len(case.parts)) if len(names) > 1 else 0):
+        if part == 1:
             names = sorted(names, key=worth.__getitem__, reverse=True)[:3]
         for name in names:
             worth[name] += on_fit_split(case, table[name], side, code_class, bits, part)

@@ -15,11 +15,13 @@ from code_corpora import Material
 from rdjax.codes import Code, EntropyCodedScalar, RankCode, ScalarQuantizer, SignBits
 from rdjax.codes.product import ProductQuantizer
 from rdjax.codes.query_model import QueryModel
+from rdjax.codes.rank_designed import DesignedRankCode
 from rdjax.codes.recoded import EntropyCoded
 from rdjax.codes.relevance_map import RelevanceMap, fit_relevance_map
 
 SIMULATED = 16_000  # queries simulated for a supervised code of queries, about
-DIRECTIONS = 256  # of a relevance map, at most
+DIRECTIONS = 512  # of a relevance map, at most
+RANK_DRAWS = 16  # queries simulated for each document, for rankings designed for them
 
 Recipe = Callable[[Material, str, str, float], Code | None]
 
@@ -118,38 +120,45 @@ def relevance_entropy_coded(material: Material, side: str, code_class: str, bits
 
 
 def relevance_product(k: int, width: int, blocks: int | None) -> Recipe:
-    """Codebooks of `width` bits on the first k directions of relevance: a product, or with one block residual stages."""
+    """Codebooks of `width` bits on the first k directions of relevance: a product, or with one block residual stages.
+
+    Where the very vectors of the fit are coded (documents, class B), stages are refined together.
+    """
 
     def make(material: Material, side: str, code_class: str, bits: float) -> Code | None:
         chart, vectors = relevance(material, side), examples(material, side)
         if k > chart.k or 2**width > len(vectors) or bits > width * k:
             return None
-        fit = lambda: ProductQuantizer.fit(vectors, int(bits), transform=chart.take(k), width=width, blocks=blocks)
+        rounds = 4 if (side, code_class) == ("documents", "B") else 0
+        fit = lambda: ProductQuantizer.fit(
+            vectors, int(bits), transform=chart.take(k), width=width, blocks=blocks, rounds=rounds
+        )
         return material.once(("relevance product", side, k, width, blocks, int(bits)), fit)
 
     return make
 
 
-def top_document(material: Material, side: str, code_class: str, bits: float) -> Code | None:
-    """The number of the top document, from log2 N bits on."""
-    return RankCode.fit(material.searched) if 2**bits >= len(material.searched) else None
+def designed_rankings(material: Material, side: str, code_class: str, bits: float) -> Code | None:
+    """Rankings designed for simulated queries, below log2 N bits; from there on the top document and the next."""
+    codewords, heat = 2 ** int(bits), 1 / material.sharpness
+    if codewords >= len(material.searched):
+        return RankCode.fit(material.searched, codewords, temperature=heat)
+    simulate = lambda: query_model(material).simulate(material.searched, RANK_DRAWS)
+    queries = material.once("simulated for rankings", simulate)
+    return DesignedRankCode.fit(material.searched, codewords, queries, temperature=heat)
 
 
 FIXED: dict[str, Recipe] = {
     "PCA + scalar": pca_scalar("gaussian"),
-    "PCA + scalar of samples": pca_scalar("samples"),
     "PCA + signs": pca_signs,
-    "PCA 32 + product of 4": pca_product(32, 4, None),
     "PCA 64 + product of 8": pca_product(64, 8, None),
-    "PCA 128 + product of 8": pca_product(128, 8, None),
-    "PCA 128 + residual of 8": pca_product(128, 8, 1),
     "PCA 32 + residual of 4": pca_product(32, 4, 1),
+    "PCA 128 + residual of 8": pca_product(128, 8, 1),
     "relevance + scalar": relevance_scalar,
-    "relevance 32 + product of 8": relevance_product(32, 8, None),
-    "relevance 64 + product of 8": relevance_product(64, 8, None),
     "relevance 128 + product of 8": relevance_product(128, 8, None),
-    "relevance 256 + product of 8": relevance_product(256, 8, None),
-    "relevance 32 + residual of 8": relevance_product(32, 8, 1),
+    "relevance 32 + residual of 4": relevance_product(32, 4, 1),
+    "relevance 128 + residual of 8": relevance_product(128, 8, 1),
+    "relevance 512 + residual of 8": relevance_product(512, 8, 1),
 }
 MEAN: dict[str, Recipe] = {
     "PCA + entropy-coded scalar": pca_entropy_coded,
@@ -158,7 +167,7 @@ MEAN: dict[str, Recipe] = {
     "relevance 128 + product, entropy-coded": entropy_coded(relevance_product(128, 8, None), supervised=True),
     "PCA 128 + product, entropy-coded": entropy_coded(pca_product(128, 8, None)),
 }
-RANK: dict[str, Recipe] = {"top document": top_document}
+RANK: dict[str, Recipe] = {"designed rankings": designed_rankings}
 
 #: Recipes of mean length that the market has too: they stand among the peers as well.
 USUAL_MEAN = ("PCA + entropy-coded scalar",)

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from jax import export
 
-from rdjax import limits, rate_distortion, retrieval
+from rdjax import information, limits, rate_distortion, retrieval
 from rdjax.limits import rankings_code, relevance_certificate
 from rdjax.rate_distortion import GaussianIntent, interior_point
 from rdjax.retrieval import streaming
@@ -24,6 +24,7 @@ LINEAR_ALGEBRA = {
     "cholesky": {"cusolver_potrf_ffi"},
     "eigenvalues": {"cusolver_syevd_ffi", "Eigh"},
     "lu": {"cusolver_getrf_ffi", "cu_lu_pivots_to_permutation", "LuDecomposition"},
+    "qr": {"cusolver_geqrf_ffi", "cusolver_orgqr_ffi", "Qr", "ProductOfElementaryHouseholderReflectors"},
     "svd": {"cusolver_gesvdj_ffi", "Eigh", "Qr", "ProductOfElementaryHouseholderReflectors"},
 }
 INT = jnp.int32
@@ -125,8 +126,68 @@ RATE_DISTORTION = {
     "separate_intent_distortion": (rate_distortion.separate_intent_distortion, (3,), ()),
     "separate_intent_rate": (rate_distortion.separate_intent_rate, (3,), ()),
 }
-TABLE = RETRIEVAL | LIMITS | RATE_DISTORTION
+JOINT, PAIRS, SQUARE = (3, 4), ((12, 2), (12, 3)), (5, 5)
+INFORMATION = {
+    "bound_standard_error": (lambda scores: information.bound_standard_error(information.infonce, scores), (6, 6)),
+    "canonical_correlations": (lambda s: information.canonical_correlations(s, 2), SQUARE),
+    "contingency_table": (lambda x, y: information.contingency_table(x, y, sizes=(2, 3)), (INT, (9,)), (INT, (9,))),
+    "dither": (lambda x: information.dither(x, jax.random.key(0)), (12, 3)),
+    "entropy_from_counts, nsb": (lambda counts: information.entropy_from_counts(counts, "nsb"), (INT, (8, 6))),
+    "gaussian_mutual_information": (lambda s: information.gaussian_mutual_information(s, 2), SQUARE),
+    "gaussian_mutual_information, gradient": (
+        jax.grad(lambda s: information.gaussian_mutual_information(s, 2)),
+        SQUARE,
+    ),
+    "gaussian_total_correlation": (lambda s: information.gaussian_total_correlation(s, (2, 3)), SQUARE),
+    "kozachenko_leonenko, gradient": (jax.grad(information.kozachenko_leonenko), (12, 3)),
+    "ksg, second variant": (lambda x, y: information.ksg(x, y, variant=2), *PAIRS),
+    "ksg, Euclidean products": (
+        lambda x, y: information.ksg(x, y, variant="mixed", norm="euclidean"),
+        (12, 20),
+        (12, 3),
+    ),
+    "ksg_conditional": (information.ksg_conditional, *PAIRS, (12, 1)),
+    "mutual_information, gradient": (jax.grad(information.mutual_information), JOINT),
+    "permutation_test": (
+        lambda x, y: information.permutation_test(information.ksg, x, y, jax.random.key(0), permutations=9).p_value,
+        (12, 1),
+        (12, 1),
+    ),
+    "unique_relevance": (information.unique_relevance, (2, 3, 4)),
+    **{
+        name: (getattr(information, name), *shapes)
+        for names, shapes in {
+            ("entropy", "joint_entropy", "conditional_entropy", "mutual_information", "total_correlation"): (JOINT,),
+            ("conditional_mutual_information", "modalities_of_law"): ((3, 4, 2),),
+            ("cross_entropy", "kl", "jensen_shannon", "barber_agakov"): ((5,), (5,)),
+            ("entropy_from_counts", "entropy_standard_error"): ((INT, (8, 6)),),
+            ("mutual_information_from_counts", "mutual_information_standard_error"): ((INT, (2, 3)),),
+            ("gaussian_entropy",): (SQUARE,),
+            ("shrunk_covariance",): ((9, 5),),
+            ("sample_canonical_correlations", "gaussian_mutual_information_from_samples", "ksg"): PAIRS,
+            ("kozachenko_leonenko",): ((12, 3),),
+            (
+                "infonce",
+                "nwj",
+                "donsker_varadhan",
+                "smile",
+                "jensen_shannon_bound",
+                "leave_one_out",
+                "club",
+            ): ((6, 6),),
+        }.items()
+        for name in names
+    },
+}
+TABLE = RETRIEVAL | LIMITS | RATE_DISTORTION | INFORMATION
 LIBRARY_CALLS = {
+    "canonical_correlations": {"cholesky", "svd"},
+    "gaussian_entropy": {"cholesky"},
+    "gaussian_mutual_information": {"cholesky", "svd"},
+    "gaussian_mutual_information, gradient": {"cholesky", "svd"},
+    "gaussian_mutual_information_from_samples": {"qr", "svd"},
+    "gaussian_total_correlation": {"cholesky", "svd"},
+    "sample_canonical_correlations": {"qr", "svd"},
     "calibrate_temperatures": {"cholesky", "eigenvalues"},
     "calibrate_temperatures, gradient": {"cholesky", "svd"},
     "curve": {"cholesky"},
@@ -157,6 +218,15 @@ ON_THE_HOST = {
         "relevance_bounds": "loops over blocks on the host; its compiled steps are exported below",
     },
     rate_distortion: {},
+    information: {
+        "all_tasks": "makes laws; what samples them lowers",
+        "calibrate_estimator": "calls an estimator again and again, which may run on the host",
+        "gaussian_information_bias": "NumPy, of three whole numbers",
+        "like": "NumPy",
+        "modalities_of_samples": "calibrates estimates",
+        "modalities_of_symbols": "counts, which lower, and checks of what was counted",
+        "task": "looks up a name",
+    },
 }
 
 

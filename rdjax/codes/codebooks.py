@@ -19,6 +19,7 @@ MAX_BITS = 12  # of one codebook
 _TRIALS = 4  # candidates of every k-means++ step
 _SEEDING = 32  # points per word that k-means++ chooses among
 _LEVELS, _STEPS_OF_A_LEVEL = 6, 3  # of the start that grows
+_WIDE = 64  # dimensions above which words grow in this many first, and there is one start
 _LEAST_WORDS, _LEAST_DIMENSIONS = 16, 4  # smaller codebooks are filled up, to share compiled programs
 _NUDGE = 0.1  # of the spread of a cell: how far off a revived word starts
 
@@ -28,9 +29,9 @@ _State = tuple[jax.Array, jax.Array, jax.Array, jax.Array]  # words, error, whet
 def kmeans(vectors: Any, k: int, *, seed: int = 0, weights: Any = None, steps: int = 25) -> jax.Array:
     """k words with small sum of w |x - nearest word|^2: greedy k-means++, then Lloyd's iteration until nothing moves.
 
-    So it is done from two starts, of which the better result is kept: k-means++, and one that grows along the principal
-    axes (see `_two_starts`). A word that is nearest to nothing is moved beside the mean of the cell that errs most.
-    Where there are fewer distinct vectors than k, words repeat.
+    In up to 64 dimensions it is done from two starts, of which the better result is kept: k-means++, and one that grows
+    along the principal axes (see `_starts`); in more, from the second alone. A word that is nearest to nothing is moved
+    beside the mean of the cell that errs most. Where there are fewer distinct vectors than k, words repeat.
 
     Args:
       vectors: x [n, d].
@@ -84,42 +85,52 @@ def fit_codebooks(
     centers = columns @ (weights / n).astype(columns.dtype)
     # Blocks are handed over one after the other, and run as many at a time as there are processors.
     running = [
-        (b, *_two_starts(columns[b] - centers[b][:, None], size, weights, order, draws[b], steps))
+        (b, _starts(columns[b] - centers[b][:, None], size, weights, order, draws[b], steps))
         for b, size in enumerate(sizes)
         if size
     ]
-    for b, (one, one_error), (other, other_error), axes in running:
-        found = np.asarray(one) if one_error <= other_error else np.asarray(other) @ axes.T
-        words[b, : sizes[b]] = found[: sizes[b], :d] + centers[b]
+    for b, starts in running:
+        (found, _), axes = min(starts, key=lambda start: float(start[0][1]))
+        words[b, : sizes[b]] = (np.asarray(found) @ axes.T)[: sizes[b], :d] + centers[b]
     return words
 
 
-def _two_starts(
+_Start = tuple[tuple[jax.Array, jax.Array], np.ndarray]  # words and error, still running; the axes they are along
+
+
+def _starts(
     points: np.ndarray, size: int, weights: np.ndarray, order: np.ndarray, draws: np.ndarray, steps: int
-) -> tuple[Any, Any, np.ndarray]:
+) -> list[_Start]:
     """Lloyd's iteration for the centered points [d, n] of a block, from k-means++ and from words that grow.
 
     Those that grow are found along the first few principal axes, then along more and more. Where points fill many
-    dimensions evenly, k-means++ starts from outliers and ends with up to a tenth more error. (Source: the clustering
-    by progressive dimensions of faiss.)
-
-    Returns:
-      (words, error) of both, still running; the second along the principal axes [d, d], which come third.
+    dimensions evenly, k-means++ starts from outliers and ends with up to a tenth more error, so in many dimensions it
+    is left out. (Source: the clustering by progressive dimensions of faiss.)
     """
     dtype = points.dtype
     points = np.pad(points, ((0, max(0, _LEAST_DIMENSIONS - len(points))), (0, 0)))
     d, k = len(points), len(draws)
-    padded, mass = (device_array(array, dtype) for array in padded_points(points, weights))
-    sample, sample_mass = (device_array(a, dtype) for a in padded_points(points[:, order], weights[order]))
     axes = _principal_axes(points[:, order])
-    drawn = (axes.T @ points[:, order[np.arange(k) % len(order)]]).T
-    levels = np.ceil(d ** (np.arange(1, _LEVELS + 1) / _LEVELS) - 1e-9).astype(np.int32)
-    growing, all_of_them = np.repeat(levels, _STEPS_OF_A_LEVEL), np.full(_LEVELS * _STEPS_OF_A_LEVEL, d, np.int32)
+    along = axes.T @ points
+    drawn = along[:, order[np.arange(k) % len(order)]].T
+    turned, mass = (device_array(array, dtype) for array in padded_points(along, weights))
+    last = np.full(_LEVELS * _STEPS_OF_A_LEVEL, d, np.int32)
+    if d > _WIDE:
+        few, _ = _lloyd(device_array(drawn[:, :_WIDE], dtype), size, turned[:_WIDE], mass, _growing(_WIDE), len(last))
+        grown = jnp.pad(few, ((0, 0), (0, d - _WIDE)))
+        return [(_lloyd(grown, size, turned, mass, last, steps), axes)]
+    sample, sample_mass = (device_array(a, dtype) for a in padded_points(points[:, order], weights[order]))
+    padded = device_array(padded_points(points, weights)[0], dtype)
     seeds = _seeds(sample, sample_mass, device_array(draws, dtype))
-    one = _lloyd(seeds, size, padded, mass, all_of_them, steps)
-    turned = device_array(padded_points(axes.T @ points, weights)[0], dtype)
-    other = _lloyd(device_array(drawn, dtype), size, turned, mass, growing, len(growing) + steps)
-    return one, other, axes
+    one = _lloyd(seeds, size, padded, mass, last, steps)
+    other = _lloyd(device_array(drawn, dtype), size, turned, mass, _growing(d), len(last) + steps)
+    return [(one, np.eye(d, dtype=dtype)), (other, axes)]
+
+
+def _growing(d: int) -> np.ndarray:
+    """How many dimensions words have, step by step, up to d."""
+    levels = np.ceil(d ** (np.arange(1, _LEVELS + 1) / _LEVELS) - 1e-9).astype(np.int32)
+    return np.repeat(levels, _STEPS_OF_A_LEVEL)
 
 
 def _principal_axes(points: np.ndarray) -> np.ndarray:

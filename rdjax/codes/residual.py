@@ -16,7 +16,7 @@ from rdjax.codes.nearest_words import cell_means, comparable, in_tiles, nearest,
 
 _TOGETHER = 64  # points of one beam search: their sums with 256 words, 8 beams, fill 512 kB
 _NARROW = 4  # sums of every point that the next stage is fitted on
-_LEFT_OVER = 256  # of them per word, at most
+_LEFT_OVER = 128  # of them per word, at most
 
 Sums = tuple[jax.Array, jax.Array]  # what sums of words leave over of points [t, beam, d], and half its squares
 

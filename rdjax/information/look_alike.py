@@ -1,0 +1,99 @@
+"""Data that look like given x and y and share a known number of bits.
+
+They have the size and the shape of x and y, the very values of their columns, and the correlations inside x and inside
+y. What the two share is a Gaussian copula, spread evenly over the directions in which x and y are seen to correlate;
+where they are not seen to, over their leading principal directions. A column with repeated values gets normal ones of
+its mean and deviation instead, since few values would hide part of what is shared.
+"""
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from rdjax import checks
+from rdjax.information.rows import check_observations
+
+
+def like(
+    x: ArrayLike, y: ArrayLike, bits: float, *, directions: int | None = None, seed: int = 0
+) -> tuple[np.ndarray, np.ndarray]:
+    """Data like x [n, d] and y [n, e] that share `bits`, NumPy float64.
+
+    Args:
+      x: [n, d]; y: [n, e].
+      bits: their mutual information, at least 0.
+      directions: over how many pairs of directions it is spread; None: the effective number of those whose canonical
+        correlation could not be chance, (sum i)^2 / sum i^2 with i = -log(1 - correlation^2); where there is none, that
+        of principal directions, i their variances, on the side that has fewer.
+      seed: of NumPy's default generator.
+
+    Raises:
+      InputError: shapes, NaN, fewer than 4 rows, bits below 0, more directions than both sides have.
+    """
+    checks.require(0 <= bits < np.inf, f"bits is {bits}; it must be finite and at least 0.")
+    return LookAlike(x, y, directions).draw(bits, np.random.default_rng(seed))
+
+
+class LookAlike:
+    """What is kept of x and y, to draw data like them; arguments and errors as in `like`."""
+
+    def __init__(self, x: ArrayLike, y: ArrayLike, directions: int | None):
+        check_observations({"x": x, "y": y}, least=4)
+        first, second = self._sides = _Side(np.asarray(x, np.float64)), _Side(np.asarray(y, np.float64))
+        n = len(first.white)
+        left, correlations, right = np.linalg.svd(first.white.T @ second.white / n)
+        first.turn(left)
+        second.turn(right.T)
+        chance = sum(np.sqrt(len(side.mixing) / n) for side in self._sides)  # the largest that independence shows
+        seen = np.minimum(correlations[correlations > chance], 1 - 1e-9)
+        most = len(correlations)
+        if directions is not None:
+            self._shared = checks.whole(directions, "directions")
+            checks.require(self._shared <= most, f"directions is {directions}; x and y have {most} in common at most.")
+        elif seen.size:
+            self._shared = _effective_number(-np.log(1 - seen**2))
+        else:
+            self._shared = min(_effective_number(side.variances) for side in self._sides)
+            first.turn(left.T)  # back to the principal directions
+            second.turn(right)
+
+    def draw(self, bits: float, generator: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+        """x and y that share so many bits."""
+        a, b = self._sides
+        first, second = (generator.standard_normal(side.white.shape) for side in self._sides)
+        noise = 2.0 ** (-2 * bits / self._shared)  # 1 - correlation^2 in each of the shared directions
+        shared = slice(self._shared)
+        second[:, shared] = np.sqrt(1 - noise) * first[:, shared] + np.sqrt(noise) * second[:, shared]
+        return a.dress(first), b.dress(second)
+
+
+class _Side:
+    """Sorted columns, which of them repeat values, and how white directions mix into them."""
+
+    def __init__(self, points: np.ndarray):
+        n, d = points.shape
+        self.sorted = np.sort(points, axis=0)
+        self.repeats = (np.diff(self.sorted, axis=0) == 0).any(axis=0)
+        self.mean, self.deviation = points.mean(axis=0), points.std(axis=0)
+        ranks = points.argsort(axis=0).argsort(axis=0) - (n - 1) / 2  # their correlations are Spearman's
+        scores = ranks / ranks.std(axis=0)
+        correlation = 2 * np.sin(np.pi / 6 * (scores.T @ scores / n))  # and these Pearson's, of a normal law
+        weight = d / (n + d)  # toward no correlation, the more the fewer the rows
+        variances, vectors = np.linalg.eigh((1 - weight) * correlation + weight * np.eye(d))
+        self.variances = np.maximum(variances[::-1], 1e-3 * weight)
+        self.white = scores @ vectors[:, ::-1] / np.sqrt(self.variances)
+        mixing = vectors[:, ::-1] * np.sqrt(self.variances)
+        self.mixing = mixing / np.linalg.norm(mixing, axis=1, keepdims=True)
+
+    def turn(self, rotation: np.ndarray) -> None:
+        """Take other white directions: the columns of a rotation of those so far."""
+        self.mixing = self.mixing @ rotation
+
+    def dress(self, white: np.ndarray) -> np.ndarray:
+        """White normal directions [n, d] as data: mixed, and column by column given the sorted values of the data."""
+        mixed = white @ self.mixing.T
+        order = mixed.argsort(axis=0).argsort(axis=0)
+        return np.where(self.repeats, self.mean + self.deviation * mixed, np.take_along_axis(self.sorted, order, 0))
+
+
+def _effective_number(amounts: np.ndarray) -> int:
+    return max(1, round(float(amounts.sum() ** 2 / (amounts**2).sum())))

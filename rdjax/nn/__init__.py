@@ -1,0 +1,30 @@
+"""Learnable things as Flax modules, a few lines each over the functions of the library.
+
+Reading order: critics (`BilinearCritic`, `SeparableCritic`, `ConcatenatedCritic`, `SumCritic`; `Committee`,
+`small_committee`); what they are trained on (`objective`, losses in nats); `NormalScores`; `fit_critic`, which returns
+a `CriticFit`, an estimate in bits.
+"""
+
+from rdjax.nn.committee import Committee, small_committee
+from rdjax.nn.critics import BilinearCritic, ConcatenatedCritic, Network, SeparableCritic, SumCritic
+from rdjax.nn.fitting import CriticFit, fit_critic
+from rdjax.nn.normal_scores import NormalScores
+from rdjax.nn.objectives import KNOWN_OBJECTIVES, Objective, jensen_shannon_loss, mine_loss, objective
+
+__all__ = [
+    "KNOWN_OBJECTIVES",
+    "BilinearCritic",
+    "Committee",
+    "ConcatenatedCritic",
+    "CriticFit",
+    "Network",
+    "NormalScores",
+    "Objective",
+    "SeparableCritic",
+    "SumCritic",
+    "fit_critic",
+    "jensen_shannon_loss",
+    "mine_loss",
+    "objective",
+    "small_committee",
+]

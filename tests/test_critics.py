@@ -1,0 +1,375 @@
+"""Critics, what they are trained on, and estimates fitted with them, on Gaussian pairs whose information is known."""
+
+import math
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+from flax import nnx
+from scipy.special import expit, ndtri
+
+from rdjax.checks import InputError
+from rdjax.information.variational import donsker_varadhan, infonce, nwj
+from rdjax.nn import (
+    KNOWN_OBJECTIVES,
+    BilinearCritic,
+    Committee,
+    ConcatenatedCritic,
+    CriticFit,
+    Network,
+    NormalScores,
+    Objective,
+    SeparableCritic,
+    SumCritic,
+    critics,
+    fit_critic,
+    fitting,
+    jensen_shannon_loss,
+    mine_loss,
+    objective,
+    training,
+)
+
+LN2 = math.log(2)
+CRITICS = {
+    "separable": lambda dtype: SeparableCritic(3, 2, hidden=(5, 4), embedding=3, rngs=nnx.Rngs(1), dtype=dtype),
+    "concatenated": lambda dtype: ConcatenatedCritic(3, 2, hidden=(5, 4), rngs=nnx.Rngs(1), dtype=dtype),
+    "bilinear": lambda dtype: shaken(BilinearCritic(3, 2, dtype=dtype)),
+    "committee of sums": lambda dtype: Committee(lambda rngs: pair(rngs, dtype), 3, rngs=nnx.Rngs(1)),
+}
+by_name = pytest.mark.parametrize("name", CRITICS)
+
+
+def pair(rngs, dtype):
+    return SumCritic(BilinearCritic(3, 2, dtype=dtype), SeparableCritic(3, 2, hidden=(5,), rngs=rngs, dtype=dtype))
+
+
+def shaken(critic):
+    """With other parameters than zeros."""
+    rng = np.random.default_rng(5)
+    move = lambda leaf: jnp.asarray(rng.standard_normal(leaf.shape), leaf.dtype)
+    graph, state = nnx.split(critic)
+    return nnx.merge(graph, jax.tree.map(move, state))
+
+
+def layers(network):
+    return [(np.asarray(one.kernel[...], float), np.asarray(one.bias[...], float)) for one in network.layers]
+
+
+def gelu(z):
+    """In the usual approximation by tanh."""
+    return z / 2 * (1 + np.tanh(math.sqrt(2 / math.pi) * (z + 0.044715 * z**3)))
+
+
+def through(network, vector):
+    """One vector through a network, by hand."""
+    *first, (kernel, bias) = layers(network)
+    for k, b in first:
+        vector = gelu(vector @ k + b)
+    return vector @ kernel + bias
+
+
+def one_score(critic, x, y):
+    """f(x, y) of one pair, by the formula of the docstring."""
+    if isinstance(critic, SumCritic):
+        return sum(one_score(term, x, y) for term in critic.terms)
+    if isinstance(critic, Committee):
+        graph, state = nnx.split(critic.stacked)
+        members = [nnx.merge(graph, jax.tree.map(lambda leaf, k=k: leaf[k], state)) for k in range(critic.members)]
+        return np.mean([one_score(member, x, y) for member in members])
+    if isinstance(critic, SeparableCritic):
+        *g, a = through(critic.x_network, x)
+        *h, b = through(critic.y_network, y)
+        return np.dot(g, h) / math.sqrt(len(g)) + a + b
+    if isinstance(critic, ConcatenatedCritic):
+        return through(critic.network, np.concatenate([x, y]))[0]
+    of = lambda name: np.asarray(getattr(critic, name)[...], float)
+    alone = x @ of("x_square") @ x + x @ of("x_slope") + y @ of("y_square") @ y + y @ of("y_slope")
+    return x @ of("cross") @ y + alone + of("offset")
+
+
+def gaussian_pairs(size, correlation=0.8, dimensions=2, seed=0):
+    """Pairs whose first coordinates are correlated: I = -log2(1 - rho^2) / 2."""
+    rng = np.random.default_rng(seed)
+    x, y = rng.standard_normal((2, size, dimensions))
+    y[:, 0] = correlation * x[:, 0] + math.sqrt(1 - correlation**2) * y[:, 0]
+    return x, y
+
+
+class TestCritics:
+    @pytest.mark.float64_only
+    @by_name
+    def test_pair_by_pair(self, name, rng, dtype, tolerance):
+        critic = CRITICS[name](dtype)
+        x, y = rng.standard_normal((4, 3)), rng.standard_normal((5, 2))
+        scores = jax.jit(lambda *pairs: critic(*pairs))(jnp.asarray(x, dtype), jnp.asarray(y, dtype))
+        assert scores.dtype == dtype
+        expected = [[one_score(critic, a, b) for b in y] for a in x]
+        np.testing.assert_allclose(scores, expected, rtol=100 * tolerance, atol=100 * tolerance)
+
+    @pytest.mark.float64_only
+    def test_a_step_along_its_gradient_raises_the_bound(self, rng):
+        graph, state = nnx.split(CRITICS["committee of sums"](jnp.float64))
+        x, y = jnp.asarray(rng.standard_normal((8, 3))), jnp.asarray(rng.standard_normal((8, 2)))
+        value = jax.jit(jax.value_and_grad(lambda state: infonce(nnx.merge(graph, state)(x, y))))
+        before, slopes = value(state)
+        after, _ = value(jax.tree.map(lambda p, s: p + 1e-3 * s, state, slopes))
+        gain = 1e-3 * sum(float(jnp.sum(s**2)) for s in jax.tree.leaves(slopes))
+        assert float(after - before) == pytest.approx(gain, rel=0.1)
+
+    @pytest.mark.float64_only
+    def test_blocks_of_rows_change_nothing(self, rng, monkeypatch):
+        critic = CRITICS["concatenated"](jnp.float64)
+        x, y = jnp.asarray(rng.standard_normal((7, 3))), jnp.asarray(rng.standard_normal((5, 2)))
+        square = lambda x: (scores := critic(x, y), jnp.sum(scores**2))[::-1]
+        expected = jax.jit(jax.value_and_grad(square, has_aux=True))(x)
+        monkeypatch.setattr(critics, "BLOCK", 3 * 5 * 5)  # three rows, a remainder of one
+        found = jax.jit(jax.value_and_grad(lambda x: square(x), has_aux=True))(x)
+        jax.tree.map(partial(np.testing.assert_allclose, rtol=1e-12), found, expected)
+
+    @pytest.mark.float64_only
+    def test_the_bilinear_one_holds_the_density_ratio_of_gaussian_pairs(self, rng):
+        """ln p(x, y) / p(x) p(y) with correlation .8: xy .8 / .36, -(x^2 + y^2) .64 / .72, -ln(.36) / 2."""
+        critic = BilinearCritic(1, 1, dtype=jnp.float64)
+        critic.cross[...] = jnp.full((1, 1), 0.8 / 0.36)
+        critic.x_square[...] = critic.y_square[...] = jnp.full((1, 1), -0.32 / 0.36)
+        critic.offset[...] = jnp.asarray(-0.5 * math.log(0.36))
+        x, y = gaussian_pairs(40_000, dimensions=1)
+        blocks = jax.vmap(critic)(jnp.asarray(x).reshape(-1, 50, 1), jnp.asarray(y).reshape(-1, 50, 1))
+        assert float(jnp.mean(jax.vmap(lambda s: nwj(s + 1))(blocks))) == pytest.approx(
+            -0.5 * math.log2(0.36), abs=0.03
+        )
+
+    @pytest.mark.float64_only
+    def test_sizes_that_are_none(self):
+        with pytest.raises(InputError, match="hidden layer"):
+            ConcatenatedCritic(2, 2, hidden=(), rngs=nnx.Rngs(0))
+        with pytest.raises(InputError, match="its output"):
+            Network((3,), rngs=nnx.Rngs(0))
+        with pytest.raises(InputError, match="whole number"):
+            SeparableCritic(2, 0, rngs=nnx.Rngs(0))
+        with pytest.raises(InputError, match="no terms"):
+            SumCritic()
+        sizes = iter((3, 4))
+        with pytest.raises(InputError, match="all alike"):
+            Committee(lambda rngs: SeparableCritic(2, 2, hidden=(next(sizes),), rngs=rngs), 2, rngs=nnx.Rngs(0))
+
+    @pytest.mark.float64_only
+    def test_networks_begin_with_the_variance_that_they_say(self):
+        first, second = layers(Network((50, 400, 60), rngs=nnx.Rngs(3)))
+        assert first[0].var() == pytest.approx(2 / 50, rel=0.05)
+        assert second[0].var() == pytest.approx(1 / 400, rel=0.05)
+        assert not first[1].any()
+        members = Committee(lambda rngs: Network((50, 4), rngs=rngs), 2, rngs=nnx.Rngs(3)).stacked.layers[0].kernel[...]
+        assert not np.allclose(members[0], members[1])
+
+
+class TestLosses:
+    def test_jensen_shannon(self, rng, dtype, tolerance):
+        scores = 2 * rng.standard_normal((5, 5))
+        joint = np.mean([-math.log(expit(scores[i, i])) for i in range(5)])
+        others = np.mean([-math.log(expit(-scores[i, j])) for i in range(5) for j in range(5) if i != j])
+        loss = jax.jit(jax.value_and_grad(jensen_shannon_loss))
+        assert float(loss(jnp.asarray(scores, dtype))[0]) == pytest.approx(joint + others, rel=10 * tolerance)
+        assert float(loss(jnp.zeros((5, 5), dtype))[0]) == pytest.approx(math.log(4), rel=10 * tolerance)
+        assert np.isfinite(loss(jnp.full((5, 5), 1e4, dtype))[1]).all()
+
+    def test_mine_divides_by_the_average(self, rng, dtype, tolerance):
+        scores, log_average = rng.standard_normal((5, 5)), 0.7
+        others = ~np.eye(5, dtype=bool)
+        mean = np.exp(scores[others]).mean()
+        average = 0.9 * math.exp(log_average) + 0.1 * mean
+        loss = jax.jit(jax.value_and_grad(mine_loss, has_aux=True))
+        (_, after), slopes = loss(jnp.asarray(scores, dtype), log_average)
+        assert float(after) == pytest.approx(math.log(average), rel=10 * tolerance)
+        expected = np.where(others, np.exp(scores) / 20 / average, -0.2)
+        np.testing.assert_allclose(slopes, expected, rtol=100 * tolerance)
+
+    @pytest.mark.float64_only
+    def test_mine_begins_with_its_batch_and_is_then_donsker_varadhan(self, rng):
+        scores = jnp.asarray(rng.standard_normal((5, 5)))
+        for loss, before in ((mine_loss, math.inf), (partial(mine_loss, decay=0), 3.0)):
+            (value, _), slopes = jax.jit(jax.value_and_grad(loss, has_aux=True))(scores, before)
+            assert float(value) == pytest.approx(-LN2 * float(donsker_varadhan(scores)), rel=1e-12)
+            plain = jax.grad(lambda s: -LN2 * donsker_varadhan(s))(scores)
+            np.testing.assert_allclose(slopes, plain, atol=1e-12)
+
+    @pytest.mark.float64_only
+    def test_any_average_is_a_bound_below_donsker_varadhan(self, rng):
+        scores = jnp.asarray(rng.standard_normal((5, 5)))
+        best = LN2 * float(donsker_varadhan(scores))
+        for log_average in (-3.0, -0.2, 0.5, 4.0):
+            assert -float(mine_loss(scores, log_average)[0]) < best
+
+    @pytest.mark.float64_only
+    @pytest.mark.parametrize("name", KNOWN_OBJECTIVES)
+    def test_losses_have_the_slope_of_what_they_are_named_for(self, name, rng):
+        """Those that ascend their bound do so in nats; the discriminator's are those of the logistic loss."""
+        scores = jnp.asarray(rng.standard_normal((5, 5)))
+        made = objective(name)
+        assert made == objective(name)
+        assert hash(made) == hash(objective(name))
+        slopes = jax.grad(lambda s: made.loss(s, math.inf)[0])(scores)
+        if name in ("jensen_shannon", "smile"):
+            expected = np.where(np.eye(5, dtype=bool), -expit(-np.asarray(scores)) / 5, expit(np.asarray(scores)) / 20)
+        else:
+            expected = -LN2 * jax.grad(made.bound)(scores)
+        np.testing.assert_allclose(slopes, expected, atol=1e-12)
+
+    @pytest.mark.float64_only
+    def test_mistakes(self):
+        with pytest.raises(InputError, match="infonce, nwj"):
+            objective("mutual")
+        with pytest.raises(InputError, match="N >= 2"):
+            jensen_shannon_loss(np.zeros((1, 1)))
+        with pytest.raises(InputError, match="below 1"):
+            mine_loss(np.zeros((2, 2)), 0.0, decay=1.0)
+
+
+class TestNormalScores:
+    def test_sorted_values_get_sorted_scores(self, rng, dtype, tolerance):
+        sample = rng.standard_cauchy((50, 2)).astype(dtype)
+        found = np.asarray(NormalScores.fit(sample)(jnp.asarray(sample)))
+        assert found.dtype == dtype
+        ranks = np.argsort(np.argsort(sample, axis=0), axis=0)
+        np.testing.assert_allclose(found, ndtri((ranks + 0.5) / 50), rtol=100 * tolerance, atol=10 * tolerance)
+
+    @pytest.mark.float64_only
+    def test_between_values_it_is_linear_and_outside_constant(self):
+        scale = NormalScores.fit(np.array([[1.0], [2.0], [4.0]]))
+        low, high = ndtri(1 / 6), ndtri(5 / 6)
+        found = np.asarray(scale(np.array([[-9.0], [1.0], [1.5], [3.0], [4.0], [1e300]])))[:, 0]
+        np.testing.assert_allclose(found, [low, low, low / 2, high / 2, high, high], atol=1e-15)
+
+    @pytest.mark.float64_only
+    def test_equal_values_share_the_mean_of_their_scores(self):
+        column = np.array([3.0, 0.0, 0.0, 1.0, 0.0, 3.0])
+        levels = ndtri((np.arange(6) + 0.5) / 6)
+        found = np.asarray(NormalScores.fit(column[:, None])(column[:, None]))[:, 0]
+        zero, three = levels[:3].mean(), levels[4:].mean()
+        np.testing.assert_allclose(found, [three, zero, zero, levels[3], zero, three], atol=1e-15)
+        np.testing.assert_allclose(NormalScores.fit(np.ones((5, 2)))(np.array([[1.0, 7.0]])), 0, atol=1e-15)
+        assert np.all(NormalScores.fit(np.ones((1, 2)))(np.array([[0.0, 7.0]])) == 0)
+
+    @pytest.mark.float64_only
+    def test_few_knots_stay_increasing(self, rng):
+        sample = rng.standard_normal((1000, 1))
+        found = np.asarray(NormalScores.fit(sample, knots=20)(np.sort(sample, axis=0)))[:, 0]
+        assert (np.diff(found) > 0).all()
+        np.testing.assert_allclose(found, ndtri((np.arange(1000) + 0.5) / 1000), atol=0.5)
+
+    @pytest.mark.float64_only
+    def test_mistakes(self):
+        with pytest.raises(InputError, match="NaN"):
+            NormalScores.fit(np.full((3, 1), np.nan))
+        with pytest.raises(InputError, match=r"\[n, 1\]"):
+            NormalScores.fit(np.ones((3, 1)))(np.ones((3, 2)))
+
+
+FIT = {"steps": 300, "batch": 64, "optimizer": optax.adam(1e-2)}  # one program for each bound
+
+
+class TestFit:
+    def test_gaussian_pairs(self, precision):
+        """Units, monotone maps of the coordinates and the precision of the data change nothing."""
+        x, y = gaussian_pairs(2000)
+        given = np.exp(3 * x) if precision == "float64" else x.astype(np.float32)
+        found = fit_critic(BilinearCritic(2, 2), given, 1e-6 * y, **FIT)
+        assert abs(float(found.bits) - -0.5 * math.log2(0.36)) < 3 * float(found.standard_error) < 0.2
+        assert found.bits.dtype == jnp.float32
+        assert isinstance(jax.tree.map(lambda leaf: leaf, found), CriticFit)
+
+    @pytest.mark.float64_only
+    @pytest.mark.parametrize("bound", ["mine", Objective("chatty", objective("nwj").loss, nwj)])
+    def test_other_bounds(self, bound):
+        x, y = gaussian_pairs(2000)
+        found = fit_critic(BilinearCritic(2, 2), x, y, bound=bound, **FIT)
+        assert abs(float(found.bits) - -0.5 * math.log2(0.36)) < 3 * float(found.standard_error) < 0.25
+
+    @pytest.mark.float64_only
+    def test_estimate_and_critic_are_of_one_step_and_of_pairs_not_seen(self):
+        x, y = gaussian_pairs(2000)
+        before = nnx.state(critic := BilinearCritic(2, 2))
+        looks = []
+        found = fit_critic(critic, x, y, progress=lambda step, bits: looks.append((step, bits)), seed=3, **FIT)
+        parts = fitting._parts(2000, 0.35, 3)
+        assert sorted(np.concatenate(parts)) == list(range(2000))
+        scores = jax.jit(lambda rows: found.scores(jnp.asarray(x)[rows], jnp.asarray(y)[rows]))
+        assert float(infonce(scores(parts[2]))) == pytest.approx(float(found.bits), abs=1e-5)
+        assert float(infonce(scores(parts[1]))) == pytest.approx(float(found.history.max()), abs=1e-5)
+        assert int(found.step) == 100 * (1 + int(np.argmax(found.history)))
+        assert [step for step, _ in looks] == [100, 200, 300][: len(looks)]
+        np.testing.assert_array_equal([bits for _, bits in looks], found.history)
+        assert all(jax.tree.leaves(jax.tree.map(lambda a, b: bool((a == b).all()), before, nnx.state(critic))))
+
+    @pytest.mark.float64_only
+    def test_the_same_seed_gives_the_same_result(self):
+        x, y = gaussian_pairs(2000)
+        first, second, other = (fit_critic(BilinearCritic(2, 2), x, y, seed=seed, **FIT) for seed in (1, 1, 2))
+        assert all(jax.tree.leaves(jax.tree.map(lambda a, b: bool(jnp.all(a == b)), first, second)))
+        assert float(first.bits) != float(other.bits)
+
+    @pytest.mark.float64_only
+    def test_patience_and_what_the_status_says(self, monkeypatch):
+        x, y = gaussian_pairs(2000, correlation=0.0)
+        found = fit_critic(BilinearCritic(2, 2), x, y, patience=1, **{**FIT, "steps": 2000})
+        assert len(found.history) < 20
+        assert "stopped rising" in found.message
+        assert float(found.bits) < 2 * float(found.standard_error)
+        assert "ran out" in fit_critic(BilinearCritic(2, 2), x, y, **{**FIT, "steps": 100}).message
+        monkeypatch.setattr(fitting, "READ_AT_ONCE", 8)
+        full = fit_critic(BilinearCritic(2, 2), x, x, **{**FIT, "steps": 900})
+        assert "cannot pass" in full.message
+        assert 2 < float(full.bits) <= 3
+
+    @pytest.mark.float64_only
+    def test_divergence_is_said(self):
+        x, y = gaussian_pairs(2000)
+        schedule = lambda count: jnp.where(count < 150, 1e-2, jnp.inf)
+        diverging = optax.sgd(schedule)
+        found = fit_critic(BilinearCritic(2, 2), x, y, **{**FIT, "optimizer": diverging})
+        assert "diverged" in found.message
+        assert int(found.step) == 100
+        assert np.isfinite(float(found.bits))
+        broken = BilinearCritic(2, 2)
+        broken.offset[...] = jnp.asarray(np.float32(np.nan))
+        with pytest.raises(InputError, match="first look"):
+            fit_critic(broken, x, y, **{**FIT, "optimizer": diverging})
+
+    @pytest.mark.float64_only
+    def test_one_compilation(self):
+        x, y = gaussian_pairs(2000)
+        fit_critic(BilinearCritic(2, 2), x, y, **FIT)
+        before = training._stretch._cache_size(), training._block_scores._cache_size()
+        fit_critic(BilinearCritic(2, 2), x + 1, y, seed=9, **FIT)
+        assert (training._stretch._cache_size(), training._block_scores._cache_size()) == before
+
+    @pytest.mark.float64_only
+    def test_batches_hold_every_pair_once_before_any_twice(self):
+        plan = training.Plan(None, objective("infonce"), optax.adam(1.0), 4, 7, 1)
+        rows = training._batches(np.random.default_rng(0), 11, plan)
+        assert rows.shape == (7, 4)
+        for start in (0, 2, 4):
+            assert len(np.unique(rows[start : start + 2])) == 8
+
+    @pytest.mark.float64_only
+    @pytest.mark.parametrize(
+        ("x", "y", "given", "say"),
+        [
+            (np.ones((50, 2)), np.ones((49, 2)), {}, "50 rows and y 49"),
+            (np.ones((20, 2)), np.ones((20, 2)), {}, "at least 40"),
+            (np.ones(50), np.ones((50, 2)), {}, "two-dimensional"),
+            (np.full((50, 2), np.nan), np.ones((50, 2)), {}, "NaN"),
+            (np.ones((50, 2)), np.ones((50, 2)), {"held_out": 1.0}, "between 0 and 1"),
+            (np.ones((50, 2)), np.ones((50, 2)), {"held_out": 0.99}, "too few"),
+            (np.ones((50, 2)), np.ones((50, 2)), {"steps": 0}, "steps"),
+            (np.ones((50, 2)), np.ones((50, 2)), {"batch": 1}, "batch"),
+            (np.ones((50, 2)), np.ones((50, 2)), {"bound": "kl"}, "not known"),
+        ],
+    )
+    def test_mistakes(self, x, y, given, say):
+        with pytest.raises(InputError, match=say):
+            fit_critic(BilinearCritic(2, 2), x, y, **given)

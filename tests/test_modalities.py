@@ -1,0 +1,142 @@
+"""Modalities: the paper's quantities, exact and estimated, against NumPy and closed forms."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from rdjax.checks import InputError
+from rdjax.information.modalities import (
+    UNIT_CAVEAT,
+    modalities_of_law,
+    modalities_of_samples,
+    modalities_of_symbols,
+    unique_relevance,
+)
+
+
+def plain_entropy(law):
+    law = np.asarray(law, np.float64).ravel()
+    law = law[law > 0]
+    return -np.sum(law * np.log2(law))
+
+
+def brute(joint):
+    """Entropies [M] and pairwise information [M, M] in float64."""
+    count = joint.ndim
+    marginal = lambda *kept: joint.sum(axis=tuple(a for a in range(count) if a not in kept))
+    alone = np.array([plain_entropy(marginal(m)) for m in range(count)])
+    shared = np.zeros((count, count))
+    for m in range(count):
+        for n in range(count):
+            if m != n:
+                shared[m, n] = alone[m] + alone[n] - plain_entropy(marginal(m, n))
+    return alone, shared
+
+
+def copies(count, size=4):
+    """Every modality the same uniform symbol."""
+    joint = np.zeros((size,) * count)
+    joint[(np.arange(size),) * count] = 1 / size
+    return joint
+
+
+def test_of_a_law(rng, dtype, tolerance):
+    joint = rng.dirichlet(np.full(24, 0.3)).reshape(2, 3, 4)
+    found = jax.jit(modalities_of_law)(jnp.asarray(joint, dtype))
+    alone, shared = brute(joint)
+    np.testing.assert_allclose(found.entropies, alone, rtol=10 * tolerance)
+    np.testing.assert_allclose(found.information, shared, atol=10 * tolerance)
+    ratio = shared.sum() / alone.sum()
+    np.testing.assert_allclose(found.redundancy_as_printed, ratio, rtol=100 * tolerance)
+    np.testing.assert_allclose(found.redundancy, ratio / 2, rtol=100 * tolerance)
+    np.testing.assert_allclose(found.skew_as_printed, (1 - ratio) / 2, rtol=100 * tolerance)
+    np.testing.assert_allclose(found.imbalance, np.abs(alone - alone.mean()).sum(), rtol=100 * tolerance)
+    assert found.message == ""
+
+
+@pytest.mark.parametrize(("count", "kappa"), [(2, 0), (3, -1 / 2), (4, -2 / 3)])
+def test_copies_break_the_printed_range_and_not_the_normalized_one(count, kappa, dtype):
+    found = modalities_of_law(jnp.asarray(copies(count), dtype))
+    np.testing.assert_allclose(found.redundancy_as_printed, count - 1, rtol=1e-5)
+    np.testing.assert_allclose(found.redundancy, 1, rtol=1e-5)
+    np.testing.assert_allclose(found.skew_as_printed, kappa, atol=1e-5)
+
+
+def test_redundancy_is_a_share(rng, dtype):
+    for _ in range(20):
+        joint = rng.dirichlet(np.full(12, 0.2)).reshape(2, 3, 2)
+        assert -1e-5 <= float(modalities_of_law(jnp.asarray(joint, dtype)).redundancy) <= 1 + 1e-5
+
+
+def test_unique_relevance(dtype, tolerance, rng):
+    joint = rng.dirichlet(np.full(24, 0.3)).reshape(2, 3, 4)
+    expected = [plain_entropy(joint.sum(axis=m)) - plain_entropy(joint.sum(axis=(m, 2))) for m in range(2)]
+    np.testing.assert_allclose(unique_relevance(jnp.asarray(joint, dtype)), expected, rtol=100 * tolerance)
+    bits = np.zeros((2, 2, 4))  # Y is both bits, and modality m knows one
+    for a in range(2):
+        for b in range(2):
+            bits[a, b, 2 * a + b] = 0.25
+    np.testing.assert_allclose(unique_relevance(jnp.asarray(bits, dtype)), [1, 1], rtol=1e-5)
+    same = np.zeros((2, 2, 2))  # both know all of it: neither is needed
+    same[0, 0, 0] = same[1, 1, 1] = 0.5
+    np.testing.assert_allclose(unique_relevance(jnp.asarray(same, dtype)), [0, 0], atol=1e-6)
+
+
+def test_symbols_come_near_the_law(rng):
+    joint = rng.dirichlet(np.ones(12)).reshape(2, 3, 2)
+    drawn = np.array(np.unravel_index(rng.choice(12, 20_000, p=joint.ravel()), joint.shape))
+    found, exact = modalities_of_symbols(drawn, joint.shape), brute(joint)
+    np.testing.assert_allclose(found.entropies, exact[0], atol=0.02)
+    np.testing.assert_allclose(found.information, exact[1], atol=0.02)
+
+
+def test_samples_come_near_a_gaussian_and_scale(rng):
+    shared = rng.standard_normal((600, 1))
+    one, two = (np.c_[shared + 0.5 * rng.standard_normal((600, 1)), rng.standard_normal((600, 1))] for _ in range(2))
+    far = rng.standard_normal((600, 1))
+    found = modalities_of_samples({"one": one, "two": two, "far": far})
+    truth = -0.5 * np.log2(1 - (1 / 1.25) ** 2)
+    assert abs(float(found.information[0, 1]) - truth) < 0.2
+    assert abs(float(found.information[0, 2])) < 0.15
+    assert found.continuous
+    assert found.message.startswith(UNIT_CAVEAT)
+    np.testing.assert_allclose(found.information, found.information.T)
+
+
+@pytest.mark.float64_only
+def test_too_few_rows_for_many_columns_are_withheld(rng):
+    base = rng.standard_normal((60, 3))
+    one = np.c_[base, rng.standard_normal((60, 40))]
+    two = np.c_[base + 0.1 * rng.standard_normal((60, 3)), rng.standard_normal((60, 40))]
+    found = modalities_of_samples({"one": one, "two": two})
+    assert [pair for pair, _ in found.withheld] == [(0, 1)]
+    assert "withheld" in found.message
+    assert float(found.cross_information) == 0
+
+
+def test_gradient_of_the_redundancy(rng):
+    logits = jnp.asarray(rng.standard_normal((2, 3)))
+    value = lambda z: modalities_of_law(jax.nn.softmax(z.ravel()).reshape(2, 3)).redundancy
+    slope = jax.grad(value)(logits)
+    step = 1e-4 if logits.dtype == jnp.float64 else 1e-2
+    moved = logits.at[0, 1].add(step), logits.at[0, 1].add(-step)
+    np.testing.assert_allclose(slope[0, 1], (value(moved[0]) - value(moved[1])) / (2 * step), rtol=5e-3, atol=1e-4)
+
+
+@pytest.mark.float64_only
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda: modalities_of_law(np.float64(1.0)), "one axis for each modality"),
+        (lambda: modalities_of_law(np.array([0.5, 0.5])).redundancy, "two or more"),
+        (lambda: modalities_of_law(np.ones((1, 1))).redundancy, "sum to 0 bits"),
+        (lambda: unique_relevance(np.array([0.5, 0.5])), "[K_1, ..., K_M, K_Y]"),
+        (lambda: modalities_of_symbols(np.zeros(3, int), (2,)), "[M, n]"),
+        (lambda: modalities_of_symbols(np.zeros((2, 3), int), (2,)), "2 modalities and 1 sizes"),
+    ],
+)
+def test_what_cannot_be_answered_is_said(call, words):
+    with pytest.raises(InputError) as error:
+        call()
+    assert words in str(error.value)
