@@ -97,6 +97,7 @@ class TestEntropy:
             assert found[i] == pytest.approx(precise(method, row, seen[i]), rel=10 * tolerance, abs=10 * tolerance)
             assert known[i] == pytest.approx(precise(method, row, KNOWN), rel=10 * tolerance, abs=10 * tolerance)
 
+    @pytest.mark.float64_only
     def test_nsb_to_30_digits(self, precision):
         found = nsb(TABLE, np.full(8, KNOWN))
         for i in (0, 7) if precision == "float64" else (0,):

@@ -23,6 +23,7 @@ TOLERANCE = 0.002  # a design's mean length is at most this share below what was
 MOST_CELLS = 1 << 13  # of one coefficient: beyond, a cell is finer than any fit can learn frequencies for
 _ROUNDINGS = (0.5, 0.45, 0.4, 0.35, 0.3, 0.25, 0.2)  # symbol = sign * floor(|c| / step + rounding)
 _TRIES, _SAME = 24, 1e-4  # of a search, and the width of a bracket in the logarithm where it ends
+_STRIDE = 0.5  # of a search in the logarithm, at first
 _TOO_LARGE = (
     "the budget is too large for an entropy-coded quantizer fitted on this many vectors; use int8 or truncation."
 )
@@ -123,15 +124,27 @@ def dead_zone_cells(coefficients: np.ndarray, bits: float) -> Table:
     """
     array = np.asarray(coefficients, np.float64)
     bits, slope = _goal(array, bits)
-    start = math.log(_step_at(slope))
-    designs = [lambda log_step, r=rounding: _dead_zone(array, math.exp(log_step), r) for rounding in _ROUNDINGS]
-    tables = [_longest_within(bits, design, start)[0] for design in designs]
+    steps, tables = [math.log(_step_at(slope))], list[Table]()
+    for rounding in _ROUNDINGS:
+
+        def measure(log_step: float, rounding: float = rounding) -> tuple[float, float]:
+            _, counts, sizes = count_symbols(_dead_zone_symbols(array, math.exp(log_step), rounding))
+            return mean_length(counts, sizes), log_step
+
+        first = len(tables) < 2  # later steps lie on the line of the last two, or near it
+        start = steps[-1] if first else 2 * steps[-1] - steps[-2]
+        steps.append(_longest_within(bits, measure, start, _STRIDE if first else _STRIDE / 64)[0])
+        tables.append(_dead_zone(array, math.exp(steps[-1]), rounding))
     return max(tables, key=lambda table: table.kept.sum())
 
 
-def _dead_zone(coefficients: np.ndarray, step: float, rounding: float) -> tuple[float, Table]:
-    """(mean length, the cells) of one step and rounding."""
-    symbols = np.sign(coefficients) * np.floor(np.abs(coefficients) / step + rounding)
+def _dead_zone_symbols(coefficients: np.ndarray, step: float, rounding: float) -> np.ndarray:
+    return np.sign(coefficients) * np.floor(np.abs(coefficients) / step + rounding)
+
+
+def _dead_zone(coefficients: np.ndarray, step: float, rounding: float) -> Table:
+    """The cells of one step and rounding."""
+    symbols = _dead_zone_symbols(coefficients, step, rounding)
     lowest, counts, sizes = count_symbols(symbols)
     flat = (symbols - lowest[None, :]).astype(np.int64) + counts.shape[1] * np.arange(len(sizes))[None, :]
     sums = np.bincount(flat.ravel(), coefficients.ravel(), counts.size).reshape(counts.shape)
@@ -141,7 +154,7 @@ def _dead_zone(coefficients: np.ndarray, step: float, rounding: float) -> tuple[
     levels = np.where(index < sizes[:, None], levels, np.take_along_axis(levels, sizes[:, None] - 1, axis=1))
     borders = step * (cell[:, 1:] - np.where(cell[:, 1:] > 0, rounding, 1 - rounding))
     borders = np.where(index[:, 1:] < sizes[:, None], borders, np.inf)
-    return mean_length(counts, sizes), Table(levels, borders, counts, sizes)
+    return Table(levels, borders, counts, sizes)
 
 
 def count_symbols(symbols: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -175,7 +188,9 @@ def step_for(coefficients: np.ndarray, bits: float, quantize: Callable[[np.ndarr
     return _longest_within(bits, measure, math.log(_step_at(slope)))[0]
 
 
-def _longest_within(bits: float, measure: Callable[[float], tuple[float, T]], start: float) -> tuple[T, T | None]:
+def _longest_within(
+    bits: float, measure: Callable[[float], tuple[float, T]], start: float, stride: float = _STRIDE
+) -> tuple[T, T | None]:
     """A design that takes at most `bits`, and the one next above it, or None if the first takes nearly all of them.
 
     Bits fall as the argument of `measure`, which gives (bits, design), rises. Brackets by growing strides from `start`,
@@ -183,7 +198,7 @@ def _longest_within(bits: float, measure: Callable[[float], tuple[float, T]], st
     """
     fine: tuple[float, float, T] | None = None
     coarse: tuple[float, float, T] | None = None
-    point, stride = start, 0.5
+    point = start
     for _ in range(_TRIES):
         taken, design = measure(point)
         if taken > bits:

@@ -63,7 +63,9 @@ def jensen_shannon_loss(scores: ArrayLike) -> jax.Array:
 def mine_loss(scores: ArrayLike, log_average: ArrayLike, *, decay: float = 0.9) -> tuple[jax.Array, jax.Array]:
     """MINE's loss: Donsker-Varadhan's gradient with E_Q e^f in its denominator averaged over steps.
 
-    loss = -E_P f + E_Q e^f / a + ln a - 1 with a held fixed, a <- decay a + (1 - decay) E_Q e^f. The gradient of
+    loss = -E_P f + E_Q e^f / a + ln a - 1 with a held fixed, a <- decay a + (1 - decay) E_Q e^f. That keeps a above
+    1 - decay of the batch's mean; here it is also kept below 1 / (1 - decay) of it, or one huge batch, as an untrained
+    critic makes them, holds nothing back for hundreds of steps and the scores run away. The gradient of
     Donsker-Varadhan's own loss, which is the case decay = 0, divides by the mean of one batch and is biased by that;
     this one is less so. At any fixed a, -loss is itself a lower bound on I, at most Donsker-Varadhan's.
 
@@ -85,7 +87,7 @@ def mine_loss(scores: ArrayLike, log_average: ArrayLike, *, decay: float = 0.9) 
     if decay > 0:
         before = jnp.asarray(log_average, scores.dtype)
         blend = jnp.logaddexp(before + math.log(decay), now + math.log1p(-decay))
-        after = jnp.where(before < jnp.inf, blend, now)
+        after = jnp.where(before < jnp.inf, jnp.minimum(blend, now - math.log1p(-decay)), now)
     return jnp.exp(log_mean - after) - joint + after - 1, after
 
 
