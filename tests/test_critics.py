@@ -87,6 +87,7 @@ def one_score(critic, x, y):
     if isinstance(critic, ConcatenatedCritic):
         return through(critic.network, np.concatenate([x, y]))[0]
     of = lambda name: np.asarray(getattr(critic, name)[...], float)
+    x, y = x / math.sqrt(max(1, len(x) / 2)), y / math.sqrt(max(1, len(y) / 2))
     alone = x @ of("x_square") @ x + x @ of("x_slope") + y @ of("y_square") @ y + y @ of("y_slope")
     return x @ of("cross") @ y + alone + of("offset")
 

@@ -70,7 +70,9 @@ class BilinearCritic(nnx.Module):
     """f(x, y) = x' W y + a(x) + b(y), with a and b quadratic: all that jointly Gaussian x and y need, and no more.
 
     For Gaussian pairs the log-density ratio is of this form, so that every bound can reach I; for others this is the
-    best Gaussian account of them. It starts at f = 0.
+    best Gaussian account of them. It starts at f = 0. Vectors are divided by sqrt(D / 2) and sqrt(E / 2) where those
+    exceed 1, so that a step of the optimizer moves the scores about as much in any dimension: without, NWJ and MINE run
+    away at 20 and more correlated coordinates.
 
     Args:
       x_size, y_size: D and E.
@@ -87,6 +89,7 @@ class BilinearCritic(nnx.Module):
 
     def __call__(self, x: jax.Array, y: jax.Array) -> jax.Array:
         """x [N, D], y [M, E] to scores [N, M], nats."""
+        x, y = (side * min(1.0, math.sqrt(2 / side.shape[1])) for side in (x, y))
         alone_x = jnp.sum((x @ self.x_square[...] + self.x_slope[...][None, :]) * x, axis=1)
         alone_y = jnp.sum((y @ self.y_square[...] + self.y_slope[...][None, :]) * y, axis=1)
         return (x @ self.cross[...]) @ y.T + alone_x[:, None] + (alone_y + self.offset[...])[None, :]
