@@ -81,6 +81,18 @@ def test_clusters_far_apart_are_all_found(precision, rng):
     )
 
 
+def test_in_many_dimensions_clusters_far_apart_are_all_found(precision):
+    """Above 64 dimensions the starts see 64 of them; the better one ends with the means of the clusters in all."""
+    rng = np.random.default_rng(7)
+    centers = 8 * rng.standard_normal((16, 80))
+    x = (np.repeat(centers, 32, axis=0) + rng.standard_normal((512, 80))).astype(precision)
+    words = np.asarray(kmeans(x, 16), np.float64)
+    expected = np.stack([x[32 * i : 32 * (i + 1)].mean(axis=0) for i in range(16)])
+    distance = ((expected[:, None] - words[None]) ** 2).sum(axis=2)
+    assert sorted(distance.argmin(axis=1)) == list(range(16))
+    np.testing.assert_allclose(distance.min(axis=1), 0, atol=1e-6)
+
+
 def test_words_without_points_are_revived(precision):
     """From 16 words at one place, 15 of which are nearest to nothing (the first among equals takes all)."""
     x = points(512).astype(precision)

@@ -326,3 +326,12 @@ def test_derivatives_at_a_distortion():
         assert float(gradient[i]) == pytest.approx(float(at(here + step) - at(here - step)) / (2 * h), rel=1e-5)
         bent = float(at(here + step) - 2 * at(here) + at(here - step)) / h**2
         assert float(hessian[i, i]) == pytest.approx(bent, rel=1e-3)
+
+
+def test_half_of_a_symmetric_product_is_enough_for_its_factor(rng, dtype, tolerance):
+    """Above `WORTH_SPLITTING` columns blocks above the diagonal are left out: the lower half must be all there."""
+    matrix, diagonal = rng.standard_normal((8, 515)), 1 + rng.random(515)  # 515: blocks of unequal width
+    half = newton._lower_half(jnp.asarray(matrix, dtype), jnp.asarray(diagonal, dtype))
+    whole = matrix.T @ matrix + np.diag(diagonal)
+    np.testing.assert_allclose(np.tril(half), np.tril(whole), rtol=100 * tolerance, atol=100 * tolerance)
+    assert (np.asarray(half)[:100, 400:] == 0).all()  # it did leave some out

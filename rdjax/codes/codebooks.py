@@ -19,7 +19,7 @@ MAX_BITS = 12  # of one codebook
 _TRIALS = 4  # candidates of every k-means++ step
 _SEEDING = 32  # points per word that k-means++ chooses among
 _LEVELS, _STEPS_OF_A_LEVEL = 6, 3  # of the start that grows
-_WIDE = 64  # dimensions above which words grow in this many first, and there is one start
+_WIDE = 64  # dimensions above which starts are tried in this many, and one goes on in all
 _LEAST_WORDS, _LEAST_DIMENSIONS = 16, 4  # smaller codebooks are filled up, to share compiled programs
 _NUDGE = 0.1  # of the spread of a cell: how far off a revived word starts
 
@@ -29,9 +29,10 @@ _State = tuple[jax.Array, jax.Array, jax.Array, jax.Array]  # words, error, whet
 def kmeans(vectors: Any, k: int, *, seed: int = 0, weights: Any = None, steps: int = 25) -> jax.Array:
     """k words with small sum of w |x - nearest word|^2: greedy k-means++, then Lloyd's iteration until nothing moves.
 
-    In up to 64 dimensions it is done from two starts, of which the better result is kept: k-means++, and one that grows
-    along the principal axes (see `_starts`); in more, from the second alone. A word that is nearest to nothing is moved
-    beside the mean of the cell that errs most. Where there are fewer distinct vectors than k, words repeat.
+    It is done from two starts, of which the better result is kept: k-means++, and one that grows along the principal
+    axes (see `_starts`); in more than 64 dimensions along the first 64 of those axes, where the better one goes on in
+    all. A word that is nearest to nothing is moved beside the mean of the cell that errs most. Where there are fewer
+    distinct vectors than k, words repeat.
 
     Args:
       vectors: x [n, d].
@@ -103,28 +104,28 @@ def _starts(
 ) -> list[_Start]:
     """Lloyd's iteration for the centered points [d, n] of a block, from k-means++ and from words that grow.
 
-    Those that grow are found along the first few principal axes, then along more and more. Where points fill many
-    dimensions evenly, k-means++ starts from outliers and ends with up to a tenth more error, so in many dimensions it
-    is left out. (Source: the clustering by progressive dimensions of faiss.)
+    Those that grow are found along the first few principal axes, then along more and more (source: the clustering by
+    progressive dimensions of faiss). Where points fill many dimensions evenly, k-means++ starts from outliers and ends
+    with up to a tenth more error; where they cluster, it finds the clusters that the other misses.
     """
     dtype = points.dtype
     points = np.pad(points, ((0, max(0, _LEAST_DIMENSIONS - len(points))), (0, 0)))
     d, k = len(points), len(draws)
     axes = _principal_axes(points[:, order])
     along = axes.T @ points
-    drawn = along[:, order[np.arange(k) % len(order)]].T
+    drawn = device_array(along[:, order[np.arange(k) % len(order)]].T, dtype)
     turned, mass = (device_array(array, dtype) for array in padded_points(along, weights))
-    last = np.full(_LEVELS * _STEPS_OF_A_LEVEL, d, np.int32)
-    if d > _WIDE:
-        few, _ = _lloyd(device_array(drawn[:, :_WIDE], dtype), size, turned[:_WIDE], mass, _growing(_WIDE), len(last))
-        grown = jnp.pad(few, ((0, 0), (0, d - _WIDE)))
-        return [(_lloyd(grown, size, turned, mass, last, steps), axes)]
-    sample, sample_mass = (device_array(a, dtype) for a in padded_points(points[:, order], weights[order]))
-    padded = device_array(padded_points(points, weights)[0], dtype)
+    few = min(d, _WIDE)
+    sample, sample_mass = (device_array(a, dtype) for a in padded_points(along[:few, order], weights[order]))
     seeds = _seeds(sample, sample_mass, device_array(draws, dtype))
-    one = _lloyd(seeds, size, padded, mass, last, steps)
-    other = _lloyd(device_array(drawn, dtype), size, turned, mass, _growing(d), len(last) + steps)
-    return [(one, np.eye(d, dtype=dtype)), (other, axes)]
+    growing, all_of_them = _growing(few), np.full(_LEVELS * _STEPS_OF_A_LEVEL, few, np.int32)
+    more = steps if few == d else 0  # in many dimensions the better of the two goes on from these few
+    one = _lloyd(seeds, size, turned[:few], mass, all_of_them, max(more, len(growing)))
+    other = _lloyd(drawn[:, :few], size, turned[:few], mass, growing, len(growing) + more)
+    if few == d:
+        return [(one, axes), (other, axes)]
+    better = jnp.pad(jnp.where(one[1] <= other[1], one[0], other[0]), ((0, 0), (0, d - few)))
+    return [(_lloyd(better, size, turned, mass, np.full_like(growing, d), steps), axes)]
 
 
 def _growing(d: int) -> np.ndarray:
