@@ -3,7 +3,19 @@
 import dataclasses
 import math
 
-from rdjax.audit.result import FIXED, STREAM, Audit, Bits, Floor, Point, Quality, Recommendation, Setting
+from rdjax.audit.result import (
+    FIXED,
+    STREAM,
+    Audit,
+    Bits,
+    Floor,
+    Modality,
+    Pair,
+    Point,
+    Quality,
+    Recommendation,
+    Setting,
+)
 from rdjax.limits.bound import Bound
 
 TODAY, TARGET = 0.712, 0.95
@@ -105,6 +117,15 @@ def quality(name, temperatures, value, pessimistic):
     return Quality(name, temperatures, measured(value), measured(pessimistic), interval)
 
 
+def guessed(bits):
+    return Bound.value(bits, "estimate", "calibrated posterior, which leaves open more than the truth")
+
+
+def modality(name, told, unique, price):
+    interval = Bound(max(0.0, price - 0.2), price + 0.2, "estimate", ("95% over queries, given the posterior",))
+    return Modality(name, guessed(told), guessed(unique), guessed(price), interval)
+
+
 def setting(**changes):
     words = {
         "corpus": "emoji T1",
@@ -159,6 +180,8 @@ def fake_audit(sides=("documents", "queries"), warnings=(), **changes):
         ),
         points=tuple(found),
         floors=tuple(f for side in sides for f in floors(side)),
+        modalities=(modality("image", 6.1, 5.2, 1.02), modality("text", 4.77, 3.87, 0.0)),
+        pairs=(Pair("image", "text", guessed(7.81), None, "withheld: on data like these 2 bits read 0.4."),),
         recommendations=tuple(chosen),
         answer=tuple(choice.sentence for choice in chosen),
         warnings=tuple(warnings),

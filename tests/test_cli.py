@@ -12,6 +12,7 @@ import rdjax
 from rdjax.checks import InputError
 from rdjax.cli import app
 from rdjax.report import to_json
+from rdjax.report.document import FILES
 from tests.fake_audit import fake_audit
 
 pytestmark = pytest.mark.float64_only
@@ -54,7 +55,7 @@ def test_audit_prints_the_answer_and_writes_the_report(asked, place):
     assert "rdjax-report/report.json" in result.stdout
     assert "rdjax encode --task T3 --side documents --family" in result.stdout
     assert result.stderr == ""
-    assert {p.name for p in (place / "rdjax-report").iterdir()} == {"report.json", "frontier.svg", "frontier.png"}
+    assert {p.name for p in (place / "rdjax-report").iterdir()} == set(FILES)
     (call,) = asked
     assert call["corpus"].name == "emoji T3"
     assert (call["corpus"].num_queries, call["fit"].num_queries) == (1000, 228)

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from jax import export
 
-from rdjax import information, limits, rate_distortion, retrieval
+from rdjax import information, limits, nn, rate_distortion, retrieval
 from rdjax.limits import rankings_code, relevance_certificate
 from rdjax.rate_distortion import GaussianIntent, interior_point
 from rdjax.retrieval import streaming
@@ -179,7 +179,12 @@ INFORMATION = {
         for name in names
     },
 }
-TABLE = RETRIEVAL | LIMITS | RATE_DISTORTION | INFORMATION
+NN = {
+    "jensen_shannon_loss": (nn.jensen_shannon_loss, (6, 6)),
+    "mine_loss": (nn.mine_loss, (6, 6), ()),
+    "mine_loss, gradient": (jax.grad(lambda s, a: nn.mine_loss(s, a)[0]), (6, 6), ()),
+}
+TABLE = RETRIEVAL | LIMITS | RATE_DISTORTION | INFORMATION | NN
 LIBRARY_CALLS = {
     "canonical_correlations": {"cholesky", "svd"},
     "gaussian_entropy": {"cholesky"},
@@ -226,6 +231,11 @@ ON_THE_HOST = {
         "modalities_of_samples": "calibrates estimates",
         "modalities_of_symbols": "counts, which lower, and checks of what was counted",
         "task": "looks up a name",
+    },
+    nn: {
+        "fit_critic": "trains, with progress; its compiled epochs are tested where they are",
+        "objective": "looks up a name",
+        "small_committee": "makes a critic",
     },
 }
 

@@ -206,3 +206,19 @@ def test_progress_is_shown_when_it_is_worth_it(terminal_, pause, seen):
 
 def test_progress_is_a_sparse_line_where_there_is_no_terminal():
     assert shown_progress(False, 20) == "fitting [x] codes 1/4 (20 s)\n"
+
+
+# modalities
+
+
+def test_modalities_have_their_table_and_pairs_their_sentence():
+    audit = fake_audit()
+    text = flat(printed(audit, 100))
+    assert "image 6.10 5.20 1.02 [0.82, 1.22]" in text
+    assert "text 4.77 3.87 0 [0, 0.20]" in text
+    assert "image and text tell 7.81 bits together; they share an amount that is withheld: on data like" in text
+    known = Bound(0.42, 0.48, "estimate", ("nearest neighbors, calibrated",))
+    audit = dataclasses.replace(audit, pairs=(dataclasses.replace(audit.pairs[0], information=known, why=""),))
+    assert "they share 0.42 to 0.48 bits" in flat(printed(audit, 100))
+    none = dataclasses.replace(audit, modalities=(), pairs=())
+    assert "price at the aim" not in flat(printed(none, 100))

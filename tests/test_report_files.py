@@ -1,5 +1,6 @@
 """A report appears whole or not at all, and equal audits give equal files."""
 
+import dataclasses
 import itertools
 import json
 import os
@@ -11,12 +12,12 @@ import matplotlib.image
 import pytest
 
 from rdjax.checks import InputError
-from rdjax.report import check_writable, document, figure, to_json, write_report
+from rdjax.report import check_writable, document, figure, heatmap, to_json, write_report
 from tests.fake_audit import fake_audit
 
 pytestmark = pytest.mark.float64_only
 
-FILES = {"report.json", "frontier.svg", "frontier.png"}
+FILES = {"report.json", "frontier.svg", "frontier.png", "modalities.svg", "modalities.png"}
 
 
 def contents(folder):
@@ -54,6 +55,12 @@ def test_an_old_report_is_replaced_and_other_files_stay(tmp_path):
     assert json.loads((tmp_path / "report.json").read_text())["schema"] == document.SCHEMA
 
 
+def test_a_heat_map_of_an_earlier_audit_does_not_stay(tmp_path):
+    write_report(fake_audit(), tmp_path)
+    write_report(dataclasses.replace(fake_audit(), modalities=(), pairs=()), tmp_path)
+    assert set(contents(tmp_path)) == {"report.json", "frontier.svg", "frontier.png"}
+
+
 @pytest.mark.parametrize("where", ["new/deeper", "."])
 @pytest.mark.parametrize(("error", "raised"), [(OSError(28, "No space left"), InputError), (KeyboardInterrupt(), None)])
 def test_nothing_is_left_when_writing_stops_midway(tmp_path, monkeypatch, where, error, raised):
@@ -70,7 +77,7 @@ def test_nothing_is_left_when_writing_stops_midway(tmp_path, monkeypatch, where,
 
 
 @pytest.mark.parametrize("old", [FILES, {"frontier.svg"}])
-@pytest.mark.parametrize("stop", range(6))
+@pytest.mark.parametrize("stop", range(10))
 def test_an_old_report_comes_back_when_replacing_stops(tmp_path, monkeypatch, stop, old):
     for name in old:
         (tmp_path / name).write_text(f"old {name}")
@@ -84,8 +91,9 @@ def test_an_old_report_comes_back_when_replacing_stops(tmp_path, monkeypatch, st
     monkeypatch.setattr(
         figure, "draw", lambda audit, d: [Path(d, n).write_text("new") for n in FILES - {"report.json"}]
     )
+    monkeypatch.setattr(heatmap, "draw_modalities", lambda audit, d: None)
     monkeypatch.setattr(document.os, "replace", sometimes)
-    if stop < len(old) + 3:
+    if stop < len(old) + len(FILES):
         with pytest.raises(KeyboardInterrupt):
             write_report(fake_audit(), tmp_path)
         assert contents(tmp_path) == before

@@ -104,6 +104,36 @@ class Floor:
 
 
 @dataclass(frozen=True)
+class Modality:
+    """What one modality of a query knows of its relevant document Y, bits per query, all of it estimated.
+
+    `told` = H(Y) - CE with this modality alone; `unique` = CE without it, which is at least H(Y | the others): what the
+    others leave open. `price` (with `interval`) is what a code at the aim has to send of this modality, given the
+    others: R(D) - (H(Y) - `unique`), or 0.
+    """
+
+    name: str
+    told: Bound
+    unique: Bound
+    price: Bound
+    interval: Bound
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two modalities: what they tell of the relevant document together, and what they share, bits per query.
+
+    `information` is their mutual information, None where the estimate is withheld, and `why` says so in a sentence.
+    """
+
+    first: str
+    second: str
+    told: Bound
+    information: Bound | None
+    why: str
+
+
+@dataclass(frozen=True)
 class Recommendation:
     """The point chosen for one side and one purpose; `point` is None where nothing reached the target on fit."""
 
@@ -117,8 +147,9 @@ class Recommendation:
 class Audit:
     """The result of `rdjax.audit.audit`.
 
-    `today` is the quality that targets are relative to; `aim` = target * today. `answer` are the sentences for a person
-    with a disk, the first one first.
+    `today` is the quality that targets are relative to; `aim` = target * today. `modalities` and `pairs` are empty
+    where there is one modality or no single relevant document. `answer` are the sentences for a person with a disk,
+    the first one first.
     """
 
     setting: Setting
@@ -127,6 +158,8 @@ class Audit:
     qualities: tuple[Quality, ...]
     points: tuple[Point, ...]
     floors: tuple[Floor, ...]
+    modalities: tuple[Modality, ...]
+    pairs: tuple[Pair, ...]
     recommendations: tuple[Recommendation, ...]
     answer: tuple[str, ...]
     warnings: tuple[str, ...] = field(default=())

@@ -18,6 +18,7 @@ from rdjax.audit.gaussian_fit import component_correlations
 from rdjax.audit.noisy import posterior_floor
 from rdjax.audit.quality import todays, uncompressed_rankings
 from rdjax.audit.result import Audit, Point, Setting
+from rdjax.audit.shares import modality_shares
 from rdjax.audit.view import Progress, View, calibrated, make_views, with_judgements
 from rdjax.checks import require
 from rdjax.data import Corpus
@@ -83,6 +84,8 @@ def audit(
         if "queries" in sides:
             tell("the interval for noisy relevance", 0, 1)
             floors.append(posterior_floor(views, setting, measure_by, aim, seed))
+        tell("what each modality knows", 0, 1)
+        modalities, pairs = modality_shares(views, setting, law, measure_by, aim, seed)
     chosen = recommend(points, floors, setting)
     return Audit(
         setting=setting,
@@ -91,6 +94,8 @@ def audit(
         qualities=tuple(qualities),
         points=tuple(points),
         floors=tuple(floors),
+        modalities=modalities,
+        pairs=pairs,
         recommendations=chosen,
         answer=tuple(choice.sentence for choice in chosen),
         warnings=(*warnings, *_calibration_warnings(views)),

@@ -128,8 +128,8 @@ def with_judgements(corpus: Corpus) -> Corpus:
     return trusted(corpus, relevant=top_document(fuse(corpus.queries), corpus.documents))
 
 
-def calibrated(view: View, seed: int) -> View:
-    """The view with temperatures fitted on its fit queries, on a sample where there are many documents."""
+def calibration_scores(view: View, seed: int) -> tuple[Any, np.ndarray]:
+    """Scores [M, Q, N] and relevant documents of the fit queries, samples where there are many of either."""
     fit, rng = view.fit, np.random.default_rng(seed)
     chosen = np.sort(rng.permutation(fit.num_queries)[:CALIBRATION_QUERIES])
     wanted = np.asarray(fit.relevant)[chosen]
@@ -139,8 +139,12 @@ def calibrated(view: View, seed: int) -> View:
     position = np.full(fit.num_documents + 1, -1)
     position[sample] = np.arange(len(sample))  # the last entry serves the padding, -1
     pick = lambda features, rows: {name: np.asarray(array[rows], np.float64) for name, array in features.items()}
-    scores = modality_scores(pick(fit.queries, chosen), pick(fit.documents, sample))
-    result = calibrate_temperatures(scores, position[wanted])
+    return modality_scores(pick(fit.queries, chosen), pick(fit.documents, sample)), position[wanted]
+
+
+def calibrated(view: View, seed: int) -> View:
+    """The view with temperatures fitted on its fit queries."""
+    result = calibrate_temperatures(*calibration_scores(view, seed))
     temperatures = np.asarray(result.temperatures)
     useless = not np.isfinite(temperatures).any()  # no modality helps: rank by the plain sum
     return replace(view, temperatures=None if useless else temperatures, calibration=result.message)

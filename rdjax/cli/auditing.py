@@ -70,9 +70,7 @@ def audit(
         if choice.point is not None and not as_json:
             command = command_for(choice.point, path, task=task, fit=fit, seed=seed)
             typer.echo(f"To {choice.purpose}:\n  {command}")
-    typer.echo(
-        f"The whole report: {os.path.join(out, 'report.json')}, with frontier.svg and frontier.png.", err=as_json
-    )
+    typer.echo(f"The whole report: {os.path.join(out, 'report.json')}, with its figures (.svg and .png).", err=as_json)
 
 
 def corpora(path: str | None, fit: str | None, task: str | None) -> "tuple[Corpus | None, Corpus]":

@@ -20,7 +20,8 @@ from rdjax.checks import InputError, require
 from rdjax.limits.bound import EVIDENCE, Bound
 
 SCHEMA = "rdjax.audit/1"
-FILES = ("frontier.png", "frontier.svg", "report.json")  # the last one in place makes a report
+PICTURES = ("frontier.png", "frontier.svg", "modalities.png", "modalities.svg")  # these two if there are modalities
+FILES = (*PICTURES, "report.json")  # the last one in place makes a report
 
 READING = {
     "bound": "every number is {lower, upper, evidence, assumes}: lower <= value <= upper; equal where it is a value",
@@ -105,7 +106,7 @@ def check_writable(directory: str | Path) -> None:
 
 
 def write_report(audit: Audit, directory: str | Path) -> None:
-    """Write report.json, frontier.svg and frontier.png, whole or not at all.
+    """Write report.json and the figures, whole or not at all.
 
     Everything is first written into a temporary folder on the same disk. A new folder then appears by one rename; in a
     folder that exists the files are replaced one by one, and put back if that is interrupted. Other files stay.
@@ -118,11 +119,14 @@ def write_report(audit: Audit, directory: str | Path) -> None:
       InputError: one sentence, if it cannot be written; then nothing has changed.
     """
     from rdjax.report.figure import draw  # matplotlib takes half a second to import
+    from rdjax.report.heatmap import draw_modalities
 
     document = json.dumps(to_json(audit), indent=1, allow_nan=False) + "\n"
 
     def fill(place: Path) -> None:
         draw(audit, place)
+        if audit.modalities:
+            draw_modalities(audit, place)
         Path(place, "report.json").write_text(document, encoding="utf-8")
 
     check_writable(directory)
@@ -156,7 +160,8 @@ def _replace(fresh: Path, path: Path, staging: Path) -> None:
         for name in reversed(kept):  # report.json leaves first, so that no half of a report passes for one
             os.replace(path / name, old / name)
         for name in FILES:
-            os.replace(fresh / name, path / name)
+            if (fresh / name).exists():
+                os.replace(fresh / name, path / name)
     except BaseException:
         _restore(old, path, kept)
         raise

@@ -10,7 +10,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from rdjax.audit.result import Audit, Floor, Point, Quality
+from rdjax.audit.result import Audit, Floor, Pair, Point, Quality
 from rdjax.audit.wording import memory, metric_title
 from rdjax.limits.bound import EVIDENCE
 from rdjax.report import words
@@ -33,6 +33,8 @@ def print_audit(audit: Audit, console: Console) -> None:
     console.print(Panel(answer, title=Text(f"rdjax audit: {audit.setting.corpus}"), padding=(1, 2)))
     console.print(_terms(audit))
     console.print(_qualities(audit))
+    if audit.modalities:
+        console.print(*_modalities(audit), sep="\n")
     for side, title in SIDES.items():
         if audit.on(side):
             console.print(*_side(audit, side, title, console.width), sep="\n")
@@ -94,6 +96,37 @@ def _qualities(audit: Audit) -> Table:
 
 def _temperatures(quality: Quality) -> str:
     return words.joined(f"{name} {tau:.3g}" for name, tau in quality.temperatures.items())
+
+
+def _modalities(audit: Audit) -> Iterator[RenderableType]:
+    """What each modality tells and what only it knows; then what every two tell and share."""
+    table = _table(
+        "What each modality of a query knows of its relevant document: bits per query, estimates",
+        [("modality", False), ("tells alone", True), ("others leave open", True), ("price at the aim", True)],
+    )
+    table.add_column("95% of the price", justify="right", no_wrap=True)
+    for one in audit.modalities:
+        low, high = (words.bits(float(end)) for end in (one.interval.lower, one.interval.upper))
+        numbers = (words.bits(bound) for bound in (one.told, one.unique, one.price))
+        table.add_row(one.name, *numbers, f"[{low}, {high}]")
+    yield table
+    lines = [
+        "Price: what a code at the aim has to send of this modality, given the others. It is on the high side: a",
+        "calibrated posterior leaves open more than the truth does.",
+    ]
+    for pair in audit.pairs:
+        lines.append(
+            f"{pair.first} and {pair.second} tell {words.bits(pair.told)} bits together; they share {_shared(pair)}"
+        )
+    yield Text("\n".join([*lines, ""]))
+
+
+def _shared(pair: Pair) -> str:
+    """The mutual information of two modalities, or why there is none."""
+    if pair.information is None:
+        return f"an amount that is {pair.why}"
+    low, high = (words.bits(float(end)) for end in (pair.information.lower, pair.information.upper))
+    return f"{low} to {high} bits (nearest neighbors, calibrated)."
 
 
 def _side(audit: Audit, side: str, title: str, width: int) -> Iterator[RenderableType]:
