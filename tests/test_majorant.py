@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rdjax.limits import majorant
+from rdjax import majorant
 from tests import oracles
 
 pytestmark = pytest.mark.float64_only

@@ -20,7 +20,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from rdjax.limits.majorant import majorant_vertices
+from rdjax.majorant import majorant_vertices
 from rdjax.numerics import xlogy
 
 MAX_STEPS = 200

@@ -2,14 +2,18 @@
 
 Reading order: critics (`BilinearCritic`, `SeparableCritic`, `ConcatenatedCritic`, `SumCritic`; `Committee`,
 `small_committee`); what they are trained on (`objective`, losses in nats); `NormalScores`; `fit_critic`, which returns
-a `CriticFit`, an estimate in bits.
+a `CriticFit`, an estimate in bits. In models: `TemperatureDecoder`, `Quantizer` and `EntropyModel`,
+`RateDistortionLoss`.
 """
 
 from rdjax.nn.committee import Committee, small_committee
 from rdjax.nn.critics import BilinearCritic, ConcatenatedCritic, Network, SeparableCritic, SumCritic
+from rdjax.nn.decoding import TemperatureDecoder
 from rdjax.nn.fitting import CriticFit, fit_critic
 from rdjax.nn.normal_scores import NormalScores
 from rdjax.nn.objectives import KNOWN_OBJECTIVES, Objective, jensen_shannon_loss, mine_loss, objective
+from rdjax.nn.quantizing import EntropyModel, Quantized, Quantizer
+from rdjax.nn.tradeoff import RateDistortionLoss
 
 __all__ = [
     "KNOWN_OBJECTIVES",
@@ -17,11 +21,16 @@ __all__ = [
     "Committee",
     "ConcatenatedCritic",
     "CriticFit",
+    "EntropyModel",
     "Network",
     "NormalScores",
     "Objective",
+    "Quantized",
+    "Quantizer",
+    "RateDistortionLoss",
     "SeparableCritic",
     "SumCritic",
+    "TemperatureDecoder",
     "fit_critic",
     "jensen_shannon_loss",
     "mine_loss",

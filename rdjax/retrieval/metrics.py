@@ -80,7 +80,7 @@ class Metric:
     def __call__(self, scores: Any, relevant: Any, *, grades: Any = None, ties: str = "expected") -> jax.Array:
         """Value at each query [...] from scores [..., N]."""
         above, tied = counts_from_scores(scores, relevant)
-        listed = _listed_gains(scores, relevant, grades)
+        listed = listed_gains(scores, relevant, grades)
         return self.per_query(above, tied, listed, ties=ties, size=np.shape(scores)[-1])
 
 
@@ -221,7 +221,7 @@ def _several(metric: Metric, above: jax.Array, tied: jax.Array, worth: jax.Array
     return metric.aggregate(metric.weights, mean, above, tied, worth)
 
 
-def _listed_gains(scores: Any, relevant: Any, grades: Any) -> jax.Array | None:
+def listed_gains(scores: Any, relevant: Any, grades: Any) -> jax.Array | None:
     """Gains [..., J] from `relevant` and `grades`; None for one relevant document per query."""
     if np.ndim(relevant) < np.ndim(scores):
         require(

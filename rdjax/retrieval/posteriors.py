@@ -35,7 +35,7 @@ def log_posterior(scores: Any, temperatures: Any, prior: Any = None) -> jax.Arra
         f"scores have shape {scores.shape} and temperatures {temperatures.shape}; both start with the modalities.",
     )
     if is_concrete(temperatures):
-        require(bool(jnp.all(temperatures > 0)), "a temperature is not above 0; temperatures are positive.")
+        require(bool(np.all(np.asarray(temperatures) > 0)), "a temperature is not above 0; temperatures are positive.")
     fused = jnp.tensordot((1.0 / temperatures).astype(scores.dtype), scores, 1, precision=jax.lax.Precision.HIGHEST)
     weight = log_prior(prior_law(prior, scores.shape[-1], scores.dtype))
     return jax.nn.log_softmax(fused + jnp.broadcast_to(weight, fused.shape), axis=-1)

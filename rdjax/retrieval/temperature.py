@@ -1,4 +1,4 @@
-"""Per-modality temperatures: the right ones by convex calibration, and the closed forms.
+"""Per-modality temperatures: the right ones, by convex calibration.
 
 The fused score is sum_m s_m / tau_m. The temperatures that minimize the cross-entropy E[-log2 q(Y | X)] of the
 posterior they induce are found by Newton's method: it is convex in beta = 1 / tau (theory notes, section 4).
@@ -102,50 +102,6 @@ def calibrate_temperatures(scores: Any, relevant: Any, *, prior: Any = None, max
     if is_concrete(beta) and int(result.status) in (CONVERGED, FLAT):
         checks.assert_fixed_point(lambda _: projected, beta, _half(beta.dtype))
     return result
-
-
-def printed_rule(entropies: Any) -> jax.Array:
-    """The paper's rule, tau_m = sqrt(mean entropy / H_m), as printed. It points the wrong way: do not use it to fuse.
-
-        tau_m = sqrt(sum_j H_j / (M H_m))
-
-    A noisier modality has the larger entropy, hence by this rule the smaller temperature and the larger weight, where
-    the optimum gives it the smaller weight. Nor can any rule of the entropies alone be right: signal and noise
-    variances (.9, .1) and (.1, .9) have equal entropies and optimal temperatures that differ 81-fold.
-
-    Args:
-      entropies: H [M] > 0, in any one unit.
-
-    Returns:
-      tau [M].
-
-    Raises:
-      InputError: an entropy that is not above 0.
-
-    Source: paper, equation (10); verdict: theory notes, section 4.
-    """
-    entropies = working(entropies)
-    if is_concrete(entropies):
-        require(bool(jnp.all(entropies > 0)), "an entropy is not above 0; rule (10) divides by each of them.")
-    return jnp.sqrt(jnp.mean(entropies, axis=-1, keepdims=True) / entropies)
-
-
-def gaussian_temperatures(signal: Any, noise_variance: Any) -> jax.Array:
-    """The optimal temperatures for Gaussian noise: noise over signal, tau_m = sigma_m^2 / a_m.
-
-    For queries x_m = a_m y_m + sigma_m W with W standard normal, inner-product scores and documents of equal norm
-    within each modality, the posterior is exactly proportional to prior exp(sum_m <x_m, y_m> / tau_m).
-
-    Args:
-      signal: a [M] > 0, gain of the document in the query.
-      noise_variance: sigma^2 [M] >= 0, per dimension.
-
-    Returns:
-      tau [M].
-
-    Source: theory notes, section 4.
-    """
-    return working(noise_variance) / working(signal)
 
 
 class _Point(NamedTuple):

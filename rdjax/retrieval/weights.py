@@ -30,6 +30,13 @@ class _Weight:
     def breaks(self) -> tuple[int, ...]:
         return ()
 
+    def __call__(self, rank: Any) -> Any:
+        raise NotImplementedError
+
+    def smooth(self, rank: Any, width: Any) -> Any:
+        """The worth of a real rank, a cutoff at k spread over about width * k ranks, so that it has a gradient."""
+        return self(rank)
+
 
 @dataclass(frozen=True)
 class _ReciprocalRank(_Weight):
@@ -56,6 +63,9 @@ class _Dcg(_Weight):
         worth = 1.0 / xp.log2(1.0 + rank)
         return worth if self.cutoff is None else xp.where(rank <= self.cutoff, worth, 0.0)
 
+    def smooth(self, rank: Any, width: Any) -> Any:
+        return _Dcg()(rank) * (1.0 if self.cutoff is None else _gate(rank, self.cutoff, width))
+
 
 @dataclass(frozen=True)
 class _Step(_Weight):
@@ -70,6 +80,9 @@ class _Step(_Weight):
     def __call__(self, rank: Any) -> Any:
         xp = _module(rank)
         return xp.where(rank <= self.k, 1.0, 0.0) * self.height
+
+    def smooth(self, rank: Any, width: Any) -> Any:
+        return _gate(rank, self.k, width) * self.height
 
 
 @dataclass(frozen=True)
@@ -110,6 +123,12 @@ def rank_biased(p: float) -> Weights:
     """w_j = (1 - p) p^(j - 1): rank-biased precision with persistence 0 < p < 1 (Moffat and Zobel 2008)."""
     require(0 < p < 1, f"the persistence of rank-biased precision is {p}; it must lie strictly between 0 and 1.")
     return _RankBiased(float(p))
+
+
+def _gate(rank: Any, k: int, width: Any) -> jax.Array:
+    """1 well above rank k, 0 well below, one half between ranks k and k + 1."""
+    middle = k + 0.5
+    return jax.nn.sigmoid((middle - rank) / (width * middle))
 
 
 def _depth(k: int) -> int:

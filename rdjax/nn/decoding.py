@@ -1,0 +1,50 @@
+"""The decoder of a multimodal query as a Flax module: one temperature a modality, learned; doubt, if wanted."""
+
+from collections.abc import Sequence
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+from jax.typing import ArrayLike, DTypeLike
+
+from rdjax.checks import require
+from rdjax.retrieval import doubting_posterior, log_posterior
+
+
+class TemperatureDecoder(nnx.Module):
+    """ln P(y | x) from scores, proportional to exp(sum_m s_m / tau_m), tau learned; sort by it to rank.
+
+    With `doubt` each modality may be beside the point of a query, see `rdjax.retrieval.doubting_posterior`: that is a
+    temperature of its own for every query.
+
+    Args:
+      temperatures: tau [M] > 0 to begin with, e.g. from `calibrate_temperatures`; CLIP begins at .07.
+      doubt: eps [M] in (0, 1) to begin with; None: no doubt, now or later.
+      dtype: of the parameters.
+
+    Raises:
+      InputError: a temperature that is not above 0, a doubt outside (0, 1), one for another number of modalities.
+    """
+
+    def __init__(
+        self, temperatures: Sequence[float], *, doubt: Sequence[float] | None = None, dtype: DTypeLike = jnp.float32
+    ):
+        tau = np.asarray(temperatures, np.float64)
+        require(tau.ndim == 1 and bool((tau > 0).all()), f"temperatures are {temperatures}; give one above 0 for each.")
+        self.log_temperatures = nnx.Param(jnp.asarray(np.log(tau), dtype))
+        eps = np.full(tau.shape, 0.5) if doubt is None else np.asarray(doubt, np.float64)
+        good = eps.shape == tau.shape and bool(((eps > 0) & (eps < 1)).all())
+        require(good, f"doubt is {doubt}; give a number between 0 and 1 for each of {len(tau)} modalities.")
+        self.odds = None if doubt is None else nnx.Param(jnp.asarray(np.log(eps / (1 - eps)), dtype))
+
+    @property
+    def temperatures(self) -> jax.Array:
+        """tau [M]."""
+        return jnp.exp(self.log_temperatures[...])
+
+    def __call__(self, scores: ArrayLike, prior: ArrayLike | None = None) -> jax.Array:
+        """Scores [M, ..., N] to ln P(y | x) [..., N], nats."""
+        if self.odds is None:
+            return log_posterior(scores, self.temperatures, prior)
+        return doubting_posterior(scores, self.temperatures, jax.nn.sigmoid(self.odds[...]), prior)

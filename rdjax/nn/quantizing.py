@@ -1,0 +1,123 @@
+"""Quantizers inside a model, and what their symbols cost: Flax modules over `rdjax.codes.relaxed`."""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+from jax.typing import ArrayLike, DTypeLike
+
+from rdjax.checks import require, whole
+from rdjax.codes.relaxed import cell_bits, nearest_word, noisy, rounded
+
+KINDS = ("scalar", "product", "residual")
+
+
+class Quantized(NamedTuple):
+    """Decoded values [..., D]; symbols: of a scalar quantizer floats [..., D], else words int [..., B, S]; shares of
+    words [..., B, S, K], of a scalar quantizer [..., D, 0]."""
+
+    values: jax.Array
+    symbols: jax.Array
+    shares: jax.Array
+
+
+class Quantizer(nnx.Module):
+    """Vectors to what a decoder gets of them, with gradients: steps or words are learned.
+
+    scalar: every component to a multiple of its step, without bound; its bits are those of an `EntropyModel`.
+    product: every block of D / B components to one of 2^bits words. residual: S words, added up, of the whole vector.
+    Called with `key` a scalar quantizer adds noise in place of rounding; all others, and all without, are
+    straight-through: the hard value, a soft gradient.
+
+    Args:
+      size: D.
+      kind: scalar, product or residual.
+      bits: of a word, 1 to 12; B * S * bits in all.
+      parts: B of a product, S of a residual quantizer.
+      step: of a scalar quantizer, to begin with.
+      softness: of words, see `nearest_word`; relative to the mean square of the words.
+      rngs: params, for the words to begin with: normal, each stage half as large as the one before.
+      dtype: of the parameters.
+
+    Raises:
+      InputError: an unknown kind, sizes out of range, blocks that do not divide D.
+    """
+
+    def __init__(
+        self,
+        size: int,
+        *,
+        kind: str = "scalar",
+        bits: int = 8,
+        parts: int = 1,
+        step: float = 1.0,
+        softness: float = 0.1,
+        rngs: nnx.Rngs,
+        dtype: DTypeLike = jnp.float32,
+    ):
+        require(kind in KINDS, f"the kind is {kind!r}; it must be one of {', '.join(KINDS)}.")
+        whole(size, "the size")
+        whole(parts, "parts")
+        self.kind, self.softness = kind, softness
+        if kind == "scalar":
+            require(step > 0, f"the step is {step}; it must be above 0.")
+            self.log_step = nnx.Param(jnp.full(size, jnp.log(step), dtype))
+            return
+        require(1 <= whole(bits, "bits") <= 12, f"a word has {bits} bits; it must have 1 to 12.")
+        require(
+            kind == "residual" or size % parts == 0, f"{parts} blocks do not divide {size} components; choose others."
+        )
+        blocks, stages = (parts, 1) if kind == "product" else (1, parts)
+        drawn: Any = jax.random.normal(rngs.params(), (blocks, stages, 2**bits, size // blocks), dtype)
+        self.words = nnx.Param(drawn * 0.5 ** jnp.arange(stages, dtype=dtype)[None, :, None, None])
+
+    def __call__(self, x: ArrayLike, *, key: jax.Array | None = None) -> Quantized:
+        """Vectors [..., D] to `Quantized`."""
+        x = jnp.asarray(x)
+        if self.kind == "scalar":
+            step = jnp.exp(self.log_step[...])
+            symbols = rounded(x, step) if key is None else noisy(x, step, key)
+            return Quantized(symbols * jnp.broadcast_to(step, x.shape), symbols, jnp.zeros((*x.shape, 0), x.dtype))
+        words = self.words[...]
+        softness = self.softness * jax.lax.stop_gradient(jnp.mean(jnp.sum(words**2, axis=-1), axis=-1))
+        parts = x.reshape(*x.shape[:-1], words.shape[0], -1)
+        blocks = [self._stages(parts[..., b, :], words[b], softness[b]) for b in range(words.shape[0])]
+        values, numbers, shares = (list(column) for column in zip(*blocks, strict=True))
+        return Quantized(jnp.concatenate(values, axis=-1), jnp.stack(numbers, axis=-2), jnp.stack(shares, axis=-3))
+
+    def _stages(self, x: jax.Array, words: jax.Array, softness: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
+        """The sum of one word of each stage, every stage of what the ones before leave."""
+        total, numbers, shares = jnp.zeros_like(x), [], []
+        for stage, soft in zip(words, softness, strict=True):
+            found = nearest_word(x - total, stage, soft)
+            total = total + found.words
+            numbers.append(found.numbers)
+            shares.append(found.shares)
+        return total, jnp.stack(numbers, axis=-1), jnp.stack(shares, axis=-2)
+
+
+class EntropyModel(nnx.Module):
+    """Bits that symbols cost, by a mixture of logistic laws for every component, learned with the rest.
+
+    Args:
+      size: k components.
+      laws: C in each mixture.
+      rngs: params, for the means to begin with.
+      dtype: of the parameters.
+
+    Raises:
+      InputError: sizes below 1.
+    """
+
+    def __init__(self, size: int, *, laws: int = 3, rngs: nnx.Rngs, dtype: DTypeLike = jnp.float32):
+        shape = (whole(size, "the size"), whole(laws, "laws"))
+        self.logits = nnx.Param(jnp.zeros(shape, dtype))
+        self.means = nnx.Param(jax.random.normal(rngs.params(), shape, dtype))
+        self.log_scales = nnx.Param(jnp.zeros(shape, dtype))
+
+    def __call__(self, symbols: ArrayLike) -> jax.Array:
+        """Symbols [..., k], whole or noisy, to bits per item [...]."""
+        weights = jax.nn.softmax(self.logits[...], axis=-1)
+        bits = cell_bits(symbols, weights, self.means[...], jnp.exp(self.log_scales[...]))
+        return jnp.sum(bits, axis=-1)

@@ -1,0 +1,49 @@
+"""Rate and ranking in one loss, and the distance of both to what no code can beat."""
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+from jax.typing import ArrayLike
+
+from rdjax.checks import require
+from rdjax.limits import ranking_rate
+from rdjax.numerics import to_nats
+from rdjax.retrieval import SigmoidRanks, parse_metric, smooth_metric
+from rdjax.retrieval.soft_ranks import RankFunction
+
+USUAL = SigmoidRanks()
+
+
+class RateDistortionLoss(nnx.Module):
+    """rate + trade * (1 - metric), in nats, and how many bits of it are spent above the floor.
+
+    Args:
+      metric: what rankings are worth, as `parse_metric` reads it; smooth (see `smooth_metric`).
+      trade: nats that one unit of distortion is worth: the slope of the curve in nats where training ends.
+      rank_fn: the slot of `smooth_metric`.
+
+    Raises:
+      InputError: an unknown metric, a trade below 0.
+    """
+
+    def __init__(self, metric: str = "mrr", *, trade: float = 1.0, rank_fn: RankFunction = USUAL):
+        require(trade >= 0, f"the trade is {trade}; it must be at least 0.")
+        self.metric, self.trade, self.rank_fn = parse_metric(metric), trade, nnx.data(rank_fn)
+
+    def distortion(self, scores: ArrayLike, relevant: ArrayLike) -> jax.Array:
+        """1 - the smooth metric of scores [..., N], mean over queries."""
+        return 1 - jnp.mean(smooth_metric(self.metric, scores, relevant, rank_fn=self.rank_fn))
+
+    def __call__(self, bits: ArrayLike, scores: ArrayLike, relevant: ArrayLike) -> jax.Array:
+        """Bits of every query [...], scores [..., N] and relevant int [...] to the loss, nats, a scalar."""
+        return to_nats(jnp.mean(jnp.asarray(bits))) + self.trade * self.distortion(scores, relevant)
+
+    def above_floor(self, bits: ArrayLike, scores: ArrayLike, relevant: ArrayLike) -> jax.Array:
+        """Mean bits less R(D) of the ranking problem at this distortion (Theorem A), bits: what a code wastes.
+
+        R(D) is of the uniform prior over N documents, exact in the hard metric; its gradient is in here too, so that
+        descending this moves a code toward the curve, wherever on it.
+        """
+        scores = jnp.asarray(scores)
+        floor = ranking_rate(self.distortion(scores, relevant), scores.shape[-1], self.metric.weights)
+        return jnp.mean(jnp.asarray(bits)) - floor

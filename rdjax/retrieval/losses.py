@@ -1,0 +1,111 @@
+"""What ranking models are trained on, in nats as training losses are: smooth, convex in the scores, lowest when right.
+
+Scores are [M, ..., N], one matrix per modality, and divided by temperatures tau [M] before they are added; so the same
+losses train temperatures. Every loss is a mean over lists, a scalar.
+"""
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+from jax.typing import ArrayLike
+
+from rdjax.checks import require
+from rdjax.retrieval.posteriors import log_posterior
+from rdjax.retrieval.scores import check_relevant, working
+
+BLOCK = 2**18  # differences of scores held at a time
+
+
+def listwise_loss(
+    scores: ArrayLike, relevant: ArrayLike, temperatures: ArrayLike, *, prior: ArrayLike | None = None
+) -> jax.Array:
+    """Cross-entropy of the posterior: -ln q(Y | x), the mean over the relevant documents of a list.
+
+        q(k | x) proportional to prior(k) exp(sum_m s_m(x, k) / tau_m)
+
+    In bits it is what `calibrate_temperatures` minimizes; 2^-bits is a floor of MRR (theory notes, section 4).
+
+    Args:
+      scores: [M, ..., N].
+      relevant: int [...], or [..., J] padded with -1.
+      temperatures: tau [M] > 0.
+      prior: [N]; None for the uniform one.
+
+    Raises:
+      InputError: shapes that do not belong together, an index out of range.
+    """
+    scores, relevant = working(scores), jnp.asarray(relevant)
+    check_relevant(scores[0], relevant)
+    logs = log_posterior(scores, temperatures, prior)
+    listed = relevant if relevant.ndim == logs.ndim else relevant[..., None]
+    own = jnp.take_along_axis(logs, jnp.maximum(listed, 0), axis=-1)
+    count = jnp.maximum(jnp.sum(listed >= 0, axis=-1), 1)
+    return -jnp.mean(jnp.sum(jnp.where(listed >= 0, own, 0), axis=-1) / count)
+
+
+def pairwise_loss(scores: ArrayLike, relevant: ArrayLike, temperatures: ArrayLike) -> jax.Array:
+    """Logistic loss of every (relevant, other) pair: the mean of softplus(s_other - s_relevant), fused scores.
+
+    Args:
+      scores: [M, ..., N].
+      relevant: int [...], or [..., J] padded with -1; pairs of two relevant documents do not count.
+      temperatures: tau [M] > 0.
+
+    Raises:
+      InputError: shapes that do not belong together, an index out of range.
+
+    Source: RankNet, Burges et al. 2005.
+    """
+    scores, relevant = working(scores), jnp.asarray(relevant)
+    check_relevant(scores[0], relevant)
+    fused = _fused(scores, temperatures)
+    listed = relevant if relevant.ndim == fused.ndim else relevant[..., None]
+    judged = listed >= 0
+    others = ~jax.nn.one_hot(jnp.where(judged, listed, fused.shape[-1]), fused.shape[-1], dtype=bool).any(axis=-2)
+    own = jnp.take_along_axis(fused, jnp.maximum(listed, 0), axis=-1)
+
+    def lost(entry: jax.Array) -> jax.Array:
+        return jnp.sum(jnp.where(others, jnp.logaddexp(fused - entry[..., None], 0), 0), axis=-1)
+
+    batch = max(1, BLOCK // max(fused.size, 1))
+    each = lax.map(jax.checkpoint(lost), jnp.moveaxis(own, -1, 0), batch_size=batch)
+    total = jnp.sum(jnp.where(judged, jnp.moveaxis(each, 0, -1), 0), axis=-1)
+    pairs = jnp.sum(judged, axis=-1) * jnp.sum(others, axis=-1)
+    return jnp.mean(total / jnp.maximum(pairs, 1))
+
+
+def contrastive_loss(scores: ArrayLike, temperatures: ArrayLike) -> jax.Array:
+    """InfoNCE in both directions over a batch: each query among the documents, each document among the queries.
+
+        (1/2) mean_i [-ln softmax_k(s_ik)_i - ln softmax_k(s_ki)_i],   s = sum_m s_m / tau_m
+
+    ln N less the loss is a lower bound of I(query; document) in nats (`information.infonce` has it in bits).
+
+    Args:
+      scores: [M, N, N], pairs on the diagonal.
+      temperatures: tau [M] > 0.
+
+    Raises:
+      InputError: scores that are not [M, N, N].
+
+    Source: van den Oord et al. 2018; Radford et al. 2021.
+    """
+    scores = working(scores)
+    require(
+        scores.ndim == 3 and scores.shape[1] == scores.shape[2],
+        f"scores have shape {scores.shape}; a batch of pairs is [modalities, N, N].",
+    )
+    fused = _fused(scores, temperatures)
+    own = jnp.diagonal(fused)
+    each = jax.nn.logsumexp(fused, axis=0) + jax.nn.logsumexp(fused, axis=1) - 2 * own
+    return jnp.mean(each) / 2
+
+
+def _fused(scores: jax.Array, temperatures: ArrayLike) -> jax.Array:
+    """sum_m s_m / tau_m."""
+    tau = jnp.asarray(temperatures, scores.dtype)
+    require(
+        tau.shape == scores.shape[:1],
+        f"scores have shape {scores.shape} and temperatures {tau.shape}; both start with the modalities.",
+    )
+    return jnp.tensordot(1 / tau, scores, 1, precision=lax.Precision.HIGHEST)

@@ -1,0 +1,183 @@
+"""When a modality of some queries is plainly wrong: a posterior that doubts each modality, query by query.
+
+With probability eps_m what modality m says of a query has nothing to do with its document. Then
+
+    P(y | x) proportional to prior(y) prod_m [eps_m + (1 - eps_m) L_m(y)],
+    L_m(y) = exp(s_m(y) / tau_m) / mean_k exp(s_m(k) / tau_m)
+
+where L_m is how much likelier the scores of modality m are if y is meant. A document that all modalities but one favor
+is no longer ruled out by that one. With eps = 0 it is the calibrated posterior. What it amounts to is a temperature of
+its own for every query: tau_m / P(modality m is right | x), see `query_temperatures`.
+"""
+
+import itertools
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+from jax.typing import ArrayLike
+
+from rdjax.checks import is_concrete, require, whole
+from rdjax.numerics import to_bits
+from rdjax.retrieval.posteriors import log_prior, prior_law
+from rdjax.retrieval.scores import check_relevant, working
+
+STARTS = (0.02, 0.15, 0.5)  # doubts of a modality that a fit may set out from
+
+
+@partial(jax.tree_util.register_dataclass, data_fields=["temperatures", "doubt", "cross_entropy"], meta_fields=[])
+@dataclass(frozen=True)
+class Reliability:
+    """Fitted temperatures and doubt.
+
+    Args:
+      temperatures: tau [M] > 0, of the queries for which a modality is right.
+      doubt: eps [M] in (0, 1).
+      cross_entropy: E[-log2 q(Y | X)] there, bits.
+    """
+
+    temperatures: jax.Array
+    doubt: jax.Array
+    cross_entropy: jax.Array
+
+
+def doubting_posterior(scores: ArrayLike, temperatures: ArrayLike, doubt: ArrayLike, prior: Any = None) -> jax.Array:
+    """ln P(y | x) [..., N] where modality m is beside the point with probability eps_m; normalized, nats.
+
+    Args:
+      scores: [M, ..., N].
+      temperatures: tau [M] > 0; infinity leaves a modality out.
+      doubt: eps [M] in [0, 1].
+      prior: [N]; None or the integer N for the uniform one.
+
+    Returns:
+      [..., N]; sort by it to rank. Differentiable in all.
+
+    Raises:
+      InputError: shapes that do not belong together, a doubt outside [0, 1], a prior that is no law.
+    """
+    scores, tau, eps = _checked(scores, temperatures, doubt)
+    weight = log_prior(prior_law(prior, scores.shape[-1], scores.dtype))
+    fused = jnp.sum(_log_evidence(scores, tau, eps), axis=0)
+    return jax.nn.log_softmax(fused + jnp.broadcast_to(weight, fused.shape), axis=-1)
+
+
+def query_temperatures(scores: ArrayLike, temperatures: ArrayLike, doubt: ArrayLike, prior: Any = None) -> jax.Array:
+    """The temperature of each modality for each query, tau_m / P(modality m is right | x) [M, ...].
+
+        P(modality m is right | x) = 1 - E[eps_m / (eps_m + (1 - eps_m) L_m(Y)) | x]
+
+    Arguments and errors as in `doubting_posterior`; infinity for a modality that is surely wrong.
+    """
+    scores, tau, eps = _checked(scores, temperatures, doubt)
+    law = jnp.exp(doubting_posterior(scores, tau, eps, prior))
+    share = jnp.exp(_log(eps).reshape(-1, *[1] * (scores.ndim - 1)) - _log_evidence(scores, tau, eps))
+    right = 1 - jnp.sum(share * law[None], axis=-1)
+    column = tau.reshape(-1, *[1] * (scores.ndim - 2))
+    return jnp.where(right > 0, column / jnp.where(right > 0, right, 1), jnp.inf)
+
+
+def fit_reliability(
+    scores: ArrayLike,
+    relevant: ArrayLike,
+    *,
+    prior: Any = None,
+    steps: int = 60,
+) -> Reliability:
+    """Temperatures and doubt of the least cross-entropy, by L-BFGS from the best of a grid of doubts.
+
+    The queries have to be like those it is used for: on queries whose modalities are all right it finds no doubt.
+
+    Args:
+      scores: [M, Q, N].
+      relevant: int [Q].
+      prior: [N]; None or the integer N for the uniform one.
+      steps: from the best start, fewer where nothing is left to gain.
+
+    Returns:
+      a `Reliability`.
+
+    Raises:
+      InputError: shapes that do not belong together, an index out of range.
+    """
+    scores, relevant = working(scores), jnp.asarray(relevant)
+    require(
+        scores.ndim == 3 and relevant.ndim == 1,
+        f"scores have shape {scores.shape} and relevant {relevant.shape}; they must be [M, Q, N] and [Q].",
+    )
+    whole(steps, "steps", 1)
+    check_relevant(scores[0], relevant)
+    law = prior_law(prior, scores.shape[-1], scores.dtype)
+    end, loss = _fit(scores, relevant, law, steps)
+    return Reliability(*_parameters(end), to_bits(loss))
+
+
+@jax.jit
+def _fit(scores: jax.Array, relevant: jax.Array, prior: jax.Array, steps: int) -> tuple[jax.Array, jax.Array]:
+    """(ln tau, logit eps) [2, M] where the descent ends, and the loss there, nats."""
+    import optax  # takes half a second, which a ranking need not wait for
+
+    def loss(point: jax.Array) -> jax.Array:
+        logs = doubting_posterior(scores, *_parameters(point), prior)
+        return -jnp.mean(jnp.take_along_axis(logs, relevant[:, None], axis=-1))
+
+    optimizer = optax.lbfgs()
+    known = optax.value_and_grad_from_state(loss)
+
+    def step(state: Any) -> Any:
+        point, memory, count, _ = state
+        value, gradient = known(point, state=memory)
+        update, memory = optimizer.update(gradient, memory, point, value=value, grad=gradient, value_fn=loss)
+        return optax.apply_updates(point, update), memory, count + 1, jnp.max(jnp.abs(gradient))
+
+    def more(state: Any) -> jax.Array:
+        return (state[2] < steps) & (state[3] > 10 * jnp.finfo(scores.dtype).eps ** 0.75)
+
+    spread = jnp.mean(jnp.std(scores, axis=-1), axis=-1)
+    tau = jnp.log(jnp.where(spread > 0, spread, 1) / 2)
+    each = STARTS if len(tau) <= 3 else STARTS[1:2]
+    doubts = np.array(list(itertools.product(each, repeat=len(tau))))
+    odds = jnp.asarray(np.log(doubts / (1 - doubts)), scores.dtype)
+    first = jnp.stack([jnp.broadcast_to(tau, odds.shape), odds], axis=1)
+    start = first[jnp.argmin(lax.map(loss, first))]
+    point, *_ = lax.while_loop(more, step, (start, optimizer.init(start), 0, jnp.asarray(jnp.inf, scores.dtype)))
+    return point, loss(point)
+
+
+def _parameters(point: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """(ln tau, logit eps) [2, M] as tau and eps."""
+    return jnp.exp(point[0]), lax.logistic(point[1])
+
+
+def _log_evidence(scores: jax.Array, tau: jax.Array, eps: jax.Array) -> jax.Array:
+    """ln [eps + (1 - eps) L] [M, ..., N]."""
+    column = lambda values: values.reshape(-1, *[1] * (scores.ndim - 1))
+    scaled = scores * column(1 / tau)
+    size = scores.shape[-1]
+    likelihood = jax.nn.log_softmax(scaled, axis=-1) + jnp.log(jnp.asarray(size, scores.dtype))
+    return jnp.logaddexp(column(_log(eps)), column(_log(1 - eps)) + likelihood)
+
+
+def _log(share: jax.Array) -> jax.Array:
+    """ln, and -inf with gradient 0 at 0."""
+    return jnp.where(share > 0, jnp.log(jnp.where(share > 0, share, 1)), -jnp.inf)
+
+
+def _checked(scores: ArrayLike, temperatures: ArrayLike, doubt: ArrayLike) -> tuple[jax.Array, jax.Array, jax.Array]:
+    scores = working(scores)
+    tau, eps = jnp.asarray(temperatures, scores.dtype), jnp.asarray(doubt, scores.dtype)
+    require(
+        scores.ndim > 1 and tau.shape == eps.shape == scores.shape[:1],
+        f"scores have shape {scores.shape}, temperatures {tau.shape} and doubt {eps.shape}; all start with modalities.",
+    )
+    if is_concrete(tau, eps):
+        require(bool(np.all(np.asarray(tau) > 0)), "a temperature is not above 0; temperatures are positive.")
+        require(
+            bool(np.all((np.asarray(eps) >= 0) & (np.asarray(eps) <= 1))),
+            "a doubt lies outside [0, 1]; it is a probability.",
+        )
+    return scores, tau, eps

@@ -1,0 +1,190 @@
+"""Differentiable ranks: what a metric takes in the place of hard ones to become smooth.
+
+A rank function maps scores [..., N] and the listed documents int [..., J] (or [J], the same for every list) to their
+ranks [..., J], real numbers from 1. `among` bool [..., N] says which documents of a list count; None: all. Each is a
+frozen pytree: its temperature may be traced, annealed and differentiated.
+
+Temperatures are relative: 1 is the standard deviation of the scores of the list. So ranks do not change when scores are
+shifted or scaled, and cosines that differ by .05 are told apart as well as logits that differ by 5, where a fixed
+temperature of 1 takes all documents for tied. The lower it is, the closer to the hard ranks, and the fewer documents
+have a gradient. Lists of equal scores get the mean rank, and finite gradients.
+
+Source: sigmoids as Qin, Liu and Li 2010; SoftSort, Prillo and Eisenschlos 2020; projection onto the permutahedron,
+Blondel, Teboul, Berthet and Djolonga 2020.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+from jax.typing import ArrayLike
+
+from rdjax.checks import is_concrete, require
+from rdjax.majorant import majorant_vertices
+from rdjax.retrieval.scores import working
+
+RankFunction = Callable[..., jax.Array]
+
+BLOCK = 2**18  # differences of scores held at a time; the backward pass computes them again
+
+
+@partial(jax.tree_util.register_dataclass, data_fields=["temperature"], meta_fields=[])
+@dataclass(frozen=True)
+class SigmoidRanks:
+    """r_i = 1 + sum_{j != i} sigmoid((s_j - s_i) / (T sigma)): documents above, each counted by how sure it is.
+
+    The mean rank if independent logistic noise of scale T sigma were added to every difference. At the usual T the MRR
+    of 1,000 documents is off by less than 2%, as with the other two (`benchmarks/soft_metrics.py`).
+
+    Args:
+      temperature: T > 0, in standard deviations of the list.
+    """
+
+    temperature: ArrayLike = 0.03
+
+    def __call__(self, scores: ArrayLike, listed: ArrayLike, among: ArrayLike | None = None) -> jax.Array:
+        """Ranks [..., J], from 1; arguments as at the top of this file."""
+        return _sigmoid_ranks(*_checked(scores, listed, among), _positive(self.temperature))
+
+
+@partial(jax.tree_util.register_dataclass, data_fields=["temperature"], meta_fields=[])
+@dataclass(frozen=True)
+class SoftmaxRanks:
+    """r_i = sum_k k p_ik,  p_i = softmax_k(-|s_(k) - s_i| / (T sigma)): the mean place in the sorted list (SoftSort).
+
+    Args:
+      temperature: T > 0, in standard deviations of the list.
+    """
+
+    temperature: ArrayLike = 0.003
+
+    def __call__(self, scores: ArrayLike, listed: ArrayLike, among: ArrayLike | None = None) -> jax.Array:
+        """Ranks [..., J], from 1; arguments as at the top of this file."""
+        return _softmax_ranks(*_checked(scores, listed, among), _positive(self.temperature))
+
+
+@partial(jax.tree_util.register_dataclass, data_fields=["temperature"], meta_fields=[])
+@dataclass(frozen=True)
+class PooledRanks:
+    """The point nearest to -s / (T sigma) among all averages of rankings: soft sort by pooled adjacent violators.
+
+        r = argmin |r - (-s / (T sigma))|^2  over the convex hull of the orders of (1, ..., N)
+
+    Exact ranks wherever neighbors are at least T sigma apart; where they are closer, a pool shares its ranks out by
+    score. A sort and an isotonic regression; every score of a pool has a gradient, no other.
+
+    Args:
+      temperature: T > 0, in standard deviations of the list.
+    """
+
+    temperature: ArrayLike = 0.003
+
+    def __call__(self, scores: ArrayLike, listed: ArrayLike, among: ArrayLike | None = None) -> jax.Array:
+        """Ranks [..., J], from 1; arguments as at the top of this file."""
+        return _pooled_ranks(*_checked(scores, listed, among), _positive(self.temperature))
+
+
+@jax.jit
+def _sigmoid_ranks(scores: jax.Array, listed: jax.Array, among: jax.Array, temperature: ArrayLike) -> jax.Array:
+    width = _width(scores, among, temperature)
+    own = jnp.take_along_axis(scores, listed, axis=-1)
+    counted = jnp.take_along_axis(among, listed, axis=-1)
+
+    def above(entry: jax.Array) -> jax.Array:  # own scores [...] to how many documents are above
+        odds = _divide(scores - entry[..., None], width)
+        return jnp.sum(jnp.where(among, lax.logistic(odds), 0), axis=-1)
+
+    return 1 + _in_blocks(above, own, scores.size) - jnp.where(counted, 0.5, 0)  # itself
+
+
+@jax.jit
+def _softmax_ranks(scores: jax.Array, listed: jax.Array, among: jax.Array, temperature: ArrayLike) -> jax.Array:
+    width = _width(scores, among, temperature)
+    own = jnp.take_along_axis(scores, listed, axis=-1)
+    order = jnp.argsort(jnp.where(among, -scores, jnp.inf), axis=-1)
+    ordered = jnp.take_along_axis(scores, order, axis=-1)
+    present = jnp.take_along_axis(among, order, axis=-1)
+    place = jnp.arange(1, scores.shape[-1] + 1, dtype=scores.dtype)
+
+    def mean_place(entry: jax.Array) -> jax.Array:
+        far = _divide(jnp.abs(ordered - entry[..., None]), width)
+        share = jax.nn.softmax(-far, axis=-1, where=present)
+        return jnp.matmul(jnp.where(present, share, 0), place, precision=lax.Precision.HIGHEST)
+
+    return _in_blocks(mean_place, own, scores.size)
+
+
+@jax.jit
+def _pooled_ranks(scores: jax.Array, listed: jax.Array, among: jax.Array, temperature: ArrayLike) -> jax.Array:
+    far = _divide(scores, _width(scores, among, temperature))
+    lists = (far.reshape(-1, far.shape[-1]), among.reshape(-1, far.shape[-1]))
+    every = jax.vmap(_pooled)(*lists).reshape(far.shape)
+    return jnp.take_along_axis(every, listed, axis=-1)
+
+
+def _pooled(values: jax.Array, among: jax.Array) -> jax.Array:
+    """Soft ranks of one list [N]: negative values, best first, plus the non-increasing regression of what they lack.
+
+    So in every pool of the regression the ranks have the mean of its places, and differ as the values do.
+    """
+    size = values.shape[0]
+    order = jnp.argsort(jnp.where(among, -values, jnp.inf))
+    present, rising = among[order], -values[order]
+    place = jnp.arange(1, size + 1, dtype=values.dtype)
+    lack = place - rising
+    least = jnp.min(lack, where=present, initial=jnp.inf)
+    steeper = jnp.where(jnp.isfinite(least), least - 1, 0)  # a slope that no pool of the others has
+    held = lax.stop_gradient(jnp.where(present, lack - steeper, 0))
+    height = jnp.concatenate([jnp.zeros(1, values.dtype), jnp.cumsum(held)])
+    vertex = majorant_vertices(jnp.arange(size + 1, dtype=values.dtype), height, jnp.ones(size + 1, bool))
+    pool = jnp.cumsum(vertex[:-1]) - 1  # from one vertex to the next
+    count = jnp.maximum(jax.ops.segment_sum(present.astype(values.dtype), pool, size), 1)
+    mean = lambda array: (jax.ops.segment_sum(jnp.where(present, array, 0), pool, size) / count)[pool]
+    # values less the first of their pool: of one alone the rank is then exact, whatever its size
+    first = jax.ops.segment_min(jnp.where(present, lax.stop_gradient(rising), jnp.inf), pool, size)[pool]
+    within = jnp.where(present, rising - jnp.where(present, first, 0), 0)
+    return jnp.zeros_like(values).at[order].set(mean(place) + within - mean(within))
+
+
+def _checked(scores: ArrayLike, listed: ArrayLike, among: ArrayLike | None) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """Scores, listed documents with the leading axes of the scores, and a mask; scores that do not count are 0."""
+    scores, listed = working(scores), jnp.asarray(listed)
+    require(scores.ndim > 0, "the scores are a number; give [..., documents].")
+    require(
+        listed.ndim == 1 or listed.shape[:-1] == scores.shape[:-1],
+        f"scores have shape {scores.shape} and listed documents {listed.shape}; they must be [..., N] and [..., J].",
+    )
+    listed = jnp.maximum(jnp.broadcast_to(listed, (*scores.shape[:-1], listed.shape[-1])), 0)
+    mask = jnp.ones(scores.shape, bool) if among is None else jnp.broadcast_to(jnp.asarray(among, bool), scores.shape)
+    return jnp.where(mask, scores, 0), listed, mask
+
+
+def _positive(temperature: ArrayLike) -> ArrayLike:
+    if is_concrete(temperature):
+        require(bool(np.all(np.asarray(temperature) > 0)), f"the temperature is {temperature}; it must be above 0.")
+    return temperature
+
+
+def _width(scores: jax.Array, among: jax.Array, temperature: ArrayLike) -> jax.Array:
+    """T times the standard deviation of each list [..., 1]; 0, with gradient 0, where all scores are equal."""
+    count = jnp.maximum(jnp.sum(among, axis=-1, keepdims=True), 1)
+    middle = jnp.sum(scores, axis=-1, keepdims=True) / count
+    square = jnp.sum(jnp.where(among, (scores - middle) ** 2, 0), axis=-1, keepdims=True) / count
+    varies = square > (16 * jnp.finfo(scores.dtype).eps * middle) ** 2
+    return jnp.where(varies, temperature * jnp.sqrt(jnp.where(varies, square, 1)), 0)
+
+
+def _divide(difference: jax.Array, width: jax.Array) -> jax.Array:
+    return jnp.where(width > 0, difference / jnp.where(width > 0, width, 1), 0)
+
+
+def _in_blocks(each: Callable[[jax.Array], jax.Array], own: jax.Array, size: int) -> jax.Array:
+    """`each` at own[..., j] for every j, some at a time, the lists read again on the way back: [..., J]."""
+    if own.shape[-1] == 1:
+        return each(own[..., 0])[..., None]
+    found = lax.map(jax.checkpoint(each), jnp.moveaxis(own, -1, 0), batch_size=max(1, BLOCK // max(size, 1)))
+    return jnp.moveaxis(found, 0, -1)

@@ -1,0 +1,178 @@
+"""Temperatures, quantizers and the rate in somebody's model: that they do what their functions do, and learn."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+from flax import nnx
+
+from rdjax.checks import InputError
+from rdjax.codes.relaxed import nearest_word
+from rdjax.limits import ranking_rate
+from rdjax.nn import EntropyModel, Quantizer, RateDistortionLoss, TemperatureDecoder
+from rdjax.retrieval import calibrate_temperatures, doubting_posterior, listwise_loss, log_posterior, smooth_metric
+
+
+def toy(seed=0, queries=200, documents=30, noise=(0.4, 1.0), dtype=np.float32):
+    """Two noisy views of unit vectors: scores [2, Q, N], relevant, the queries of both views, the documents."""
+    rng = np.random.default_rng(seed)
+    y = rng.standard_normal((documents, 6))
+    y = (y / np.linalg.norm(y, axis=1, keepdims=True)).astype(dtype)
+    relevant = rng.integers(0, documents, queries)
+    x = [(y[relevant] + s * rng.standard_normal((queries, 6))).astype(dtype) for s in noise]
+    return np.stack([a @ y.T for a in x]), relevant, x, y
+
+
+def train(model, loss, steps, rate=0.05):
+    """Adam on a module; the losses."""
+    optimizer = nnx.Optimizer(model, optax.adam(rate), wrt=nnx.Param)
+
+    @nnx.jit
+    def step(model, optimizer, key):
+        value, gradient = nnx.value_and_grad(lambda m: loss(m, key))(model)
+        optimizer.update(model, gradient)
+        return value
+
+    return [float(step(model, optimizer, jax.random.key(i))) for i in range(steps)]
+
+
+# decoder
+
+
+def test_decoder_is_the_posterior(dtype, tolerance):
+    scores, *_ = toy(dtype=dtype)
+    decoder = TemperatureDecoder([0.2, 0.7], dtype=dtype)
+    np.testing.assert_allclose(decoder(scores), log_posterior(scores, [0.2, 0.7]), atol=200 * tolerance)
+    doubting = TemperatureDecoder([0.2, 0.7], doubt=[0.1, 0.3], dtype=dtype)
+    expected = doubting_posterior(scores, [0.2, 0.7], [0.1, 0.3])
+    np.testing.assert_allclose(doubting(scores), expected, atol=200 * tolerance)
+
+
+def test_learned_temperatures_are_the_calibrated_ones(dtype):
+    scores, relevant, *_ = toy(queries=600, dtype=dtype)
+    decoder = TemperatureDecoder([0.3, 0.3], dtype=dtype)
+    train(decoder, lambda m, key: listwise_loss(scores, relevant, m.temperatures), 400)
+    np.testing.assert_allclose(decoder.temperatures, calibrate_temperatures(scores, relevant).temperatures, rtol=0.02)
+
+
+def test_bad_decoders_are_refused():
+    with pytest.raises(InputError, match="above 0"):
+        TemperatureDecoder([0.1, 0.0])
+    with pytest.raises(InputError, match="between 0 and 1"):
+        TemperatureDecoder([0.1, 0.2], doubt=[0.1])
+
+
+# quantizers
+
+
+def test_a_scalar_quantizer_rounds_or_adds_noise(rng, dtype, tolerance):
+    x = rng.standard_normal((5, 4)).astype(dtype)
+    quantizer = Quantizer(4, step=0.5, rngs=nnx.Rngs(0), dtype=dtype)
+    found = quantizer(x)
+    np.testing.assert_allclose(found.values, np.round(x / 0.5) * 0.5, atol=20 * tolerance)
+    with_noise = quantizer(x, key=jax.random.key(0))
+    assert (np.abs(np.asarray(with_noise.values) - x) <= 0.25 + 1e-6).all()
+    assert not np.allclose(with_noise.values, found.values)
+
+
+@pytest.mark.parametrize(("kind", "parts"), [("product", 3), ("residual", 2)])
+def test_words_are_the_nearest_and_add_up(kind, parts, rng, dtype, tolerance):
+    x = rng.standard_normal((7, 6)).astype(dtype)
+    quantizer = Quantizer(6, kind=kind, bits=3, parts=parts, rngs=nnx.Rngs(1), dtype=dtype)
+    found, words = quantizer(x), np.asarray(quantizer.words[...])
+    blocks, stages = words.shape[:2]
+    assert found.symbols.shape == (7, blocks, stages)
+    expected = np.zeros_like(x)
+    for b, block in enumerate(np.split(np.arange(6), blocks)):
+        for s in range(stages):
+            left = x[:, block] - expected[:, block]
+            nearest = ((left[:, None] - words[b, s]) ** 2).sum(axis=-1).argmin(axis=1)
+            np.testing.assert_array_equal(found.symbols[:, b, s], nearest)
+            expected[:, block] += words[b, s, nearest]
+    np.testing.assert_allclose(found.values, expected, atol=200 * tolerance)
+    np.testing.assert_allclose(np.asarray(found.shares).sum(axis=-1), 1, rtol=100 * tolerance)
+
+
+@pytest.mark.parametrize(("kind", "parts"), [("product", 3), ("residual", 2)])
+def test_words_learn_to_lose_less(kind, parts, rng, dtype):
+    x = rng.standard_normal((400, 6)).astype(dtype)
+    quantizer = Quantizer(6, kind=kind, bits=4, parts=parts, rngs=nnx.Rngs(1), dtype=dtype)
+    losses = train(quantizer, lambda m, key: jnp.mean(jnp.sum((m(x).values - x) ** 2, axis=-1)), 300, rate=0.03)
+    assert losses[-1] < 0.8 * losses[0]
+
+
+def test_an_entropy_model_learns_the_entropy(rng, dtype):
+    symbols = np.round(2 * rng.standard_normal((4000, 2))).astype(dtype)
+    model = EntropyModel(2, rngs=nnx.Rngs(0), dtype=dtype)
+    losses = train(model, lambda m, key: jnp.mean(m(symbols)), 300)
+    shares = [np.unique(column, return_counts=True)[1] / 4000 for column in symbols.T]
+    entropy = -sum((share * np.log2(share)).sum() for share in shares)
+    assert entropy < losses[-1] < entropy + 0.1
+
+
+def test_bad_quantizers_are_refused():
+    for bad, words in (
+        ({"kind": "vector"}, "kind"),
+        ({"kind": "product", "parts": 4}, "divide"),
+        ({"kind": "product", "bits": 13}, "1 to 12"),
+        ({"step": 0.0}, "step"),
+    ):
+        with pytest.raises(InputError, match=words):
+            Quantizer(6, rngs=nnx.Rngs(0), **bad)
+
+
+# loss
+
+
+@pytest.mark.float64_only
+def test_the_loss_and_its_distance_to_the_floor():
+    scores, relevant, *_ = toy(dtype=np.float64)
+    fused, bits = scores.sum(axis=0), np.full(200, 3.0)
+    loss = RateDistortionLoss(trade=10.0)
+    distortion = 1 - float(jnp.mean(smooth_metric("mrr", fused, relevant)))
+    assert float(loss(bits, fused, relevant)) == pytest.approx(3 * np.log(2) + 10 * distortion)
+    expected = 3 - float(ranking_rate(distortion, 30))
+    assert float(loss.above_floor(bits, fused, relevant)) == pytest.approx(expected)
+
+
+@pytest.mark.float64_only
+@pytest.mark.parametrize("name", ["__call__", "above_floor"])
+def test_gradients_of_temperatures_and_words_against_differences(name):
+    """Bounds are in the loop: the gradient goes through R(D), the soft ranks, the temperatures and the words."""
+    _, relevant, (x, _), y = toy(queries=40, dtype=np.float64)
+    loss = RateDistortionLoss(trade=10.0)
+    words = np.random.default_rng(1).standard_normal((8, 6))
+    model = EntropyModel(6, rngs=nnx.Rngs(0), dtype=np.float64)
+
+    def value(tau, words):
+        sent = nearest_word(x, words, 0.5, hard=False).words
+        return getattr(loss, name)(model(sent), (sent @ y.T) / tau + 0.1 * (x @ y.T), relevant)
+
+    here, move, step = jnp.asarray(0.3), np.random.default_rng(2).standard_normal((8, 6)), 1e-6
+    by_tau, by_words = jax.grad(value, argnums=(0, 1))(here, jnp.asarray(words))
+    expected = (value(here + step, words) - value(here - step, words)) / (2 * step)
+    assert float(by_tau) == pytest.approx(float(expected), rel=1e-5)
+    expected = (value(here, words + step * move) - value(here, words - step * move)) / (2 * step)
+    assert float(jnp.sum(by_words * move)) == pytest.approx(float(expected), rel=1e-5)
+
+
+def test_ten_lines_put_them_into_a_model_of_ones_own(dtype):
+    """What the README shows."""
+    _, relevant, x, y = toy(dtype=dtype)
+
+    class Encoder(nnx.Module):
+        def __init__(self, rngs):
+            self.quantizer = Quantizer(6, step=0.8, rngs=rngs, dtype=dtype)
+            self.bits = EntropyModel(6, rngs=rngs, dtype=dtype)
+            self.decoder = TemperatureDecoder([0.3], dtype=dtype)
+
+        def __call__(self, queries, key=None):
+            sent = self.quantizer(queries, key=key)
+            return self.bits(sent.symbols), self.decoder((sent.values @ y.T)[None])
+
+    model, loss = Encoder(nnx.Rngs(0)), RateDistortionLoss(trade=20.0)
+    losses = train(model, lambda m, key: loss(*m(x[0], key), relevant), 200)
+    assert np.mean(losses[-10:]) < np.mean(losses[:10]) - 0.5
+    bits, logs = model(x[0])
+    assert float(loss.above_floor(bits, logs, relevant)) > 0  # no code is below the floor

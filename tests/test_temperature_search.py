@@ -1,0 +1,190 @@
+"""Searched temperatures, the doubting posterior and the closed forms, on laws whose optimum is known."""
+
+import itertools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from rdjax.checks import InputError
+from rdjax.retrieval import (
+    calibrate_temperatures,
+    dominant_scores,
+    doubting_posterior,
+    fit_reliability,
+    gaussian_temperatures,
+    log_posterior,
+    mean_reciprocal_rank,
+    parse_metric,
+    quantized_temperatures,
+    query_temperatures,
+    search_temperatures,
+    section_six_rule,
+)
+
+NOISE = (0.4, 1.2)
+
+
+def intents(seed, queries, documents=60, wrong=0.0, dtype=np.float64):
+    """Two noisy views of unit vectors; of a share of the queries the first view is of another document."""
+    rng = np.random.default_rng(seed)
+    y = rng.standard_normal((documents, 8))
+    y /= np.linalg.norm(y, axis=1, keepdims=True)
+    relevant = rng.integers(0, documents, queries)
+    shown = np.where(rng.random(queries) < wrong, rng.integers(0, documents, queries), relevant)
+    views = [y[at] + s * rng.standard_normal((queries, 8)) for s, at in zip(NOISE, (shown, relevant), strict=True)]
+    return np.stack([x @ y.T for x in views]).astype(dtype), relevant
+
+
+def fused_mrr(scores, relevant, tau):
+    return float(mean_reciprocal_rank(jnp.tensordot(1 / jnp.asarray(tau, scores.dtype), scores, 1), relevant))
+
+
+# search
+
+
+@pytest.mark.parametrize("objective", ["mrr", "ndcg@10", "recall@5"])
+def test_reaches_the_best_of_a_fine_grid(objective, dtype):
+    scores, relevant = intents(0, 600, dtype=dtype)
+    found = search_temperatures(scores, relevant, objective=objective)
+    metric = parse_metric(objective)
+    ratios = np.exp(np.linspace(-4, 4, 81))
+    grid = [float(jnp.mean(metric(scores[0] + scores[1] / dtype.type(r), relevant))) for r in ratios]
+    assert float(found.value) >= max(grid) - 0.002
+    here = jnp.tensordot(1 / found.temperatures, scores, 1)
+    assert float(jnp.mean(metric(here, relevant))) == pytest.approx(float(found.value), abs=2e-3)
+    assert found.ends.shape == (4, 2)
+    assert float(found.value) == float(jnp.max(found.values))
+
+
+def test_cross_entropy_ends_where_calibration_does(dtype):
+    scores, relevant = intents(1, 400, dtype=dtype)
+    exact = calibrate_temperatures(scores, relevant)
+    found = search_temperatures(scores, relevant, objective="cross-entropy", starts=2, steps=150)
+    assert float(found.value) == pytest.approx(float(exact.cross_entropy), abs=2e-4)
+    np.testing.assert_allclose(found.temperatures, exact.temperatures, rtol=0.03)
+
+
+@pytest.mark.float64_only
+def test_the_same_seed_gives_the_same_and_any_optimizer_will_do():
+    scores, relevant = intents(2, 100)
+    one, other = (search_temperatures(scores, relevant, starts=2, steps=5, seed=3) for _ in range(2))
+    np.testing.assert_array_equal(one.ends, other.ends)
+    plain = search_temperatures(scores, relevant, optimizer=optax.sgd(0.5), starts=1, steps=30)
+    first = fused_mrr(scores, relevant, np.std(scores, axis=-1).mean(axis=-1))
+    assert float(plain.value) >= first  # the start is the first point passed
+
+
+def test_bad_searches_are_refused():
+    scores, relevant = intents(3, 10)
+    with pytest.raises(InputError, match="starts"):
+        search_temperatures(scores, relevant, starts=0)
+    with pytest.raises(InputError, match="not known"):
+        search_temperatures(scores, relevant, objective="mmr")
+    with pytest.raises(InputError, match=r"\[modalities, queries, documents\]"):
+        search_temperatures(scores[0], relevant)
+
+
+# doubt
+
+
+def brute_posterior(scores, tau, eps):
+    likelihood = np.exp(np.asarray(scores, np.float64) / np.asarray(tau)[:, None, None])
+    likelihood /= likelihood.mean(axis=-1, keepdims=True)
+    eps = np.asarray(eps)[:, None, None]
+    law = np.prod(eps + (1 - eps) * likelihood, axis=0)
+    return law / law.sum(axis=-1, keepdims=True)
+
+
+def test_doubt_is_a_mixture_over_what_is_wrong(dtype, tolerance):
+    scores, _ = intents(4, 5, dtype=dtype)
+    tau, eps = (0.3, 0.8), (0.4, 0.1)
+    found = doubting_posterior(scores, tau, eps)
+    np.testing.assert_allclose(np.exp(found), brute_posterior(scores, tau, eps), rtol=500 * tolerance)
+
+
+def test_without_doubt_it_is_the_posterior_and_with_nothing_but_doubt_the_prior(dtype, tolerance):
+    scores, _ = intents(4, 5, dtype=dtype)
+    tau = (0.3, 0.8)
+    np.testing.assert_allclose(
+        doubting_posterior(scores, tau, (0.0, 0.0)), log_posterior(scores, tau), atol=500 * tolerance
+    )
+    np.testing.assert_allclose(doubting_posterior(scores, tau, (1.0, 1.0)), -np.log(60), rtol=500 * tolerance)
+    np.testing.assert_allclose(query_temperatures(scores, tau, (0.0, 0.0))[1], 0.8, rtol=500 * tolerance)
+    gradient = jax.grad(lambda e: doubting_posterior(scores, tau, e)[0, 0])(jnp.asarray([0.0, 0.5], dtype))
+    assert not np.isnan(np.asarray(gradient)).any()
+
+
+def test_doubt_is_found_and_saves_the_queries_that_need_it(dtype):
+    scores, relevant = intents(5, 1000, wrong=0.4, dtype=dtype)
+    found = fit_reliability(scores, relevant)
+    assert float(found.doubt[0]) == pytest.approx(0.4, abs=0.06)
+    truth = (gaussian_temperatures(np.ones(2), np.square(NOISE)), np.array([0.4, 0.0]))
+    logs = np.asarray(doubting_posterior(scores, *truth), np.float64)
+    at_truth = -np.log2(np.e) * logs[np.arange(1000), relevant].mean()
+    assert float(found.cross_entropy) < at_truth + 1e-4  # the optimum on these queries is below the truth
+    longer = fit_reliability(scores, relevant, steps=200)
+    assert float(found.cross_entropy) == pytest.approx(float(longer.cross_entropy), abs=1e-4)
+    np.testing.assert_allclose(found.temperatures, gaussian_temperatures(np.ones(2), np.square(NOISE)), rtol=0.2)
+    test, truth = intents(6, 1000, wrong=0.4, dtype=dtype)
+    plain = calibrate_temperatures(scores, relevant).temperatures
+    better = float(mean_reciprocal_rank(doubting_posterior(test, found.temperatures, found.doubt), truth))
+    assert better > fused_mrr(test, truth, plain) + 0.02
+
+
+def brute_right(scores, tau, eps):
+    """P(modality m is right | x), summed over all sets of right modalities and all documents."""
+    likelihood = np.exp(np.asarray(scores, np.float64) / np.asarray(tau)[:, None, None])
+    likelihood /= likelihood.mean(axis=-1, keepdims=True)
+    total, right = 0.0, np.zeros(scores.shape[:2])
+    for members in itertools.product([0, 1], repeat=len(tau)):
+        odds = np.prod([1 - e if m else e for m, e in zip(members, eps, strict=True)])
+        chance = odds * np.prod([x for m, x in zip(members, likelihood, strict=True) if m] or [1.0], axis=0)
+        chance = np.broadcast_to(chance, scores.shape[1:]).mean(axis=-1)
+        total = total + chance
+        right += np.array(members)[:, None] * chance
+    return right / total
+
+
+def test_the_temperature_of_a_query_is_by_the_chance_that_a_modality_is_right(dtype, tolerance):
+    scores = np.zeros((2, 2, 20), dtype)
+    scores[:, 0, 3] = scores[1, 1, 3] = scores[0, 1, 7] = 1.0  # in the second query they name two documents
+    tau, eps = np.array([0.1, 0.05]), np.array([0.2, 0.01])
+    found = np.asarray(query_temperatures(scores, tau, eps))
+    np.testing.assert_allclose(found, tau[:, None] / brute_right(scores, tau, eps), rtol=5000 * tolerance)
+    assert found[0, 1] > 10 * found[0, 0]
+    random, _ = intents(4, 5, dtype=dtype)
+    expected = tau[:, None] * 10 / brute_right(random, 10 * tau, (0.4, 0.3))
+    np.testing.assert_allclose(query_temperatures(random, 10 * tau, (0.4, 0.3)), expected, rtol=5000 * tolerance)
+
+
+# closed forms
+
+
+def test_section_six_contradicts_rule_ten(dtype, tolerance):
+    found = section_six_rule(jnp.asarray([2.0, 4.0, 6.0], dtype), gamma=1.0)
+    np.testing.assert_allclose(found, np.sqrt([2.001, 0.001, 2.001]), rtol=20 * tolerance)
+    with pytest.raises(InputError, match="epsilon"):
+        section_six_rule([1.0, 2.0], epsilon=0.0)
+
+
+@pytest.mark.float64_only
+def test_quantization_adds_its_noise():
+    """Theory notes, section 4: R = (48, 12) bits: fitted (.0443, .1199), formula (.0454, .1217)."""
+    plain = gaussian_temperatures([1.0, 2.0], [0.3, 0.5])
+    np.testing.assert_allclose(quantized_temperatures([1.0, 2.0], [0.3, 0.5], [1.0, 1.0], [1e4, 1e4], [8, 8]), plain)
+    one = float(quantized_temperatures([1.0], [0.25], [1.0], [8.0], [8])[0])
+    assert one == pytest.approx(0.25 + 1.25 / 3)
+    assert np.isinf(quantized_temperatures([1.0], [0.25], [1.0], [0.0], [8])[0])
+
+
+def test_the_decoder_as_printed_divides_each_document_by_its_modality(dtype):
+    scores = np.arange(12, dtype=dtype).reshape(2, 2, 3)
+    found = dominant_scores(scores, [1.0, 2.0], [0, 1, 0])
+    np.testing.assert_allclose(found, scores.sum(axis=0) / np.array([1, 2, 1]))
+    with pytest.raises(InputError, match="dominant modality"):
+        dominant_scores(scores, [1.0, 2.0], [0, 1, 2])
+    with pytest.raises(InputError, match="must be"):
+        dominant_scores(scores, [1.0], [0, 1, 0])
