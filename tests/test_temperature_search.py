@@ -20,8 +20,10 @@ from rdjax.retrieval import (
     parse_metric,
     quantized_temperatures,
     query_temperatures,
+    reliability,
     search_temperatures,
     section_six_rule,
+    temperature_search,
 )
 
 NOISE = (0.4, 1.2)
@@ -75,6 +77,16 @@ def test_the_same_seed_gives_the_same_and_any_optimizer_will_do():
     plain = search_temperatures(scores, relevant, optimizer=optax.sgd(0.5), starts=1, steps=30)
     first = fused_mrr(scores, relevant, np.std(scores, axis=-1).mean(axis=-1))
     assert float(plain.value) >= first  # the start is the first point passed
+
+
+@pytest.mark.float64_only
+def test_a_second_search_or_fit_of_the_same_shape_compiles_nothing():
+    search_temperatures(*intents(2, 100), starts=2, steps=5)
+    fit_reliability(*intents(2, 100))
+    before = temperature_search._search._cache_size(), reliability._fit._cache_size()
+    search_temperatures(*intents(3, 100), starts=2, steps=5, seed=1)
+    fit_reliability(*intents(3, 100), steps=7)
+    assert (temperature_search._search._cache_size(), reliability._fit._cache_size()) == before
 
 
 def test_bad_searches_are_refused():

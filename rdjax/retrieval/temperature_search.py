@@ -7,7 +7,7 @@ gradient is of `smooth_metric`; what is returned is the point, of all that were 
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any
 
 import jax
@@ -87,15 +87,13 @@ def search_temperatures(
     Raises:
       InputError: shapes that do not belong together, an unknown metric, no start, an index out of range.
     """
-    import optax
-
     scores, relevant = working(scores), jnp.asarray(relevant)
     require(scores.ndim == 3, f"scores have shape {scores.shape}; a search needs [modalities, queries, documents].")
     whole(starts, "starts", 1)
     whole(steps, "steps", 1)
     check_relevant(scores[0], relevant)
     metric = parse_metric(objective) if isinstance(objective, str) and objective != CROSS_ENTROPY else objective
-    optimizer = optax.adam(optax.cosine_decay_schedule(0.2, steps)) if optimizer is None else optimizer
+    optimizer = _usual(steps) if optimizer is None else optimizer
     moves = np.random.default_rng(seed).standard_normal((starts, scores.shape[0])) * SPREAD
     moves[0] = 0
     spread = jnp.mean(jnp.std(scores, axis=-1), axis=-1)
@@ -104,6 +102,14 @@ def search_temperatures(
     best = jnp.argmin(values) if metric == CROSS_ENTROPY else jnp.argmax(values)
     name = metric if isinstance(metric, str) else metric.name
     return TemperatureSearch(jnp.exp(ends[best]), values[best], jnp.exp(ends), values, name)
+
+
+@lru_cache(maxsize=16)
+def _usual(steps: int) -> "optax.GradientTransformation":
+    """One object for each number of steps, since another one would compile again."""
+    import optax
+
+    return optax.adam(optax.cosine_decay_schedule(0.2, steps))
 
 
 Value = Callable[[jax.Array], jax.Array]
