@@ -9,6 +9,7 @@ import numpy as np
 import optax
 import pytest
 from flax import nnx
+from jax import export
 from scipy.special import expit, ndtri
 
 from rdjax.checks import InputError
@@ -354,6 +355,25 @@ class TestFit:
         before = training._stretch._cache_size(), training._block_scores._cache_size()
         fit_critic(BilinearCritic(2, 2), x + 1, y, seed=9, **FIT)
         assert (training._stretch._cache_size(), training._block_scores._cache_size()) == before
+
+    @pytest.mark.float64_only
+    def test_the_training_steps_lower_for_cuda_and_tpu(self, monkeypatch):
+        """At the shapes that a fit calls."""
+        steps = {name: getattr(training, name) for name in ("_stretch", "_block_scores")}
+        called = {}
+
+        def record(name, plan, *rest):
+            called[name] = (plan, rest)
+            return steps[name](plan, *rest)
+
+        for name in steps:
+            monkeypatch.setattr(training, name, partial(record, name))
+        x, y = gaussian_pairs(2000)
+        fit_critic(SeparableCritic(2, 2, rngs=nnx.Rngs(0)), x, y, **FIT)
+        for name, (plan, rest) in called.items():
+            exported = export.export(jax.jit(partial(steps[name], plan)), platforms=("cuda", "tpu"))(*rest)
+            assert exported.platforms == ("cuda", "tpu")
+            assert "custom_call @xla_python_cpu_callback" not in exported.mlir_module()
 
     @pytest.mark.float64_only
     def test_batches_hold_every_pair_once_before_any_twice(self):

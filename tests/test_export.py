@@ -259,7 +259,7 @@ ON_THE_HOST = {
         "task": "looks up a name",
     },
     nn: {
-        "fit_critic": "trains, with progress; its compiled epochs are tested where they are",
+        "fit_critic": "trains, with progress; its compiled steps are exported in test_critics",
         "objective": "looks up a name",
         "small_committee": "makes a critic",
     },
