@@ -14,9 +14,10 @@ from rdjax.codes.arrays import device_array, fit_vectors
 from rdjax.codes.code import FixedLengthCode
 from rdjax.codes.integer import Int8
 from rdjax.codes.transform import Transform, coefficient_blocks, fit_transform
+from rdjax.trees import register_dataclass
 
 
-@partial(jax.tree_util.register_dataclass, data_fields=["transform", "scale"], meta_fields=[])
+@partial(register_dataclass, data_fields=["transform", "scale"], meta_fields=[])
 @dataclass(frozen=True)
 class SignBits(FixedLengthCode):
     """c_l ~ +scale_l or -scale_l by the sign of c_l, scale_l = mean |c_l|: the least squared error of one bit.
@@ -83,7 +84,7 @@ class SignBits(FixedLengthCode):
         return self.transform.invert((2 * symbols - 1).astype(self.dtype) * self.scale[None, :])
 
 
-@partial(jax.tree_util.register_dataclass, data_fields=["signs", "levels"], meta_fields=["candidates"])
+@partial(register_dataclass, data_fields=["signs", "levels"], meta_fields=["candidates"])
 @dataclass(frozen=True)
 class SignBitsRescored(FixedLengthCode):
     """Stored documents: sign bits find the top R for a query, int8 ranks those, the rest follow by sign score.

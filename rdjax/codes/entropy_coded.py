@@ -15,6 +15,7 @@ from rdjax.codes.code import COEFFICIENTS, Code, sample_of_singles
 from rdjax.codes.lloyd import SMOOTHING
 from rdjax.codes.mean_rate import dead_zone_cells, optimal_cells
 from rdjax.codes.transform import Transform, fit_transform
+from rdjax.trees import register_dataclass
 
 _COLUMNS = 8  # tables are padded to a multiple of this, to share compiled programs
 _DESIGNS = {"optimal": optimal_cells, "dead zone": dead_zone_cells}
@@ -70,7 +71,7 @@ class VariableLengthCode(Code):
 
 
 @partial(
-    jax.tree_util.register_dataclass,
+    register_dataclass,
     data_fields=["transform", "levels", "thresholds", "counts", "sizes"],
     meta_fields=["cells", "budget"],
 )

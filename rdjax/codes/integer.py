@@ -11,11 +11,12 @@ import numpy as np
 from rdjax.codes.arrays import device_array, fit_vectors, working_dtype
 from rdjax.codes.code import FixedLengthCode
 from rdjax.codes.transform import row_blocks
+from rdjax.trees import register_dataclass
 
 _TOP = 127  # levels run from -127 to 127; the symbol is the level plus 127
 
 
-@partial(jax.tree_util.register_dataclass, data_fields=["scale"], meta_fields=[])
+@partial(register_dataclass, data_fields=["scale"], meta_fields=[])
 @dataclass(frozen=True)
 class Int8(FixedLengthCode):
     """x_l ~ scale_l * round(x_l / scale_l), scale_l = max |x_l| / 127 over the fit; beyond it values are clipped.

@@ -17,6 +17,7 @@ import numpy as np
 from jax import lax
 
 from rdjax.checks import require
+from rdjax.trees import register_dataclass
 
 SMOOTHING = 0.5  # added to every count (Krichevsky and Trofimov 1981), so that a symbol the fit never saw has a length
 MAX_STEPS = 300
@@ -76,7 +77,7 @@ def _lloyd_step(levels: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]
     return centroids, slopes, mass
 
 
-@jax.tree_util.register_dataclass
+@register_dataclass
 @dataclass(frozen=True)
 class Samples:
     """What quantizers are fitted on: `values` [k, n'] sorted, infinity beyond the n samples; `sums` [k, n' + 1] of the

@@ -19,6 +19,7 @@ from rdjax.codes.nearest_words import TILE, comparable
 from rdjax.codes.residual import fit_stages, search, words_of
 from rdjax.codes.transform import Transform, coefficient_blocks, fit_transform
 from rdjax.codes.turning import turned_to_product
+from rdjax.trees import register_dataclass
 
 POINTS = 128  # vectors per word that codebooks are fitted on, at most
 AT_ONCE = 1 << 14  # vectors that are encoded at a time where there are more
@@ -26,7 +27,7 @@ _RUNNING = 3
 
 
 @partial(
-    jax.tree_util.register_dataclass,
+    register_dataclass,
     data_fields=["transform", "codebooks"],
     meta_fields=["blocks", "table", "beam"],
 )

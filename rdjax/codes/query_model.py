@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-import jax
 import numpy as np
 
 from rdjax.checks import require, whole
 from rdjax.codes.arrays import fit_vectors, require_dimension, working_dtype
+from rdjax.trees import register_dataclass
 
 _SHRINKAGES = np.geomspace(1e-4, 1.0, 49)
 _MOST_PAIRS = 1 << 15
@@ -22,7 +22,7 @@ _LEAST_NOISE = 1e-6  # of the documents' variance: queries that equal their docu
 
 
 @partial(
-    jax.tree_util.register_dataclass,
+    register_dataclass,
     data_fields=["mean_query", "mean_document", "gains", "noise", "shrinkages"],
     meta_fields=["blocks"],
 )

@@ -21,6 +21,7 @@ from rdjax.codes.code import COEFFICIENTS
 from rdjax.codes.entropy_coded import VariableLengthCode
 from rdjax.codes.mean_rate import count_symbols, step_for
 from rdjax.codes.transform import Transform, fit_transform
+from rdjax.trees import register_dataclass
 
 
 class UniformCells(VariableLengthCode):
@@ -126,7 +127,7 @@ class UniformCells(VariableLengthCode):
 
 
 _register = partial(
-    jax.tree_util.register_dataclass,
+    register_dataclass,
     data_fields=["transform", "step", "lowest", "counts", "sizes", "seed", "first"],
     meta_fields=["budget"],
 )

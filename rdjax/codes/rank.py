@@ -20,6 +20,7 @@ from rdjax.checks import require, whole
 from rdjax.codes.arrays import device_array, fit_vectors, working_dtype
 from rdjax.codes.bitstream import pack_digits, unpack_digits
 from rdjax.codes.code import Code
+from rdjax.trees import register_dataclass
 
 _SCORES_AT_ONCE = 1 << 26  # numbers held while the encoder searches
 _TOPS = 2  # documents that may come first, tried by the encoder: with four nothing is gained
@@ -121,7 +122,7 @@ class RankingCode(Code):
 
 
 @partial(
-    jax.tree_util.register_dataclass,
+    register_dataclass,
     data_fields=["documents", "temperature"],
     meta_fields=["codewords"],
 )

@@ -14,13 +14,14 @@ from rdjax.checks import require, row_blocks, whole
 from rdjax.codes.arrays import device_array, fit_vectors, working_dtype
 from rdjax.codes.rank import RankingCode, checked_temperature, raised
 from rdjax.codes.transform import coefficient_blocks, fit_pca
+from rdjax.trees import register_dataclass
 
 _AXES = 64  # principal axes that cells are cut along
 _VALUED = 64  # best documents of the posterior, which vote for their cells
 
 
 @partial(
-    jax.tree_util.register_dataclass,
+    register_dataclass,
     data_fields=["documents", "temperature", "cells", "places", "centers"],
     meta_fields=[],
 )

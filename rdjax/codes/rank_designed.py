@@ -15,6 +15,7 @@ from rdjax.codes.arrays import device_array, fit_vectors, require_dimension, wor
 from rdjax.codes.rank import RankingCode, checked_temperature
 from rdjax.limits.rankings_code import KERNELS, design, first_orders, worth_of
 from rdjax.retrieval.weights import reciprocal_rank
+from rdjax.trees import register_dataclass
 
 _SLOPES = ((16, 2), (32, 2), (64, 2), (128, 2), (1e6, 4))  # (nats per unit of distortion, re-sorts), in turn
 _MEMORY = 1 << 30  # bytes that the design may take: queries that do not fit are left out of it
@@ -22,7 +23,7 @@ _POSTERIORS = 1 << 24  # probabilities computed at once
 HIGHEST = jax.lax.Precision.HIGHEST
 
 
-@partial(jax.tree_util.register_dataclass, data_fields=["documents", "temperature", "orders"], meta_fields=[])
+@partial(register_dataclass, data_fields=["documents", "temperature", "orders"], meta_fields=[])
 @dataclass(frozen=True)
 class DesignedRankCode(RankingCode):
     """Send the number of one of L rankings, whichever is worth most to the query's posterior.

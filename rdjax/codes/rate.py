@@ -3,13 +3,13 @@
 from dataclasses import dataclass
 from functools import partial
 
-import jax
+from rdjax.trees import register_dataclass
 
 CLOSE = 0.01  # payload and entropy differ by less than this share, or the rate says why
 
 
 @partial(
-    jax.tree_util.register_dataclass,
+    register_dataclass,
     data_fields=["entropy", "packed", "header", "model", "single"],
     meta_fields=[],
 )

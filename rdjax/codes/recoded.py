@@ -14,12 +14,13 @@ from rdjax.codes.arrays import device_array
 from rdjax.codes.bitstream import categorical_models, pack_entropy, unpack_entropy
 from rdjax.codes.code import Code, FixedLengthCode, sample_of_singles
 from rdjax.codes.wrapped import Wrapped
+from rdjax.trees import register_dataclass
 
 MOST_WIDTH = 12  # bits of a digit: a wider symbol is coded as several, whose laws fewer items can tell
 _EXPONENTS = np.arange(12, -9, -1)  # of the smoothing that is tried; where several do as well, the strongest
 
 
-@partial(jax.tree_util.register_dataclass, data_fields=["code", "counts", "smoothing"], meta_fields=[])
+@partial(register_dataclass, data_fields=["code", "counts", "smoothing"], meta_fields=[])
 @dataclass(frozen=True)
 class EntropyCoded(Wrapped):
     """The symbols of `code`, each at about -log2 p(s) bits, p(s) = (count(s) + a) / (n + a K) over its K values.

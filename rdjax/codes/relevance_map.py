@@ -18,12 +18,13 @@ from rdjax.checks import require
 from rdjax.codes.arrays import device_array, fit_vectors, require_dimension, working_dtype
 from rdjax.codes.query_model import QueryModel
 from rdjax.codes.transform import Transform, covariance, mean_and_variance, require_k, signs, wider
+from rdjax.trees import register_dataclass
 
 SIDES = ("queries", "documents")
 
 
 @partial(
-    jax.tree_util.register_dataclass,
+    register_dataclass,
     data_fields=["mean", "basis", "back", "variances"],
     meta_fields=["side"],
 )

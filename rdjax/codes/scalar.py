@@ -14,10 +14,11 @@ from rdjax.codes.cells import cell_of, level_of, lloyd_cells, relevance_gains, s
 from rdjax.codes.code import COEFFICIENTS, FixedLengthCode
 from rdjax.codes.lloyd import lloyd_max
 from rdjax.codes.transform import Transform, fit_transform
+from rdjax.trees import register_dataclass
 
 
 @partial(
-    jax.tree_util.register_dataclass,
+    register_dataclass,
     data_fields=["transform", "levels", "thresholds"],
     meta_fields=["allocation", "law"],
 )

@@ -16,6 +16,7 @@ import numpy as np
 
 from rdjax.checks import InputError, require
 from rdjax.codes.arrays import device_array, fit_vectors, require_dimension, working_dtype
+from rdjax.trees import register_dataclass
 
 
 class Transform(ABC):
@@ -59,7 +60,7 @@ class Transform(ABC):
         """The same with k rounded up, by coefficients that add nothing."""
 
 
-@partial(jax.tree_util.register_dataclass, data_fields=["mean", "variances"], meta_fields=["centered"])
+@partial(register_dataclass, data_fields=["mean", "variances"], meta_fields=["centered"])
 @dataclass(frozen=True)
 class Coordinates(Transform):
     """The first k coordinates, as they are; the others decode to the mean.
@@ -103,7 +104,7 @@ class Coordinates(Transform):
         return Coordinates(self.mean, jax.device_put(wider(self.variances, k)), self.centered)
 
 
-@partial(jax.tree_util.register_dataclass, data_fields=["mean", "basis", "variances"], meta_fields=["kind"])
+@partial(register_dataclass, data_fields=["mean", "basis", "variances"], meta_fields=["kind"])
 @dataclass(frozen=True)
 class Projection(Transform):
     """Coefficients along orthonormal directions, about the mean.

@@ -11,11 +11,12 @@ from rdjax.checks import InputError
 from rdjax.codes.arrays import fit_vectors
 from rdjax.codes.code import FixedLengthCode
 from rdjax.codes.transform import Transform, fit_coordinates, fit_pca
+from rdjax.trees import register_dataclass
 
 _STORED = {"float16": (jnp.float16, jnp.uint16, 16), "float32": (jnp.float32, jnp.int32, 32)}
 
 
-@partial(jax.tree_util.register_dataclass, data_fields=["transform"], meta_fields=["store"])
+@partial(register_dataclass, data_fields=["transform"], meta_fields=["store"])
 @dataclass(frozen=True)
 class Truncation(FixedLengthCode):
     """The first k coordinates (Matryoshka embeddings), or the first k principal components, as floats.

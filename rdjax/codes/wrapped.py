@@ -10,6 +10,7 @@ import numpy as np
 from rdjax.checks import require
 from rdjax.codes.arrays import device_array
 from rdjax.codes.code import Code
+from rdjax.trees import register_dataclass
 
 
 class Wrapped(Code):
@@ -92,7 +93,7 @@ class Wrapped(Code):
         return self.code._scores(symbols, vectors)
 
 
-@partial(jax.tree_util.register_dataclass, data_fields=["code", "weights"], meta_fields=[])
+@partial(register_dataclass, data_fields=["code", "weights"], meta_fields=[])
 @dataclass(frozen=True)
 class Weighted(Wrapped):
     """A code for raw vectors, its inner code being made for vectors times weights.

@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike
 from rdjax import checks
 from rdjax.information.look_alike import LookAlike
 from rdjax.information.rows import check_observations
+from rdjax.trees import register_dataclass
 
 Estimator = Callable[[Any, Any], Any]
 
@@ -23,7 +24,7 @@ SMALLEST = 0.5  # bits; below, a relative miss means little, and the same number
 _SHARES = (0.0, 0.5, 1.0, 2.0)  # of the estimate
 
 
-@jax.tree_util.register_dataclass
+@register_dataclass
 @dataclass(frozen=True)
 class EstimatorCalibration:
     """An estimate, and what the same estimator reads where the truth is known. All in bits.

@@ -27,6 +27,7 @@ from rdjax.information.counts import entropy_from_counts
 from rdjax.information.discrete import conditional_entropy, entropy, mutual_information
 from rdjax.information.neighbors import kozachenko_leonenko, ksg
 from rdjax.information.rows import check_observations
+from rdjax.trees import register_dataclass
 
 UNIT_CAVEAT = (
     "entropies of continuous modalities depend on the unit of measurement, and so do their ratios and differences; "
@@ -34,9 +35,7 @@ UNIT_CAVEAT = (
 )
 
 
-@partial(
-    jax.tree_util.register_dataclass, data_fields=["entropies", "information"], meta_fields=["continuous", "withheld"]
-)
+@partial(register_dataclass, data_fields=["entropies", "information"], meta_fields=["continuous", "withheld"])
 @dataclass(frozen=True)
 class Modalities:
     """Entropies of M modalities and the mutual information of every two.

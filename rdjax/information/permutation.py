@@ -11,11 +11,12 @@ import numpy as np
 from jax import lax
 
 from rdjax import checks
+from rdjax.trees import register_dataclass
 
 Statistic = Callable[[jax.Array, jax.Array], jax.Array]
 
 
-@jax.tree_util.register_dataclass
+@register_dataclass
 @dataclass(frozen=True)
 class PermutationTest:
     """How often chance alone reaches the statistic.

@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
-import jax
 import numpy as np
 
 from rdjax.checks import require
+from rdjax.trees import register_dataclass
 
 EVIDENCE = {
     "theorem": "proved, for every source that satisfies what is assumed",
@@ -22,7 +22,7 @@ EVIDENCE = {
 }
 
 
-@partial(jax.tree_util.register_dataclass, data_fields=["lower", "upper"], meta_fields=["evidence", "assumes"])
+@partial(register_dataclass, data_fields=["lower", "upper"], meta_fields=["evidence", "assumes"])
 @dataclass(frozen=True)
 class Bound:
     """lower <= value <= upper, with how it is known and what it rests on.

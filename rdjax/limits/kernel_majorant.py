@@ -20,11 +20,12 @@ from jax import lax
 
 from rdjax.limits.rank_knots import Knots
 from rdjax.limits.rankings_code import positions
+from rdjax.trees import register_dataclass
 
 HIGHEST = lax.Precision.HIGHEST
 
 
-@partial(jax.tree_util.register_dataclass, data_fields=["near", "phi", "chord", "level", "shift"], meta_fields=[])
+@partial(register_dataclass, data_fields=["near", "phi", "chord", "level", "shift"], meta_fields=[])
 @dataclass(frozen=True)
 class Majorant:
     """The kernels exp(s (<q_x, u> - shift_x)) of a block of queries, bounded for each j on top.

@@ -10,11 +10,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from rdjax.trees import register_dataclass
+
 NEAR = 8  # documents of each query whose place on top is bounded exactly; the others share one bound
 KNOTS = 20
 
 
-@jax.tree_util.register_dataclass
+@register_dataclass
 @dataclass(frozen=True)
 class Knots:
     """Ranks 2..N lumped on K knots.

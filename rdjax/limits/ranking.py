@@ -42,11 +42,12 @@ from rdjax.limits.tilting import (
 )
 from rdjax.numerics import entropy_nats, to_bits, to_nats
 from rdjax.retrieval.weights import Weights, reciprocal_rank
+from rdjax.trees import register_dataclass
 
 BATCH = 2**21  # ranks in flight when many distortions are asked of one long prior
 
 
-@jax.tree_util.register_dataclass
+@register_dataclass
 @dataclass(frozen=True)
 class RankingCurve:
     """Points of R(D): rate in bits, distortion, slope s = -dR/dD in bits per unit of distortion; equal shapes."""
@@ -56,7 +57,7 @@ class RankingCurve:
     slope: jax.Array
 
 
-@jax.tree_util.register_dataclass
+@register_dataclass
 @dataclass(frozen=True)
 class RankingRange:
     """Where R(D) lives: no ranking is better than `best`; at `worst` and above the rate is 0.
@@ -146,7 +147,7 @@ def ranking_bound(distortion: ArrayLike, prior: Prior, weights: Weights | ArrayL
 
 
 @partial(
-    jax.tree_util.register_dataclass,
+    register_dataclass,
     data_fields=["prior", "gap", "count", "best", "documents"],
     meta_fields=["uniform"],
 )

@@ -23,13 +23,14 @@ from jax import lax
 
 from rdjax.numerics import xlogy
 from rdjax.rate_distortion.ascent import ascend
+from rdjax.trees import register_dataclass
 
 Array = jax.Array | np.ndarray
 HIGHEST = lax.Precision.HIGHEST
 KERNELS = 4  # copies of the kernel [X, L] that a round of the design holds
 
 
-@jax.tree_util.register_dataclass
+@register_dataclass
 @dataclass(frozen=True)
 class RankingsCode:
     """`orders` [L, N]: the documents of each codeword, best first; `law` [L]: how often each is sent."""

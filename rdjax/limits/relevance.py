@@ -27,6 +27,7 @@ from rdjax.limits.rankings_code import KERNELS, RankingsCode, design, first_orde
 from rdjax.limits.relevance_certificate import Sizes, certify
 from rdjax.numerics import LN2
 from rdjax.retrieval.weights import Weights, reciprocal_rank
+from rdjax.trees import register_dataclass
 
 LEAST_CODEWORDS = 128
 FEW = 256  # documents up to which the lower bound's majorants are fitted again
@@ -34,7 +35,7 @@ LEAST_SAMPLE = 256  # queries that a design sees, however small the memory
 SWEEPS = 2**29  # kernel entries that are swept between re-sorts of the codewords, at least 20 times the kernel
 
 
-@jax.tree_util.register_dataclass
+@register_dataclass
 @dataclass(frozen=True)
 class RelevanceBounds:
     """lower <= R(distortion) <= upper, bits per query.

@@ -22,13 +22,14 @@ from jax import lax
 
 from rdjax.majorant import majorant_vertices
 from rdjax.numerics import xlogy
+from rdjax.trees import register_dataclass
 
 MAX_STEPS = 200
 COARSE_FROM = 8192  # longer lists are first solved on cells of ranks, for a starting slope
 EXPONENT_RANGE = 745.0  # exp(-745) is 0 in float64: a larger slope changes nothing
 
 
-@partial(jax.tree_util.register_dataclass, data_fields=["gap", "count", "mass", "entropy"], meta_fields=["pooled"])
+@partial(register_dataclass, data_fields=["gap", "count", "mass", "entropy"], meta_fields=["pooled"])
 @dataclass(frozen=True)
 class Ranks:
     """The ranks of a problem: gap [K] = w_1 - w_k, count [K] ranks each stands for, mass [K] of the sorted prior.

@@ -25,6 +25,7 @@ from rdjax.nn.committee import Committee
 from rdjax.nn.normal_scores import NormalScores
 from rdjax.nn.objectives import Objective, objective
 from rdjax.nn.training import Plan, Progress, in_blocks, parameters_dtype, read, train
+from rdjax.trees import register_dataclass
 
 LOOK_EVERY = 100  # steps
 LEAST_PAIRS = 40
@@ -42,7 +43,7 @@ MESSAGES = (
 )
 
 
-@jax.tree_util.register_dataclass
+@register_dataclass
 @dataclass(frozen=True)
 class CriticFit:
     """An estimate of I(X; Y), and the critic that it was read from.

@@ -10,11 +10,12 @@ from jax.typing import ArrayLike
 from scipy.special import ndtri
 
 from rdjax.checks import numeric_matrix, require, whole
+from rdjax.trees import register_dataclass
 
 KNOTS = 512
 
 
-@jax.tree_util.register_dataclass
+@register_dataclass
 @dataclass(frozen=True)
 class NormalScores:
     """x_d to Phi^-1(F_d(x_d)), F_d the distribution of coordinate d in a sample, linear between its sorted values.

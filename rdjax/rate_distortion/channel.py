@@ -21,11 +21,12 @@ from rdjax import checks
 from rdjax.numerics import floating, to_bits, xlogy
 from rdjax.rate_distortion.problem import HIGHEST, rounding, tolerance_in_nats
 from rdjax.rate_distortion.solution import CONVERGED, MESSAGES, PRECISION, STEPS
+from rdjax.trees import register_dataclass
 
 MAX_STEPS = 100_000
 
 
-@jax.tree_util.register_dataclass
+@register_dataclass
 @dataclass(frozen=True)
 class Capacity:
     """rate <= C <= rate + gap.

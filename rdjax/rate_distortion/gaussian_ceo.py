@@ -18,11 +18,12 @@ from rdjax import checks
 from rdjax.numerics import LN2, floating
 from rdjax.rate_distortion.gaussian_intent import above_zero, at_least_zero, intent_from_noise, refuse_below
 from rdjax.rate_distortion.water_filling import reverse_water_filling_at
+from rdjax.trees import register_dataclass
 
 _NEWTON_STEPS = 30
 
 
-@jax.tree_util.register_dataclass
+@register_dataclass
 @dataclass(frozen=True)
 class SeparateIntent:
     """One encoder per modality: bits of each, and the distortion they reach together.

@@ -17,9 +17,10 @@ from jax.typing import ArrayLike
 from rdjax import checks
 from rdjax.numerics import floating
 from rdjax.rate_distortion.water_filling import reverse_water_filling, reverse_water_filling_at
+from rdjax.trees import register_dataclass
 
 
-@jax.tree_util.register_dataclass
+@register_dataclass
 @dataclass(frozen=True)
 class GaussianIntent:
     """What X tells about Z, in squared error.
@@ -32,7 +33,7 @@ class GaussianIntent:
     residual: jax.Array
 
 
-@jax.tree_util.register_dataclass
+@register_dataclass
 @dataclass(frozen=True)
 class JointIntent:
     """One encoder of all modalities: `rates` [..., d], bits per component of E[Z | X], and `distortion` [...]."""

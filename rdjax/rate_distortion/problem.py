@@ -21,11 +21,12 @@ from jax.typing import ArrayLike
 
 from rdjax import checks
 from rdjax.numerics import LN2, floating
+from rdjax.trees import register_dataclass
 
 HIGHEST = lax.Precision.HIGHEST
 
 
-@jax.tree_util.register_dataclass
+@register_dataclass
 @dataclass(frozen=True)
 class Problem:
     """source p [X], excess d_xj - least_x [X, M] (inf: forbidden), least [X], feasible: every x has a finite d."""

@@ -18,6 +18,7 @@ from rdjax.rate_distortion.problem import (
     ratios,
     rounding,
 )
+from rdjax.trees import register_dataclass
 
 CONVERGED, STEPS, PRECISION, INFEASIBLE = range(4)
 MESSAGES = (
@@ -30,7 +31,7 @@ MESSAGES = (
 )
 
 
-@jax.tree_util.register_dataclass
+@register_dataclass
 @dataclass(frozen=True)
 class RateDistortion:
     """A point of the curve, and a proof of how good it is: 0 <= rate - R(distortion) <= gap.

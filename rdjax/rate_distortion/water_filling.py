@@ -14,9 +14,10 @@ from jax.typing import ArrayLike
 
 from rdjax import checks
 from rdjax.numerics import LN2, floating
+from rdjax.trees import register_dataclass
 
 
-@jax.tree_util.register_dataclass
+@register_dataclass
 @dataclass(frozen=True)
 class WaterFilling:
     """`rates` [..., d] in bits per component and `distortions` [..., d] in squared error."""

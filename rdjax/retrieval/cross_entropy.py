@@ -14,10 +14,11 @@ import jax
 import jax.numpy as jnp
 
 from rdjax.retrieval.posteriors import log_prior
+from rdjax.trees import register_dataclass
 
 
 @partial(
-    jax.tree_util.register_dataclass,
+    register_dataclass,
     data_fields=["features", "log_prior", "log_target", "level", "scale", "offset"],
     meta_fields=[],
 )

@@ -4,15 +4,15 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-import jax
 import numpy as np
 
 from rdjax.checks import require
+from rdjax.trees import register_dataclass
 
 _ENTRIES = 2**22  # of one block of resampling counts
 
 
-@partial(jax.tree_util.register_dataclass, data_fields=["mean", "ratio", "ratio_floor"], meta_fields=["level"])
+@partial(register_dataclass, data_fields=["mean", "ratio", "ratio_floor"], meta_fields=["level"])
 @dataclass(frozen=True)
 class PairedIntervals:
     """Percentile intervals over resampled queries.

@@ -26,11 +26,12 @@ from rdjax.numerics import to_bits
 from rdjax.retrieval.posteriors import log_prior, prior_law
 from rdjax.retrieval.scores import check_relevant, working
 from rdjax.retrieval.temperature import calibrate_temperatures
+from rdjax.trees import register_dataclass
 
 STARTS = (0.002, 0.15, 0.5)  # doubts of a modality that a fit may set out from
 
 
-@partial(jax.tree_util.register_dataclass, data_fields=["temperatures", "doubt", "cross_entropy"], meta_fields=[])
+@partial(register_dataclass, data_fields=["temperatures", "doubt", "cross_entropy"], meta_fields=[])
 @dataclass(frozen=True)
 class Reliability:
     """Fitted temperatures and doubt.

@@ -26,13 +26,14 @@ from jax.typing import ArrayLike
 from rdjax.checks import is_concrete, require
 from rdjax.majorant import majorant_vertices
 from rdjax.retrieval.scores import working
+from rdjax.trees import register_dataclass
 
 RankFunction = Callable[..., jax.Array]
 
 BLOCK = 2**18  # differences of scores held at a time; the backward pass computes them again
 
 
-@partial(jax.tree_util.register_dataclass, data_fields=["temperature"], meta_fields=[])
+@partial(register_dataclass, data_fields=["temperature"], meta_fields=[])
 @dataclass(frozen=True)
 class SigmoidRanks:
     """r_i = 1 + sum_{j != i} sigmoid((s_j - s_i) / (T sigma)): documents above, each counted by how sure it is.
@@ -51,7 +52,7 @@ class SigmoidRanks:
         return _sigmoid_ranks(*_checked(scores, listed, among), _positive(self.temperature))
 
 
-@partial(jax.tree_util.register_dataclass, data_fields=["temperature"], meta_fields=[])
+@partial(register_dataclass, data_fields=["temperature"], meta_fields=[])
 @dataclass(frozen=True)
 class SoftmaxRanks:
     """r_i = sum_k k p_ik,  p_i = softmax_k(-|s_(k) - s_i| / (T sigma)): the mean place in the sorted list (SoftSort).
@@ -67,7 +68,7 @@ class SoftmaxRanks:
         return _softmax_ranks(*_checked(scores, listed, among), _positive(self.temperature))
 
 
-@partial(jax.tree_util.register_dataclass, data_fields=["temperature"], meta_fields=[])
+@partial(register_dataclass, data_fields=["temperature"], meta_fields=[])
 @dataclass(frozen=True)
 class PooledRanks:
     """The point nearest to -s / (T sigma) among all averages of rankings: soft sort by pooled adjacent violators.

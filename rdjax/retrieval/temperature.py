@@ -18,6 +18,7 @@ from rdjax.numerics import to_bits
 from rdjax.retrieval.cross_entropy import Moments, Problem, certificate, floor, make_problem, moments, value
 from rdjax.retrieval.posteriors import prior_law
 from rdjax.retrieval.scores import check_relevant, working
+from rdjax.trees import register_dataclass
 
 CONVERGED, SEPARABLE, UNINFORMATIVE, FLAT, NOT_CERTIFIED = range(5)
 
@@ -36,7 +37,7 @@ MESSAGES = (
 
 
 @partial(
-    jax.tree_util.register_dataclass,
+    register_dataclass,
     data_fields=["temperatures", "cross_entropy", "gap", "steps", "status"],
     meta_fields=[],
 )

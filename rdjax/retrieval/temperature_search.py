@@ -22,6 +22,7 @@ from rdjax.retrieval.metrics import Metric, parse_metric
 from rdjax.retrieval.scores import check_relevant, working
 from rdjax.retrieval.soft_metrics import smooth_metric
 from rdjax.retrieval.soft_ranks import RankFunction, SigmoidRanks
+from rdjax.trees import register_dataclass
 
 if TYPE_CHECKING:
     import optax  # takes half a second, which a ranking need not wait for
@@ -32,9 +33,7 @@ FAR = SigmoidRanks(0.1)  # sees further than the usual ones; its bias does not m
 BATCH = 2**21  # scores differentiated at a time
 
 
-@partial(
-    jax.tree_util.register_dataclass, data_fields=["temperatures", "value", "ends", "values"], meta_fields=["objective"]
-)
+@partial(register_dataclass, data_fields=["temperatures", "value", "ends", "values"], meta_fields=["objective"])
 @dataclass(frozen=True)
 class TemperatureSearch:
     """What a search found.
