@@ -146,11 +146,7 @@ def ranking_bound(distortion: ArrayLike, prior: Prior, weights: Weights | ArrayL
     return Bound.at_least(ranking_rate(distortion, prior, weights), "theorem", describe_prior(prior), stream)
 
 
-@partial(
-    register_dataclass,
-    data_fields=["prior", "gap", "count", "best", "documents"],
-    meta_fields=["uniform"],
-)
+@partial(register_dataclass, meta_fields=["uniform"])
 @dataclass(frozen=True)
 class _Problem:
     """A prior [N] (or the uniform one), gap and count of each rank (or rank node), D_min, and N."""
