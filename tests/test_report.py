@@ -216,9 +216,9 @@ def test_modalities_have_their_table_and_pairs_their_sentence():
     text = flat(printed(audit, 100))
     assert "image 6.10 5.20 1.02 [0.82, 1.22]" in text
     assert "text 4.77 3.87 0 [0, 0.20]" in text
-    assert "image and text tell 7.81 bits together; they share an amount that is withheld: on data like" in text
+    assert "image and text tell 7.81 bits together. What they share is withheld: on data like" in text
     known = Bound(0.42, 0.48, "estimate", ("nearest neighbors, calibrated",))
     audit = dataclasses.replace(audit, pairs=(dataclasses.replace(audit.pairs[0], information=known, why=""),))
-    assert "they share 0.42 to 0.48 bits" in flat(printed(audit, 100))
+    assert "They share 0.42 to 0.48 bits" in flat(printed(audit, 100))
     none = dataclasses.replace(audit, modalities=(), pairs=())
     assert "price at the aim" not in flat(printed(none, 100))

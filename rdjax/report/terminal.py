@@ -101,7 +101,7 @@ def _temperatures(quality: Quality) -> str:
 def _modalities(audit: Audit) -> Iterator[RenderableType]:
     """What each modality tells and what only it knows; then what every two tell and share."""
     table = _table(
-        "What each modality of a query knows of its relevant document: bits per query, estimates",
+        "Modalities: bits that queries tell of their documents, estimates",
         [("modality", False), ("tells alone", True), ("others leave open", True), ("price at the aim", True)],
     )
     table.add_column("95% of the price", justify="right", no_wrap=True)
@@ -111,22 +111,20 @@ def _modalities(audit: Audit) -> Iterator[RenderableType]:
         table.add_row(one.name, *numbers, f"[{low}, {high}]")
     yield table
     lines = [
-        "Price: what a code at the aim has to send of this modality, given the others. It is on the high side: a",
+        "Price: what a code at the aim has to send of this modality, given the others. It is on the high side, as a "
         "calibrated posterior leaves open more than the truth does.",
     ]
     for pair in audit.pairs:
-        lines.append(
-            f"{pair.first} and {pair.second} tell {words.bits(pair.told)} bits together; they share {_shared(pair)}"
-        )
+        lines.append(f"{pair.first} and {pair.second} tell {words.bits(pair.told)} bits together. {_shared(pair)}")
     yield Text("\n".join([*lines, ""]))
 
 
 def _shared(pair: Pair) -> str:
     """The mutual information of two modalities, or why there is none."""
     if pair.information is None:
-        return f"an amount that is {pair.why}"
+        return f"What they share is {pair.why}"
     low, high = (words.bits(float(end)) for end in (pair.information.lower, pair.information.upper))
-    return f"{low} to {high} bits (nearest neighbors, calibrated)."
+    return f"They share {low} to {high} bits (nearest neighbors, calibrated)."
 
 
 def _side(audit: Audit, side: str, title: str, width: int) -> Iterator[RenderableType]:
