@@ -1,6 +1,7 @@
 """Entropy and mutual information of counts beside infomeasure: values and time, in one run.
 
     python benchmarks/information_discrete.py [--histograms 10000] [--symbols 20] [--observations 100] [--loop 1000]
+                                               [--peer-packages DIR]
 
 infomeasure (`pip install infomeasure`; AGPL, so rdjax neither ships nor needs it) is called as its documentation says,
 one data set at a time, in float64; where it is not installed its columns are empty. It takes observations, we take
@@ -22,6 +23,7 @@ import argparse
 import logging
 import math
 import statistics
+import sys
 import time
 import warnings
 from collections.abc import Callable
@@ -208,7 +210,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     for flag, default in (("histograms", 10_000), ("symbols", 20), ("observations", 100), ("loop", 1000)):
         parser.add_argument(f"--{flag}", type=int, default=default)
+    parser.add_argument("--peer-packages", help="a folder of packages that has infomeasure, searched after our own")
     options = parser.parse_args()
+    sys.path += [options.peer_packages] if options.peer_packages else []
     warnings.simplefilter("ignore", RuntimeWarning)  # infomeasure's overflows
     with jax.enable_x64(True):
         infomeasure = peer()

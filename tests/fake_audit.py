@@ -9,6 +9,7 @@ from rdjax.audit.result import (
     Audit,
     Bits,
     Floor,
+    Measures,
     Modality,
     Pair,
     Point,
@@ -182,6 +183,9 @@ def fake_audit(sides=("documents", "queries"), warnings=(), **changes):
         floors=tuple(f for side in sides for f in floors(side)),
         modalities=(modality("image", 6.1, 5.2, 1.02), modality("text", 4.77, 3.87, 0.0)),
         pairs=(Pair("image", "text", guessed(7.81), None, "withheld: on data like these 2 bits read 0.4."),),
+        measures=Measures(
+            (guessed(11.2), None), None, None, None, None, ("H of text: withheld: all rows have one length.",)
+        ),
         recommendations=tuple(chosen),
         answer=tuple(choice.sentence for choice in chosen),
         warnings=tuple(warnings),

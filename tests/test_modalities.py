@@ -112,9 +112,26 @@ def test_too_few_rows_for_many_columns_are_withheld(rng):
     one = np.c_[base, rng.standard_normal((60, 40))]
     two = np.c_[base + 0.1 * rng.standard_normal((60, 3)), rng.standard_normal((60, 40))]
     found = modalities_of_samples({"one": one, "two": two})
-    assert [pair for pair, _ in found.withheld] == [(0, 1)]
-    assert "withheld" in found.message
-    assert float(found.cross_information) == 0
+    assert (0, 1) in dict(found.withheld)
+    assert "modality 0 and 1: withheld" in found.message
+    assert np.isnan(found.cross_information)
+    assert np.isnan(found.redundancy)
+
+
+@pytest.mark.float64_only
+def test_an_entropy_that_cannot_be_read_is_withheld_and_what_is_shared_is_not(rng):
+    angle = rng.uniform(0, 2 * np.pi, 500)
+    circle = np.c_[np.cos(angle), np.sin(angle)]  # no density in the plane
+    far = rng.standard_normal((500, 2))
+    found = modalities_of_samples({"circle": circle, "far": far})
+    assert (
+        dict(found.withheld)[0,]
+        == "withheld: all rows have one length, so their differential entropy is minus infinity."
+    )
+    assert np.isnan(found.entropies[0])
+    assert float(found.entropies[1]) == pytest.approx(np.log2(2 * np.pi * np.e), abs=0.2)
+    assert abs(float(found.information[0, 1])) < 0.2
+    assert np.isnan(found.imbalance)
 
 
 @pytest.mark.float64_only

@@ -3,12 +3,15 @@
 import numpy as np
 import pytest
 
+from rdjax.audit.measures import paper_measures, shared_information
+from rdjax.audit.result import Pair
 from rdjax.audit.shares import modality_shares
 from rdjax.audit.view import View, calibrated
 from rdjax.data import Corpus
-from rdjax.limits import ranking_rate
+from rdjax.limits import Bound, ranking_rate
+from rdjax.report.terminal import measures_text
 from rdjax.retrieval.metrics import parse_metric
-from tests.fake_audit import setting
+from tests.fake_audit import fake_audit, setting
 
 pytestmark = pytest.mark.float64_only  # an audit computes in float64
 
@@ -106,3 +109,43 @@ def test_nor_with_one_modality():
     one = Corpus(documents=row(two.documents), queries=row(two.queries), relevant=two.relevant)
     view = View(one, one, np.arange(QUERIES), np.arange(0))
     assert modality_shares([view], setting(), 16, MRR, 0.8, 0) == ((), ())
+
+
+def measured(queries):
+    """The paper's measures of queries with these vectors."""
+    rng = np.random.default_rng(5)
+    documents = {name: rng.standard_normal((16, array.shape[1])) for name, array in queries.items()}
+    view = View(
+        Corpus(documents=documents, queries=queries, relevant=np.zeros(600, int)), corpus(2), np.arange(0), np.arange(0)
+    )
+    pair = Pair(*queries, Bound.value(0.0, "estimate"), *shared_information([view], tuple(queries), 0))
+    return paper_measures([view], (pair,), 0)
+
+
+def test_the_papers_measures_of_gaussian_modalities():
+    z = np.random.default_rng(4).standard_normal((600, 3))
+    found = measured({"near": 4 * z[:, :1], "far": 2 * (0.8 * z[:, :1] + 0.6 * z[:, 1:2])})
+    entropies = [np.log2(scale * np.sqrt(2 * np.pi * np.e)) for scale in (4, 2)]
+    ratio = 2 * -np.log2(0.6) / sum(entropies)
+    for bound, truth in zip(found.entropies, entropies, strict=True):
+        assert float(bound.lower) == pytest.approx(truth, abs=0.15)
+    assert float(found.redundancy.lower) - 0.04 <= ratio <= float(found.redundancy.upper) + 0.04
+    assert found.redundancy == found.redundancy_as_printed  # of two modalities
+    assert float(found.skew_as_printed.lower) == pytest.approx(1 - float(found.redundancy.upper))
+    assert float(found.imbalance.lower) == pytest.approx(1, abs=0.2)
+    assert found.why == ()
+
+
+def test_shares_of_a_negative_entropy_are_withheld():
+    z = np.random.default_rng(4).standard_normal((600, 2)) / 100
+    found = measured({"near": z[:, :1], "far": z[:, 1:]})
+    assert found.redundancy is found.skew_as_printed is None
+    assert found.imbalance is not None
+    assert "sum to" in found.why[0]
+
+
+def test_measures_in_words():
+    text = measures_text(fake_audit().measures, ["image", "text"])
+    assert "  H of image 11.2 bits.\n  withheld: H of text, redundancy as printed" in text
+    assert "changes with the unit" in text
+    assert "one length" in text

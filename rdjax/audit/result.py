@@ -134,6 +134,23 @@ class Pair:
 
 
 @dataclass(frozen=True)
+class Measures:
+    """What the paper prices modalities by, of the queries' vectors: bounds of nothing, shown as what it defines.
+
+    `entropies` H_m in bits, one for each modality: differential, so they change with the unit of the vectors, and with
+    them all that follows. `redundancy_as_printed` is I_cross / sum H_m, `redundancy` the same over M - 1,
+    `skew_as_printed` kappa, `imbalance` Delta H in bits. None is what is withheld; `why` says so in sentences.
+    """
+
+    entropies: tuple[Bound | None, ...]
+    redundancy_as_printed: Bound | None
+    redundancy: Bound | None
+    skew_as_printed: Bound | None
+    imbalance: Bound | None
+    why: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Recommendation:
     """The point chosen for one side and one purpose; `point` is None where nothing reached the target on fit."""
 
@@ -147,9 +164,9 @@ class Recommendation:
 class Audit:
     """The result of `rdjax.audit.audit`.
 
-    `today` is the quality that targets are relative to; `aim` = target * today. `modalities` and `pairs` are empty
-    where there is one modality or no single relevant document. `answer` are the sentences for a person with a disk,
-    the first one first.
+    `today` is the quality that targets are relative to; `aim` = target * today. `modalities` and `pairs` are empty and
+    `measures` None where there is one modality or no single relevant document. `answer` are the sentences for a person
+    with a disk, the first one first.
     """
 
     setting: Setting
@@ -160,6 +177,7 @@ class Audit:
     floors: tuple[Floor, ...]
     modalities: tuple[Modality, ...]
     pairs: tuple[Pair, ...]
+    measures: Measures | None
     recommendations: tuple[Recommendation, ...]
     answer: tuple[str, ...]
     warnings: tuple[str, ...] = field(default=())

@@ -15,6 +15,7 @@ from rdjax.audit.families import Trial, trials
 from rdjax.audit.floors import floors_for, relevance_law
 from rdjax.audit.frontier import Bench
 from rdjax.audit.gaussian_fit import component_correlations
+from rdjax.audit.measures import paper_measures
 from rdjax.audit.noisy import posterior_floor
 from rdjax.audit.quality import todays, uncompressed_rankings
 from rdjax.audit.result import Audit, Point, Setting
@@ -86,6 +87,7 @@ def audit(
             floors.append(posterior_floor(views, setting, measure_by, aim, seed))
         tell("what each modality knows", 0, 1)
         modalities, pairs = modality_shares(views, setting, law, measure_by, aim, seed)
+        measures = paper_measures(views, pairs, seed) if pairs else None
     chosen = recommend(points, floors, setting)
     return Audit(
         setting=setting,
@@ -96,6 +98,7 @@ def audit(
         floors=tuple(floors),
         modalities=modalities,
         pairs=pairs,
+        measures=measures,
         recommendations=chosen,
         answer=tuple(choice.sentence for choice in chosen),
         warnings=(*warnings, *_calibration_warnings(views)),

@@ -7,26 +7,24 @@ modality m: a code of mean distortion D takes at least
     I(X_m; C | X_-m) >= H(Y | X_-m) - max H(Y | C) = R(D) - I(Y; X_-m)
 
 bits from it (cut-set; theory notes, section 3.3 M2). CE stands for H(Y | X_-m) here and is not below it, so the price
-shown is an estimate, and on the high side. What two modalities share is read by nearest neighbors, and withheld where
-the same reading misses by more than 20% on data of this shape whose mutual information is known.
+shown is an estimate, and on the high side. What two modalities share is `rdjax.audit.measures`.
 """
 
 from collections.abc import Iterator
-from functools import partial
 from itertools import combinations
 from typing import Any
 
 import numpy as np
 
+from rdjax.audit.measures import shared_information
 from rdjax.audit.result import Modality, Pair, Setting
 from rdjax.audit.view import View, calibration_scores
-from rdjax.checks import InputError
-from rdjax.information import calibrate_estimator, entropy, ksg
+from rdjax.information import entropy
 from rdjax.limits import Bound, ranking_rate
 from rdjax.retrieval import calibrate_temperatures, log_posterior, modality_scores
 from rdjax.retrieval.metrics import Metric
 
-QUERIES = 1000  # of which cross-entropies and neighbors are read, at most
+QUERIES = 1000  # of which cross-entropies are read, at most
 ENTRIES = 4_000_000  # scores at a time
 POSTERIOR = "calibrated posterior, which leaves open more than the truth"
 Members = tuple[int, ...]
@@ -67,8 +65,9 @@ def modality_shares(
             interval=Bound(least, most, "estimate", ("95% over queries, given the posterior",)),
         )
 
-    shared = [(names[m], names[n], told((m, n)), *_shared(views, names[m], names[n], seed)) for m, n in pairs]
-    return tuple(one(m) for m in everyone), tuple(Pair(*fields) for fields in shared)
+    two = lambda m, n: (names[m], names[n])
+    shared = [Pair(*two(m, n), told((m, n)), *shared_information(views, two(m, n), seed)) for m, n in pairs]
+    return tuple(one(m) for m in everyone), tuple(shared)
 
 
 def _left_open(views: list[View], subsets: list[Members], seed: int) -> Iterator[tuple[float, float]]:
@@ -95,17 +94,3 @@ def _block(view: View, rows: np.ndarray, subsets: list[Members], tau: list[Any])
     wanted = np.asarray(test.relevant)[rows]
     logs = [np.asarray(log_posterior(scores[np.array(s)], t)) for s, t in zip(subsets, tau, strict=True)]
     return -np.stack([log[np.arange(len(rows)), wanted] for log in logs]) / np.log(2)
-
-
-def _shared(views: list[View], first: str, second: str, seed: int) -> tuple[Bound | None, str]:
-    """I(X_m; X_n) of the audited queries' vectors, or why it is withheld."""
-    pick = lambda name: np.concatenate([np.asarray(view.test.queries[name], np.float64) for view in views])
-    x, y = pick(first), pick(second)
-    rows = np.sort(np.random.default_rng(seed).permutation(len(x))[:QUERIES])
-    try:
-        found = calibrate_estimator(partial(ksg, norm="euclidean"), x[rows], y[rows], seed=seed)
-    except InputError as error:
-        return None, f"withheld: {error}"
-    if not found.trusted:
-        return None, found.message
-    return Bound(float(found.least), float(found.most), "estimate", ("nearest neighbors, calibrated",)), ""

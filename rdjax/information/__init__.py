@@ -3,9 +3,9 @@
 Which one: of a given law `entropy`, `mutual_information` and their kin; from counted symbols `entropy_from_counts`;
 from vectors `ksg` in few dimensions, `gaussian_mutual_information_from_samples` where they are near Gaussian, and
 bounds that a critic is trained for (`infonce` and its kin; `rdjax.nn.fit_critic`) in many. `calibrate_estimator` says
-what a reading is worth on data of this size and shape, `permutation_test` whether there is anything at all.
-`modalities_of_law`, `_of_symbols` and `_of_samples` are the paper's quantities; `unique_relevance` is the true price of
-a modality.
+what a reading is worth on data of this size and shape (`calibrate_entropy` of an entropy), `permutation_test` whether
+there is anything at all. `modalities_of_law`, `_of_symbols` and `_of_samples` are the paper's quantities;
+`unique_relevance` is the true price of a modality.
 """
 
 from rdjax.information.calibration import EstimatorCalibration, calibrate_estimator
@@ -32,6 +32,7 @@ from rdjax.information.discrete import (
     mutual_information,
     total_correlation,
 )
+from rdjax.information.entropy_calibration import EntropyCalibration, calibrate_entropy
 from rdjax.information.gaussian_samples import (
     gaussian_information_bias,
     gaussian_mutual_information_from_samples,
@@ -65,6 +66,7 @@ from rdjax.information.variational import jensen_shannon as jensen_shannon_bound
 
 __all__ = [
     "METHODS",
+    "EntropyCalibration",
     "EstimatorCalibration",
     "Modalities",
     "PermutationTest",
@@ -72,6 +74,7 @@ __all__ = [
     "all_tasks",
     "barber_agakov",
     "bound_standard_error",
+    "calibrate_entropy",
     "calibrate_estimator",
     "canonical_correlations",
     "club",

@@ -10,10 +10,11 @@ continuous modalities are differential: they change with the unit of measurement
 dimensions, and with them every ratio and difference of entropies; mutual information does not.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import combinations
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -25,7 +26,8 @@ from rdjax.information.calibration import calibrate_estimator
 from rdjax.information.contingency import contingency_table, mutual_information_from_counts
 from rdjax.information.counts import entropy_from_counts
 from rdjax.information.discrete import conditional_entropy, entropy, mutual_information
-from rdjax.information.neighbors import kozachenko_leonenko, ksg
+from rdjax.information.entropy_calibration import calibrate_entropy
+from rdjax.information.neighbors import ksg
 from rdjax.information.rows import check_observations
 from rdjax.trees import register_dataclass
 
@@ -41,16 +43,17 @@ class Modalities:
     """Entropies of M modalities and the mutual information of every two.
 
     Args:
-      entropies: H_m [M], bits; differential where `continuous`.
-      information: I(X_m; X_n) [M, M], bits, symmetric, 0 on the diagonal; 0 too where it is withheld.
+      entropies: H_m [M], bits; differential where `continuous`; NaN where withheld.
+      information: I(X_m; X_n) [M, M], bits, symmetric, 0 on the diagonal; NaN where withheld.
       continuous: whether entropies depend on the unit (`UNIT_CAVEAT`).
-      withheld: ((m, n), reason) of pairs whose estimate is not to be believed; sums over pairs leave them out.
+      withheld: ((m,), reason) of modalities and ((m, n), reason) of pairs whose estimate is not to be believed; what is
+        summed from one is NaN.
     """
 
     entropies: jax.Array
     information: jax.Array
     continuous: bool
-    withheld: tuple[tuple[tuple[int, int], str], ...]
+    withheld: tuple[tuple[tuple[int, ...], str], ...]
 
     @property
     def cross_information(self) -> jax.Array:
@@ -81,7 +84,7 @@ class Modalities:
     def message(self) -> str:
         """What to keep in mind, a sentence or more; empty where there is nothing."""
         caveat = [UNIT_CAVEAT] if self.continuous else []
-        return " ".join(caveat + [f"modalities {m} and {n}: {why}" for (m, n), why in self.withheld])
+        return " ".join(caveat + [f"modality {' and '.join(map(str, who))}: {why}" for who, why in self.withheld])
 
     @property
     def _several(self) -> int:
@@ -175,7 +178,7 @@ def modalities_of_symbols(symbols: ArrayLike, sizes: tuple[int, ...], method: st
 def modalities_of_samples(samples: Mapping[str, ArrayLike], *, neighbors: int = 3, seed: int = 0) -> Modalities:
     """Estimated from vectors by nearest neighbors; what calibration on look-alike data does not bear out is withheld.
 
-    Runs on the host: each pair is read on the data and on a dozen look-alikes.
+    Runs on the host: each modality and each pair is read on the data and on several look-alikes.
 
     Args:
       samples: name -> [n, d_m]; row i of all is one observation.
@@ -186,17 +189,34 @@ def modalities_of_samples(samples: Mapping[str, ArrayLike], *, neighbors: int = 
       `Modalities`, continuous.
 
     Raises:
-      InputError: rows that differ in number, NaN, ties (see `kozachenko_leonenko`).
+      InputError: rows that differ in number or are too few, NaN.
     """
     check_observations(samples, least=max(4, neighbors + 2))
     arrays = list(samples.values())
-    alone = jnp.stack([kozachenko_leonenko(array, neighbors) for array in arrays])
-    pairs, withheld = {}, []
-    for m, n in combinations(range(len(arrays)), 2):
-        found = calibrate_estimator(partial(ksg, neighbors=neighbors), arrays[m], arrays[n], seed=seed)
-        pairs[m, n] = jnp.asarray(found.estimate if found.trusted else 0.0)
-        withheld += [] if found.trusted else [((m, n), found.message)]
-    return Modalities(alone, _symmetric(len(arrays), pairs, alone.dtype), True, tuple(withheld))
+    withheld: dict[tuple[int, ...], str] = {}
+
+    def believed(members: tuple[int, ...]) -> float:
+        """Of one the entropy, of two what they share; NaN, and why, where it is not to be believed."""
+        found, why = calibrated_reading([arrays[m] for m in members], neighbors, seed)
+        if found is None:
+            withheld[members] = why
+        return float("nan") if found is None else float(found.estimate)
+
+    alone = jnp.asarray([believed((m,)) for m in range(len(arrays))])
+    pairs = {pair: jnp.asarray(believed(pair)) for pair in combinations(range(len(arrays)), 2)}
+    return Modalities(alone, _symmetric(len(arrays), pairs, alone.dtype), True, tuple(withheld.items()))
+
+
+def calibrated_reading(arrays: Sequence[ArrayLike], neighbors: int = 3, seed: int = 0) -> tuple[Any, str]:
+    """`EntropyCalibration` of one array, `EstimatorCalibration` of two, by Euclidean neighbors; or None, and why."""
+    try:
+        if len(arrays) == 1:
+            found: Any = calibrate_entropy(*arrays, neighbors=neighbors, seed=seed)
+        else:
+            found = calibrate_estimator(partial(ksg, neighbors=neighbors, norm="euclidean"), *arrays, seed=seed)
+    except checks.InputError as error:
+        return None, f"withheld: {error}"
+    return (found, "") if found.trusted else (None, found.message)
 
 
 def _marginal(law: jax.Array, kept: tuple[int, ...]) -> jax.Array:

@@ -10,7 +10,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from rdjax.audit.result import Audit, Floor, Pair, Point, Quality
+from rdjax.audit.result import Audit, Floor, Measures, Pair, Point, Quality
 from rdjax.audit.wording import memory, metric_title
 from rdjax.limits.bound import EVIDENCE
 from rdjax.report import words
@@ -117,6 +117,25 @@ def _modalities(audit: Audit) -> Iterator[RenderableType]:
     for pair in audit.pairs:
         lines.append(f"{pair.first} and {pair.second} tell {words.bits(pair.told)} bits together. {_shared(pair)}")
     yield Text("\n".join([*lines, ""]))
+    if audit.measures is not None:
+        yield Text(measures_text(audit.measures, [one.name for one in audit.modalities]))
+
+
+def measures_text(measures: Measures, names: Sequence[str]) -> str:
+    """The paper's measures in lines: what is known of them, what is withheld and why, what they are worth."""
+    found = [
+        *((f"H of {name}", bound, " bits") for name, bound in zip(names, measures.entropies, strict=True)),
+        ("redundancy as printed", measures.redundancy_as_printed, ""),
+        ("redundancy of at most 1", measures.redundancy, ""),
+        ("kappa as printed", measures.skew_as_printed, ""),
+        ("Delta H", measures.imbalance, " bits"),
+    ]
+    known = [f"{name} {words.between(bound)}{unit}" for name, bound, unit in found if bound is not None]
+    missing = [name for name, bound, _ in found if bound is None]
+    lines = ["What the paper prices modalities by; it bounds nothing, and changes with the unit of the vectors:"]
+    lines += [f"  {words.joined(known)}."] if known else []
+    lines += [f"  withheld: {words.joined(missing)}."] if missing else []
+    return "\n".join([*lines, *(f"  {reason}" for reason in measures.why), ""])
 
 
 def _shared(pair: Pair) -> str:

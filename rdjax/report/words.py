@@ -34,6 +34,12 @@ def share_interval(bound: Bound) -> str:
     return f"[{100 * float(bound.lower):.1f}, {100 * float(bound.upper):.1f}]"
 
 
+def between(bound: Bound) -> str:
+    """E.g. "4.85", or "0.21 to 0.34" where both sides are known and differ."""
+    ends = [f"{float(end):.3g}" for end in (bound.lower, bound.upper)]
+    return ends[0] if ends[0] == ends[1] else " to ".join(ends)
+
+
 def bits(value: Bound | float) -> str:
     """E.g. "4.85", "42.5", "12,288"; "unreachable" where no number of bits suffices."""
     amount = number(value) if isinstance(value, Bound) else float(value)
