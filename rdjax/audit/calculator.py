@@ -6,6 +6,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from rdjax.audit.dimensions import Dimensions, dimensions_for
 from rdjax.audit.result import FIXED, STREAM, Floor
 from rdjax.checks import require
 from rdjax.limits import blind_bound, one_shot_bound, one_shot_codewords, ranking_bound
@@ -21,7 +22,8 @@ class Limit:
 
     `value` of `metric` over `documents`, one relevant document a query, sought as `prior` says; `codewords` is the
     least number of them in a code of fixed length. The first floor binds every code on average over a stream, the
-    second every code of fixed length, the others codes made without the corpus.
+    second every code of fixed length, the others codes made without the corpus. `dimensions` is what vectors need that
+    rank by inner products, if that was asked.
     """
 
     documents: int
@@ -30,10 +32,17 @@ class Limit:
     prior: str
     codewords: int
     floors: tuple[Floor, ...]
+    dimensions: Dimensions | None = None
 
 
 def limit_at(
-    value: float, documents: int, *, metric: str = "mrr", prior: Any = None, correlations: Any = None
+    value: float,
+    documents: int,
+    *,
+    metric: str = "mrr",
+    prior: Any = None,
+    correlations: Any = None,
+    wanted: Any = None,
 ) -> Limit:
     """Theorems A (B where a prior is given), C and D at one quality, in float64.
 
@@ -43,13 +52,15 @@ def limit_at(
       metric: as `parse_metric` reads it, of one relevant document per query.
       prior: how often each document is sought, [N], or None for equally often.
       correlations: canonical correlations [d] of query and document, for Theorem D under a Gaussian model; or None.
+      wanted: how many documents a query wants, or which each of several queries wants, booleans [P, N]: adds the
+        dimensions that vectors need for all of them to come first; or None.
 
     Returns:
       a `Limit`; bits per query.
 
     Raises:
       InputError: a value that no ranking has, an unknown metric, a prior that is no law over N documents, a prior and
-        correlations together.
+        correlations together, no such patterns.
     """
     asked = parse_metric(metric)
     best = float(asked.weights(1.0))
@@ -71,7 +82,8 @@ def limit_at(
         ]
         codewords = one_shot_codewords(distortion, law, asked.weights)
     known = f"uniform over {documents:,} documents" if uniform else "the given prior"
-    return Limit(documents, metric, value, known, codewords, tuple(floors))
+    needed = None if wanted is None else dimensions_for(documents, float(stream.lower), wanted)
+    return Limit(documents, metric, value, known, codewords, tuple(floors), needed)
 
 
 def _blind(distortion: float, documents: int, weights: Any, uniform: bool, correlations: Any) -> list[Floor]:

@@ -1,7 +1,7 @@
 """`rdjax rate`: the limit as a calculator."""
 
 import math
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -34,6 +34,14 @@ def rate(
             help="How often each document is sought: .npy, or one probability a line. Without it, all equally often.",
         ),
     ] = None,
+    dimensions: Annotated[
+        str | None,
+        typer.Option(
+            metavar="K|FILE",
+            help="Add how many dimensions vectors need so that any K documents can be the first of a query; or so that "
+            "those can that FILE lists, a line of document numbers (from 0) for each query.",
+        ),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of sentences.")] = False,
 ) -> None:
     """Tell the fewest bits that rank this well.
@@ -43,11 +51,14 @@ def rate(
     number = _whole(documents)
     correlations = None if blind_correlation is None else _correlations(blind_correlation)
     from rdjax.audit.calculator import limit_at
-    from rdjax.data import load_prior
+    from rdjax.data import load_patterns, load_prior
     from rdjax.report.limit import limit_to_json, print_limit
 
     law = None if prior is None else load_prior(prior, number)
-    found = limit_at(value, number, metric=metric, prior=law, correlations=correlations)
+    wanted: Any = dimensions
+    if dimensions is not None:
+        wanted = int(dimensions) if dimensions.isdecimal() else load_patterns(dimensions, number)
+    found = limit_at(value, number, metric=metric, prior=law, correlations=correlations, wanted=wanted)
     if as_json:
         print_json(limit_to_json(found))
     else:

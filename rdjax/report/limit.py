@@ -8,6 +8,7 @@ from rich.panel import Panel
 from rich.text import Text
 
 from rdjax.audit.calculator import Limit
+from rdjax.audit.dimensions import Dimensions
 from rdjax.audit.result import FIXED, STREAM, Floor
 from rdjax.audit.wording import metric_title
 from rdjax.report import words
@@ -33,6 +34,8 @@ def print_limit(limit: Limit, console: Console) -> None:
     console.print()
     console.print(floor_table("Floors, bits per query", limit.floors))
     console.print(evidence(limit.floors))
+    if limit.dimensions is not None:
+        console.print(Text("\n" + "\n".join(dimension_sentences(limit.dimensions))))
 
 
 def sentences(limit: Limit) -> list[str]:
@@ -43,6 +46,28 @@ def sentences(limit: Limit) -> list[str]:
         f"than {_bits(fixed)} ({words.count(limit.codewords, 'codeword')})."
     )
     return [every, *(_blind(floor) for floor in limit.floors if floor.classes == "C")]
+
+
+def dimension_sentences(found: Dimensions) -> list[str]:
+    """What vectors need whose inner products rank: by counting, by proof, by search."""
+    least, most = int(found.bound.lower), int(found.bound.upper)
+    rankings = words.count(found.rankings, "dimension")
+    known = f"exactly {least}" if least == most else f"at least {least}, and {most} are enough"
+    lines = [
+        "Dimensions, where one vector a query ranks the documents by inner products:",
+        f"  to have as many rankings as that many bits: {rankings} at least (Cover's count).",
+        f"  to bring {found.wanted} to the top: {known} (theorem, in exact arithmetic).",
+    ]
+    if found.found is not None:
+        lines.append(
+            f"  found by gradient descent on the vectors themselves: {found.found}, scores of unit vectors at least "
+            f"{found.gap:.2g} apart."
+        )
+    elif found.tried:
+        lines.append(f"  gradient descent on the vectors themselves found none up to {found.tried} dimensions.")
+    else:
+        lines.append(f"  {found.queries:,} queries are too many to search for vectors here.")
+    return lines
 
 
 def _blind(floor: Floor) -> str:
