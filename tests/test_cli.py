@@ -229,6 +229,19 @@ def test_rate_takes_a_prior(place):
     assert "no floor is proved" in run("rate", "--documents", "4", "--value", "0.9", "--prior", "law.txt").stdout
 
 
+def test_rate_tells_how_many_dimensions(place):
+    found = limit("--documents", "6", "--value", "0.8", "--dimensions", "2")["dimensions"]
+    assert found["bound"]["lower"] == found["bound"]["upper"] == 4
+    (place / "wanted.txt").write_text("0 1\n2, 3\n4\n")
+    text = run("rate", "--documents", "5", "--value", "0.8", "--dimensions", "wanted.txt").stdout
+    assert "the documents that each of 3 queries wants" in text
+    assert "found by gradient descent" in text
+    (place / "wanted.txt").write_text("0 1\n2 9\n")
+    result = run("rate", "--documents", "5", "--value", "0.8", "--dimensions", "wanted.txt")
+    assert result.exit_code == 2
+    assert result.stderr == "wanted.txt line 2 is '2 9'; write document numbers from 0 to 4.\n"
+
+
 def test_rate_is_worded_as_it_is_proved():
     text = " ".join(run("rate", "--documents", "1e9", "--value", "0.8").stdout.replace("│", " ").split())
     assert (

@@ -93,7 +93,7 @@ def test_ids_as_bytes(tmp_path):
     [
         ({"qrels.txt": GOOD}, {"relevant": None}, "judges by id and .* has no ids; add ids.txt"),
         ({"qrels.txt": GOOD, "ids.txt": "\n".join(IDS)}, {"relevant": None}, "has no query_ids; add query_ids.txt"),
-        ({"qrels.txt": GOOD}, {}, "judgments both in relevant and in qrels.txt; keep one"),
+        ({"qrels.txt": GOOD}, {}, "judgments both in relevant.npy and in qrels.txt; keep one"),
         ({"qrels.txt": GOOD, "x.qrels": GOOD}, {"relevant": None}, "has both qrels.txt and x.qrels; keep one"),
         ({"ids.txt": "\n".join(IDS)}, {"ids": np.array(IDS)}, "has both ids.npy and ids.txt; keep one"),
         ({"ids.txt": "a\n\nb\nc\nd"}, {}, "ids.txt line 2 is empty"),
@@ -148,10 +148,11 @@ def test_the_file_is_named_as_it_was_typed(tmp_path, monkeypatch):
     archive(tmp_path, **CHANGES["nan"][0])
     assert refused("./corpus.npz", "NaN").startswith("./corpus.npz: documents.text has")
     refused("nowhere.npz", "^nowhere.npz does not exist")
-    (tmp_path / "vectors.parquet").write_bytes(b"PAR1")
-    refused("vectors.parquet", "neither a .npz file nor a folder")
-    np.save("one.npy", np.eye(3))
-    refused("one.npy", "give the folder that holds")
+    (tmp_path / "vectors.csv").write_bytes(b"1,2")
+    refused("vectors.csv", "neither a .npz or .safetensors file nor a folder")
+    for name in ("one.npy", "documents.parquet"):
+        (tmp_path / name).write_bytes(b"PAR1")
+        refused(name, "is one side; give the folder that holds documents and queries")
 
 
 def test_documents_twice(tmp_path):

@@ -26,7 +26,7 @@ from rdjax.codes.saved import load_code, save_code
 from rdjax.codes.streams import read_stream, read_symbols, write_stream
 from rdjax.codes.wrapped import Weighted
 from rdjax.data.reading import open_file
-from rdjax.data.vectors import FILES, load_vectors
+from rdjax.data.vectors import is_one_array, load_vectors
 from rdjax.data.writing import staged
 
 SIDES = ("documents", "queries")
@@ -67,7 +67,7 @@ def encoding(
       InputError: files that are not there, damaged or do not go together, or a side that is none.
     """
     require(side in (None, *SIDES), f"the side is {side!r}; it must be documents or queries.")
-    if path is not None and Path(path).suffix in FILES:
+    if path is not None and is_one_array(path):
         require(task is None, "--task chooses among the emoji tasks; leave it out, or leave out PATH.")
         vectors = load_vectors(path)
         other = vectors if fit is None else load_vectors(fit)

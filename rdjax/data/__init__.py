@@ -5,13 +5,14 @@ Importing this package does not import JAX.
 
 from rdjax.data.corpus import Corpus
 from rdjax.data.emoji import emoji
-from rdjax.data.files import load_corpus, load_prior
+from rdjax.data.files import load_corpus, load_patterns, load_prior
 from rdjax.data.mixture import gaussian_mixture
 from rdjax.data.splits import folds, pool_documents, split_queries
 
 __all__ = [  # noqa: RUF022  (in reading order)
     "Corpus",
     "load_corpus",
+    "load_patterns",
     "load_prior",
     "emoji",
     "gaussian_mixture",

@@ -1,6 +1,7 @@
-"""Files that people have: one .npz, or a folder of .npy with judgments beside them."""
+"""Files that people have: one .npz or .safetensors, or a folder of .npy, .parquet or .jsonl with judgments beside."""
 
 import os
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -8,41 +9,55 @@ import numpy as np
 
 from rdjax import checks
 from rdjax.checks import InputError, require
-from rdjax.data.corpus import Corpus
-from rdjax.data.qrels import read_qrels
+from rdjax.data.beir import QRELS
+from rdjax.data.corpus import Corpus, trusted
+from rdjax.data.folders import BY_ID, read_folder
+from rdjax.data.keys import KNOWN, SIDES, canonical, kept_once
+from rdjax.data.qrels import Judged, judgment_arrays, match_ids, read_qrels
 from rdjax.data.reading import read_lines, read_npy, read_npz
-
-SINGLE = ("relevant", "grades", "ids", "query_ids", "prior")
-KNOWN = "documents.NAME, queries.NAME, " + ", ".join(SINGLE)
-TEXTS = {"ids.txt": "ids", "query_ids.txt": "query_ids", "qrels.txt": "qrels", "qrels.tsv": "qrels"}
+from rdjax.data.stored import Found, plain
+from rdjax.data.tensors import open_tensors
 
 
 def load_corpus(path: str | os.PathLike[str]) -> Corpus:
-    """A corpus from one .npz file or from a folder of .npy files.
+    """A corpus from one .npz or .safetensors file, or from a folder.
 
-    Keys of the .npz, or names of the .npy files: documents.NAME and queries.NAME for each modality NAME (documents and
-    queries alone make one modality called "embedding"), and optionally relevant, grades, ids, query_ids, prior, as in
-    `Corpus`. A folder is memory-mapped and never copied whole. It may hold ids.txt and query_ids.txt (one id per line)
-    in place of arrays, and qrels.txt, qrels.tsv or NAME.qrels (TREC or BEIR judgments by id) in place of relevant.
+    Keys of the file, or names of .npy files in the folder: documents.NAME and queries.NAME for each modality NAME
+    (documents and queries alone make one modality called "embedding"), and optionally relevant, grades, ids, query_ids,
+    prior, as in `Corpus`. bfloat16 in uint16 is called NAME.bf16; int8 may have NAME.scale beside it, a number or [D];
+    both become float32. All else stays as it is, and memory-mapped unless it comes from .npz or .parquet.
+
+    A folder may also hold, each in place of arrays: ids.txt and query_ids.txt, one id per line; corpus.jsonl and
+    queries.jsonl, of which `_id` is read; documents.parquet and queries.parquet with a column `id`, a column of lists
+    for each modality, and among the queries a column `relevant` of document ids; judgments by id of every query in
+    qrels.txt, qrels.tsv or NAME.qrels (TREC or BEIR), or of some in qrels/test.tsv, where the other queries are left
+    out and `notes` says how many.
 
     Args:
-      path: of the .npz file or of the folder.
+      path: of the file, of the folder, or of a file FOLDER/qrels/SPLIT.tsv to be judged by in place of test.tsv.
 
     Raises:
       InputError: one sentence that names the file, and the row or line: a missing, damaged or unknown file or key,
-        pickled objects (never unpickled), an archive that inflates beyond reason, and all that `Corpus` refuses.
+        pickled objects (never unpickled), what inflates beyond reason, a table without pyarrow, and all that `Corpus`
+        refuses.
     """
-    place = Path(path)
-    require(os.path.exists(path), f"{path} does not exist.")
+    place, where = Path(path), str(path)
+    require(os.path.exists(path), f"{where} does not exist.")
+    name = place.stem if place.is_file() else place.resolve().name
     if place.is_dir():
-        found = _folder(place, str(path))
+        found = read_folder(where)
     elif place.suffix == ".npz":
-        found = _archive(str(path))
-    elif place.suffix == ".npy":
-        raise InputError(f"{path} is one array; give the folder that holds documents.NAME.npy and queries.NAME.npy.")
+        found = _archive(where)
+    elif place.suffix == ".safetensors":
+        found = _tensors(where)
+    elif place.suffix == ".tsv" and place.resolve().parent.name == QRELS:
+        found = read_folder(os.path.normpath(os.path.join(os.path.dirname(where), os.pardir)), where)
+        name = f"{place.resolve().parent.parent.name} {place.stem}"
+    elif place.suffix in (".npy", ".parquet"):
+        raise InputError(f"{where} is one side; give the folder that holds documents and queries.")
     else:
-        raise InputError(f"{path} is neither a .npz file nor a folder of .npy files; save it as one of them.")
-    return _corpus(found, str(path), name=place.stem if place.is_file() else place.resolve().name)
+        raise InputError(f"{where} is neither a .npz or .safetensors file nor a folder; save it as one of them.")
+    return _corpus(plain(found), where, name)
 
 
 def load_prior(path: str | os.PathLike[str], num_documents: int) -> np.ndarray:
@@ -78,53 +93,59 @@ def _probability(line: str, where: str, number: int) -> float:
         raise InputError(f"{where} line {number} is {line!r}; write one number per line.") from None
 
 
-def _canonical(key: str) -> str | None:
-    """The key under which an array is kept, or None for a key that means nothing."""
-    if key in ("documents", "queries"):
-        return f"{key}.embedding"
-    side, _, name = key.partition(".")
-    return key if key in SINGLE or (side in ("documents", "queries") and name) else None
+def load_patterns(path: str | os.PathLike[str], num_documents: int) -> np.ndarray:
+    """Which documents each query wants, from a text: a line of document numbers from 0 for each query.
+
+    Args:
+      path: of the file.
+      num_documents: N.
+
+    Returns:
+      booleans [P, N].
+
+    Raises:
+      InputError: no such file, a line that is empty or holds something else; the sentence names the line.
+    """
+    where = str(path)
+    lines = list(read_lines(where))
+    require(bool(lines), f"{where} is empty; write a line of document numbers for each query.")
+    patterns = np.zeros((len(lines), num_documents), bool)
+    for row, line in enumerate(lines):
+        numbers = line.replace(",", " ").split()
+        good = bool(numbers) and all(text.isdecimal() and int(text) < num_documents for text in numbers)
+        require(good, f"{where} line {row + 1} is {line!r}; write document numbers from 0 to {num_documents - 1}.")
+        patterns[row, [int(text) for text in numbers]] = True
+    return patterns
 
 
-def _archive(path: str) -> dict[str, tuple[str, Any]]:
-    """Canonical key -> (what an error calls it, array)."""
+def _key_check(path: str) -> Callable[[Iterable[str]], None]:
+    """What raises if a file has keys that are unknown, or one twice."""
 
-    def check_keys(keys: list[str]) -> None:
-        seen: set[str | None] = set()
+    def check(keys: Iterable[str]) -> None:
+        seen: set[str] = set()
         for key in keys:
-            kept = _canonical(key)
+            kept = canonical(key)
             require(kept is not None, f"{path} has the key {key!r}, which is unknown; the known ones are {KNOWN}.")
-            require(kept not in seen, f"{path} has {kept} twice; keep one.")
-            seen.add(kept)
+            once = kept_once(str(kept))
+            require(once not in seen, f"{path} has {once} twice; keep one.")
+            seen.add(once)
 
-    arrays = read_npz(path, check_keys)
-    return {str(_canonical(key)): (f"{path}: {key}", array) for key, array in arrays.items()}
-
-
-def _folder(place: Path, path: str) -> dict[str, tuple[str, Any]]:
-    """Canonical key -> (path, array or lines); judgments by id stay a path, to be read when the ids are known."""
-    found: dict[str, tuple[str, Any]] = {}
-    try:
-        names = sorted(name for name in os.listdir(place) if not name.startswith("."))
-    except OSError as error:
-        raise InputError(f"{path} cannot be read: {error.strerror}.") from None
-    for name in names:
-        where, key = os.path.join(path, name), TEXTS.get(name)
-        if name.endswith(".npy"):
-            key = _canonical(name.removesuffix(".npy"))
-            require(key is not None, f"{where} is unknown; the known names are {KNOWN}, each with .npy.")
-        elif name.endswith(".qrels"):
-            key = "qrels"
-        if key is None:
-            continue
-        if key in found:
-            raise InputError(f"{path} has both {os.path.basename(found[key][0])} and {name}; keep one.")
-        found[key] = (where, read_npy(where) if name.endswith(".npy") else where)
-    return found
+    return check
 
 
-def _corpus(found: dict[str, tuple[str, Any]], path: str, name: str) -> Corpus:
-    sides: dict[str, dict[str, np.ndarray]] = {"documents": {}, "queries": {}}
+def _archive(path: str) -> Found:
+    arrays = read_npz(path, _key_check(path))
+    return {str(canonical(key)): (f"{path}: {key}", array) for key, array in arrays.items()}
+
+
+def _tensors(path: str) -> Found:
+    tensors = open_tensors(path)
+    _key_check(path)(tensors)
+    return {str(canonical(key)): (f"{path}: {tensor.name}", tensor.read()) for key, tensor in tensors.items()}
+
+
+def _corpus(found: Found, path: str, name: str) -> Corpus:
+    sides: dict[str, dict[str, np.ndarray]] = {side: {} for side in SIDES}
     for key, (_, array) in found.items():
         side, _, modality = key.partition(".")
         if modality:
@@ -132,8 +153,11 @@ def _corpus(found: dict[str, tuple[str, Any]], path: str, name: str) -> Corpus:
     for side, arrays in sides.items():
         require(bool(arrays), f"{path} has no {side}; it must hold {side}.NAME, one array for each modality.")
     ids, query_ids = (_ids(*found[key]) if key in found else None for key in ("ids", "query_ids"))
-    relevant, grades = _judgments(found, path, ids, query_ids)
-    return Corpus(
+    by_id = _by_id(found, path, ids, query_ids)
+    relevant, grades = (found.get(key, (None, None))[1] for key in ("relevant", "grades"))
+    if by_id is not None and "split" not in found:
+        relevant, grades = _all_judged(by_id, _judgments(found)[0], None if "relevant ids" in found else query_ids)
+    corpus = Corpus(
         documents=sides["documents"],
         queries=sides["queries"],
         relevant=relevant,
@@ -144,28 +168,61 @@ def _corpus(found: dict[str, tuple[str, Any]], path: str, name: str) -> Corpus:
         name=name,
         sources={key: where for key, (where, _) in found.items()},
     )
+    return corpus if by_id is None or "split" not in found else _judged_only(corpus, by_id, found["split"][0])
 
 
-def _judgments(found: dict[str, tuple[str, Any]], path: str, ids: Any, query_ids: Any) -> tuple[Any, Any]:
-    """Relevant documents and grades: the arrays, or the judgments by id, or neither."""
-    if "qrels" not in found:
-        return found.get("relevant", (None, None))[1], found.get("grades", (None, None))[1]
-    where = found["qrels"][0]
-    for key in ("relevant", "grades"):
-        require(key not in found, f"{path} has judgments both in {key} and in {os.path.basename(where)}; keep one.")
-    for key, names in (("ids", ids), ("query_ids", query_ids)):
-        require(names is not None, f"{where} judges by id and {path} has no {key}; add {key}.txt, one id per line.")
-        checks.distinct(names, found[key][0])
-    return read_qrels(where, ids, query_ids)
+def _all_judged(judged: Judged, where: str, query_ids: Any) -> tuple[Any, Any]:
+    """Relevant documents and grades as arrays; every query must have one."""
+    row = next((row for row, documents in enumerate(judged) if not documents), None)
+    if row is not None:
+        query = f"the query in row {row}" if query_ids is None else f"query {str(query_ids[row])!r}"
+        raise InputError(f"{where} has no relevant document for {query}; judge it or leave it out.")
+    return judgment_arrays(judged)
+
+
+def _judged_only(corpus: Corpus, judged: Judged, where: str) -> Corpus:
+    """The queries that are judged; all are checked before, so that an error numbers them as the files do."""
+    kept = [row for row, documents in enumerate(judged) if documents]
+    require(bool(kept), f"{where} has no relevant document for any query; judge some.")
+    part = corpus.take_queries(kept)
+    relevant, grades = judgment_arrays([judged[row] for row in kept])
+    left, count = corpus.num_queries - len(kept), corpus.num_queries
+    note = f"{left:,} of {count:,} queries have no relevant document in {os.path.basename(where)} and are left out"
+    return trusted(part, relevant=relevant, grades=grades, notes=(*part.notes, note) if left else part.notes)
+
+
+def _judgments(found: Found) -> list[str]:
+    """What an error calls each of the places where judgments are."""
+    return [found[key][0] for key in ("relevant", "grades", *BY_ID) if key in found]
+
+
+def _by_id(found: Found, path: str, ids: Any, query_ids: Any) -> Judged | None:
+    """The documents that each query is judged by their ids to want, or None if nothing judges by id."""
+    key = next((key for key in BY_ID if key in found), None)
+    if key is None:
+        return None
+    where, judgments = found[key]
+    others = [place for place in _judgments(found) if place != where]
+    here = os.path.basename(where)
+    if others:
+        raise InputError(f"{path} has judgments both in {os.path.basename(others[0])} and in {here}; keep one.")
+    for name, values in (("ids", ids), ("query_ids", query_ids)):
+        needless = key == "relevant ids" and name == "query_ids"
+        require(
+            values is not None or needless,
+            f"{where} judges by id and {path} has no {name}; add {name}.txt, one id per line.",
+        )
+        if values is not None:
+            checks.distinct(values, found[name][0])
+    if key == "relevant ids":
+        return match_ids(judgments, where, ids)
+    return read_qrels(judgments, ids, query_ids)
 
 
 def _ids(where: str, values: Any) -> Any:
-    """Ids as strings: lines of a text, or an array of strings, bytes or whole numbers."""
-    if isinstance(values, str):
-        lines = read_lines(values)
-        for number, line in enumerate(lines, start=1):
-            require(bool(line), f"{where} line {number} is empty; write one id per line.")
-        return lines
+    """Ids as strings: a list of them, or an array of strings, bytes or whole numbers."""
+    if isinstance(values, list):
+        return values
     require(values.dtype.kind in "USiu", f"{where} holds {values.dtype} values; it must hold strings.")
     require(values.ndim == 1, f"{where} has shape {values.shape}; it must be a list of ids.")
     if values.dtype.kind != "S":

@@ -8,9 +8,11 @@ import numpy as np
 from rdjax.checks import InputError, require
 from rdjax.data.reading import read_lines
 
+Judged = list[dict[int, float]]  # for each query: document -> grade, in the order of the file
 
-def read_qrels(path: str, ids: Sequence[str], query_ids: Sequence[str]) -> tuple[np.ndarray, np.ndarray | None]:
-    """Relevant documents and their grades from a file of judgments.
+
+def read_qrels(path: str, ids: Sequence[str], query_ids: Sequence[str]) -> Judged:
+    """What a file of judgments says of each query: document -> grade above 0; nothing, of a query it does not name.
 
     Args:
       path: four columns (query, anything, document, grade), or three (query, document, grade) whose first line may be a
@@ -18,17 +20,12 @@ def read_qrels(path: str, ids: Sequence[str], query_ids: Sequence[str]) -> tuple
       ids: of the N documents.
       query_ids: of the Q queries.
 
-    Returns:
-      relevant int64 [Q] if every query has one document and all grades are 1; else [Q, J], padded with -1, in the order
-      of the file; and grades float64 [Q, J], or None if all are 1.
-
     Raises:
-      InputError: naming the line: an unknown id, a pair judged twice, a grade that is no number; or naming the first
-        query without a relevant document.
+      InputError: naming the line: an unknown id, a pair judged twice, or a grade that is no number.
     """
     documents = {str(name): row for row, name in enumerate(ids)}
     queries = {str(name): row for row, name in enumerate(query_ids)}
-    judged: list[dict[int, float]] = [{} for _ in query_ids]
+    judged: Judged = [{} for _ in query_ids]
     for number, line in enumerate(read_lines(path), start=1):
         fields = _fields(line)
         if not line or (number == 1 and len(fields) == 3 and _number(fields[2]) is None):
@@ -43,7 +40,43 @@ def read_qrels(path: str, ids: Sequence[str], query_ids: Sequence[str]) -> tuple
         row = judged[queries[query]]
         require(documents[document] not in row, f"{where} judges document {document!r} for {query!r} again; keep one.")
         row[documents[document]] = grade
-    return _table(judged, path, query_ids)
+    return [{document: grade for document, grade in row.items() if grade > 0} for row in judged]
+
+
+def match_ids(lists: Sequence[Sequence[str]], where: str, ids: Sequence[str]) -> Judged:
+    """The same from a list of document ids for each query; all of grade 1.
+
+    Raises:
+      InputError: naming the row: an unknown id, or one that is there twice.
+    """
+    documents = {str(name): row for row, name in enumerate(ids)}
+    judged: Judged = []
+    for row, names in enumerate(lists):
+        for name in names:
+            require(name in documents, f"{where} names document {name!r} in row {row}, which is not among the ids.")
+        judged.append({documents[name]: 1.0 for name in names})
+        require(len(judged[row]) == len(names), f"{where} names a document twice in row {row}; name it once.")
+    return judged
+
+
+def judgment_arrays(judged: Judged) -> tuple[np.ndarray, np.ndarray | None]:
+    """Relevant documents and their grades, lists of different lengths as padded arrays.
+
+    Args:
+      judged: of each of the Q queries, at least one document.
+
+    Returns:
+      relevant int64 [Q] if every query has one document and all grades are 1; else [Q, J], padded with -1, in the order
+      of the file; and grades float64 [Q, J], or None if all are 1.
+    """
+    width = max(map(len, judged), default=0)
+    relevant, grades = np.full((len(judged), width), -1), np.zeros((len(judged), width))
+    for place, gain in enumerate(judged):
+        relevant[place, : len(gain)] = list(gain)
+        grades[place, : len(gain)] = list(gain.values())
+    if (grades[relevant >= 0] != 1).any():
+        return relevant, grades
+    return (relevant[:, 0] if width == 1 else relevant), None
 
 
 def _fields(line: str) -> list[str]:
@@ -56,18 +89,3 @@ def _number(text: str) -> float | None:
     except ValueError:
         return None
     return value if math.isfinite(value) else None
-
-
-def _table(judged: list[dict[int, float]], path: str, query_ids: Sequence[str]) -> tuple[np.ndarray, np.ndarray | None]:
-    """Rows of different lengths as padded arrays."""
-    gains = [{document: grade for document, grade in row.items() if grade > 0} for row in judged]
-    for row, name in zip(gains, query_ids, strict=True):
-        require(bool(row), f"{path} has no relevant document for query {str(name)!r}; judge it or leave it out.")
-    width = max(map(len, gains))
-    relevant, grades = np.full((len(gains), width), -1), np.zeros((len(gains), width))
-    for place, gain in enumerate(gains):
-        relevant[place, : len(gain)] = list(gain)
-        grades[place, : len(gain)] = list(gain.values())
-    if (grades[relevant >= 0] != 1).any():
-        return relevant, grades
-    return (relevant[:, 0] if width == 1 else relevant), None

@@ -60,7 +60,7 @@ def read_npz(path: str, check_keys: Callable[[list[str]], None]) -> dict[str, np
             members = archive.infolist()
             keys = [member.filename.removesuffix(".npy") for member in members]
             check_keys(keys)
-            _require_bounded(sum(m.file_size for m in members), os.fstat(file.fileno()).st_size, path)
+            require_bounded(sum(m.file_size for m in members), os.fstat(file.fileno()).st_size, path)
             return {key: _member(archive, member, f"{path}: {key}") for key, member in zip(keys, members, strict=True)}
 
 
@@ -101,11 +101,16 @@ def _header(file: IO[bytes], where: str) -> tuple[tuple[int, ...], bool, np.dtyp
         f"save numbers as float32 and ids as numpy.array(ids, dtype=str).",
     )
     require(dtype.names is None, f"{where} holds records of several fields; save each field as an array of its own.")
-    require(all(0 <= n < 2**48 for n in shape), f"{where} declares the impossible shape {shape}; write it again.")
+    require(possible(shape, dtype.itemsize), f"{where} declares the impossible shape {shape}; write it again.")
     return shape, fortran, dtype
 
 
-def _require_bounded(size: int, on_disk: int, path: str) -> None:
+def possible(shape: tuple[int, ...], itemsize: int) -> bool:
+    """Whether NumPy can have an array of this shape, of numbers of so many bytes; beside a 0 the other axes count."""
+    return len(shape) <= 32 and all(n >= 0 for n in shape) and math.prod(max(n, 1) for n in shape) * itemsize < 2**60
+
+
+def require_bounded(size: int, on_disk: int, path: str) -> None:
     """Refuse an archive that would inflate beyond memory, or so many fold that it must be malice or a mistake."""
     require(
         size <= SMALL or size <= FOLD * on_disk,

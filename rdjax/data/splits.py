@@ -1,14 +1,13 @@
 """Which queries are fitted on, which are reported on, and over which documents both are searched."""
 
-import shutil
-import tempfile
 from collections.abc import Iterator
 from hashlib import blake2b
 
 import numpy as np
 
-from rdjax.checks import InputError, require, row_blocks
+from rdjax.checks import require, row_blocks
 from rdjax.data.corpus import Corpus, trusted
+from rdjax.data.stored import scratch_map
 
 
 def split_queries(corpus: Corpus, seed: int, share: float = 0.5) -> tuple[Corpus, Corpus]:
@@ -151,26 +150,14 @@ def _join(array: np.ndarray, other: np.ndarray, extra: np.ndarray) -> np.ndarray
     """Rows of `array`, then the extra rows of `other`."""
     dtype = np.result_type(array, other)
     shape = (len(array) + len(extra), array.shape[1])
-    joined = _scratch(shape, dtype) if isinstance(array, np.memmap) else np.empty(shape, dtype)
+    doing = "joining the audited and the fitted documents"
+    joined = scratch_map(shape, dtype, doing) if isinstance(array, np.memmap) else np.empty(shape, dtype)
     for start, rows in row_blocks(array):
         joined[start : start + len(rows)] = rows
     for start in range(0, len(extra), 2**12):
         rows = extra[start : start + 2**12]
         joined[len(array) + start : len(array) + start + len(rows)] = other[rows]
     return joined
-
-
-def _scratch(shape: tuple[int, int], dtype: np.dtype) -> np.memmap:
-    """A memory map in a file that is already deleted: its room is freed with the array."""
-    folder = tempfile.gettempdir()
-    size, free = shape[0] * shape[1] * dtype.itemsize, shutil.disk_usage(folder).free
-    if size >= free:
-        raise InputError(
-            f"joining the audited and the fitted documents takes {size / 1e9:.1f} GB and {folder} has "
-            f"{free / 1e9:.1f} GB free; set TMPDIR to a larger folder."
-        )
-    with tempfile.TemporaryFile() as file:
-        return np.memmap(file, dtype, mode="w+", shape=shape)
 
 
 def _renumbered(fit: Corpus, places: np.ndarray) -> tuple[np.ndarray | None, np.ndarray | None]:

@@ -1,0 +1,89 @@
+"""A folder: every file in it that has a known name brings some keys, in whatever format it is."""
+
+import os
+from typing import Any
+
+from rdjax.checks import InputError, require
+from rdjax.data.beir import QRELS, judgments_file, read_json_ids
+from rdjax.data.keys import KNOWN, canonical, kept_once
+from rdjax.data.reading import read_lines, read_npy
+from rdjax.data.stored import Found
+from rdjax.data.tables import Table
+
+#: Judgments by id: "qrels" judges every query, "split" those that it names, "relevant ids" stand beside the queries.
+BY_ID = ("qrels", "split", "relevant ids")
+
+_TEXTS = {"ids.txt": "ids", "query_ids.txt": "query_ids"}
+_JSON = {"corpus.jsonl": "ids", "queries.jsonl": "query_ids"}
+_QRELS = ("qrels.txt", "qrels.tsv")
+_TABLES = {"documents.parquet": ("documents", "ids"), "queries.parquet": ("queries", "query_ids")}
+
+
+def read_folder(path: str, judgments: str | None = None) -> Found:
+    """What a folder holds: canonical key -> (what an error calls it, array or list); arrays in .npy are mapped.
+
+    Args:
+      path: as the user typed it.
+      judgments: the file of judgments to use, in the folder's `qrels`; None: test.tsv, or the only one.
+
+    Returns:
+      keys as in an .npz file, ids as lists, and of `BY_ID` what there is: of files the path, read when ids are known.
+
+    Raises:
+      InputError: an array of unknown name, one key from two files, damage.
+    """
+    found: Found = {}
+    try:
+        names = sorted(name for name in os.listdir(path) if not name.startswith("."))
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror}.") from None
+    for name in names:
+        for key, item in _contents(os.path.join(path, name), name, judgments).items():
+            earlier = next((kept for kept in found if kept_once(kept) == kept_once(key)), None)
+            if earlier is not None:
+                first = os.path.relpath(found[earlier][0], path)
+                raise InputError(f"{path} has both {first} and {os.path.relpath(item[0], path)}; keep one.")
+            found[key] = item
+    return found
+
+
+def _contents(where: str, name: str, judgments: str | None) -> Found:
+    """The keys that one file brings; none, if its name means nothing."""
+    if name.endswith(".npy"):
+        key = canonical(name.removesuffix(".npy"))
+        require(key is not None, f"{where} is unknown; the known names are {KNOWN}, each with .npy.")
+        return {str(key): (where, read_npy(where))}
+    if name in _TEXTS:
+        return {_TEXTS[name]: (where, _read_ids(where))}
+    if name in _JSON:
+        return {_JSON[name]: (where, read_json_ids(where))}
+    if name in _TABLES:
+        return _columns(Table(where), *_TABLES[name])
+    if name in _QRELS or name.endswith(".qrels"):
+        return {"qrels": (where, where)}
+    if name == QRELS and os.path.isdir(where):
+        judged = judgments or judgments_file(where)
+        return {"split": (judged, judged)}
+    return {}
+
+
+def _columns(table: Table, side: str, ids: str) -> Found:
+    """The keys of a table, each named as its column."""
+    found: Found = {}
+    for column, array in table.vectors().items():
+        found[str(canonical(f"{side}.{column}"))] = (f"{table.path}: {column}", array)
+    require(bool(found), f"{table.path} has no column of lists of numbers; write one for each modality.")
+    names: Any = table.ids()
+    if names is not None:
+        found[ids] = (f"{table.path}: id", names)
+    lists = table.relevant() if side == "queries" else None
+    if lists is not None:
+        found["relevant ids"] = (f"{table.path}: relevant", lists)
+    return found
+
+
+def _read_ids(where: str) -> list[str]:
+    lines = read_lines(where)
+    for number, line in enumerate(lines, start=1):
+        require(bool(line), f"{where} line {number} is empty; write one id per line.")
+    return lines
