@@ -1,6 +1,6 @@
 """Temperatures side by side: MRR on queries that nothing was fitted on, where the optimum is known and where it is not.
 
-    python benchmarks/temperatures.py [--queries 6000] [--seed 0]
+    python benchmarks/temperatures.py [--queries 6000] [--seed 0] [--only rules optimum]
 
 Rules: uniform; the paper's (10) and section 6, from empirical entropies; the best of a grid by four-fold cross-validation;
 calibrated (convex, by Newton); searched (gradient of smooth MRR, hard MRR decides); doubting (a temperature for every
@@ -38,6 +38,7 @@ from rdjax.retrieval import (
 )
 
 RULES = ("uniform", "rule (10)", "section 6", "grid, cross-validated", "calibrated", "searched", "doubting", "optimum")
+NOISES = ((0.25, 0.25), (0.25, 0.6), (0.2, 1.0), (0.6, 0.25))
 GRID = np.exp(np.linspace(-4, 4, 81))
 MRR = parse_metric("mrr")
 Part = tuple[Any, np.ndarray, list[np.ndarray]]  # scores [2, Q, N], relevant [Q], query vectors by modality
@@ -130,16 +131,35 @@ def row(name: str, train: Part, test: Part, optimum: Any, seed: int) -> None:
     print(" " * 24 + "; ".join(notes), flush=True)
 
 
+def optimum(noise: tuple[float, float], queries: int, seeds: int) -> None:
+    """How far calibrated temperatures are from the true ones of the mixture, relative, over a few samples."""
+    truth, worst = np.asarray(gaussian_temperatures(np.ones(2), np.square(noise))), []
+    for seed in range(seeds):
+        (scores, relevant, _), _ = mixture(noise, queries, seed)
+        found = np.asarray(calibrate_temperatures(scores, relevant).temperatures)
+        worst.append(float(np.abs(found / truth - 1).max()))
+    print(f"noise {noise}, {queries:,} queries: {', '.join(f'{w:.2%}' for w in worst)} off the optimum", flush=True)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--queries", type=int, default=6000, help="of the mixtures, to fit on")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--only", choices=("rules", "optimum"), help="one of the two parts")
     given = parser.parse_args()
     with jax.enable_x64(True):
+        if given.only != "rules":
+            print("calibrated temperatures beside the optimum of the mixture, the worse of two, samples of their own")
+            for noise in NOISES:
+                for queries in (6000, 200_000):
+                    optimum(noise, queries, 3)
+            print()
+        if given.only == "optimum":
+            return
         print(f"{'MRR':24s}" + "".join(f"{rule.split(',')[0]:>11s}" for rule in RULES))
-        for noise in ((0.25, 0.25), (0.25, 0.6), (0.2, 1.0), (0.6, 0.25)):
-            optimum = gaussian_temperatures(np.ones(2), np.square(noise))
-            row(f"mixture, noise {noise}", *mixture(noise, given.queries, given.seed), optimum, given.seed)
+        for noise in NOISES:
+            known = gaussian_temperatures(np.ones(2), np.square(noise))
+            row(f"mixture, noise {noise}", *mixture(noise, given.queries, given.seed), known, given.seed)
         for wrong in (False, True):
             for task in ("T1", "T2", "T3", "T4"):
                 row(task + ", wrong image" * wrong, *emoji_parts(task, wrong, given.seed), None, given.seed)

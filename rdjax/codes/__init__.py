@@ -6,13 +6,16 @@ Three classes of code, never mixed without a label, because different floors bin
     B  a codebook fitted on this corpus; the encoder holds only the codebook
     C  fitted elsewhere and portable: the encoder is blind to the corpus
 
-B and C are the same code fitted on other vectors; `encoder_bytes` is what the classes differ by.
+B and C are the same code fitted on other vectors; `encoder_bytes` is what the classes differ by. `LearnedCode` trains
+a fitted code of either class for ranking.
 """
 
 from rdjax.codes.binary import SignBits, SignBitsRescored
 from rdjax.codes.code import Code, FixedLengthCode
 from rdjax.codes.entropy_coded import EntropyCodedScalar
 from rdjax.codes.integer import Int8
+from rdjax.codes.learned import LearnedCode
+from rdjax.codes.lesson import simulated_documents
 from rdjax.codes.product import ProductQuantizer
 from rdjax.codes.query_model import QueryModel
 from rdjax.codes.randomized import DitheredScalar, UniformInCell
@@ -45,6 +48,8 @@ __all__ = [  # noqa: RUF022  reading order
     "CellRankCode",
     "EntropyCoded",
     "Weighted",
+    "LearnedCode",
+    "simulated_documents",
     "QueryModel",
     "RelevanceMap",
     "fit_relevance_map",

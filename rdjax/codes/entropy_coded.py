@@ -85,7 +85,7 @@ class EntropyCodedScalar(VariableLengthCode):
       thresholds: borders between cells [k, K - 1]; infinity beyond.
       counts: how often each cell was met in the fit, int32 [k, K], zeros beyond.
       sizes: cells of every coefficient, int32 [k].
-      cells: how they were designed, "optimal" or "dead zone".
+      cells: how they were designed: "optimal", "dead zone" or "uniform".
       budget: bits that were asked for, for the name.
     """
 
@@ -135,19 +135,20 @@ class EntropyCodedScalar(VariableLengthCode):
         coefficients = sample_coefficients(fitted, array)
         table = _DESIGNS[cells](coefficients, float(bits))
         gains = relevance_gains(np.asarray(np.mean(coefficients**2, axis=0, dtype=np.float64)), table.kept, noise)
-        return cls._from_table(fitted, table, gains, cells, float(bits))
+        return cls.of_table(fitted, table, cells, float(bits), gains)
 
     @classmethod
-    def _from_table(
-        cls, transform: Transform, table: Table, gains: np.ndarray, cells: str, bits: float
+    def of_table(
+        cls, transform: Transform, table: Table, cells: str, bits: float, gains: np.ndarray | None = None
     ) -> "EntropyCodedScalar":
+        """From cells that were designed elsewhere; levels times gains [k], if given. Bits are for the name."""
         varied = np.flatnonzero(table.sizes > 1)
         k = int(varied[-1]) + 1 if len(varied) else 1
         dtype = transform.mean.dtype
         width = int(table.sizes[:k].max())
         return cls(
             transform.take(k),
-            device_array((table.levels * gains[:, None])[:k, :width], dtype),
+            device_array((table.levels if gains is None else table.levels * gains[:, None])[:k, :width], dtype),
             device_array(table.thresholds[:k, : width - 1], dtype),
             device_array(table.counts[:k, :width], np.int32),
             device_array(table.sizes[:k], np.int32),
@@ -158,7 +159,7 @@ class EntropyCodedScalar(VariableLengthCode):
     @property
     def name(self) -> str:
         """E.g. "PCA 32 + entropy-coded scalar, fitted to 64 bits", or "PCA 32 + dead-zone entropy-coded ..."."""
-        kind = "entropy-coded" if self.cells == "optimal" else "dead-zone entropy-coded"
+        kind = {"optimal": "", "dead zone": "dead-zone "}.get(self.cells, f"{self.cells} ") + "entropy-coded"
         kind = f"{kind} scalar, fitted to {self.budget:g} bits"
         return f"{self.transform.label} + {kind}" if self.transform.label else kind
 
@@ -174,7 +175,7 @@ class EntropyCodedScalar(VariableLengthCode):
 
     @property
     def encoder_bytes(self) -> int:
-        """Transform, model, and thresholds: a step, a rounding and where cells begin, if they have a dead zone."""
+        """Transform, model, and thresholds: or a step, a rounding and where cells begin."""
         sizes = np.asarray(self.sizes)
         borders = int((sizes - 1).sum()) if self.cells == "optimal" else 2 + sizes.size
         return self.transform.encoder_bytes + self.model_bytes + 4 * borders

@@ -23,6 +23,7 @@ from rdjax.codes.code import Code
 from rdjax.codes.description import describe, fingerprint, rebuild
 from rdjax.codes.entropy_coded import EntropyCodedScalar
 from rdjax.codes.integer import Int8
+from rdjax.codes.learned import LearnedCode
 from rdjax.codes.product import ProductQuantizer
 from rdjax.codes.randomized import DitheredScalar, UniformInCell
 from rdjax.codes.rank import RankCode
@@ -58,6 +59,7 @@ CLASSES: Mapping[str, type] = {
         CellRankCode,
         EntropyCoded,
         Weighted,
+        LearnedCode,
     )
 }
 

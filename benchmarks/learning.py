@@ -1,0 +1,252 @@
+"""What learning adds: codes, temperatures, smooth metrics, a dual encoder, dimensions.
+
+    python benchmarks/learning.py [--only codes encoder dimensions temperatures soft]
+                                  [--corpora T1 T2 T3 T4] [--classes B C] [--sides queries documents]
+                                  [--budgets 16 32 64] [--seeds 0 1 2 3 4] [--peer-python PYTHON] [--out FILE]
+
+codes: `LearnedCode` beside the best untrained code of its class at equal bits, fixed length. The untrained one is chosen
+among all recipes of code_recipes.py by cross-validation on the fit queries, as in codes.py. The learned one is trained on
+queries simulated anew at every look, for documents of its class (B: the searched ones; C: those of `rest` alone, and a
+thousand drawn like them), from the best of `STARTS` by the same cross-validation. Nothing is chosen on test queries. Five seeds: of
+simulation, batches and revival. `difference` is that of the mean over seeds, with its interval over queries.
+encoder: two towers over one modality's vectors, trained on `rest`, temperature fixed at CLIP's .07, learned from there.
+dimensions: what gradient descent on the vectors themselves needs, beside the floor and the moment curve.
+temperatures, soft: temperatures.py, soft_metrics.py (--peer-python: rax's environment; see there).
+"""
+
+import os
+
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
+import argparse
+import json
+import pathlib
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+
+import code_measure
+import code_recipes
+import numpy as np
+from code_corpora import Case, Material
+from flax import nnx
+
+from rdjax.audit.dimensions import every_set
+from rdjax.audit.frontier import count_coded
+from rdjax.codes import Code, LearnedCode, simulated_documents
+from rdjax.data import emoji
+from rdjax.limits import achieved_dimension, moment_curve, pattern_dimension
+from rdjax.nn import DualEncoder, fit_dual_encoder
+from rdjax.retrieval import parse_metric
+from rdjax.retrieval.intervals import paired_bootstrap
+
+HERE = pathlib.Path(__file__).parent
+PARTS = ("codes", "encoder", "dimensions", "temperatures", "soft")
+Shape = tuple[int | None, int, int | None]
+#: What learning begins at: (directions of relevance, bits of a codebook, blocks); None: as many as there are bits.
+STARTS: dict[str, Shape] = {
+    "signs": (None, 1, None),
+    "32 + residual of 4": (32, 4, 1),
+    "128 + residual of 8": (128, 8, 1),
+    "512 + residual of 8": (512, 8, 1),
+    "128 + product of 8": (128, 8, None),
+}
+WIDE = 512  # directions that the maps may use
+SIMULATED, HELD_OUT = 4_000, 2_000  # queries of a look, and that choose the step
+LIKE_THEM = 1000  # documents that a code of class C is taught on besides those it may see
+STEPS, LOOKS = 120, 3
+MRR = parse_metric("mrr")
+
+
+def taught(material: Material, seed: int) -> tuple[Callable[[int], tuple], tuple]:
+    """(what is told at each look, what chooses the step): queries simulated for documents it may see.
+
+    A code of class C has to rank documents it never saw: it is taught on a thousand drawn like those of `rest` as well,
+    and those of `rest` choose.
+    """
+    documents, model = material.seen, code_recipes.query_model(material)
+    if material.code_class == "C":
+        documents = np.concatenate([documents, simulated_documents(documents, LIKE_THEM, seed=seed)])
+
+    def told(rows: np.ndarray, total: int, salt: int) -> tuple:
+        draws = max(1, total // len(rows))
+        queries = model.simulate(rows, draws, seed=1000 * (salt + 1) + seed).astype(np.float32)
+        return queries, rows, np.repeat(np.arange(len(rows)), draws)
+
+    return lambda look: told(documents, SIMULATED, look), told(material.seen, HELD_OUT, LOOKS + 1)
+
+
+def start(material: Material, side: str, bits: float, name: str) -> Code | None:
+    """A recipe of code_recipes.py; signs are codebooks of one bit, one for each direction of relevance."""
+    k, width, blocks = STARTS[name]
+    return code_recipes.relevance_product(k or int(bits), width, blocks)(material, side, material.code_class, bits)
+
+
+def learned(material: Material, side: str, bits: int, name: str, seed: int) -> LearnedCode | None:
+    """From one start."""
+    code = start(material, side, bits, name)
+    if code is None:
+        return None
+    told, held_out = taught(material, seed)
+    chart = code_recipes.relevance(material, side)
+    wide = chart.take(min(chart.k, WIDE))
+    return LearnedCode.fit(code, told, chart=wide, held_out=held_out, steps=STEPS, looks=LOOKS, patience=3, seed=seed)
+
+
+def values(case: Case, code: Code, side: str) -> np.ndarray:
+    coded = case.queries if side == "queries" else case.documents
+    counts = count_coded(code, code.encode(coded), side, (case.queries, case.documents), case.view.test)
+    return code_measure.values(counts, case.view.test)
+
+
+def best_start(case: Case, side: str, code_class: str, bits: int) -> str:
+    """Of the starts the best untrained one, by cross-validation as for all untrained codes."""
+    recipe = lambda name: lambda material, side, _, bits: start(material, side, bits, name)
+    return code_measure.ranking(case, {name: recipe(name) for name in STARTS}, side, code_class, bits)[0]
+
+
+def codes(given: argparse.Namespace) -> None:
+    print("codes: MRR on 1,000 test queries at equal bits, fixed length; difference to the best untrained code")
+    print(f"{'':24}{'untrained':>44}{'start':>22}{'learned, mean':>15}{'difference [95%]':>26}{'of seeds':>20}")
+    rows = []
+    for corpus in given.corpora:
+        case = Case(corpus)
+        for side in given.sides:
+            for code_class in given.classes:
+                for bits in given.budgets:
+                    rows.append(row := compare(case, side, code_class, bits, given.seeds))
+                    show(row)
+        if given.out:
+            pathlib.Path(given.out).write_text(json.dumps(rows, indent=1))
+    summary(rows)
+
+
+def compare(case: Case, side: str, code_class: str, bits: int, seeds: list[int]) -> dict:
+    peer = code_measure.ours(case, code_recipes.FIXED, side, code_class, bits)
+    assert peer is not None
+    material = case.material(code_class)
+    name = best_start(case, side, code_class, bits)
+    began, taken, found, last = time.perf_counter(), [], [], None
+    for seed in seeds:
+        last = learned(material, side, bits, name, seed)
+        found.append(values(case, last, side))
+        taken.append(int(last.step))
+    seconds = (time.perf_counter() - began) / len(seeds)
+    assert last is not None
+    assert last.bits <= bits
+    means = [float(each.mean()) for each in found]
+    interval = paired_bootstrap(np.mean(found, axis=0) - peer.values, np.ones(len(peer.values))).mean
+    case.forget()
+    return {
+        "corpus": case.name,
+        "side": side,
+        "class": code_class,
+        "bits": bits,
+        "untrained": peer.name,
+        "untrained_mrr": peer.mean,
+        "start": name,
+        "learned": means,
+        "difference": float(np.mean(means) - peer.mean),
+        "interval": [float(end) for end in interval],
+        "steps": taken,
+        "seconds": seconds,
+        "used": float(np.min(np.asarray(last.used))),
+        "revived": int(last.revived),
+    }
+
+
+def show(row: dict) -> None:
+    low, high = row["interval"]
+    spread = f"[{min(row['learned']):.3f}, {max(row['learned']):.3f}]"
+    print(
+        f"{row['corpus']:4}{row['side']:11}{row['class']:3}{row['bits']:5} "
+        f"{row['untrained'][:36]:>37}{row['untrained_mrr']:8.3f}{row['start']:>22}"
+        f"{statistics.mean(row['learned']):15.3f}{row['difference']:+9.3f} [{low:+.3f}, {high:+.3f}]{spread:>20}"
+        f"  {row['seconds']:.0f} s, words used {row['used']:.0f}, steps {row['steps']}",
+        flush=True,
+    )
+
+
+def summary(rows: list[dict]) -> None:
+    print("\nmedian over the corpora of (learned - best untrained), by class, side and budget:")
+    for key in dict.fromkeys((row["class"], row["side"], row["bits"]) for row in rows):
+        own = [row for row in rows if (row["class"], row["side"], row["bits"]) == key]
+        seeds = range(len(own[0]["learned"]))
+        each = [statistics.median(row["learned"][s] - row["untrained_mrr"] for row in own) for s in seeds]
+        print(
+            f"  {key[0]} {key[1]:10}{key[2]:4} bits: {statistics.median(row['difference'] for row in own):+.3f}, over seeds "
+            f"[{min(each):+.3f}, {max(each):+.3f}]; best of {len(own)} in {sum(row['difference'] > 0 for row in own)}"
+        )
+
+
+def encoder(given: argparse.Namespace) -> None:
+    """Two towers on `rest`, from vectors of different encoders: query image to document text."""
+    print(
+        "\nencoder: towers from a query's image vector to a document's text vector, trained on 228 pairs; MRR on 1,000"
+    )
+    for corpus in given.corpora:
+        fit, test = emoji(corpus)
+        pairs = np.asarray(fit.queries["image"], np.float32), np.asarray(fit.documents["text"], np.float32)
+        target = np.asarray(test.queries["image"], np.float32), np.asarray(test.documents["text"], np.float32)
+        wanted = pairs[1][np.asarray(fit.relevant)]
+        for label, learn in (("fixed at .07", False), ("learned from .07", True)):
+            found, heat = [], []
+            for seed in given.seeds:
+                model = DualEncoder(pairs[0].shape[1], pairs[1].shape[1], learned=learn, rngs=nnx.Rngs(seed))
+                model, _ = fit_dual_encoder(model, pairs[0], wanted, steps=300, batch=228, seed=seed)
+                found.append(float(np.mean(MRR(np.asarray(model(*target)), np.asarray(test.relevant)))))
+                heat.append(float(model.temperature))
+            ends = f"[{min(found):.3f}, {max(found):.3f}]"
+            print(f"  {corpus} tau {label:17} MRR {statistics.mean(found):.3f} {ends}, tau {statistics.mean(heat):.3f}")
+
+
+def dimensions(_: argparse.Namespace) -> None:
+    print("\ndimensions: every pair (K = 2) or triple (3) of N documents is some query's first; unit vectors, float32")
+    print(
+        f"{'N':>5}{'K':>3}{'sets':>7}{'proved':>9}{'moment curve, its gap':>24}{'found by descent':>18}{'gap':>9}{'s':>6}"
+    )
+    for n, k in ((5, 2), (6, 2), (8, 2), (10, 2), (12, 2), (16, 2), (24, 2), (8, 3), (12, 3)):
+        patterns = every_set(n, k)
+        bound, (queries, documents) = pattern_dimension(patterns), moment_curve(patterns)
+        scores = queries @ documents.T
+        gap = (np.where(patterns, scores, np.inf).min(axis=1) - np.where(patterns, -np.inf, scores).max(axis=1)).min()
+        begin = time.perf_counter()
+        found, vectors = achieved_dimension(patterns, int(bound.lower), int(bound.upper) + 12)
+        seconds, own = time.perf_counter() - begin, float(np.min(np.asarray(vectors.gaps)))
+        proved = f"{bound.lower}" if bound.lower == bound.upper else f"{bound.lower}-{bound.upper}"
+        print(
+            f"{n:5}{k:3}{len(patterns):7}{proved:>9}{2 * k:14} {gap:9.2g}{found!s:>18}{own:9.2g}{seconds:6.1f}",
+            flush=True,
+        )
+
+
+def others(part: str, given: argparse.Namespace) -> None:
+    script = {"temperatures": "temperatures.py", "soft": "soft_metrics.py"}[part]
+    peer = ["--peer-python", given.peer_python] if part == "soft" and given.peer_python else []
+    print(f"\n{part}: {script}", flush=True)
+    subprocess.run([sys.executable, str(HERE / script), *peer], check=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--only", nargs="+", choices=PARTS, default=list(PARTS))
+    parser.add_argument("--corpora", nargs="+", default=["T1", "T2", "T3", "T4"])
+    parser.add_argument("--classes", nargs="+", default=["B", "C"])
+    parser.add_argument("--sides", nargs="+", default=["queries", "documents"])
+    parser.add_argument("--budgets", nargs="+", type=int, default=[16, 32, 64])
+    parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2, 3, 4])
+    parser.add_argument("--peer-python", help="a Python that has rax")
+    parser.add_argument("--out", help="a JSON file for the rows of codes")
+    given = parser.parse_args()
+    for part in given.only:
+        run = {"codes": codes, "encoder": encoder, "dimensions": dimensions}.get(part)
+        if run is None:
+            others(part, given)
+        else:
+            run(given)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,203 @@
+"""LearnedCode: a fitted code whose maps, steps or words and entropy model are trained on together, for ranking."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, cast
+
+import jax
+import numpy as np
+
+from rdjax.checks import InputError, require, whole
+from rdjax.codes.arrays import device_array
+from rdjax.codes.code import Code
+from rdjax.codes.entropy_coded import EntropyCodedScalar
+from rdjax.codes.learning import CROSS_ENTROPY, Plan, Progress, parse_objective, perplexity, sharpness, teach, usage
+from rdjax.codes.lesson import Lesson
+from rdjax.codes.product import ProductQuantizer
+from rdjax.codes.relaxed_forms import form_of
+from rdjax.codes.relevance_map import RelevanceMap
+from rdjax.codes.wrapped import Wrapped
+from rdjax.trees import register_dataclass
+
+if TYPE_CHECKING:
+    import optax
+
+RELAXATIONS = ("straight-through", "soft")
+Told = tuple[Any, Any, Any]  # queries [q, D], documents [N, D], wanted int [q]
+Fresh = Callable[[int], Told]
+
+
+@register_dataclass
+@dataclass(frozen=True)
+class LearnedCode(Wrapped):
+    """A code trained on rate + trade * ranking loss, from a fitted one; it codes and is stored like that one.
+
+    Args:
+      code: with all that was learned in it.
+      temperature: tau of the scores of what it decodes: divided by it they are logits, a calibrated posterior.
+      history: the loss on held-out queries at each look, bits; the first before training [looks].
+      used: perplexity of each codebook on what was coded [L], 2 to the entropy of how often its words are used.
+      revived: words that nothing used, and that were set beside busy ones.
+      step: the one that was kept; 0: training found nothing better than the code that was given.
+    """
+
+    code: Code
+    temperature: jax.Array
+    history: jax.Array
+    used: jax.Array
+    revived: jax.Array
+    step: jax.Array
+
+    @classmethod
+    def fit(cls, code: Code, told: Told | Fresh, *, trade: float = 1.0, **options: Any) -> "LearnedCode":
+        """Train one code; arguments as in `sweep`."""
+        return cls.sweep(code, told, [trade], **options)[0]
+
+    @classmethod
+    def sweep(
+        cls,
+        code: Code,
+        told: Told | Fresh,
+        trades: Any,
+        *,
+        chart: RelevanceMap | None = None,
+        held_out: Told | None = None,
+        objective: str = CROSS_ENTROPY,
+        relaxation: str = "straight-through",
+        optimizer: "optax.GradientTransformation | None" = None,
+        steps: int = 600,
+        looks: int = 12,
+        patience: int = 4,
+        batch: int = 256,
+        seed: int = 0,
+        progress: Progress | None = None,
+    ) -> list["LearnedCode"]:
+        """Train a code for each trade, side by side: the Lagrangian sweep of rate against ranking loss.
+
+        What is learned: maps into and out of the quantizer within the directions of `chart`, words or steps and the
+        entropy model, and the temperature of the scores. What is coded in training is what the code itself would say,
+        with straight-through gradients (see `relaxed_forms`); the loss of a look is that of hard codes, so it is what
+        is delivered.
+
+        Args:
+          code: a `ProductQuantizer` (fixed length) or `EntropyCodedScalar` (mean length) on a `RelevanceMap`.
+          told: (queries, documents, wanted): e.g. simulated queries (`QueryModel.simulate`) of documents that the class
+            of the code may see. Or a function of the look that gives them, as many every time: what is simulated anew
+            cannot be learned by heart.
+          trades: nats of rate that a unit of the ranking loss is worth [T]; for a fixed length they change nothing but
+            the size of steps.
+          chart: the map whose first directions are the code's, with all that maps may learn to use; None: its own.
+          held_out: the same for the choice of the step; None: a fifth of the queries told, or a telling of their own.
+          objective: "cross-entropy", a metric (smooth), or "bits above the floor", see `learning.loss_of`.
+          relaxation: of words: "straight-through" or "soft", from soft to hard. Scalars have their own: noise in the
+            rate, straight-through values.
+          optimizer: of Optax; None: Adam, rate .02 falling to 0. Making it anew compiles anew.
+          steps, looks, patience: at most so many steps, in equal stretches between looks; ends after so many looks
+            without a better one.
+          batch: queries a step.
+          seed: of the batches, of noise, of revival. The same seed and machine give the same code.
+          progress: called after each look with (steps so far, the least loss in bits).
+
+        Raises:
+          InputError: a code that is neither, a map that does not belong to it, data that do not belong together,
+            training that diverges.
+        """
+        wide = _chart(code, chart)
+        require(relaxation in RELAXATIONS, f"the relaxation is {relaxation!r}; it must be {' or '.join(RELAXATIONS)}.")
+        form = form_of(code, relaxation == "soft")
+        count = whole(steps, "steps")
+        looks = min(whole(looks, "looks"), count)
+        lessons, rest = _lessons(wide, told, held_out, looks, seed)
+        every = lessons(0)
+        plan = Plan(form, parse_objective(objective), _usual(count) if optimizer is None else optimizer)
+        begin = form.begin(cast(Any, code), every.coded)
+        begin["log_sharpness"] = device_array(np.log(sharpness(form, begin, every)), every.coded.dtype)
+        found = teach(
+            plan,
+            begin,
+            lessons,
+            rest,
+            np.atleast_1d(np.asarray(trades, np.float64)),
+            steps=count,
+            looks=looks,
+            patience=whole(patience, "patience"),
+            batch=min(whole(batch, "batch"), len(every.wanted)),
+            seed=seed,
+            progress=progress,
+        )
+        made = []
+        for parameters, history, step, revived in zip(*found, strict=True):
+            counts = usage(form, parameters, every)
+            learned = form.finish(cast(Any, code), wide, parameters, every.coded) if step else code
+            numbers = (np.exp(-float(parameters["log_sharpness"])), history / np.log(2), perplexity(counts))
+            tau, told_bits, used = (device_array(value, every.coded.dtype) for value in numbers)
+            made.append(cls(learned, tau, told_bits, used, *(device_array(n, np.int32) for n in (revived, step))))
+        return made
+
+    @property
+    def name(self) -> str:
+        """E.g. "relevance 32 + residual 2 x 8 bits, learned"."""
+        return f"{self.code.name}, learned"
+
+    def _shared(self) -> Code:
+        return self.code._shared()
+
+    @property
+    def message(self) -> str:
+        """What training did, in a sentence."""
+        history = np.asarray(self.history)
+        if int(self.step) == 0:
+            return f"training found nothing better than the fitted code: {history[0]:.3f} bits of loss."
+        words = f"{history[0]:.3f} to {history.min():.3f} bits of loss on held-out queries at step {int(self.step)}"
+        used = "" if not self.used.size else f"; codebooks use {float(np.min(np.asarray(self.used))):.0f} words or more"
+        return f"{words}{used}; {int(self.revived)} words were revived."
+
+
+def _chart(code: Code, chart: RelevanceMap | None) -> RelevanceMap:
+    """The wide map of a code that can be learned."""
+    if not isinstance(code, ProductQuantizer | EntropyCodedScalar) or not isinstance(code.transform, RelevanceMap):
+        raise InputError(
+            f"{code.name} cannot be learned; give a ProductQuantizer or an EntropyCodedScalar on a RelevanceMap."
+        )
+    own = code.transform
+    wide = own if chart is None else chart
+    same = wide.side == own.side and wide.k >= own.k
+    same = same and np.array_equal(np.asarray(wide.basis)[:, : own.k], np.asarray(own.basis))
+    require(same, f"the first {own.k} directions of the chart are not those of {code.name}; fit it on chart.take(k).")
+    return wide
+
+
+def _lessons(
+    chart: RelevanceMap, told: Told | Fresh, held_out: Told | None, looks: int, seed: int
+) -> tuple[Callable[[int], Lesson], Lesson]:
+    """(the lesson of each look, what chooses the step)."""
+    if callable(told):
+        rest = Lesson.of(chart, *(told(looks) if held_out is None else held_out))
+        return lru_cache(maxsize=1)(lambda look: Lesson.of(chart, *told(look))), rest
+    every = Lesson.of(chart, *told)
+    lesson, rest = _split(every, seed) if held_out is None else (every, Lesson.of(chart, *held_out))
+    return lambda look: lesson, rest
+
+
+def _split(lesson: Lesson, seed: int) -> tuple[Lesson, Lesson]:
+    """Four fifths of the queries, and the others, among the same documents."""
+    count = len(lesson.wanted)
+    require(count >= 5, f"there are {count} queries to learn from; give five at least.")
+    order = np.random.default_rng(seed).permutation(count)
+    coded, keys, wanted = (np.asarray(part) for part in (lesson.coded, lesson.keys, lesson.wanted))
+
+    def part(rows: np.ndarray) -> Lesson:
+        mine, theirs = (coded[rows], keys) if lesson.side == "queries" else (coded, keys[rows])
+        put = lambda values: device_array(values, values.dtype)
+        return Lesson(coded=put(mine), keys=put(theirs), wanted=put(wanted[rows]), side=lesson.side)
+
+    return part(np.sort(order[count // 5 :])), part(np.sort(order[: count // 5]))
+
+
+@lru_cache(maxsize=16)
+def _usual(steps: int) -> "optax.GradientTransformation":
+    """One object for each number of steps, since another one would compile again."""
+    import optax
+
+    return optax.adam(optax.cosine_decay_schedule(0.02, steps))

@@ -1,0 +1,233 @@
+"""The loop that learned codes are trained by: stretches of compiled steps, looks at held-out queries between them."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+
+from rdjax.checks import require
+from rdjax.codes.lesson import Batches, Lesson
+from rdjax.codes.relaxed_forms import Coded, Form, Parameters, Relaxed
+from rdjax.limits import ranking_rate
+from rdjax.numerics import to_bits, to_nats
+from rdjax.retrieval import calibrate_temperatures, parse_metric, smooth_metric
+from rdjax.retrieval.metrics import Metric
+from rdjax.retrieval.soft_ranks import SigmoidRanks
+
+if TYPE_CHECKING:
+    import optax
+
+READ_AT_ONCE = 512  # queries
+RANKS = SigmoidRanks()
+CROSS_ENTROPY, ABOVE_FLOOR = "cross-entropy", "bits above the floor"
+
+Progress = Callable[[int, float], None]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is fixed while training; hashable, so that it is compiled once.
+
+    Args:
+      form: of the code.
+      objective: "cross-entropy", "bits above the floor", or a metric.
+      optimizer: of Optax.
+    """
+
+    form: Form
+    objective: str | Metric
+    optimizer: "optax.GradientTransformation"
+
+
+class Taught(NamedTuple):
+    """Parameters of the best look of each trade (on the host), and what was seen: all [T] or [T, looks]."""
+
+    parameters: list[Parameters]
+    history: np.ndarray
+    steps: np.ndarray
+    revived: np.ndarray
+
+
+def parse_objective(name: str) -> str | Metric:
+    """The objective by its name.
+
+    Raises:
+      InputError: a name that is neither of the two nor a metric.
+    """
+    return name if name in (CROSS_ENTROPY, ABOVE_FLOOR) else parse_metric(name)
+
+
+def loss_of(
+    plan: Plan, parameters: Parameters, lesson: Lesson, batch: Batches, trade: jax.Array, relaxed: Relaxed | None
+) -> jax.Array:
+    """rate + trade * distortion, nats, of one batch (rows of queries [b], of documents [C]).
+
+    cross-entropy: distortion is -ln of the posterior at the document that is wanted. a metric: 1 - its smooth form.
+    bits above the floor: the rate less R(D) of ranking C documents, D that of the smooth reciprocal rank (Theorem A);
+    the trade has no part in it.
+    """
+    coded, logits, target = _logits(plan.form, parameters, lesson, batch, relaxed)
+    rate = to_nats(jnp.mean(coded.bits))
+    if plan.objective == CROSS_ENTROPY:
+        own = jnp.take_along_axis(jax.nn.log_softmax(logits, axis=-1), target[:, None], axis=-1)
+        return rate - trade * jnp.mean(own)
+    metric = parse_metric("mrr") if isinstance(plan.objective, str) else plan.objective
+    distortion = 1 - jnp.mean(smooth_metric(metric, logits, target, rank_fn=RANKS))
+    if plan.objective == ABOVE_FLOOR:
+        return rate - to_nats(ranking_rate(distortion, logits.shape[-1], metric.weights))
+    return rate + trade * distortion
+
+
+def _logits(
+    form: Form, parameters: Parameters, lesson: Lesson, batch: Batches, relaxed: Relaxed | None
+) -> tuple[Coded, jax.Array, jax.Array]:
+    """(what is coded, logits [b, C], place of the wanted document [b])."""
+    rows, documents = batch.queries, batch.documents
+    mine, theirs = (rows, documents) if lesson.side == "queries" else (documents, rows)
+    coded = form(parameters, lesson.coded[mine], relaxed)
+    scores = jnp.matmul(coded.values, lesson.keys[theirs].T, precision=lax.Precision.HIGHEST)
+    logits = (scores if lesson.side == "queries" else scores.T) * jnp.exp(parameters["log_sharpness"])
+    return coded, logits, jnp.searchsorted(documents, lesson.wanted[rows])
+
+
+def sharpness(form: Form, parameters: Parameters, lesson: Lesson) -> float:
+    """1 / tau of the decoded scores, calibrated on a sample of the queries."""
+    batch = next(lesson.blocks(READ_AT_ONCE))
+    _, logits, target = _logits(
+        form,
+        {**parameters, "log_sharpness": jnp.zeros(())},
+        lesson,
+        Batches(batch.queries[0], batch.documents[0]),
+        None,
+    )
+    return 1 / float(calibrate_temperatures(logits[None], target).temperatures[0])
+
+
+def teach(
+    plan: Plan,
+    parameters: Parameters,
+    lessons: Callable[[int], Lesson],
+    held_out: Lesson,
+    trades: np.ndarray,
+    *,
+    steps: int,
+    looks: int,
+    patience: int,
+    batch: int,
+    seed: int,
+    progress: Progress | None,
+) -> Taught:
+    """Descend `loss_of` on the lesson of each look, every trade side by side; keep the look best on what is held out.
+
+    Look 0 is where training begins, so that nothing is kept that does not improve.
+    """
+    generator, length = np.random.default_rng(seed), math.ceil(steps / looks)
+    count = len(trades)
+    trade = jnp.asarray(trades, held_out.coded.dtype)
+    state = _begin(plan, jax.tree.map(lambda leaf: jnp.repeat(leaf[None], count, axis=0), parameters))
+    first = _worth(plan, state[0], held_out, trades)
+    history, best, kept = [first], first.copy(), [parameters] * count
+    taken, revived = np.zeros(count, int), np.zeros(count, int)
+    for look in range(looks):
+        lesson = lessons(look)
+        keys = jax.random.split(jax.random.key(seed + 1 + look), length)
+        shares = jnp.asarray((look + np.arange(length) / length) / looks, trade.dtype)
+        drawn = jax.tree.map(jnp.asarray, lesson.batches(generator, batch, length))
+        state = _stretch(plan, state, lesson, drawn, Relaxed(keys, shares), trade)
+        values = _worth(plan, state[0], held_out, trades)
+        history.append(values)
+        for t in np.flatnonzero(values < best):
+            best[t], taken[t] = values[t], (look + 1) * length
+            kept[t] = jax.tree.map(lambda leaf, t=t: leaf[t], state[0])
+        if progress is not None:
+            progress((look + 1) * length, float(to_bits(values.min())))
+        require(np.isfinite(values).all(), "training diverged; take smaller steps (optimizer=optax.adam(1e-3)).")
+        if look + 1 - np.argmin(np.array(history), axis=0).max() >= patience:
+            break
+        if look < looks // 2:
+            state, more = _revived(plan, state, lesson, generator)
+            revived += more
+    return Taught(kept, np.array(history).T, taken, revived)
+
+
+def usage(form: Form, parameters: Parameters, lesson: Lesson) -> np.ndarray:
+    """How often each word is used by what is coded [L, K]; empty where there are no codebooks."""
+    sizes = form.sizes()
+    if sizes.size == 0:
+        return np.zeros((0, 0), int)
+    symbols = np.asarray(_symbols(form, parameters, lesson.coded))
+    return np.stack([np.bincount(column, minlength=int(sizes.max())) for column in symbols.T])
+
+
+def _revived(plan: Plan, state: Any, lesson: Lesson, generator: np.random.Generator) -> tuple[Any, np.ndarray]:
+    """Unused words of every trade set beside busy ones."""
+    if plan.form.sizes().size == 0:
+        return state, np.zeros(len(jax.tree.leaves(state[0])[0]), int)
+    count = len(jax.tree.leaves(state[0])[0])
+    each, numbers = [], []
+    for t in range(count):
+        own = jax.tree.map(lambda leaf, t=t: leaf[t], state[0])
+        changed, number = plan.form.revive(own, usage(plan.form, own, lesson), generator)
+        each.append(changed)
+        numbers.append(number)
+    if not any(numbers):
+        return state, np.zeros(count, int)
+    return (jax.tree.map(lambda *leaves: jnp.stack(leaves), *each), state[1]), np.array(numbers)
+
+
+def _worth(plan: Plan, parameters: Parameters, lesson: Lesson, trades: np.ndarray) -> np.ndarray:
+    """The loss of every trade over all held-out queries, hard [T]."""
+    total = np.zeros(len(trades))
+    trade = jnp.asarray(trades, lesson.coded.dtype)
+    for block in lesson.blocks(READ_AT_ONCE):
+        rows = Batches(jnp.asarray(block.queries[0]), jnp.asarray(block.documents[0]))
+        total += np.asarray(_losses(plan, parameters, lesson, rows, trade), np.float64) * block.queries.shape[1]
+    return total / len(lesson.wanted)
+
+
+@partial(jax.jit, static_argnums=0)
+def _losses(plan: Plan, parameters: Parameters, lesson: Lesson, batch: Batches, trades: jax.Array) -> jax.Array:
+    one = lambda entry: loss_of(plan, entry[0], lesson, batch, entry[1], None)
+    return lax.map(one, (parameters, trades))
+
+
+@partial(jax.jit, static_argnums=0)
+def _symbols(form: Form, parameters: Parameters, coded: jax.Array) -> jax.Array:
+    return form(parameters, coded, None).symbols
+
+
+@partial(jax.jit, static_argnums=0)
+def _begin(plan: Plan, parameters: Parameters) -> Any:
+    return parameters, jax.vmap(plan.optimizer.init)(parameters)
+
+
+@partial(jax.jit, static_argnums=0)
+def _stretch(plan: Plan, state: Any, lesson: Lesson, batches: Batches, relaxed: Relaxed, trades: jax.Array) -> Any:
+    """A step of every trade for each batch."""
+    import optax
+
+    def step(state: Any, entry: Any) -> tuple[Any, None]:
+        batch, how = entry
+
+        def one(state: Any, trade: jax.Array) -> Any:
+            parameters, memory = state
+            slopes = jax.grad(lambda p: loss_of(plan, p, lesson, batch, trade, how))(parameters)
+            moves, memory = plan.optimizer.update(slopes, memory, parameters)
+            return optax.apply_updates(parameters, moves), memory
+
+        return jax.vmap(one)(state, trades), None
+
+    return lax.scan(step, state, (batches, relaxed))[0]
+
+
+def perplexity(counts: np.ndarray) -> np.ndarray:
+    """How many words each codebook really uses, 2 to the entropy of their frequencies [L]."""
+    share = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    logs = np.log2(np.where(share > 0, share, 1))
+    return 2.0 ** -(share * logs).sum(axis=1)

@@ -1,0 +1,309 @@
+"""Learned codes: that they begin as the fitted code, that their gradients are right, that training pays, and guards."""
+
+from dataclasses import replace
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from rdjax.checks import InputError
+from rdjax.codes import (
+    EntropyCodedScalar,
+    LearnedCode,
+    ProductQuantizer,
+    QueryModel,
+    ScalarQuantizer,
+    fit_relevance_map,
+    load_code,
+    save_code,
+)
+from rdjax.codes.learning import Plan, loss_of, parse_objective, perplexity, usage
+from rdjax.codes.lesson import Batches, Lesson
+from rdjax.codes.relaxed_forms import Relaxed, form_of, mapped
+
+pytestmark = pytest.mark.float64_only  # trained in both precisions below; gradients are compared in float64
+
+D, N, DRAWS = 10, 40, 8
+SIDES = ("queries", "documents")
+
+
+class World:
+    """Documents with a falling spectrum, queries that are noisy copies, a map and codes of one side."""
+
+    def __init__(self, side="queries", seed=0, dtype=np.float64):
+        rng = np.random.default_rng(seed)
+        spread = np.arange(1, D + 1) ** -0.7
+        self.documents = (rng.standard_normal((N, D)) * spread).astype(dtype)
+        self.wanted = np.repeat(np.arange(N), DRAWS)
+        self.queries = (self.documents[self.wanted] + 0.25 * rng.standard_normal((N * DRAWS, D))).astype(dtype)
+        model = QueryModel.fit(self.queries, self.documents[self.wanted], blocks=(D,))
+        self.chart = fit_relevance_map(model, self.documents, 8, side=side)
+        self.told = self.queries, self.documents, self.wanted
+        self.coded = self.queries if side == "queries" else self.documents
+        self.lesson = Lesson.of(self.chart, *self.told)
+
+    def product(self, bits=6, **options):
+        settings = {"width": 3, "blocks": 1, "transform": self.chart.take(4), **options}
+        return ProductQuantizer.fit(self.coded, bits, **settings)
+
+    def scalar(self, bits=6.0):
+        return EntropyCodedScalar.fit(self.coded, bits, transform=self.chart.take(4))
+
+    def batch(self, size=64):
+        return Batches(jnp.arange(size), jnp.arange(N))
+
+
+def parameters_of(form, code, lesson):
+    return {**form.begin(code, lesson.coded), "log_sharpness": jnp.asarray(0.3)}
+
+
+@pytest.mark.parametrize("side", SIDES)
+@pytest.mark.parametrize("blocks", [1, None])
+def test_product_form_begins_and_ends_as_the_code(side, blocks):
+    world = World(side)
+    code = world.product(blocks=blocks)
+    form = form_of(code)
+    parameters = form.begin(code, world.lesson.coded)
+    coded = form(parameters, world.lesson.coded, None)
+    symbols = code.encode(world.coded)
+    np.testing.assert_array_equal(coded.symbols, symbols)
+    assert coded.bits[0] == code.bits
+    other = world.documents if side == "queries" else world.queries
+    np.testing.assert_allclose(coded.values @ world.lesson.keys.T, code.scores(symbols, other), atol=1e-10)
+    again = form.finish(code, world.chart, parameters, world.lesson.coded)
+    np.testing.assert_array_equal(again.encode(world.coded), symbols)
+    np.testing.assert_allclose(again.decode(symbols), code.decode(symbols), atol=1e-12)
+
+
+@pytest.mark.parametrize("side", SIDES)
+def test_scalar_form_is_the_code_it_finishes_as(side):
+    world = World(side)
+    code = world.scalar()
+    form = form_of(code)
+    parameters = form.begin(code, world.lesson.coded)
+    made = form.finish(code, world.chart, parameters, world.lesson.coded)
+    coded = form(parameters, world.lesson.coded, None)
+    symbols = made.encode(world.coded)
+    other = world.documents if side == "queries" else world.queries
+    np.testing.assert_allclose(made.scores(symbols, other), coded.values @ world.lesson.keys.T, atol=1e-9)
+    np.testing.assert_array_equal(made.from_bytes(made.to_bytes(symbols)), symbols)
+    assert abs(made.rate(symbols).entropy - float(jnp.mean(coded.bits))) < 1.0  # by counts, by mixtures
+
+
+@pytest.mark.parametrize("objective", ["cross-entropy", "mrr", "bits above the floor"])
+@pytest.mark.parametrize("side", SIDES)
+@pytest.mark.parametrize("kind", ["product", "scalar"])
+def test_gradients_are_differences(objective, side, kind):
+    """With respect to temperatures, words and the map out of the quantizer: what is not rounded has true gradients."""
+    world = World(side)
+    code = getattr(world, kind)()
+    form = form_of(code)
+    plan = Plan(form, parse_objective(objective), optax.sgd(0.1))
+    start = parameters_of(form, code, world.lesson)
+    names = ["log_sharpness", "out", "words"] if kind == "product" else ["log_sharpness", "out", "logits", "log_scales"]
+    rng = np.random.default_rng(1)
+    ways = {name: jnp.asarray(rng.standard_normal(np.shape(start[name]))) for name in names}
+    loss = jax.jit(lambda p: loss_of(plan, p, world.lesson, world.batch(), jnp.asarray(2.0), None))
+    symbols = form(start, world.lesson.coded, None).symbols
+    slopes = jax.grad(loss)(start)
+    for name, way in ways.items():
+        step = 1e-6
+        ends = [{**start, name: start[name] + sign * step * way} for sign in (1, -1)]
+        if name == "words":  # the search must find the same words
+            for end in ends:
+                np.testing.assert_array_equal(form(end, world.lesson.coded, None).symbols, symbols)
+        measured = (loss(ends[0]) - loss(ends[1])) / (2 * step)
+        np.testing.assert_allclose(jnp.sum(slopes[name] * way), measured, rtol=2e-4, atol=1e-7, err_msg=name)
+
+
+def test_noise_makes_the_rate_differentiable_in_the_steps():
+    world = World()
+    code = world.scalar()
+    form = form_of(code)
+    start = parameters_of(form, code, world.lesson)
+    rate = lambda p: jnp.mean(form(p, world.lesson.coded, Relaxed(jax.random.key(0), jnp.zeros(()))).bits)
+    way = jnp.ones(4)
+    ends = [rate({**start, "log_step": start["log_step"] + sign * 1e-5 * way}) for sign in (1, -1)]
+    slope = jnp.sum(jax.grad(rate)(start)["log_step"] * way)
+    np.testing.assert_allclose(slope, (ends[0] - ends[1]) / 2e-5, rtol=1e-5)
+    assert slope < 0  # larger steps, fewer bits
+
+
+@pytest.mark.parametrize("side", SIDES)
+def test_training_lowers_the_loss_that_is_delivered(side):
+    world = World(side)
+    code = world.product()
+    found = LearnedCode.fit(code, world.told, chart=world.chart, steps=120, looks=6, seed=3)
+    history = np.asarray(found.history)
+    assert history.min() < history[0] - 0.02
+    assert 0 < int(found.step) <= 120
+    assert found.bits == code.bits
+    # the loss that was kept is the cross-entropy of the finished code's own scores, at its temperature
+    fifth = np.sort(np.random.default_rng(3).permutation(len(world.wanted))[: len(world.wanted) // 5])
+    symbols = found.encode(world.queries[fifth] if side == "queries" else world.documents)
+    scores = found.scores(symbols, world.documents if side == "queries" else world.queries[fifth])
+    scores = np.asarray(scores if side == "queries" else scores.T) / float(found.temperature)
+    logs = scores - np.log(np.exp(scores).sum(axis=1, keepdims=True))
+    loss = -logs[np.arange(len(fifth)), world.wanted[fifth]].mean() / np.log(2)
+    assert loss + code.bits == pytest.approx(history.min(), abs=1e-6)
+    assert "bits of loss on held-out queries" in found.message
+
+
+@pytest.mark.parametrize("blocks", [1, None])
+def test_soft_words_harden(blocks):
+    """Their values are those of the greedy search; their gradient is that of the soft mean, and it narrows."""
+    world = World()
+    code = world.product(blocks=blocks, beam=1)
+    form = form_of(code, soft=True)
+    start = form.begin(code, world.lesson.coded)
+    how = lambda share: Relaxed(jax.random.key(0), jnp.asarray(share))
+    hard, soft = form(start, world.lesson.coded, None), form(start, world.lesson.coded, how(0.0))
+    np.testing.assert_array_equal(hard.symbols, soft.symbols)
+    np.testing.assert_allclose(hard.values, soft.values, atol=1e-9)
+    one = world.lesson.coded[:1]
+    total = lambda words, share: jnp.sum(form({**start, "words": words}, one, how(share)).values)
+    early, late = (np.abs(jax.grad(total)(start["words"], share)).sum(axis=-1) for share in (0.0, 1.0))
+    assert (early > 1e-6).sum() > (late > 1e-6).sum() >= 2
+    found = LearnedCode.fit(code, world.told, chart=world.chart, steps=120, looks=6, relaxation="soft")
+    assert float(found.history.min()) < float(found.history[0]) - 0.02
+
+
+def test_it_is_stored_like_any_code():
+    world = World()
+    found = LearnedCode.fit(world.product(), world.told, chart=world.chart, steps=40, looks=2)
+    loaded, _ = load_code(save_code(found), "a file")
+    symbols = found.encode(world.queries)
+    np.testing.assert_array_equal(loaded.from_bytes(found.to_bytes(symbols)), symbols)
+    np.testing.assert_array_equal(loaded.decode(symbols), found.decode(symbols))
+    assert loaded.name == found.name == f"{found.code.name}, learned"
+    assert found.encoder_bytes == found.code.encoder_bytes
+
+
+def test_same_seed_same_code_and_one_compilation():
+    from rdjax.codes.learning import _stretch
+
+    world, other = World(), World(seed=5)
+    learn = lambda world, seed: LearnedCode.fit(
+        world.product(), world.told, chart=world.chart, steps=20, looks=1, seed=seed
+    )
+    one = learn(world, 1)
+    before = _stretch._cache_size()
+    again, third = learn(world, 1), learn(world, 2)
+    learn(other, 1)
+    assert _stretch._cache_size() == before
+    np.testing.assert_array_equal(one.code.codebooks, again.code.codebooks)
+    assert not np.array_equal(one.code.codebooks, third.code.codebooks)
+
+
+def test_fresh_queries_for_every_look():
+    world, asked = World(), []
+
+    def told(look):
+        asked.append(look)
+        rng = np.random.default_rng(100 + look)
+        return world.documents[world.wanted] + 0.25 * rng.standard_normal((N * DRAWS, D)), world.documents, world.wanted
+
+    code = world.product()
+    found = LearnedCode.fit(code, told, chart=world.chart, held_out=world.told, steps=120, looks=6)
+    assert asked == [0, 1, 2, 3, 4, 5][: len(asked)]
+    assert float(found.history.min()) < float(found.history[0]) - 0.02
+    asked.clear()
+    LearnedCode.fit(code, told, chart=world.chart, steps=20, looks=2)
+    assert asked == [2, 0, 1]  # the first of these chooses
+
+
+def test_what_does_not_improve_is_not_kept():
+    world = World()
+    code = world.product()
+    found = LearnedCode.fit(code, world.told, chart=world.chart, optimizer=optax.sgd(0.0), steps=4, looks=2)
+    assert int(found.step) == 0
+    assert found.code is code
+    assert "nothing better" in found.message
+
+
+def test_sweep_trades_rate_for_ranking():
+    world = World()
+    trades = [1.0, 4.0, 16.0]
+    learned = LearnedCode.sweep(world.scalar(), world.told, trades, chart=world.chart, steps=200, looks=4, patience=4)
+    spent = [code.rate(code.encode(world.queries)).entropy for code in learned]
+    assert spent[0] < spent[1] < spent[2]
+    single = LearnedCode.fit(world.scalar(), world.told, trade=4.0, chart=world.chart, steps=200, looks=4, patience=4)
+    np.testing.assert_allclose(single.history, learned[1].history, rtol=1e-6)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_precision_is_that_of_the_code(dtype):
+    world = World(dtype=dtype)
+    found = LearnedCode.fit(world.product(), world.told, chart=world.chart, steps=10, looks=1, patience=1)
+    assert found.code.codebooks.dtype == dtype
+    assert found.decode(found.encode(world.queries)).dtype == dtype
+
+
+def test_unused_words_are_revived():
+    world = World()
+    code = world.product(bits=3)
+    words = np.asarray(code.codebooks).copy()
+    words[0, 0, 2:] = 50.0  # where no point is
+    code = replace(code, codebooks=jnp.asarray(words))
+    form = form_of(code)
+    start = form.begin(code, world.lesson.coded)
+    counts = usage(form, start, world.lesson)
+    assert (counts[0] > 0).sum() <= 2
+    changed, number = form.revive(start, counts, np.random.default_rng(0))
+    assert number == 8 - (counts[0] > 0).sum() - max(0, 8 - 2 * (counts[0] > 1).sum())
+    assert perplexity(usage(form, changed, world.lesson))[0] > perplexity(counts)[0]
+    found = LearnedCode.fit(code, world.told, chart=world.chart, steps=80, looks=8, patience=8)
+    assert int(found.revived) >= 2
+    assert float(found.used[0]) > 4
+
+
+def test_perplexity():
+    np.testing.assert_allclose(perplexity(np.array([[5, 5, 0], [9, 0, 0], [2, 2, 2]])), [2, 1, 3])
+
+
+def test_sampled_documents_hold_what_is_wanted(monkeypatch):
+    monkeypatch.setattr("rdjax.codes.lesson.CANDIDATES", 16)
+    world = World()
+    drawn = world.lesson.batches(np.random.default_rng(0), 5, 7)
+    assert drawn.queries.shape == (7, 5)
+    assert drawn.documents.shape == (7, 16)
+    for rows, documents in zip(drawn.queries, drawn.documents, strict=True):
+        assert set(world.wanted[rows]) <= set(documents)
+        assert len(set(documents)) == 16
+        assert (np.diff(documents) > 0).all()
+
+
+def test_maps_begin_as_the_first_directions():
+    world = World()
+    form = form_of(world.product())
+    into, out = mapped(form.begin(world.product(), world.lesson.coded))
+    np.testing.assert_array_equal(into, np.eye(8, 4))
+    np.testing.assert_array_equal(out, np.eye(8, 4))
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda w: LearnedCode.fit(ScalarQuantizer.fit(w.queries, 8), w.told), "cannot be learned"),
+        (lambda w: LearnedCode.fit(ProductQuantizer.fit(w.queries, 6, width=3), w.told), "cannot be learned"),
+        (lambda w: LearnedCode.fit(w.product(), w.told, chart=w.chart.take(2)), "first 4 directions"),
+        (
+            lambda w: LearnedCode.fit(w.product(), (w.queries, w.documents, w.wanted[:-1])),
+            "a document's number for each",
+        ),
+        (lambda w: LearnedCode.fit(w.product(), (w.queries, w.documents, w.wanted + 1)), "names document 40"),
+        (lambda w: LearnedCode.fit(w.product(), (w.queries[:, 1:], w.documents, w.wanted)), "dimension"),
+        (lambda w: LearnedCode.fit(w.product(), w.told, objective="speed"), "speed"),
+        (lambda w: LearnedCode.fit(w.product(), w.told, relaxation="hard"), "straight-through or soft"),
+        (
+            lambda w: LearnedCode.fit(w.product(), w.told, optimizer=optax.sgd(float("inf")), steps=30, looks=3),
+            "diverged",
+        ),
+    ],
+)
+def test_bad_lessons_are_refused(change, words):
+    with pytest.raises(InputError) as error:
+        change(World())
+    assert words in str(error.value)
