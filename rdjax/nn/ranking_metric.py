@@ -1,0 +1,49 @@
+"""Rank metrics that add up over batches, as Flax metrics."""
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+from jax.typing import ArrayLike
+
+from rdjax.retrieval import parse_metric
+
+
+class RankingMetric(nnx.Metric):
+    """The mean of a rank metric over all queries so far, ties in expectation; add to it under jit as well.
+
+    Sums are compensated (Neumaier), so that float32 does not drift over millions of queries. In an
+    `nnx.MultiMetric` it reads its own keywords, like every Flax metric.
+
+    Args:
+      metric: as `rdjax.retrieval.parse_metric` reads it, e.g. "mrr" or "ndcg@10".
+
+    Raises:
+      InputError: an unknown metric.
+    """
+
+    def __init__(self, metric: str = "mrr"):
+        self.metric = parse_metric(metric)
+        zero = jnp.zeros((), jnp.result_type(float))
+        self.total, self.carried = nnx.metrics.MetricState(zero), nnx.metrics.MetricState(zero)
+        self.count = nnx.metrics.MetricState(jnp.zeros((), jnp.int32))
+
+    def reset(self) -> None:
+        """Forget all queries."""
+        for state in (self.total, self.carried, self.count):
+            state[...] = jnp.zeros_like(state[...])
+
+    def update(  # type: ignore[override]  # it names what it needs
+        self, *, scores: ArrayLike, relevant: ArrayLike, grades: ArrayLike | None = None, **_: object
+    ) -> None:
+        """Add queries: scores [..., N] and relevant int [...] or [..., J] (with grades), as the metric takes them."""
+        values = self.metric(jax.lax.stop_gradient(jnp.asarray(scores)), relevant, grades=grades)
+        before, more = self.total[...], jnp.sum(values).astype(self.total[...].dtype)
+        after = before + more
+        larger = jnp.abs(before) >= jnp.abs(more)
+        self.carried[...] += jnp.where(larger, (before - after) + more, (more - after) + before)
+        self.total[...] = after
+        self.count[...] += values.size
+
+    def compute(self) -> jax.Array:
+        """The mean; NaN before the first query."""
+        return (self.total[...] + self.carried[...]) / self.count[...]

@@ -1,0 +1,203 @@
+"""Metrics that add up, a dual encoder, checkpoints, Linen and sharded models: the parts around a model."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import orbax.checkpoint as ocp
+import pytest
+from flax import linen, nnx
+from flax.nnx import bridge
+from jax.sharding import AxisType, NamedSharding, PartitionSpec
+
+from rdjax.checks import InputError
+from rdjax.nn import (
+    BilinearCritic,
+    DualEncoder,
+    EntropyModel,
+    Quantizer,
+    RankingMetric,
+    RateDistortionLoss,
+    TemperatureDecoder,
+    fit_dual_encoder,
+)
+from rdjax.retrieval import contrastive_loss, parse_metric
+
+
+def pairs(count=300, seed=0):
+    """Two nonlinear views of three hidden numbers."""
+    rng = np.random.default_rng(seed)
+    hidden = rng.standard_normal((count, 3))
+    x = np.tanh(hidden @ np.random.default_rng(1).standard_normal((3, 8))) + 0.05 * rng.standard_normal((count, 8))
+    y = (hidden @ np.random.default_rng(2).standard_normal((3, 6))) ** 3 / 4 + 0.05 * rng.standard_normal((count, 6))
+    return x, y
+
+
+# metrics
+
+
+@pytest.mark.parametrize("name", ["mrr", "recall@3", "ndcg@10"])
+def test_batches_of_a_metric_are_the_whole(name, rng, dtype, tolerance):
+    scores, relevant = rng.standard_normal((40, 12)).astype(dtype), rng.integers(0, 12, 40)
+    metric = RankingMetric(name)
+    add = nnx.jit(lambda metric, s, r: metric.update(scores=s, relevant=r))
+    for rows in np.array_split(np.arange(40), 5):
+        add(metric, jnp.asarray(scores[rows]), jnp.asarray(relevant[rows]))
+    np.testing.assert_allclose(metric.compute(), jnp.mean(parse_metric(name)(scores, relevant)), rtol=20 * tolerance)
+    metric.reset()
+    assert np.isnan(metric.compute())
+
+
+def test_graded_queries_and_company(rng):
+    scores, relevant = rng.standard_normal((6, 9)), np.tile([[1, 4, -1]], (6, 1))
+    grades = np.tile([[3.0, 1.0, 0.0]], (6, 1))
+    both = nnx.MultiMetric(ndcg=RankingMetric("ndcg"), loss=nnx.metrics.Average("loss"))
+    both.update(scores=scores, relevant=relevant, grades=grades, loss=jnp.ones(3, jnp.float32))
+    found = both.compute()
+    np.testing.assert_allclose(
+        found["ndcg"], jnp.mean(parse_metric("ndcg")(scores, relevant, grades=grades)), rtol=1e-6
+    )
+    assert found["loss"] == 1
+
+
+def test_sums_do_not_drift_in_float32():
+    with jax.enable_x64(False):
+        metric, one = RankingMetric("mrr"), jnp.asarray([[2.0, 3.0, 1.0, 4.0]])  # rank 3
+        add = nnx.jit(
+            lambda metric: metric.update(scores=jnp.broadcast_to(one, (512, 4)), relevant=jnp.zeros(512, int))
+        )
+        for _ in range(60):
+            add(metric)
+        np.testing.assert_allclose(metric.compute(), np.float32(1 / 3), rtol=2e-7)
+
+
+# dual encoder
+
+
+def test_trains_to_find_its_pairs(dtype):
+    x, y = pairs()
+    model = DualEncoder(8, 6, dimension=8, hidden=(32,), rngs=nnx.Rngs(0), dtype=dtype)
+    first = contrastive_loss(model(x.astype(dtype), y.astype(dtype))[None], model.temperature[None])
+    trained, losses = fit_dual_encoder(model, x, y, steps=200, batch=100, seed=1, optimizer=optax.adam(5e-3))
+    assert losses.shape == (200,)
+    assert float(losses[-1]) < 0.6 * float(first)
+    again, _ = fit_dual_encoder(model, x, y, steps=200, batch=100, seed=1, optimizer=optax.adam(5e-3))
+    jax.tree.map(np.testing.assert_array_equal, nnx.state(trained), nnx.state(again))
+    assert float(trained.temperature) != pytest.approx(0.07, abs=1e-3)
+    np.testing.assert_allclose(model.temperature, 0.07, rtol=1e-6)  # the one given is left as it was
+    np.testing.assert_allclose(jnp.linalg.norm(trained.embed_queries(x), axis=1), 1, rtol=1e-5)
+
+
+def test_a_fixed_temperature_stays():
+    x, y = pairs(60)
+    model = DualEncoder(8, 6, dimension=4, hidden=(), learned=False, rngs=nnx.Rngs(0))
+    trained, _ = fit_dual_encoder(model, x, y, steps=20, batch=30)
+    assert float(trained.temperature) == float(model.temperature)
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda x, y: DualEncoder(8, 6, temperature=0, rngs=nnx.Rngs(0)), "above 0"),
+        (lambda x, y: fit_dual_encoder(DualEncoder(8, 6, rngs=nnx.Rngs(0)), x, y[:-1]), "row i is a pair"),
+        (lambda x, y: fit_dual_encoder(DualEncoder(8, 6, rngs=nnx.Rngs(0)), x[0], y), "the queries"),
+    ],
+)
+def test_bad_pairs_are_refused(call, words):
+    with pytest.raises(InputError, match=words):
+        call(*pairs(20))
+
+
+# checkpoints, Linen, sharding
+
+MODULES = {
+    "decoder": (TemperatureDecoder, ([0.1, 0.4],), {"doubt": [0.1, 0.2]}, False),
+    "scalar": (Quantizer, (6,), {"step": 0.3}, True),
+    "product": (Quantizer, (6,), {"kind": "product", "bits": 2, "parts": 2}, True),
+    "residual": (Quantizer, (6,), {"kind": "residual", "bits": 2, "parts": 2}, True),
+    "entropy model": (EntropyModel, (6,), {}, True),
+    "critic": (BilinearCritic, (6, 6), {}, False),
+    "encoder": (DualEncoder, (6, 6), {"dimension": 4, "hidden": (5,)}, True),
+}
+
+
+def inputs(name, rng):
+    x = jnp.asarray(rng.standard_normal((8, 6)), jnp.float32)
+    if name == "decoder":
+        return (jnp.asarray(rng.standard_normal((2, 8, 5)), jnp.float32),)
+    return (x, x[::-1]) if name in ("critic", "encoder") else (x,)
+
+
+def make(name):
+    kind, arguments, options, drawn = MODULES[name]
+    return kind(*arguments, **options, **({"rngs": nnx.Rngs(3)} if drawn else {}))
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_orbax_gives_back_every_bit(name, tmp_path, rng):
+    model = make(name)
+    _, state = nnx.split(model)
+    state = jax.tree.map(lambda leaf: leaf + jnp.asarray(rng.standard_normal(leaf.shape), leaf.dtype), state)
+    with ocp.StandardCheckpointer() as checkpointer:
+        checkpointer.save(tmp_path / "model", state)
+        checkpointer.wait_until_finished()
+        like = jax.tree.map(ocp.utils.to_shape_dtype_struct, state)
+        restored = checkpointer.restore(tmp_path / "model", like)
+    jax.tree.map(np.testing.assert_array_equal, state, restored)
+    given = inputs(name, rng)
+    nnx.update(model, state)
+    other = make(name)
+    nnx.update(other, restored)
+    jax.tree.map(np.testing.assert_array_equal, model(*given), other(*given))
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_every_module_in_a_linen_model(name, rng):
+    kind, arguments, options, drawn = MODULES[name]
+
+    class Model(linen.Module):
+        @linen.compact
+        def __call__(self, *given):
+            return bridge.ToLinen(kind, args=arguments, kwargs=options, skip_rng=not drawn)(*given)
+
+    given = inputs(name, rng)
+    variables = Model().init(jax.random.key(0), *given)
+    found = jax.jit(Model().apply)(variables, *given)
+    expected = make(name)(*given)
+    assert jax.tree.structure(found) == jax.tree.structure(expected)
+    assert jax.tree.map(jnp.shape, found) == jax.tree.map(jnp.shape, expected)
+    weigh = lambda v: sum(jnp.sum(jnp.asarray(leaf, jnp.float32)) for leaf in jax.tree.leaves(Model().apply(v, *given)))
+    slopes = jax.grad(weigh)(variables)
+    assert any(bool((leaf != 0).any()) for leaf in jax.tree.leaves(slopes))
+
+
+@pytest.mark.parametrize("name", ["scalar", "product", "residual", "entropy model", "decoder"])
+def test_shardings_are_kept(name, rng):
+    """Queries over four devices, and words over two: the same values, where they were put."""
+    mesh = jax.make_mesh((4, 2), ("data", "words"), axis_types=(AxisType.Auto,) * 2)
+    put = lambda array, *axes: jax.device_put(array, NamedSharding(mesh, PartitionSpec(*axes)))
+    model, given = make(name), inputs(name, rng)
+    expected = model(*given)
+    state = nnx.state(model)
+    spread = lambda leaf: put(leaf, None, None, "words") if leaf.ndim == 4 else put(leaf)
+    nnx.update(model, jax.tree.map(spread, state))
+    rows = put(given[0], None, "data") if name == "decoder" else put(given[0], "data")
+    found = nnx.jit(lambda model, rows: model(rows))(model, rows)
+    for one, other in zip(jax.tree.leaves(found), jax.tree.leaves(expected), strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-5)
+    values = found.values if hasattr(found, "values") else found
+    assert values.sharding.is_equivalent_to(NamedSharding(mesh, PartitionSpec("data")), values.ndim)
+
+
+def test_the_rate_and_the_ranking_of_a_sharded_batch_have_one_loss(rng):
+    mesh = jax.make_mesh((8,), ("data",), axis_types=(AxisType.Auto,))
+    scores, relevant = jnp.asarray(rng.standard_normal((16, 10)), jnp.float32), jnp.asarray(rng.integers(0, 10, 16))
+    bits = jnp.asarray(rng.uniform(1, 4, 16), jnp.float32)
+    loss = RateDistortionLoss("mrr", trade=3.0)
+    put = lambda array: jax.device_put(array, NamedSharding(mesh, PartitionSpec("data")))
+    both = jax.jit(jax.value_and_grad(loss, argnums=(0, 1)))
+    jax.tree.map(
+        lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6),
+        both(put(bits), put(scores), put(relevant)),
+        both(bits, scores, relevant),
+    )
