@@ -4,8 +4,9 @@ Embeddings and relevance go in; how few bits a query needs, proved from below an
 
     corpus -> scores -> temperature -> posterior -> limits and codes -> audit -> report
 
-Reading order of the packages: `data`, `retrieval`, `rate_distortion`, `limits`, `codes`, `audit`, `report`.
-They are imported on first use, so that `import rdjax` and `rdjax --help` do not wait for JAX.
+Reading order of the packages: `data`, `retrieval`, `rate_distortion`, `limits`, `codes`, `audit`, `report`; `paper` has
+the paper's own statements. They are imported on first use, so that `import rdjax` and `rdjax --help` do not wait for
+JAX.
 """
 
 import importlib
@@ -13,7 +14,18 @@ from typing import Any
 
 __version__ = "0.1.0"
 
-_PACKAGES = ("data", "retrieval", "rate_distortion", "limits", "codes", "audit", "report", "checks", "numerics")
+_PACKAGES = (
+    "data",
+    "retrieval",
+    "rate_distortion",
+    "limits",
+    "codes",
+    "audit",
+    "paper",
+    "report",
+    "checks",
+    "numerics",
+)
 
 __all__ = ["__version__", *_PACKAGES]
 

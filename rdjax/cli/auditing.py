@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 def audit(
     path: Annotated[
         str | None,
-        typer.Argument(help="Your embeddings: a .npz file or a folder of .npy files. Without it, the emoji corpus."),
+        typer.Argument(help="Your embeddings: .npz, .safetensors or a folder (see README). Without it, the emoji."),
     ] = None,
     fit: Annotated[
         str | None, typer.Option(metavar="PATH", help="A second corpus, to fit codes on. Without it, part of PATH.")

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from rdjax.report.figure import draw
     from rdjax.report.limit import print_limit
     from rdjax.report.progress import Progress
+    from rdjax.report.statements import print_statements, statements_to_json
     from rdjax.report.terminal import print_audit
 
 _HOMES = {
@@ -21,9 +22,21 @@ _HOMES = {
     "write_report": "document",
     "check_writable": "document",
     "print_limit": "limit",
+    "print_statements": "statements",
+    "statements_to_json": "statements",
 }
 
-__all__ = ["Progress", "check_writable", "draw", "print_audit", "print_limit", "to_json", "write_report"]
+__all__ = [
+    "Progress",
+    "check_writable",
+    "draw",
+    "print_audit",
+    "print_limit",
+    "print_statements",
+    "statements_to_json",
+    "to_json",
+    "write_report",
+]
 
 
 def __getattr__(name: str) -> Any:
