@@ -60,6 +60,7 @@ def place(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     corpus = made_corpus()
     np.savez("corpus.npz", **corpus)
+    save_file(corpus, "corpus.safetensors")
     np.savez("other.npz", **{k: v for k, v in corpus.items() if "text" not in k})
     flat = np.concatenate([corpus["documents.image"], corpus["documents.text"]], axis=1)
     np.save("flat.npy", flat)
@@ -94,7 +95,7 @@ def test_a_corpus_goes_out_and_comes_back(place):
     vectors = np.load("back.npy")
     np.testing.assert_array_equal(vectors, code.decode(code.encode(flat_documents())))
     # The same by the saved code, from each kind of file.
-    for source in ("corpus.npz", "flat.npy", "flat.safetensors"):
+    for source in ("corpus.npz", "corpus.safetensors", "flat.npy", "flat.safetensors"):
         ran(f"encode {source} --code codes/code.safetensors --out again.rdx")
         assert (place / "again.rdx").read_bytes() == (place / "codes/documents.rdx").read_bytes()
 

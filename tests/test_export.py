@@ -12,10 +12,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from flax import nnx
 from jax import export
 
-from rdjax import information, limits, nn, rate_distortion, retrieval
-from rdjax.limits import rankings_code, relevance_certificate
+from rdjax import codes, information, limits, nn, rate_distortion, retrieval
+from rdjax.codes import learning
+from rdjax.limits import free_embeddings, rankings_code, relevance_certificate
+from rdjax.nn import dual_encoder
 from rdjax.rate_distortion import GaussianIntent, interior_point
 from rdjax.retrieval import streaming
 
@@ -240,10 +243,17 @@ ON_THE_HOST = {
         "fit_reliability": "picks the best start on the host; its descent is of `doubting_posterior`, which lowers",
     },
     limits: {
+        "achieved_dimension": "one dimension after the other; the compiled steps are exported below",
         "blind_bound": "a sentence around blind_rate",
+        "complete_dimension": "whole numbers",
+        "embed_freely": "looks from time to time; its compiled steps are exported below",
         "first_relevant_bound": "a sentence around first_relevant_rate",
+        "least_dimension": "searches a whole number",
+        "log2_rankings": "counts of whole numbers, NumPy",
+        "moment_curve": "NumPy: its gaps are too small for float32",
         "one_shot_bound": "a sentence around one_shot_codewords",
         "one_shot_codewords": "searches a whole number",
+        "pattern_dimension": "NumPy",
         "ranking_bound": "a sentence around ranking_rate",
         "relevance_bound": "a sentence around relevance_bounds",
         "relevance_bounds": "loops over blocks on the host; its compiled steps are exported below",
@@ -251,6 +261,7 @@ ON_THE_HOST = {
     rate_distortion: {},
     information: {
         "all_tasks": "makes laws; what samples them lowers",
+        "calibrate_entropy": "draws look-alike data on the host",
         "calibrate_estimator": "calls an estimator again and again, which may run on the host",
         "gaussian_information_bias": "NumPy, of three whole numbers",
         "like": "NumPy",
@@ -260,6 +271,7 @@ ON_THE_HOST = {
     },
     nn: {
         "fit_critic": "trains, with progress; its compiled steps are exported in test_critics",
+        "fit_dual_encoder": "shuffles batches; its compiled loop is exported below",
         "objective": "looks up a name",
         "small_committee": "makes a critic",
     },
@@ -286,30 +298,66 @@ def test_lowers_for_cuda_and_tpu(name):
     assert library_calls(exported) == allowed
 
 
+def relevance_bounds(rng):
+    limits.relevance_bounds(rng.dirichlet(np.full(6, 0.3), 24), 6.0)
+
+
+def embed_freely(rng):
+    limits.embed_freely(np.eye(4, dtype=bool), 2, steps=20)
+
+
+def fit_dual_encoder(rng):
+    x, y = rng.standard_normal((8, 3)), rng.standard_normal((8, 2))
+    model = nn.DualEncoder(3, 2, dimension=2, hidden=(4,), rngs=nnx.Rngs(0))
+    nn.fit_dual_encoder(model, x, y, steps=2, batch=4)
+
+
+def learn_code(rng):
+    """Both forms, both sides, all three objectives among them."""
+    documents = rng.standard_normal((20, 4))
+    wanted = np.repeat(np.arange(20), 3)
+    queries = documents[wanted] + 0.3 * rng.standard_normal((60, 4))
+    model = codes.QueryModel.fit(queries, documents[wanted], blocks=(4,))
+    for side, coded, objective in (("queries", queries, "mrr"), ("documents", documents, "bits above the floor")):
+        chart = codes.fit_relevance_map(model, documents, 3, side=side)
+        fitted = (
+            codes.ProductQuantizer.fit(coded, 4, transform=chart, width=2, blocks=1),
+            codes.EntropyCodedScalar.fit(coded, 3.0, transform=chart),
+        )
+        for code, goal in zip(fitted, ("cross-entropy", objective), strict=True):
+            codes.LearnedCode.fit(code, (queries, documents, wanted), chart=chart, steps=2, looks=2, objective=goal)
+
+
 STEPS = {
-    relevance_certificate: ("_block", "_append", "_ascend", "_mix", "add_costs", "assignments"),
-    rankings_code: ("_round", "_spend_block"),
+    relevance_bounds: {
+        relevance_certificate: ("_block", "_append", "_ascend", "_mix", "add_costs", "assignments"),
+        rankings_code: ("_round", "_spend_block"),
+    },
+    embed_freely: {free_embeddings: ("_begin", "_descend", "_read")},
+    fit_dual_encoder: {dual_encoder: ("_train",)},
+    learn_code: {learning: ("_begin", "_stretch", "_losses", "_symbols")},
 }
 
 
-def test_the_steps_of_relevance_bounds_lower_for_cuda_and_tpu(monkeypatch, rng):
+@pytest.mark.parametrize("run", STEPS, ids=lambda run: run.__name__)
+def test_the_compiled_steps_lower_for_cuda_and_tpu(run, monkeypatch, rng):
     """Every compiled function that one run calls, at the shapes it called it with."""
-    called = {}
+    called = []
 
     def recorded(name, function):
         def call(*args, **kwargs):
-            called[name] = (function, args, kwargs)
+            called.append((name, function, args, kwargs))
             return function(*args, **kwargs)
 
         return call
 
-    for module, names in STEPS.items():
+    for module, names in STEPS[run].items():
         for name in names:
             monkeypatch.setattr(module, name, recorded(name, getattr(module, name)))
-    limits.relevance_bounds(rng.dirichlet(np.full(6, 0.3), 24), 6.0)
-    assert set(called) == set().union(*STEPS.values())
+    run(rng)
+    assert {name for name, *_ in called} == set().union(*STEPS[run].values())
     with jax.enable_x64(True):
-        for function, args, kwargs in called.values():
+        for _, function, args, kwargs in called:
             exported = export.export(function, platforms=("cuda", "tpu"))(*args, **kwargs)
             assert not library_calls(exported)
 

@@ -38,6 +38,11 @@ def test_qrels_one_each_of_another_grade(tmp_path):
     assert corpus.grades.tolist() == [[2], [2], [2]]
 
 
+def test_qrels_of_no_queries(tmp_path):
+    texts = {"ids.txt": "\n".join(IDS), "query_ids.txt": "", "qrels.txt": ""}
+    refused(folder(tmp_path, texts, relevant=None), r"query_ids\.txt has 0 entries for 3 queries")
+
+
 @pytest.mark.parametrize("header", ["query-id\tcorpus-id\tscore\n", ""])
 def test_qrels_of_three_columns(tmp_path, header):
     path = with_qrels(tmp_path, f"{header}q0\td4\t1\nq1\td0\t1\nq2\td3\t1\n", "qrels.tsv")
