@@ -17,7 +17,8 @@ def printed_rule(entropies: Any) -> jax.Array:
 
     A noisier modality has the larger entropy, hence by this rule the smaller temperature and the larger weight, where
     the optimum gives it the smaller weight. Nor can any rule of the entropies alone be right: signal and noise
-    variances (.9, .1) and (.1, .9) have equal entropies and optimal temperatures that differ 81-fold.
+    variances (.9, .1) and (.1, .9) have equal entropies and optimal temperatures that differ 27-fold (81-fold for
+    queries divided by their gains).
 
     Args:
       entropies: H [M] > 0, in any one unit.
