@@ -19,9 +19,10 @@ from rdjax.codes import (
     load_code,
     save_code,
 )
-from rdjax.codes.learning import Plan, loss_of, parse_objective, perplexity, usage
+from rdjax.codes.learning import Plan, loss_of, parse_objective, perplexity, sharpness, usage
 from rdjax.codes.lesson import Batches, Lesson
 from rdjax.codes.relaxed_forms import Relaxed, form_of, mapped
+from rdjax.retrieval import calibrate_temperatures
 
 pytestmark = pytest.mark.float64_only  # trained in both precisions below; gradients are compared in float64
 
@@ -273,6 +274,25 @@ def test_sampled_documents_hold_what_is_wanted(monkeypatch):
         assert set(world.wanted[rows]) <= set(documents)
         assert len(set(documents)) == 16
         assert (np.diff(documents) > 0).all()
+    assert world.lesson.batches(np.random.default_rng(0), 100, 2).documents.shape == (2, 16)  # more queries than that
+
+
+def test_the_temperature_to_begin_with_is_of_all_queries(monkeypatch):
+    """Queries come document by document: those of the first ten, drowned in noise here, say nothing of the others."""
+    monkeypatch.setattr("rdjax.codes.learning.READ_AT_ONCE", 10 * DRAWS)
+    world = World()
+    noisy = np.arange(10 * DRAWS)
+    world.queries[noisy] += np.random.default_rng(1).standard_normal((10 * DRAWS, D))
+    lesson = Lesson.of(world.chart, *world.told)
+    code = world.product()
+    form = form_of(code)
+    found = sharpness(form, form.begin(code, lesson.coded), lesson)
+    scores = np.asarray(code.scores(code.encode(world.queries), world.documents))[None]
+    whole, first = (
+        1 / float(calibrate_temperatures(scores[:, rows], world.wanted[rows]).temperatures[0])
+        for rows in (np.arange(len(world.wanted)), noisy)
+    )
+    assert abs(np.log(found / whole)) < 0.25 < abs(np.log(first / whole))
 
 
 def test_maps_begin_as_the_first_directions():

@@ -97,15 +97,12 @@ def _logits(
 
 
 def sharpness(form: Form, parameters: Parameters, lesson: Lesson) -> float:
-    """1 / tau of the decoded scores, calibrated on a sample of the queries."""
-    batch = next(lesson.blocks(READ_AT_ONCE))
-    _, logits, target = _logits(
-        form,
-        {**parameters, "log_sharpness": jnp.zeros(())},
-        lesson,
-        Batches(batch.queries[0], batch.documents[0]),
-        None,
-    )
+    """1 / tau of the decoded scores, calibrated on queries spread evenly over the lesson, which may be in any order."""
+    count = len(lesson.wanted)
+    rows = np.linspace(0, count - 1, min(count, READ_AT_ONCE)).astype(np.int32)
+    unscaled = {**parameters, "log_sharpness": jnp.zeros(())}
+    batch = Batches(rows, np.arange(lesson.num_documents, dtype=np.int32))
+    _, logits, target = _logits(form, unscaled, lesson, batch, None)
     return 1 / float(calibrate_temperatures(logits[None], target).temperatures[0])
 
 

@@ -103,15 +103,15 @@ class Lesson:
     def batches(self, generator: np.random.Generator, batch: int, length: int) -> "Batches":
         """Rows of queries and of documents for so many steps.
 
-        Every query comes once before any comes twice. Documents: all; of more than 4,096 so many at random, and queries
-        that want one of them.
+        Every query comes once before any comes twice. Documents: all; of more than 4,096 so many, those that
+        the queries want (no more queries than that) and others at random.
         """
         few, total = min(self.num_documents, CANDIDATES), len(self.wanted)
         if few == self.num_documents:
             orders = [generator.permutation(total) for _ in range(-(-batch * length // total))]
             rows = np.concatenate(orders)[: batch * length].reshape(length, batch)
             return Batches(rows.astype(np.int32), np.broadcast_to(np.arange(few, dtype=np.int32), (length, few)))
-        steps = [self._sampled(generator, batch, few) for _ in range(length)]
+        steps = [self._sampled(generator, min(batch, few), few) for _ in range(length)]
         return Batches(*(np.stack(part).astype(np.int32) for part in zip(*steps, strict=True)))
 
     def _sampled(self, generator: np.random.Generator, batch: int, few: int) -> tuple[np.ndarray, np.ndarray]:
