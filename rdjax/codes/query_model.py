@@ -150,8 +150,9 @@ class QueryModel:
         if observed:
             errors = (np.sqrt(heat * observed) * self.residuals).astype(means.dtype)
             means += errors[rng.integers(len(errors), size=len(means))]
+        scale = np.sqrt(heat * (1 - observed))
         for columns in _slices(self.blocks):
-            root = (np.sqrt(heat * (1 - observed)) * np.linalg.cholesky(self.noise[columns, columns])).T.astype(means.dtype)
+            root = (scale * np.linalg.cholesky(self.noise[columns, columns])).T.astype(means.dtype)
             for start in range(0, len(means), 65536):
                 rows = means[start : start + 65536, columns]
                 rows += rng.standard_normal(rows.shape, means.dtype) @ root
