@@ -14,6 +14,7 @@ from rdjax.audit.answer import recommend
 from rdjax.audit.families import Trial, trials
 from rdjax.audit.floors import floors_for, relevance_law
 from rdjax.audit.frontier import Bench
+from rdjax.audit.fusion import fused_modalities
 from rdjax.audit.gaussian_fit import component_correlations
 from rdjax.audit.measures import paper_measures
 from rdjax.audit.noisy import posterior_floor
@@ -88,6 +89,7 @@ def audit(
         tell("what each modality knows", 0, 1)
         modalities, pairs = modality_shares(views, setting, law, measure_by, aim, seed)
         measures = paper_measures(views, pairs, seed) if pairs else None
+        fusion = fused_modalities(views, measure_by, seed)
     chosen = recommend(points, floors, setting)
     return Audit(
         setting=setting,
@@ -99,6 +101,7 @@ def audit(
         modalities=modalities,
         pairs=pairs,
         measures=measures,
+        fusion=fusion,
         recommendations=chosen,
         answer=tuple(choice.sentence for choice in chosen),
         warnings=(*warnings, *_calibration_warnings(views)),
