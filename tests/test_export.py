@@ -91,6 +91,7 @@ RETRIEVAL = {
         (2, 4, 6),
         (INT, (4,)),
     ),
+    "temperature_intervals": (retrieval.temperature_intervals, (2, 4, 6), (INT, (4,)), (2,)),
     "rank_biased_precision": (retrieval.rank_biased_precision, (4, 6), (INT, (4,))),
     "ranks": (retrieval.ranks, (4, 6), (INT, (4,))),
     "recall_at_k": (lambda s, r: retrieval.recall_at_k(s, r, 3), (4, 6), (INT, (4, 2))),
