@@ -83,8 +83,9 @@ def test_audit_hands_on_every_option(asked, place):
     found = json.loads(result.stdout)
     commands = found.pop("commands")
     assert {**found, "commands": []} == json.loads(json.dumps(to_json(fake_audit(seed=3))))
-    assert [step["purpose"] for step in commands] == ["send a query without knowing the corpus"]
-    assert commands[0]["command"].startswith("rdjax encode mine.npz --fit other.npz --side queries")
+    chosen = [choice["purpose"] for choice in found["recommendations"] if choice["point"]]
+    assert [step["purpose"] for step in commands] == chosen
+    assert commands[0]["command"].startswith("rdjax encode mine.npz --fit other.npz --side documents")
 
 
 def test_without_fit_the_audit_splits_the_queries(asked, place):

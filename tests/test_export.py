@@ -224,6 +224,7 @@ LIBRARY_CALLS = {
     "sample_canonical_correlations": {"qr", "svd"},
     "calibrate_temperatures": {"cholesky", "eigenvalues"},
     "calibrate_temperatures, gradient": {"cholesky", "svd"},
+    "temperature_intervals": {"cholesky"},
     "curve": {"cholesky"},
     "intent_from_covariance": {"cholesky", "eigenvalues"},
     "interior_point": {"cholesky"},

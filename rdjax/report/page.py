@@ -12,6 +12,7 @@ from rdjax.report import page_tables, terminal
 from rdjax.report.page_numbers import Numbers
 
 SVG, LINK = "http://www.w3.org/2000/svg", "http://www.w3.org/1999/xlink"
+UNWANTED = {f"{{{SVG}}}{tag}" for tag in ("metadata", "style", "title")}  # a style would hold for the whole page
 FIGURES = {
     "frontier": (
         "Quality against bits",
@@ -102,8 +103,8 @@ def inline(svg: str, name: str, title: str, description: str) -> Markup:
     ElementTree.register_namespace("xlink", LINK)
     root = ElementTree.fromstring(svg)
     for element in root.iter():
-        for child in [c for c in element if c.tag in (f"{{{SVG}}}metadata", f"{{{SVG}}}style")]:
-            element.remove(child)  # the style would hold for the whole page
+        for child in [c for c in element if c.tag in UNWANTED]:
+            element.remove(child)
     for element in root.iter():
         for key, value in element.attrib.items():
             if key == "id":

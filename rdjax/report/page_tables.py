@@ -56,10 +56,11 @@ class Table:
 
     @property
     def columns(self) -> list[Column]:
-        """Those with something to say."""
+        """The first, and those with something to say."""
         rows = [row for group in self.groups for row in group.rows]
         says = lambda row, column: self.numbers.at(_below(self.numbers, row.place, column.keys)) not in (None, "")
-        return [column for column in self.offered if any(says(row, column) for row in rows)]
+        told = [column for column in self.offered[1:] if any(says(row, column) for row in rows)]
+        return [self.offered[0], *told]
 
     def cell(self, row: Row, column: Column) -> Markup:
         """What stands there."""
