@@ -25,7 +25,7 @@ from rdjax.audit.view import Progress, View, calibrated, make_views, with_judgem
 from rdjax.checks import require
 from rdjax.data import Corpus
 from rdjax.limits.bound import Bound
-from rdjax.retrieval.metrics import parse_metric
+from rdjax.retrieval.metrics import Metric, parse_metric
 
 SIDES = ("documents", "queries")
 WORKERS = 2
@@ -87,9 +87,7 @@ def audit(
             tell("the interval for noisy relevance", 0, 1)
             floors.append(posterior_floor(views, setting, measure_by, aim, seed))
         tell("what each modality knows", 0, 1)
-        modalities, pairs = modality_shares(views, setting, law, measure_by, aim, seed)
-        measures = paper_measures(views, pairs, seed) if pairs else None
-        fusion = fused_modalities(views, measure_by, seed)
+        of_modalities = _of_modalities(views, setting, law, measure_by, aim)
     chosen = recommend(points, floors, setting)
     return Audit(
         setting=setting,
@@ -98,14 +96,22 @@ def audit(
         qualities=tuple(qualities),
         points=tuple(points),
         floors=tuple(floors),
-        modalities=modalities,
-        pairs=pairs,
-        measures=measures,
-        fusion=fusion,
+        **of_modalities,
         recommendations=chosen,
         answer=tuple(choice.sentence for choice in chosen),
         warnings=(*warnings, *_calibration_warnings(views)),
     )
+
+
+def _of_modalities(views: list[View], setting: Setting, law: Any, metric: Metric, aim: float) -> dict[str, Any]:
+    """What an `Audit` says of modalities, by field."""
+    modalities, pairs = modality_shares(views, setting, law, metric, aim, setting.seed)
+    return {
+        "modalities": modalities,
+        "pairs": pairs,
+        "measures": paper_measures(views, pairs, setting.seed) if pairs else None,
+        "fusion": fused_modalities(views, metric, setting.seed),
+    }
 
 
 def _setting(

@@ -252,6 +252,6 @@ def _told(numbers: Numbers) -> Iterator[Table]:
         Column("other", "text", ("second",), False),
         Column("tell together", "bits", ("told",)),
         Column("share", "between", ("information",)),
-        Column("why not", "sentence", ("why",), False),
+        Column("what they share is", "text", ("why",), False),
     ]
     yield _plain("pairs", "Every two modalities, bits per query", columns, _each(numbers, "pairs"), numbers)
