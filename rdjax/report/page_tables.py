@@ -191,10 +191,12 @@ def modality_tables(numbers: Numbers) -> Iterator[Table]:
         yield from _told(numbers)
 
 
+NAME = Column("modality", "text", ("name",), False)
+
+
 def _fusion(numbers: Numbers) -> Iterator[Table]:
-    name = Column("modality", "text", ("name",), False)
     columns = [
-        name,
+        NAME,
         Column("without it", "quality", ("without",)),
         Column("lost", "quality", ("lost",)),
         Column("95%", "interval", ("interval",)),
@@ -204,37 +206,42 @@ def _fusion(numbers: Numbers) -> Iterator[Table]:
         Column("of all queries", "share", ("cost_share",)),
     ]
     yield _plain("savings", "The fusion without each modality", columns, _each(numbers, "fusion", "savings"), numbers)
-    example = [
+    yield from _examples(numbers)
+    columns = [
+        NAME,
+        Column("wrong", "quality", ("wrong",)),
+        Column("95%", "interval", ("interval",)),
+        Column("doubted, wrong", "quality", ("doubting_wrong",)),
+        Column("doubted, right", "quality", ("doubting_right",)),
+        Column("doubt", "quality", ("doubt",)),
+        Column("not doubted, since", "text", ("why",), False),
+    ]
+    places = _each(numbers, "fusion", "stresses")
+    yield _plain("stress", "The fusion with one modality wrong", columns, places, numbers)
+    if numbers.at("/fusion/temperatures"):
+        columns = [
+            NAME,
+            Column("temperature", "temperature", ("value",)),
+            Column("95%", "temperature interval", ("interval",)),
+            Column("the interval is", "text", ("why",), False),
+        ]
+        places = _each(numbers, "fusion", "temperatures")
+        yield _plain("temperatures", "Temperatures and their intervals", columns, places, numbers)
+
+
+def _examples(numbers: Numbers) -> Iterator[Table]:
+    columns = (
         Column("query", "text", ("query",), False),
         Column("with it", "quality", ("value",)),
         Column("without it", "quality", ("without",)),
-    ]
+    )
     groups = []
     for place in _each(numbers, "fusion", "savings"):
         for kind, words in (("saves", "Saved by"), ("costs", "Spoiled by")):
             rows = tuple(Row(f"{place}/{kind}/{i}") for i in range(len(numbers.at(place)[kind])))
             groups += [Group(rows, words, place + "/name")] if rows else []
     if groups:
-        yield Table("examples", "Queries on which a modality matters most", tuple(example), tuple(groups), numbers)
-    columns = [
-        name,
-        Column("wrong", "quality", ("wrong",)),
-        Column("95%", "interval", ("interval",)),
-        Column("doubted, wrong", "quality", ("doubting_wrong",)),
-        Column("doubted, right", "quality", ("doubting_right",)),
-        Column("doubt", "quality", ("doubt",)),
-        Column("why none", "text", ("why",), False),
-    ]
-    yield _plain("stress", "The fusion with one modality wrong", columns, _each(numbers, "fusion", "stresses"), numbers)
-    if numbers.at("/fusion/temperatures"):
-        columns = [
-            name,
-            Column("temperature", "temperature", ("value",)),
-            Column("95%", "temperature interval", ("interval",)),
-            Column("why none", "text", ("why",), False),
-        ]
-        places = _each(numbers, "fusion", "temperatures")
-        yield _plain("temperatures", "Temperatures and their intervals", columns, places, numbers)
+        yield Table("examples", "Queries on which a modality matters most", columns, tuple(groups), numbers)
 
 
 def _told(numbers: Numbers) -> Iterator[Table]:
