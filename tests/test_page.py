@@ -362,7 +362,7 @@ def test_no_recommendation_is_said():
     none = tuple(dataclasses.replace(choice, point=None) for choice in fake_audit().recommendations)
     _, tree, _ = render(dataclasses.replace(fake_audit(), recommendations=none), {})
     table = next(t for t in tree.all("table") if "Recommended" in next(t.all("caption")).text)
-    assert table.text.count("none is sure to") == len(none)
+    assert table.text.count("none with a safe margin") == len(none)
 
 
 def test_places_are_json_pointers():

@@ -31,6 +31,8 @@ READING = {
     "single item alone in whole bytes, touched (read) to rank",
     "classes": "A: the encoder searches the corpus; B: fitted on this corpus; C: fitted elsewhere",
     "temperatures": "null, or unreachable: infinite, so that the modality is left out",
+    "savings": "saved: queries that reach the full value of the metric only with the modality; cost: only without it",
+    "stresses": "one modality of every audited query exchanged for that of a query that wants another document",
     "curve": "[bits, best possible quality] pairs",
 }
 

@@ -106,7 +106,7 @@ def _each(numbers: Numbers, *keys: Any) -> list[str]:
 def recommended(numbers: Numbers) -> Table:
     """The codes that were chosen, beside the figure."""
     columns = (
-        Column("code", "text", ("point", "code"), False, missing="none is sure to"),
+        Column("code", "text", ("point", "code"), False, missing="none with a safe margin"),
         Column("bits", "bits", ("point", "bits", "packed")),
         Column("keeps", "share", ("point", "kept")),
         Column("95%", "share interval", ("point", "kept_interval")),
