@@ -22,6 +22,7 @@ from rdjax.information.covariance import (
     gaussian_total_correlation,
 )
 from rdjax.information.discrete import (
+    binary_entropy,
     conditional_entropy,
     conditional_mutual_information,
     cross_entropy,
@@ -74,6 +75,7 @@ __all__ = [
     "all_tasks",
     "barber_agakov",
     "bound_standard_error",
+    "binary_entropy",
     "calibrate_entropy",
     "calibrate_estimator",
     "canonical_correlations",
