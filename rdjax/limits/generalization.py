@@ -28,7 +28,9 @@ from rdjax.retrieval.weights import Weights, reciprocal_rank
 def generalization_bound(
     empirical: ArrayLike, complexity: ArrayLike, samples: ArrayLike, delta: ArrayLike
 ) -> jax.Array:
-    """E d <= E_n d + 2 R_n + 3 sqrt(ln(2 / delta) / (2 n)) with probability 1 - delta, for all codes of a class at once.
+    """E d <= E_n d + 2 R_n + 3 sqrt(ln(2 / delta) / (2 n)) for all codes of a class at once.
+
+    With probability 1 - delta over samples.
 
     Args:
       empirical: E_n d, the trained code's distortion on its own sample, losses in [0, 1].

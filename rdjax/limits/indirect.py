@@ -96,9 +96,7 @@ def indirect_rate(
     problem = pose(distortion, mean, weights)
     refuse_below_best(distortion, problem)
     falling = lambda table: -jnp.sort(-table)
-    ranks = Ranks(
-        problem.gap, problem.count, falling(mean), entropy_nats(mean), True, law @ falling(rows)
-    )
+    ranks = Ranks(problem.gap, problem.count, falling(mean), entropy_nats(mean), True, law @ falling(rows))
     return _rate(jnp.asarray(distortion, problem.gap.dtype), problem.best, ranks) / jnp.asarray(contraction)
 
 

@@ -67,7 +67,7 @@ Residual = Callable[[jax.Array, Ranks, Tilt, jax.Array], tuple[jax.Array, jax.Ar
 
 
 def pool(ranks: Ranks, slope: jax.Array) -> Blocks:
-    """The blocks at a slope: which rank is in which is discrete and has no gradient, their masses have that of `mass`."""
+    """The blocks at a slope: which rank is in which is discrete and has no gradient; masses have that of `mass`."""
     if not ranks.pooled:
         return Blocks(jnp.zeros(ranks.gap.shape, jnp.int32), jnp.ones(1, ranks.gap.dtype))
     floor = 1e-280 if ranks.gap.dtype == jnp.float64 else 1e-30

@@ -14,7 +14,7 @@ from jax.typing import ArrayLike
 from rdjax.codes.allocation import proportional_ceil as allocation
 from rdjax.information.discrete import binary_entropy
 from rdjax.information.modalities import Modalities
-from rdjax.numerics import floating, to_bits, xlogy
+from rdjax.numerics import floating
 from rdjax.retrieval.closed_forms import dominant_scores
 from rdjax.retrieval.closed_forms import printed_rule as adaptive_temperatures
 from rdjax.retrieval.closed_forms import section_six_rule as schedule_temperatures
