@@ -58,8 +58,8 @@ def entropy_deviation(error: ArrayLike, samples: ArrayLike) -> jax.Array:
 def entropy_margin(samples: ArrayLike, symbols: ArrayLike, delta: ArrayLike, modalities: ArrayLike = 1) -> jax.Array:
     """|Hhat_m - H_m| <= log2(1 + (|A| - 1) / n) + log2(n) sqrt(2 ln(2 M / delta) / n), for all M modalities at once.
 
-    With probability 1 - delta. In place of (13) of the paper, which leaves out the bias and the factor log2 n, and whose
-    radius fails with probability 2 M sqrt(delta / (6 M)) and not delta / 3, by its own (12).
+    With probability 1 - delta. In place of (13) of the paper, which leaves out the bias and the factor log2 n, and by
+    its own (12) fails with probability 2 M sqrt(delta / (6 M)) and not delta / 3.
 
     Args:
       samples: n >= 2; symbols: |A| of the largest alphabet; delta: in (0, 1); modalities: M.
