@@ -204,8 +204,7 @@ def _worth(weights: Weights | ArrayLike, documents: int) -> jax.Array:
 def _spread(weights: Weights | ArrayLike, documents: int) -> jax.Array:
     """||w - wbar||: sqrt of the sum over ranks of (w_k - wbar)^2."""
     if callable(weights):
-        worth, count = rank_nodes(weights, checks.whole(documents, "the number of documents"))
-        mean = worth @ count / documents
-        return floating(np.sqrt(count @ (worth - mean) ** 2))
+        nodes, count = rank_nodes(weights, checks.whole(documents, "the number of documents"))
+        return floating(np.sqrt(count @ (nodes - nodes @ count / documents) ** 2))
     worth = _worth(weights, documents)
     return jnp.linalg.norm(worth - jnp.mean(worth))

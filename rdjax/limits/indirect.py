@@ -95,14 +95,16 @@ def indirect_rate(
     mean = law @ rows
     problem = pose(distortion, mean, weights)
     refuse_below_best(distortion, problem)
-    falling = lambda table: -jnp.sort(-table)
-    ranks = Ranks(problem.gap, problem.count, falling(mean), entropy_nats(mean), True, law @ falling(rows))
-    return _rate(jnp.asarray(distortion, problem.gap.dtype), problem.best, ranks) / jnp.asarray(contraction)
+    dtype = problem.gap.dtype
+    falling = lambda table: -jnp.sort(-table.astype(dtype))
+    most, mass = law.astype(dtype) @ falling(rows), falling(mean)
+    ranks = Ranks(problem.gap, problem.count, mass, entropy_nats(mass), True, most)
+    return _rate(jnp.asarray(distortion, dtype), problem.best, ranks, most) / jnp.asarray(contraction)
 
 
 @jax.jit
-def _rate(distortion: jax.Array, best: jax.Array, ranks: Ranks) -> jax.Array:
-    least, worst = ranks.most @ ranks.gap, ranks.mass @ ranks.gap
+def _rate(distortion: jax.Array, best: jax.Array, ranks: Ranks, most: jax.Array) -> jax.Array:
+    least, worst = most @ ranks.gap, ranks.mass @ ranks.gap
     slack = 64 * jnp.finfo(best.dtype).eps
 
     def at(one: jax.Array) -> jax.Array:

@@ -9,8 +9,10 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+State = tuple[jax.Array, jax.Array, jax.Array, jax.Array]
 
-def taut_string(x: jax.Array, lower: jax.Array, upper: jax.Array) -> tuple[jax.Array, jax.Array]:
+
+def string_knots(x: jax.Array, lower: jax.Array, upper: jax.Array) -> tuple[jax.Array, jax.Array]:
     """Which points the shortest path through a tube touches, and where it touches the upper curve.
 
     A funnel is opened from one knot after the other until the constraints cross; the path bends where the funnel
@@ -28,7 +30,7 @@ def taut_string(x: jax.Array, lower: jax.Array, upper: jax.Array) -> tuple[jax.A
     size = x.shape[0]
     place = jnp.arange(size)
 
-    def advance(state: tuple[jax.Array, ...]) -> tuple[jax.Array, ...]:
+    def advance(state: State) -> State:
         here, height, knot, above = state
         run = jnp.where(place > here, x - x[here], 1)
         run = jnp.where(run > 0, run, jnp.finfo(x.dtype).tiny)

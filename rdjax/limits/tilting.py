@@ -20,7 +20,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from rdjax.limits.taut_string import taut_string
+from rdjax.limits.taut_string import string_knots
 from rdjax.majorant import majorant_vertices
 from rdjax.numerics import xlogy
 from rdjax.trees import register_dataclass
@@ -74,7 +74,7 @@ def pool(ranks: Ranks, slope: jax.Array) -> Blocks:
     fixed = lax.stop_gradient(ranks)
     gibbs = _running_sum(fixed.count * jnp.maximum(jnp.exp(-lax.stop_gradient(slope) * fixed.gap), floor))
     if ranks.most is not None:
-        return _strung(ranks, gibbs)
+        return _strung(ranks, ranks.most, gibbs)
     density = fixed.mass / fixed.count
     falls = jnp.pad(density[:-1] > density[1:], 1, constant_values=True)  # ranks of equal prior are always pooled
     vertex = majorant_vertices(gibbs, _running_sum(fixed.mass), falls)
@@ -82,11 +82,11 @@ def pool(ranks: Ranks, slope: jax.Array) -> Blocks:
     return Blocks(label, jax.ops.segment_sum(ranks.mass, label, ranks.gap.shape[0], indices_are_sorted=True))
 
 
-def _strung(ranks: Ranks, gibbs: jax.Array) -> Blocks:
+def _strung(ranks: Ranks, most: jax.Array, gibbs: jax.Array) -> Blocks:
     """The blocks between two laws; a block's mass is what the curve it starts from has left, less where it ends."""
-    lower, upper = _running_sum(ranks.mass), _running_sum(ranks.most)
+    lower, upper = _running_sum(ranks.mass), _running_sum(most)
     fixed = lax.stop_gradient(lower)
-    knot, above = taut_string(gibbs, fixed, jnp.maximum(fixed, lax.stop_gradient(upper)).at[0].set(fixed[0]))
+    knot, above = string_knots(gibbs, fixed, jnp.maximum(fixed, lax.stop_gradient(upper)).at[0].set(fixed[0]))
     label = jnp.cumsum(knot[:-1], dtype=jnp.int32) - 1
     rises = jnp.diff(jnp.where(knot, jnp.where(above, upper, lower), 0)[_next_knot(knot)])
     return Blocks(label, jax.ops.segment_sum(rises, label, ranks.gap.shape[0], indices_are_sorted=True))

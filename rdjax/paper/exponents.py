@@ -102,7 +102,8 @@ def means_boundary() -> float:
 
 def _cells(samples: np.ndarray, trials: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """Excess of majority rules in coins and in margins, each [T, trials]."""
-    rng, found = np.random.default_rng(seed), ([], [])
+    rng = np.random.default_rng(seed)
+    found: tuple[list[np.ndarray], list[np.ndarray]] = ([], [])
     for n in samples:
         grid = (np.arange(CELLS) + rng.random((trials, 1))) / CELLS
         for chances, out in ((np.full((trials, CELLS), 0.5 + 0.5 / math.sqrt(n)), found[0]), (grid, found[1])):
