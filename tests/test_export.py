@@ -107,6 +107,42 @@ RETRIEVAL = {
     ),
 }
 LIMITS = {
+    "allocation_margin": (limits.allocation_margin, (), (3,)),
+    "cut_set_rate": (lambda d, p: limits.cut_set_rate(d, p, (0,)), (3,), (2, 3, 4)),
+    "decoder_complexity": (lambda k, n: limits.decoder_complexity(k, 10, n), (3,), ()),
+    "decoder_supremum": (
+        lambda signs, k, y: limits.decoder_supremum(signs, k, y, sizes=(2, 3)),
+        (5, 8),
+        (INT, (8,)),
+        (INT, (8,)),
+    ),
+    "dobrushin_coefficient": (limits.dobrushin_coefficient, (4, 5)),
+    "doeblin_coefficient": (limits.doeblin_coefficient, (4, 5)),
+    "fano_bounds": (lambda d, p: (limits.fano_bounds(d, p).lower, limits.fano_bounds(d, p).upper), (3,), (5,)),
+    "generalization_bound": (limits.generalization_bound, (), (), (), ()),
+    "indirect_rate": (lambda d, q, p: limits.indirect_rate(d, q, source=p), (3,), (4, 5), (4,)),
+    "rademacher_complexity": (
+        lambda k, y: limits.rademacher_complexity(jax.random.key(0), k, y, sizes=(2, 3), draws=4),
+        (INT, (8,)),
+        (INT, (8,)),
+    ),
+    "several_targets_rate": (limits.several_targets_rate, (2,), (3, 4)),
+    "shannon_rate": (limits.shannon_rate, (3,), (5,)),
+    "shannon_threshold": (limits.shannon_threshold, (5,)),
+    "success_range": (lambda d: limits.success_range(d, 5), (3,)),
+    **{
+        name: (getattr(limits, name), *shapes)
+        for name, shapes in {
+            "entropy_bias": ((), ()),
+            "entropy_continuity": ((3,), ()),
+            "entropy_deviation": ((3,), ()),
+            "entropy_margin": ((), (), ()),
+            "interval_growth": ((2,), ()),
+            "massart_complexity": ((), ()),
+            "share_margin": ((3,), ()),
+        }.items()
+    },
+    "observed_complexity": (lambda counts: limits.observed_complexity(counts, 10), (4,)),
     "blind_distortion": (lambda rate, rho: limits.blind_distortion(rate, 1000, rho), (3,), (4,)),
     "blind_rate": (lambda d, rho: limits.blind_rate(d, 1000, rho), (3,), (4,)),
     "data_processing": (limits.data_processing, (3,)),
@@ -190,6 +226,7 @@ INFORMATION = {
             ("conditional_mutual_information", "modalities_of_law"): ((3, 4, 2),),
             ("cross_entropy", "kl", "jensen_shannon", "barber_agakov"): ((5,), (5,)),
             ("entropy_from_counts", "entropy_standard_error"): ((INT, (8, 6)),),
+            ("binary_entropy",): ((5,),),
             ("mutual_information_from_counts", "mutual_information_standard_error"): ((INT, (2, 3)),),
             ("gaussian_entropy",): (SQUARE,),
             ("shrunk_covariance",): ((9, 5),),
@@ -249,6 +286,7 @@ ON_THE_HOST = {
         "blind_bound": "a sentence around blind_rate",
         "complete_dimension": "whole numbers",
         "embed_freely": "looks from time to time; its compiled steps are exported below",
+        "fit_decay": "NumPy, of a table of results",
         "first_relevant_bound": "a sentence around first_relevant_rate",
         "least_dimension": "searches a whole number",
         "log2_rankings": "counts of whole numbers, NumPy",
