@@ -328,6 +328,16 @@ def test_derivatives_at_a_distortion():
         assert float(hessian[i, i]) == pytest.approx(bent, rel=1e-3)
 
 
+@pytest.mark.float64_only
+def test_the_source_alone_may_be_traced():
+    """With distortion and target concrete, and no jit, as a notebook does it."""
+    source, distortion = PROBLEMS["squared"]
+    rate = lambda logits: rate_at(jax.nn.softmax(logits), distortion, 0.3, tolerance=1e-12).rate
+    logits, way, h = jnp.log(jnp.asarray(source)), jnp.cos(jnp.arange(SIZE, dtype=float)), 1e-4
+    measured = (float(rate(logits + h * way)) - float(rate(logits - h * way))) / (2 * h)
+    assert float(jax.grad(rate)(logits) @ way) == pytest.approx(measured, rel=1e-5)
+
+
 def test_half_of_a_symmetric_product_is_enough_for_its_factor(rng, dtype, tolerance):
     """Above `WORTH_SPLITTING` columns blocks above the diagonal are left out: the lower half must be all there."""
     matrix, diagonal = rng.standard_normal((8, 515)), 1 + rng.random(515)  # 515: blocks of unequal width

@@ -72,7 +72,7 @@ def rate_at(source: ArrayLike, distortion: ArrayLike, target: ArrayLike, *, tole
     straight pieces, where the slope does not move.
     """
     problem = pose(source, distortion)
-    if checks.is_concrete(target, problem.least):
+    if checks.is_concrete(target, problem.source, problem.least):
         _check_target(np.asarray(target, np.float64), problem)
     goals = jnp.asarray(target, problem.source.dtype)
     return _rates(problem, goals, tolerance_in_nats(tolerance))
