@@ -72,6 +72,11 @@ def unit_norm(documents: Views) -> Views:
 
 def qualities(decoder: Decoder, codes: Views, documents: Views, size: int) -> np.ndarray:
     """(MRR, Recall@1) of every corpus of `size` pairs [C, 2]; arguments as in `calibrated_decoder`."""
+    return per_query(decoder, codes, documents, size).mean(axis=1)
+
+
+def per_query(decoder: Decoder, codes: Views, documents: Views, size: int) -> np.ndarray:
+    """(1 / rank, whether it is first) of every query [C, Q, 2], ties in expectation; arguments as above."""
     scaled = [np.asarray(w * c, np.float32) for w, c in zip(decoder.weights, codes, strict=True)]
     bias = np.asarray(-decoder.length / 2 * _squares(documents), np.float32)
     arrays = np.concatenate(scaled, axis=1), np.concatenate(documents, axis=1), bias
@@ -87,7 +92,7 @@ def _ranked(queries: jax.Array, documents: jax.Array, bias: jax.Array) -> jax.Ar
     def one(corpus: tuple[jax.Array, jax.Array, jax.Array]) -> jax.Array:
         asked, kept, shift = corpus
         scores = inner_products(asked, kept) + shift[None, :]
-        return jnp.stack([jnp.mean(metric(scores, jnp.arange(len(asked)))) for metric in metrics])
+        return jnp.stack([metric(scores, jnp.arange(len(asked))) for metric in metrics], axis=-1)
 
     return jax.lax.map(one, (queries, documents, bias))
 

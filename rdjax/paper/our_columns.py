@@ -1,7 +1,7 @@
 """Our columns of Table 1, in canonical coordinates, and the limits beside them; as in `columns`."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
@@ -15,6 +15,7 @@ from rdjax.codes import (
     RankCode,
     fit_relevance_map,
 )
+from rdjax.codes.rank import RankingCode
 from rdjax.limits.blind import blind_distortion
 from rdjax.limits.ranking import ranking_distortion
 from rdjax.paper.canonical import fit_canonical
@@ -24,7 +25,8 @@ from rdjax.paper.readings import Sizes, Trial, correlation
 from rdjax.rate_distortion.water_filling import reverse_water_filling
 
 MOST = 8.0  # bits of a coefficient that are of any use
-TRADES = (1.5, 2.0, 2.5, 3.0, 4.0, 6.0, 10.0, 30.0)  # nats of rate that a nat of cross-entropy is worth
+TRADES = (1.8, 2.0, 2.4, 3.0, 4.0, 8.0, 40.0, 400.0)  # nats of rate that a nat of cross-entropy is worth
+MOST_RANK = 16  # bits up to which rank codes are asked for
 SECONDS = 16  # documents that may be named after the first by a rank code
 DRAWS = 16  # queries simulated for each document that rankings are designed for
 LARGE = 100.0  # of the coordinate that carries the documents' lengths: their inner products do not see it
@@ -84,7 +86,7 @@ def learned_columns(trial: Trial, sizes: Sizes, seed: int) -> Found:
     """`LearnedCode` from an entropy-coded scalar, one for each of `TRADES`; at a rate, time shared by its neighbors.
 
     A stream that uses one of two codes a fixed share of the time spends and earns the mean of both, so what is given at
-    a rate is a code. Nothing below the shortest of them, and the longest above it.
+    a rate is a code. Nothing is said of rates that no two of them enclose.
     """
     parts = Canonicals(trial)
     asked, wanted = parts.rest
@@ -102,14 +104,9 @@ def learned_columns(trial: Trial, sizes: Sizes, seed: int) -> Found:
     values = np.stack([point.values for point in points])
     found: Found = {"learned": {}}
     for rate in sizes.rates:
-        if rate >= bits[0]:
-            right = min(int(np.searchsorted(bits, rate)), len(bits) - 1)
-            left = max(right - 1, 0)
-            gap = bits[right] - bits[left]
-            share = min(1.0, (rate - bits[left]) / gap) if gap > 0 else 1.0
-            mixed = (1 - share) * values[left] + share * values[right]
-            spent = (1 - share) * bits[left] + share * bits[right]
-            found["learned"][str(rate)] = Reading(mixed, float(spent)).plain()
+        if bits[0] <= rate <= bits[-1]:
+            mixed = [np.interp(rate, bits, column) for column in values.reshape(len(bits), -1).T]
+            found["learned"][str(rate)] = Reading(np.reshape(mixed, values.shape[1:]), float(rate)).plain()
     return found
 
 
@@ -122,34 +119,40 @@ def rank_columns(trial: Trial, sizes: Sizes, seed: int) -> Found:
     """Class A, the encoder searches the corpus: the number of a ranking, on the first few test corpora only.
 
     Below log2 N bits rankings are designed for simulated queries (up to 8 bits, for time); from there the top document
-    is named, and if there are bits one that follows.
+    is named and one that follows, which takes 14 bits at 1,000 documents and cannot use more.
     """
-    parts, found = Canonicals(trial), Found(rank={})
-    rho = parts.correlations
-    beta, gamma = rho / (1 - rho**2), rho**2 / (1 - rho**2)
+    parts, values, bits = Canonicals(trial), dict[int, list[np.ndarray]](), dict[int, float]()
     rng = np.random.default_rng(seed)
-    values: dict[int, list[np.ndarray]] = {rate: [] for rate in sizes.rates}
-    bits: dict[int, float] = {}
     for corpus in range(sizes.designed):
         rows = slice(corpus * sizes.documents, (corpus + 1) * sizes.documents)
         u, v = (side[rows] for side in parts.test)
-        long = lambda x: np.concatenate([x * beta, np.full((len(x), 1), LARGE)], axis=1).astype(np.float32)
-        keys = np.concatenate([v, -(gamma * v**2).sum(axis=1, keepdims=True) / 2 / LARGE], axis=1).astype(np.float32)
-        drawn = np.repeat(v, DRAWS, axis=0)
-        drawn = rho * drawn + np.sqrt(1 - rho**2) * rng.standard_normal(drawn.shape)
-        for rate in sizes.rates:
-            code = _rank_code(keys, rate, long(drawn), seed)
-            scores = np.asarray(code.scores(code.encode(long(u)), keys))
-            values[rate].append(_quality(scores))
+        for rate in [rate for rate in sizes.rates if rate <= MOST_RANK]:
+            keys, asked = _lengthened(parts.correlations, v, u)
+            code = _rank_code(keys, rate, lambda: _lengthened(parts.correlations, v, _drawn(parts, v, rng))[1], seed)
+            scores = np.asarray(code.scores(code.encode(asked), keys))
+            values.setdefault(rate, []).append(_quality(scores))
             bits[rate] = math.log2(code.num_codewords)
-    for rate in sizes.rates:
-        found["rank"][str(rate)] = Reading(np.array(values[rate]), bits[rate]).plain()
-    return found
+    return {"rank": {str(rate): Reading(np.array(found), bits[rate]).plain() for rate, found in values.items()}}
 
 
-def _rank_code(keys: np.ndarray, rate: int, simulated: np.ndarray, seed: int) -> DesignedRankCode | RankCode:
+def _lengthened(rho: np.ndarray, v: np.ndarray, u: np.ndarray) -> Sides:
+    """(documents [N, k + 1], queries [Q, k + 1]) whose inner products are ln P(v | u) up to what depends on u alone."""
+    left = 1 - rho**2
+    length = (rho**2 / left * v**2).sum(axis=1, keepdims=True) / 2
+    keys = np.concatenate([v, -length / LARGE], axis=1)
+    asked = np.concatenate([u * (rho / left), np.full((len(u), 1), LARGE)], axis=1)
+    return keys.astype(np.float32), asked.astype(np.float32)
+
+
+def _drawn(parts: Canonicals, v: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Queries of every document, by the law that was fitted."""
+    rho, many = parts.correlations, np.repeat(v, DRAWS, axis=0)
+    return rho * many + np.sqrt(1 - rho**2) * rng.standard_normal(many.shape)
+
+
+def _rank_code(keys: np.ndarray, rate: int, simulated: Callable[[], np.ndarray], seed: int) -> RankingCode:
     if 2**rate < len(keys):
-        return DesignedRankCode.fit(keys, 2 ** min(rate, 8), simulated, seed=seed)
+        return DesignedRankCode.fit(keys, 2 ** min(rate, 8), simulated(), seed=seed)
     return RankCode.fit(keys, min(2**rate, SECONDS * len(keys)))
 
 
