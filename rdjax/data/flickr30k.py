@@ -67,7 +67,9 @@ def flickr30k(path: str | os.PathLike[str], *, reading: str = "held-out caption"
     places = _captions_of(entries, least, str(folder / SPLIT_FILE), splits)
     parts = [_Part(images[rows], captions[places[rows, 0]], captions[places[rows, -1]]) for rows in splits]
     _center(parts)
-    fit, test = (_corpus(part, parts[0], reading, [entries[r] for r in rows]) for part, rows in zip(parts, splits, strict=True))
+    fit, test = (
+        _corpus(part, parts[0], reading, [entries[r] for r in rows]) for part, rows in zip(parts, splits, strict=True)
+    )
     return fit, test
 
 
@@ -104,7 +106,10 @@ def _corpus(part: _Part, train: _Part, reading: str, entries: list[dict[str, Any
         ids=names,
         query_ids=names,
         name=f"Flickr30k, {reading} to pair",
-        notes=(READINGS[reading], "what the query lacks is predicted from what it has, by a map fitted on the training split"),
+        notes=(
+            READINGS[reading],
+            "what the query lacks is predicted from what it has, by a map fitted on the training split",
+        ),
     )
 
 

@@ -75,7 +75,7 @@ def gaussian_mixture(
 
 
 def orthonormal_map(dim: int, intent_dim: int, rng: np.random.Generator) -> np.ndarray:
-    """A [dim, intent_dim], float32, A' A = I, in no preferred direction: Q of a QR decomposition of Gaussian entries."""
+    """A [dim, intent_dim], float32, A' A = I, in no preferred direction: Q of a QR decomposition of Gaussians."""
     return np.linalg.qr(rng.standard_normal((dim, intent_dim)))[0].astype(np.float32)
 
 

@@ -1,4 +1,4 @@
-"""Queries and documents in canonical coordinates: the linear functions of one that are most correlated with the other's.
+"""Canonical coordinates: the linear functions of query and document that are most correlated with each other.
 
 For jointly Gaussian pairs nothing else of the query says anything of the document, so a code for ranking codes these.
 """
@@ -13,20 +13,20 @@ _CUT = 1e-5  # of the largest variance: below, a direction is rounding
 
 @dataclass(frozen=True)
 class Canonical:
-    """u = (x - mean_x) query_map and v = (y - mean_y) document_map, unit variances, correlation diag(`correlations`)."""
+    """u = (x - mean_x) query_map, v = (y - mean_y) document_map: unit variances, E u v' = diag(`correlations`)."""
 
     means: tuple[np.ndarray, np.ndarray]
     query_map: np.ndarray
     document_map: np.ndarray
     correlations: np.ndarray
 
-    def apply(self, queries: tuple[np.ndarray, ...], documents: tuple[np.ndarray, ...]) -> tuple[np.ndarray, np.ndarray]:
+    def apply(
+        self, queries: tuple[np.ndarray, ...], documents: tuple[np.ndarray, ...]
+    ) -> tuple[np.ndarray, np.ndarray]:
         """(u [n, k], v [n, k]) of modalities side by side, float32."""
-        x, y = np.concatenate(queries, axis=1), np.concatenate(documents, axis=1)
-        return tuple(
-            ((side - mean.astype(side.dtype)) @ chart.astype(side.dtype)).astype(np.float32)
-            for side, mean, chart in zip((x, y), self.means, (self.query_map, self.document_map), strict=True)
-        )  # type: ignore[return-value]
+        put = lambda views, mean, chart: (np.concatenate(views, axis=1) - mean) @ chart
+        u = put(queries, self.means[0], self.query_map)
+        return u.astype(np.float32), put(documents, self.means[1], self.document_map).astype(np.float32)
 
 
 def fit_canonical(queries: tuple[np.ndarray, ...], documents: tuple[np.ndarray, ...]) -> Canonical:

@@ -1,4 +1,4 @@
-"""The columns of Table 1: each takes a trial and gives, for every rate, (MRR, Recall@1) of every test corpus and the bits.
+"""The columns of Table 1: from a trial to (MRR, Recall@1) of every test corpus, and the bits, at every rate.
 
 The paper's own methods are here, as section 5 and section 7.1 have them; ours and the limits are in `our_columns`.
 """
@@ -45,8 +45,8 @@ def printed_columns(trial: Trial, sizes: Sizes, seed: int) -> Found:
     """Section 5: bits in proportion to entropy, uniform cells, a codeword uniform in its cell, and temperatures.
 
     H_m is the Gaussian differential entropy of modality m, bits, from the training queries; shares are rounded up as
-    printed, so that M - 1 bits too many may be spent. Documents have unit norm in every modality. "calibrated" gives the
-    very same codes to our decoder.
+    printed, so that M - 1 bits too many may be spent. Documents have unit norm in every modality. "calibrated" gives
+    the very same codes to our decoder.
     """
     entropies = training_entropies(trial)
     rules = {

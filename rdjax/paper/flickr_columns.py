@@ -52,7 +52,7 @@ def load_reading(path: str | None, reading: str) -> tuple[Corpus, Corpus]:
 
 
 def pair_columns(fit: Corpus, test: Corpus, steps: int, seed: int) -> Found:
-    """Every method at every rate: (1 / rank, whether first) of each test query, and the bits; all is fitted on `fit`."""
+    """Every method at every rate: (1 / rank, whether first) of each test query, and bits; all is fitted on `fit`."""
     told, asked = (tuple(corpus.queries.values()) for corpus in (fit, test))
     wanted = tuple(array[np.asarray(fit.relevant)] for array in fit.documents.values())
     documents = tuple(test.documents.values())
@@ -97,11 +97,9 @@ def quantized_entropies(views: Views) -> np.ndarray:
     width = STEP * float(np.sqrt(np.mean(np.concatenate([view.ravel() for view in views]) ** 2)))
     totals = []
     for view in views:
-        entropy = 0.0
-        for column in np.round(view / width).astype(np.int64).T:
-            share = np.unique(column, return_counts=True)[1] / len(column)
-            entropy -= float((share * np.log2(share)).sum())
-        totals.append(entropy)
+        cells = np.round(view / width).astype(np.int64).T
+        shares = (np.unique(column, return_counts=True)[1] / len(view) for column in cells)
+        totals.append(sum(-float((share * np.log2(share)).sum()) for share in shares))
     return np.array(totals)
 
 
@@ -121,8 +119,9 @@ def weighted(decoder: Decoder, views: Views) -> np.ndarray:
 
 
 def our_codes(told: Views, wanted: Views, whole: Decoder, rate: int) -> Iterator[tuple[str, Code]]:
-    """Scalar quantizers of fixed length of the weighted queries: in principal components, and along what tells documents
-    apart, where levels are fitted on queries simulated from the pairs.
+    """Scalar quantizers of fixed length of the weighted queries: in principal components, and in those of relevance.
+
+    The latter are fitted on queries simulated from the pairs.
     """
     asked, sought = weighted(whole, told), np.concatenate(wanted, axis=1)
     yield "ours", ScalarQuantizer.fit(asked, rate)
@@ -137,7 +136,7 @@ def our_codes(told: Views, wanted: Views, whole: Decoder, rate: int) -> Iterator
 def _clip(
     told: Views, wanted: Views, asked: Views, documents: Views, steps: int, seed: int
 ) -> Iterator[tuple[int, np.ndarray, np.ndarray, float]]:
-    """(rate, query embeddings as they are sent, document embeddings, bits): two linear towers, tau = .07, trained on fit."""
+    """(rate, query embeddings as sent, document embeddings, bits): two linear towers, tau = .07, trained on fit."""
     from flax import nnx
 
     from rdjax.nn.dual_encoder import CLIP, DualEncoder, fit_dual_encoder

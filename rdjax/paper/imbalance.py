@@ -13,7 +13,7 @@ import numpy as np
 
 from rdjax.codes import EntropyCodedScalar
 from rdjax.paper.cells import Cell
-from rdjax.paper.columns import sent_by_all, printed_quantizer, training_entropies
+from rdjax.paper.columns import printed_quantizer, sent_by_all, training_entropies
 from rdjax.paper.decoders import calibrated_decoder, of_temperatures, qualities, unit_norm
 from rdjax.paper.our_columns import Canonicals
 from rdjax.paper.readings import Law, Sizes, draw_trial
@@ -25,7 +25,7 @@ BITS = 64
 
 
 def spread_noise(count: int, ratio: float) -> tuple[float, ...]:
-    """sigma of so many modalities, a geometric row with this ratio of the last to the first, whose mean is the paper's."""
+    """sigma of so many modalities: a geometric row, this ratio from first to last, whose geometric mean is the paper's."""
     return tuple(float(s) for s in NOISE * ratio ** np.linspace(-0.5, 0.5, count))
 
 
@@ -57,7 +57,7 @@ def sweep_cells(sizes: Sizes, seed: int = 0, chosen: Sequence[str] = tuple(SWEEP
     small = sweep_sizes(sizes)
     cells = []
     for number, (sweep, laws) in enumerate(SWEEPS.items()):
-        for place, (point, law) in enumerate(laws.items()):
+        for place, law in enumerate(laws.values()):
             if sweep in chosen:
                 config = {"law": law, "sizes": small, "seed": seed}
                 compute = lambda law=law: sweep_point(law, small, seed)

@@ -49,7 +49,7 @@ class Sizes:
     documents: int = 1000
     corpora: int = 15
     training: int = 85_000
-    calibration: int = 2
+    calibration: int = 1
     validation: int = 4
     rows: int = 16_000
     rates: tuple[int, ...] = (4, 8, 16, 32, 64, 128, 256, 512)
@@ -73,7 +73,7 @@ QUICK = Sizes(
 
 @dataclass(frozen=True)
 class Pairs:
-    """Queries by modality, each [n, D_m], and documents in the same spaces; row i of one belongs to row i of the other."""
+    """Queries by modality, each [n, D_m], and documents in the same spaces; row i of one wants row i of the other."""
 
     queries: tuple[np.ndarray, ...]
     documents: tuple[np.ndarray, ...]

@@ -1,5 +1,6 @@
-"""Table 1 and its sweeps, assembled from cells: for every method and rate a mean with its error, and notes that say what
-is what. Sources: paper, section 7; theory notes, sections 1.6, 1.8, 4, 7 and 10.
+"""Table 1 and its sweeps, assembled from cells: a mean with its error for every method and rate, and notes.
+
+Sources: paper, section 7; theory notes, sections 1.6, 1.8, 4, 7 and 10.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -119,8 +120,8 @@ def _of_reading(found: Mapping[str, Any], reading: str, sizes: Sizes, trials: in
 
 def _entry(parts: Sequence[Mapping[str, Any]], rate: int) -> Entry | None:
     """Mean over trials; its error over trials, or over corpora where there is one."""
-    cells = [part if "values" in part else part.get(str(rate)) for part in parts]
-    if any(cell is None for cell in cells):
+    cells = [cell for part in parts if (cell := part if "values" in part else part.get(str(rate)))]
+    if len(cells) < len(parts):
         return None
     if "bound" in cells[0]:
         return Entry(float(np.mean([cell["bound"] for cell in cells])))
@@ -143,20 +144,23 @@ def _as_printed(key: str, rates: Sequence[int]) -> tuple[Entry | None, ...]:
 def _facts(printed: Sequence[Any], clip: Sequence[Any], trials: int, sizes: Sizes) -> list[str]:
     entropies = np.array([part["entropies"]["bits"] for part in printed])
     spread = max(part["entropies"]["spread over tau"] for part in printed)
-    over = max(cell["bits"] - rate for part in printed for rate in sizes.rates if (cell := part["fixed"].get(str(rate))))
+    over = max(
+        cell["bits"] - rate for part in printed for rate in sizes.rates if (cell := part["fixed"].get(str(rate)))
+    )
     whole = np.mean([np.array(part["clip, uncompressed"]["values"])[:, 0].mean() for part in clip])
     named = ", ".join(f"{h:.2f}" for h in entropies.mean(axis=0))
     count = f"{trials} trials" if trials > 1 else "one trial"
     return [
         f"{count}, {sizes.corpora} test corpora of {sizes.documents:,}; +- one standard error over "
         f"{'trials' if trials > 1 else 'corpora'}. Nothing is chosen on test pairs.",
-        "Fixed and adaptive tau: entropy-coded uniform cells, a codeword uniform in its cell, shares of R in proportion "
-        f"to H_m rounded up, which spends up to {over:.2f} bits too many. H_m = {named} bits.",
+        "Fixed and adaptive tau: entropy-coded uniform cells, a codeword uniform in its cell, shares of R in proportion"
+        f" to H_m rounded up, which spends up to {over:.2f} bits too many. H_m = {named} bits.",
         f"Fixed tau by cross-validation: training MRR differs by {spread:g} over the temperatures, for a ranking does "
         "not depend on a common one.",
-        f"Naive CLIP: linear towers, InfoNCE at tau = .07, its embedding through the same quantizer; uncompressed {whole:.3f}.",
-        "Ours: canonical coordinates of all modalities, the best of our codes by validation pairs, calibrated; learned: "
-        "time-shared between trained codes; rank: names a ranking of the corpus.",
+        "Naive CLIP: linear towers, InfoNCE at tau = .07, its embedding through the same quantizer; "
+        f"uncompressed {whole:.3f}.",
+        "Ours: canonical coordinates of all modalities, the best of our codes by validation pairs, calibrated; learned:"
+        " time-shared between trained codes; rank: names a ranking of the corpus.",
         "Channel: a Gaussian test channel, what many queries coded together approach. Theorem D's bottleneck is exact "
         "for this law, documents drawn independently.",
     ]
@@ -187,14 +191,17 @@ def _of_sweep(found: Mapping[str, Any], number: int, sweep: str, sizes: Sizes) -
     row = lambda label, take: Row(label, "measured", tuple(take(cell) for cell in cells))
     rows = [row("Delta H, bits", lambda cell: Entry(cell["imbalance"]))]
     rows += [row(f"{rule} tau", lambda cell, rule=rule: entry_of([np.array(cell[rule])])) for rule in RULES]
-    for label, key in (("64 bits: the paper's method, tau (10)", "printed at 64"), ("64 bits: ours, fused", "ours at 64")):
+    for label, key in (
+        ("64 bits: the paper's method, tau (10)", "printed at 64"),
+        ("64 bits: ours, fused", "ours at 64"),
+    ):
         rows.append(row(label, lambda cell, key=key: entry_of([np.array(cell[key]["values"])], cell[key]["bits"])))
     won = "; ".join(f"{point}: {_winner(cell)}" for point, cell in zip(points, cells, strict=True))
     small = sweep_sizes(sizes)
     notes = (
         f"MRR, documents are the intents, {small.corpora} corpora of {small.documents:,}; the first four decode "
         "uncompressed queries against documents of unit norm.",
-        f"Best temperatures, {won}.",
+        f"Best temperatures, and what is within two standard errors of them; {won}.",
     )
     title = f"Unequal modalities, {sweep}: MRR of four temperature rules"
     return Table(f"imbalance-{number}", title, tuple(points), tuple(rows), notes)
@@ -210,4 +217,4 @@ def _winner(cell: Mapping[str, Any]) -> str:
         return gap.mean() <= 2 * gap.std(ddof=1) / np.sqrt(len(gap)) if len(gap) > 1 else not gap.any()
 
     equal = [rule for rule in RULES if level(rule)]
-    return "no difference" if len(equal) == len(RULES) else " and ".join(equal)
+    return "no difference" if len(equal) == len(RULES) else ", ".join(equal)
