@@ -13,7 +13,7 @@ from rdjax.data.writing import staged
 from rdjax.paper.cells import Cell, compute_cells, versions
 from rdjax.paper.imbalance import sweep_cells
 from rdjax.paper.readings import QUICK, Sizes
-from rdjax.paper.table_two import table_two, table_two_cells
+from rdjax.paper.pair_table import table_two, table_two_cells
 from rdjax.paper.tables import Table, sweep_tables, table_one, table_one_cells
 from rdjax.report.paper_figure import FILES, draw_figure_one
 from rdjax.report.paper_page import paper_page

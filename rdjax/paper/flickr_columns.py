@@ -83,8 +83,8 @@ def pair_columns(fit: Corpus, test: Corpus, steps: int, seed: int) -> Found:
             (seen, _), (coded, spent) = (sent_by(code, weighted(whole, views)) for views in (first(told), asked))
             ours = calibrated_decoder((seen,), (np.concatenate(first(wanted), axis=1),), some)
             found[name][str(rate)] = value(ours, (coded,), (np.concatenate(documents, axis=1),), spent)
-    for rate, sent, kept, bits in _clip(told, wanted, asked, documents, steps, seed):
-        found["clip"][str(rate)] = value(Decoder(np.ones(1), 0.0), (sent,), (kept,), bits)
+    for rate, embedded, kept, bits in _clip(told, wanted, asked, documents, steps, seed):
+        found["clip"][str(rate)] = value(Decoder(np.ones(1), 0.0), (embedded,), (kept,), bits)
     found["entropies"] = {"bits": np.round(entropies, 2).tolist()}
     return found
 

@@ -25,7 +25,7 @@ BITS = 64
 
 
 def spread_noise(count: int, ratio: float) -> tuple[float, ...]:
-    """sigma of so many modalities: a geometric row, this ratio from first to last, whose geometric mean is the paper's."""
+    """sigma of so many modalities: a geometric row, this ratio from first to last, around the paper's."""
     return tuple(float(s) for s in NOISE * ratio ** np.linspace(-0.5, 0.5, count))
 
 
