@@ -2,6 +2,9 @@
 
 import json
 import math
+import signal
+import subprocess
+import sys
 from types import SimpleNamespace
 
 import numpy as np
@@ -235,6 +238,24 @@ def test_what_is_interrupted_goes_on(tmp_path):
     found = compute_cells([cells[0], counting(log, "b"), cells[2]], tmp_path, quiet)
     assert log == ["a", "b", "c"]
     assert set(found) == {"a", "b", "c"}
+
+
+KILLED = """
+import os, signal, sys
+from rdjax.paper.cells import Cell, compute_cells
+die = lambda: os.kill(os.getpid(), signal.SIGKILL)
+cells = [Cell("a", {"seed": 0}, lambda: {"by": "the first"}, 1.0), Cell("b", {"seed": 0}, die, 1.0)]
+compute_cells(cells, sys.argv[1], lambda *_: None)
+"""
+
+
+def test_what_is_killed_goes_on(tmp_path):
+    done = subprocess.run([sys.executable, "-c", KILLED, str(tmp_path)], capture_output=True, text=True)
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    log = []
+    found = compute_cells([counting(log), counting(log, "b")], tmp_path, lambda *_: None)
+    assert log == ["b"]
+    assert found["a"] == {"by": "the first"}
 
 
 def test_time_left_goes_by_the_pace():

@@ -12,11 +12,11 @@ from rdjax.checks import require
 from rdjax.data.writing import staged
 from rdjax.paper.cells import Cell, compute_cells, versions
 from rdjax.paper.imbalance import sweep_cells
-from rdjax.paper.readings import QUICK, Sizes
 from rdjax.paper.pair_table import table_two, table_two_cells
+from rdjax.paper.readings import QUICK, Sizes
 from rdjax.paper.tables import Table, sweep_tables, table_one, table_one_cells
 from rdjax.report.paper_figure import FILES, draw_figure_one
-from rdjax.report.paper_page import paper_page
+from rdjax.report.paper_page import render_paper
 from rdjax.report.paper_tables import tables_to_json
 from rdjax.report.progress import Progress
 from rdjax.report.statements import statements_to_json
@@ -101,7 +101,7 @@ def _write(asked: Experiment, tables: Sequence[Table], found: dict[str, Any]) ->
         if asked.part == "all":
             document = tables_to_json(tables) | {"statements": found["statements"]["statements"]}
             texts.append((json.dumps(document, indent=1, allow_nan=False) + "\n").encode())
-            page = paper_page(tables, found["statements"], texts[1].decode(), versions())
+            page = render_paper(tables, found["statements"], texts[1].decode(), versions())
             texts.append(page.encode())
         for place, text in zip(fresh, texts, strict=True):
             place.write_bytes(text)

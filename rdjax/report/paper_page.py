@@ -10,7 +10,9 @@ from rdjax.report.paper_tables import cell
 TEMPLATE = "paper_page.html"
 
 
-def paper_page(tables: Sequence[Table], statements: Mapping[str, Any], figure: str, versions: Mapping[str, str]) -> str:
+def render_paper(
+    tables: Sequence[Table], statements: Mapping[str, Any], figure: str, versions: Mapping[str, str]
+) -> str:
     """The page.
 
     Args:
