@@ -26,7 +26,7 @@ from rdjax.paper.readings import Sizes, Trial, correlation
 from rdjax.rate_distortion.water_filling import reverse_water_filling
 
 MOST = 8.0  # bits of a coefficient that are of any use
-TRADES = (1.8, 2.0, 2.4, 3.0, 4.0, 8.0, 40.0, 400.0)  # nats of rate that a nat of cross-entropy is worth
+TRADES = (1.6, 2.0, 3.0, 4.0, 5.5, 8.0, 14.0, 120.0)  # nats of rate that a nat of cross-entropy is worth
 MOST_RANK = 16  # bits up to which rank codes are asked for
 SECONDS = 16  # documents that may be named after the first by a rank code
 DRAWS = 16  # queries simulated for each document that rankings are designed for

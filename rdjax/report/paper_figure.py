@@ -18,7 +18,7 @@ from rdjax.paper.tables import Row, Table
 from rdjax.report.figure import COLORS, DPI, FINE, GRAY, SETTINGS, WIDTH
 from rdjax.report.panel import FLOOR, SMALL, TEXT
 
-PANEL, TOP, KEYS = 2.35, 0.62, 1.12  # inches: of a row of panels with its axis, above them, and of the keys below
+PANEL, TOP, KEYS = 2.1, 0.3, 1.06  # inches: of a row of panels with its axis, above them, and of the keys below
 FILES = ("figure1.png", "figure1.svg")
 
 #: label of a row: (key, color, marker or line, how it is drawn)
@@ -26,9 +26,9 @@ LOOKS: dict[str, tuple[str, str, str, Any]] = {
     "ours: all modalities fused": ("ours, fused code", COLORS[0], "o", "-"),
     "ours: learned code": ("ours, learned code", COLORS[5], "P", "-"),
     "ours: rank code (class A)": ("ours, rank code (class A)", COLORS[3], "D", "-"),
-    "ours, channel: queries coded together": ("channel: queries coded together", COLORS[2], "", "--"),
+    "ours, channel: queries coded together": ("channel (queries together)", COLORS[2], "", "--"),
     "Naive CLIP": ("naive CLIP", COLORS[4], "s", "-"),
-    "Fixed tau": ("fixed tau = adaptive tau, measured", COLORS[1], "^", "-"),
+    "Fixed tau": ("fixed tau = adaptive tau", COLORS[1], "^", "-"),
     "uncompressed, exact posterior": ("uncompressed", "#8A3A00", "", (0, (4, 2))),
     "Theorem D: made without the corpus": ("Theorem D", FLOOR, "", "-"),
     "Theorem B: any code": ("Theorem B", FLOOR, "", (0, (1, 1.2))),
@@ -61,12 +61,12 @@ def compose(tables: Sequence[Table]) -> Figure:
     figure.text(0.02, 1 - 0.17 / height, head, fontsize=TEXT + 1, weight="bold", va="center")
     for number, table in enumerate(tables):
         row, column = divmod(number, 2)
-        left, bottom = (0.085, 0.575)[column], (height - TOP - (row + 1) * PANEL + 0.5) / height
-        axes = figure.add_axes((left, bottom, 0.405, (PANEL - 0.68) / height))
+        left, bottom = (0.085, 0.575)[column], (height - TOP - (row + 1) * PANEL + 0.22) / height
+        axes = figure.add_axes((left, bottom, 0.405, (PANEL - 0.5) / height))
         _panel(axes, table, column == 0, row == lines - 1 or number + 2 >= len(tables))
     handles = [_key(label) for label in LOOKS if any(_row(table, label) for table in tables)]
-    look: dict[str, Any] = {"fontsize": SMALL, "frameon": False, "handlelength": 2.2, "ncols": 3}
-    spacing = {"borderpad": 0, "borderaxespad": 0, "labelspacing": 0.3, "columnspacing": 1.0, "handletextpad": 0.5}
+    look: dict[str, Any] = {"fontsize": SMALL, "frameon": False, "handlelength": 2.0, "ncols": 3}
+    spacing = {"borderpad": 0, "borderaxespad": 0, "labelspacing": 0.3, "columnspacing": 0.9, "handletextpad": 0.4}
     figure.legend(handles=handles, loc="lower left", bbox_to_anchor=(0.02, 0.34 / height), **look, **spacing)
     fine = (
         "Bands: one standard error, over trials or, where there is one, over test corpora. Theorem D binds codes made "
