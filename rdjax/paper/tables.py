@@ -155,8 +155,8 @@ def _facts(printed: Sequence[Any], clip: Sequence[Any], trials: int, sizes: Size
         f"{'trials' if trials > 1 else 'corpora'}. Nothing is chosen on test pairs.",
         "Fixed and adaptive tau: entropy-coded uniform cells, a codeword uniform in its cell, shares of R in proportion"
         f" to H_m rounded up, which spends up to {over:.2f} bits too many. H_m = {named} bits.",
-        f"Fixed tau by cross-validation: training MRR differs by {spread:.0e} over the temperatures, for a ranking does "
-        "not depend on a common one.",
+        f"Fixed tau by cross-validation: training MRR differs by {spread:.0e} over the temperatures, for a ranking "
+        "does not depend on a common one.",
         "Naive CLIP: linear towers, InfoNCE at tau = .07, its embedding through the same quantizer; "
         f"uncompressed {whole:.3f}.",
         "Ours: canonical coordinates of all modalities, the best of our codes by validation pairs, calibrated; learned:"

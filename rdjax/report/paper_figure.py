@@ -69,11 +69,9 @@ def compose(tables: Sequence[Table]) -> Figure:
     spacing = {"borderpad": 0, "borderaxespad": 0, "labelspacing": 0.3, "columnspacing": 0.9, "handletextpad": 0.4}
     figure.legend(handles=handles, loc="lower left", bbox_to_anchor=(0.02, 0.34 / height), **look, **spacing)
     fine = (
-        "Bands: one standard error, over trials or, where there is one, over test corpora. Theorem D binds codes made "
+        "Bands, mostly narrower than lines: one standard error, over trials or, where there is one, over test corpora."
     )
-    fine += (
-        "without\nthe corpus, Theorem B all. As printed: the paper's Table 1, which does not say what a document is."
-    )
+    fine += "\nTheorem D binds codes made without the corpus, Theorem B all. As printed: the paper's Table 1."
     figure.text(0.02, 0.05 / height, fine, fontsize=FINE, va="bottom", color=GRAY, linespacing=1.15)
     return figure
 
