@@ -9,7 +9,7 @@ from rdjax.data.flickr30k import READINGS
 from rdjax.paper.cells import Cell
 from rdjax.paper.flickr_columns import EMOJI, RATES, load_reading, pair_columns
 from rdjax.paper.instances import TABLE_TWO
-from rdjax.paper.tables import AS_PRINTED, Entry, Row, Table
+from rdjax.paper.tables import AS_PRINTED, RATE, Entry, Row, Table
 
 CLIP_STEPS = 400
 PRINTED_RATES = (256, 512)
@@ -70,7 +70,7 @@ def _of_reading(part: Mapping[str, Any], number: int, metric: str, reading: str,
     )
     title = f"Table 2, {reading} to pair ({corpus}): {metric} against bits per query"
     name = f"table2-{_slug(path, reading)}-{('mrr', 'recall')[number]}"
-    return Table(name, title, tuple(f"R = {rate}" for rate in RATES), tuple(rows), notes)
+    return Table(name, title, RATE, tuple(str(rate) for rate in RATES), tuple(rows), notes)
 
 
 def _entry(cell: Mapping[str, Any] | None, number: int) -> Entry | None:

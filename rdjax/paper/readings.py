@@ -26,6 +26,8 @@ READINGS = {
     "single": "one modality against the intents",
 }
 
+ALONE = ("cross", "single")  # whose queries have one modality
+
 
 @dataclass(frozen=True)
 class Law:

@@ -14,9 +14,10 @@ from rdjax.paper.columns import clip_columns, printed_columns
 from rdjax.paper.imbalance import RULES, SWEEPS, sweep_sizes
 from rdjax.paper.instances import TABLE_BITS, TABLE_ONE
 from rdjax.paper.our_columns import fused_columns, learned_columns, limit_columns, rank_columns
-from rdjax.paper.readings import READINGS, Law, Sizes, draw_trial
+from rdjax.paper.readings import ALONE, READINGS, Law, Sizes, draw_trial
 
 AS_PRINTED = "as printed"
+RATE = "R, bits per query"
 TRIALS = 5  # the paper's
 FIRST = "intents"  # the reading that has them all unasked
 
@@ -68,10 +69,11 @@ class Row:
 
 @dataclass(frozen=True)
 class Table:
-    """What is shown: `columns` name the entries of every row."""
+    """What is shown: `columns` name the entries of every row, and `corner` says what they are."""
 
     name: str
     title: str
+    corner: str
     columns: tuple[str, ...]
     rows: tuple[Row, ...]
     notes: tuple[str, ...]
@@ -113,9 +115,9 @@ def _of_reading(found: Mapping[str, Any], reading: str, sizes: Sizes, trials: in
         if printed:
             rows.append(Row(f"{label}, as printed", AS_PRINTED, _as_printed(printed, sizes.rates)))
     title = f"Table 1, {READINGS[reading]}: mean reciprocal rank against bits per query"
-    columns = tuple(f"R = {rate}" for rate in sizes.rates)
+    columns = tuple(str(rate) for rate in sizes.rates)
     notes = (*_facts(of("printed"), of("clip"), trials, sizes), *_verdict(rows, sizes.rates, reading))
-    return Table(f"table1-{reading}", title, columns, tuple(rows), notes)
+    return Table(f"table1-{reading}", title, RATE, columns, tuple(rows), notes)
 
 
 def _entry(parts: Sequence[Mapping[str, Any]], rate: int) -> Entry | None:
@@ -177,7 +179,8 @@ def _verdict(rows: Sequence[Row], rates: Sequence[int], reading: str) -> list[st
     text += f"; not above it: {', '.join(below)}." if below else ", that is at every rate it is printed for."
     temperatures = zip(by["Fixed tau"], by["Adaptive tau (10)"], by["Adaptive tau, section 6"], strict=True)
     apart = max(abs(a.mean - x.mean) for x, *others in temperatures if x for a in others if a)
-    return [text, f"Fixed and adaptive temperatures differ by at most {apart:.4f} in MRR (Delta H = 0 up to sampling)."]
+    why = "one modality has one temperature" if reading in ALONE else "Delta H = 0 up to sampling"
+    return [text, f"Fixed and adaptive temperatures differ by at most {apart:.1e} in MRR: {why}."]
 
 
 def sweep_tables(found: Mapping[str, Any], sizes: Sizes) -> list[Table]:
@@ -204,7 +207,7 @@ def _of_sweep(found: Mapping[str, Any], number: int, sweep: str, sizes: Sizes) -
         f"Best temperatures, and what is within two standard errors of them; {won}.",
     )
     title = f"Unequal modalities, {sweep}: MRR of four temperature rules"
-    return Table(f"imbalance-{number}", title, tuple(points), tuple(rows), notes)
+    return Table(f"imbalance-{number}", title, sweep, tuple(points), tuple(rows), notes)
 
 
 def _winner(cell: Mapping[str, Any]) -> str:

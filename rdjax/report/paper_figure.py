@@ -77,7 +77,7 @@ def compose(tables: Sequence[Table]) -> Figure:
 
 
 def _panel(axes: Any, table: Table, first: bool, last: bool) -> None:
-    rates = [float(column.removeprefix("R = ")) for column in table.columns]
+    rates = [float(column) for column in table.columns]
     axes.set_title(_title(table), fontsize=TEXT, loc="left", pad=4)
     axes.set_xscale("log", base=2)
     axes.set_xlim(min(rates) / 1.3, max(rates) * 1.3)

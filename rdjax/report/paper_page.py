@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rdjax.paper.tables import AS_PRINTED, Table
-from rdjax.report.paper_tables import cell
+from rdjax.report.paper_tables import cells
 
 TEMPLATE = "paper_page.html"
 
@@ -38,7 +38,7 @@ def render_paper(
         verdicts=statements["verdicts"],
         counts=counts,
         versions=versions,
-        cell=lambda entry: cell(entry, errors=True),
+        cells=lambda row: cells(row, errors=True),
         numbers=_numbers,
         as_printed=AS_PRINTED,
     )

@@ -25,7 +25,7 @@ def print_tables(tables: Sequence[Table], console: Console) -> None:
         title = Text(table.title, "bold")
         shown = RichTable(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
         shown.pad_edge = False
-        shown.add_column("", overflow="fold", ratio=1)
+        shown.add_column(table.corner, overflow="fold", ratio=1)
         for column in table.columns:
             shown.add_column(column, justify="right", no_wrap=True)
         for row in table.rows:
@@ -39,14 +39,14 @@ def print_tables(tables: Sequence[Table], console: Console) -> None:
 
 def cells(row: Row, errors: bool) -> list[str]:
     """The entries of a row as text, e.g. ".863 +- .002"."""
-    return [cell(entry, errors) for entry in row.entries]
+    digits = 3 if all(abs(entry.mean) <= 1 for entry in row.entries if entry) else 1
+    return [_cell(entry, digits, errors) for entry in row.entries]
 
 
-def cell(entry: Entry | None, errors: bool) -> str:
+def _cell(entry: Entry | None, digits: int, errors: bool) -> str:
     """One entry; nothing where there is none."""
     if entry is None:
         return ""
-    digits = 3 if abs(entry.mean) <= 1 else 1
     text = f"{entry.mean:.{digits}f}"
     return text if entry.error is None or not errors else f"{text} ±{entry.error:.{digits}f}"
 
