@@ -8,14 +8,19 @@ from rdjax.audit.result import (
     STREAM,
     Audit,
     Bits,
+    Example,
     Floor,
+    Fusion,
     Measures,
     Modality,
     Pair,
     Point,
     Quality,
     Recommendation,
+    Saving,
     Setting,
+    Stress,
+    Temperature,
 )
 from rdjax.limits.bound import Bound
 
@@ -127,6 +132,48 @@ def modality(name, told, unique, price):
     return Modality(name, guessed(told), guessed(unique), guessed(price), interval)
 
 
+def estimated(low, high, *assumes):
+    return Bound(low, high, "estimate", ("95%", *assumes))
+
+
+def saving(name, without, saved, cost):
+    lost, ids = 0.714 - without, (f"{name} 17", "1f95f")
+    return Saving(
+        name=name,
+        without=measured(without),
+        lost=measured(lost),
+        interval=estimated(lost - 0.025, lost + 0.025),
+        saved=measured(saved),
+        saved_share=measured(saved / 1000),
+        cost=measured(cost),
+        cost_share=measured(cost / 1000),
+        saves=tuple(Example(query, measured(1.0), measured(0.00131)) for query in ids),
+        costs=(Example("1f411", measured(0.0244), measured(1.0)),) if cost else (),
+    )
+
+
+def stress(name, wrong, doubted, why=""):
+    doubts = (None, None, None) if doubted is None else (measured(0.546), measured(0.699), measured(doubted))
+    return Stress(name, measured(wrong), estimated(wrong - 0.02, wrong + 0.02), *doubts, why)
+
+
+def fusion():
+    """Of two modalities."""
+    withheld = "withheld: the relevant documents already score highest."
+    return Fusion(
+        name="fused, calibrated tau",
+        value=measured(0.714),
+        reached=measured(593),
+        reached_share=measured(0.593),
+        temperatures=(
+            Temperature("image", guessed(0.0521), estimated(0.0460, 0.0558, "over fit queries"), ""),
+            Temperature("text", guessed(math.inf), None, withheld),
+        ),
+        savings=(saving("image", 0.409, 382, 28), saving("text", 0.539, 222, 0)),
+        stresses=(stress("image", 0.0936, 0.355), stress("text", 0.436, None, "doubt takes 200 fit queries at least")),
+    )
+
+
 def setting(**changes):
     words = {
         "corpus": "emoji T1",
@@ -186,6 +233,7 @@ def fake_audit(sides=("documents", "queries"), warnings=(), **changes):
         measures=Measures(
             (guessed(11.2), None), None, None, None, None, ("H of text: withheld: all rows have one length.",)
         ),
+        fusion=fusion(),
         recommendations=tuple(chosen),
         answer=tuple(choice.sentence for choice in chosen),
         warnings=tuple(warnings),

@@ -15,6 +15,7 @@ from rdjax.audit.quality import component_entropy
 from rdjax.audit.view import make_views
 from rdjax.checks import InputError
 from rdjax.data import Corpus, emoji, gaussian_mixture
+from rdjax.data.ranked import Run
 from rdjax.limits import Bound, blind_rate, ranking_rate
 from rdjax.retrieval.metrics import parse_metric
 
@@ -286,3 +287,18 @@ def test_constant_scores_are_no_news():
     result = audit(corpus, families=(), side="queries")
     assert result.today.value.lower == pytest.approx(np.mean(1 / np.arange(1, 13)))
     assert result.floors[0].bits.lower < 1
+
+
+def test_a_run_is_measured_beside_the_embeddings(rng):
+    """The uncompressed search written as a run has its very value; reversed it has that of the reversed ranks."""
+    corpus = small(queries=420, documents=30)
+    scores = sum(corpus.queries[name] @ corpus.documents[name].T for name in corpus.modalities)
+    order = np.argsort(-scores, axis=1)
+    placed = np.take_along_axis(scores, order, axis=1)
+    runs = {"ours": Run(order, placed), "worst": Run(order, -placed)}
+    result = audit(dataclasses.replace(corpus, runs=runs), families=(), side="queries")
+    assert quality(result, "run ours").value.lower == pytest.approx(result.today.value.lower, abs=1e-12)
+    ranks = 1 + (scores > scores[np.arange(420), corpus.relevant][:, None]).sum(axis=1)
+    audited = make_views(corpus, None, 0)[0][0].test
+    rows = [np.flatnonzero((corpus.queries["view1"] == row).all(axis=1))[0] for row in audited.queries["view1"]]
+    assert quality(result, "run worst").value.lower == pytest.approx(np.mean(1 / (31 - ranks[rows])), abs=1e-12)

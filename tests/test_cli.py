@@ -80,7 +80,12 @@ def test_audit_hands_on_every_option(asked, place):
     assert (call["metric"], call["target"], call["side"], call["seed"]) == ("recall@2", 0.9, "queries", 3)
     np.testing.assert_array_equal(call["prior"], [0.4, 0.3, 0.2, 0.1])
     assert json.loads(result.stdout) == json.loads((place / "a/b/report.json").read_text())
-    assert json.loads(result.stdout) == json.loads(json.dumps(to_json(fake_audit(seed=3))))
+    found = json.loads(result.stdout)
+    commands = found.pop("commands")
+    assert {**found, "commands": []} == json.loads(json.dumps(to_json(fake_audit(seed=3))))
+    chosen = [choice["purpose"] for choice in found["recommendations"] if choice["point"]]
+    assert [step["purpose"] for step in commands] == chosen
+    assert commands[0]["command"].startswith("rdjax encode mine.npz --fit other.npz --side documents")
 
 
 def test_without_fit_the_audit_splits_the_queries(asked, place):

@@ -111,6 +111,21 @@ def test_heat_scales_the_noise(model, precision, tolerance):
     np.testing.assert_allclose(half, whole / 2, atol=100 * tolerance)
 
 
+def test_observed_noise_is_that_of_the_pairs(model, precision, tolerance):
+    """Alone it is the residuals, row by row, modalities together; mixed, covariances add by their shares."""
+    queries, documents, _ = pairs(60)
+    residuals = queries - model.predict(documents)
+    asked = documents[:2].astype(precision)
+    means = np.repeat(model.predict(asked), 6000, axis=0)
+    drawn = model.simulate(asked, 6000, seed=4, observed=1.0) - means
+    apart = np.abs(drawn[:50, None, :] - residuals[None, :, :]).max(axis=-1)
+    assert (apart.min(axis=1) < 100 * tolerance).all()
+    assert len(np.unique(apart.argmin(axis=1))) > 20
+    mixed = model.simulate(asked, 6000, seed=5, heat=0.5, observed=0.7) - means
+    expected = 0.5 * (0.7 * np.cov(residuals.T, bias=True) + 0.3 * model.noise)
+    np.testing.assert_allclose(np.cov(mixed.T), expected, atol=0.05 * np.diag(expected).max())
+
+
 @pytest.mark.float64_only
 @pytest.mark.parametrize(
     ("queries", "documents"),
@@ -163,5 +178,8 @@ def test_simulating_is_refused_what_it_cannot_do(model):
     for draws, heat, message in ((0, 1.0, "draws"), (1, -1.0, "heat"), (1, float("nan"), "heat")):
         with pytest.raises(InputError, match=message):
             model.simulate(documents, draws, heat=heat)
+    for share in (-0.1, 1.1, float("nan")):
+        with pytest.raises(InputError, match="share of observed noise"):
+            model.simulate(documents, 1, observed=share)
     with pytest.raises(InputError, match="query model was fitted on 5"):
         model.predict(np.ones((2, 4)))

@@ -69,6 +69,10 @@ def test_a_bound_shows_the_side_that_is_known():
     assert words.count(1, "query") == "1 query"
     assert words.count(1000, "query") == "1,000 queries"
     assert wording.metric_title("ndcg@10") == "nDCG@10"
+    assert [words.tau(tau) for tau in (0.046, 1.0, 120.4, math.inf, None)] == [
+        *("0.0460", "1", "120"),
+        *("infinite", "infinite"),
+    ]
 
 
 # JSON
@@ -220,5 +224,23 @@ def test_modalities_have_their_table_and_pairs_their_sentence():
     known = Bound(0.42, 0.48, "estimate", ("nearest neighbors, calibrated",))
     audit = dataclasses.replace(audit, pairs=(dataclasses.replace(audit.pairs[0], information=known, why=""),))
     assert "They share 0.42 to 0.48 bits" in flat(printed(audit, 100))
-    none = dataclasses.replace(audit, modalities=(), pairs=())
+    none = dataclasses.replace(audit, modalities=(), pairs=(), measures=None)
     assert "price at the aim" not in flat(printed(none, 100))
+    assert "With one modality wrong" in flat(printed(none, 100))
+    one = dataclasses.replace(none, fusion=None)
+    assert "With one modality wrong" not in flat(printed(one, 100))
+
+
+@pytest.mark.parametrize("width", [80, 120])
+def test_what_modalities_save_and_what_is_left_when_one_is_wrong(width):
+    text = flat(printed(fake_audit(), width))
+    assert "Without one modality: MRR, 0.714 with all (fused, calibrated tau)" in text
+    assert "image 0.409 0.305 [0.280, 0.330] 382 (38.2%) 28 (2.8%)" in text
+    assert "Saved by image, most of all: image 17, 1f95f." in text
+    assert "Spoiled by image, most of all: 1f411." in text
+    assert "Spoiled by text" not in text
+    assert "image 0.094 [0.074, 0.114] 0.355 0.699" in text
+    assert "text 0.436 [0.416, 0.456] - -" in text
+    assert "Not doubted: doubt takes 200 fit queries at least." in text
+    assert "Temperature of image: 0.0521; [0.0460, 0.0558], 95%" in text
+    assert "Temperature of text: infinite; withheld: the relevant" in text

@@ -17,7 +17,7 @@ from tests.fake_audit import fake_audit
 
 pytestmark = pytest.mark.float64_only
 
-FILES = {"report.json", "frontier.svg", "frontier.png", "modalities.svg", "modalities.png"}
+FILES = {"report.json", "report.html", "frontier.svg", "frontier.png", "modalities.svg", "modalities.png"}
 
 
 def contents(folder):
@@ -58,7 +58,7 @@ def test_an_old_report_is_replaced_and_other_files_stay(tmp_path):
 def test_a_heat_map_of_an_earlier_audit_does_not_stay(tmp_path):
     write_report(fake_audit(), tmp_path)
     write_report(dataclasses.replace(fake_audit(), modalities=(), pairs=()), tmp_path)
-    assert set(contents(tmp_path)) == {"report.json", "frontier.svg", "frontier.png"}
+    assert set(contents(tmp_path)) == {"report.json", "report.html", "frontier.svg", "frontier.png"}
 
 
 @pytest.mark.parametrize("where", ["new/deeper", "."])
@@ -77,7 +77,7 @@ def test_nothing_is_left_when_writing_stops_midway(tmp_path, monkeypatch, where,
 
 
 @pytest.mark.parametrize("old", [FILES, {"frontier.svg"}])
-@pytest.mark.parametrize("stop", range(10))
+@pytest.mark.parametrize("stop", range(12))
 def test_an_old_report_comes_back_when_replacing_stops(tmp_path, monkeypatch, stop, old):
     for name in old:
         (tmp_path / name).write_text(f"old {name}")
@@ -88,9 +88,8 @@ def test_an_old_report_comes_back_when_replacing_stops(tmp_path, monkeypatch, st
             raise KeyboardInterrupt
         replace(source, target)
 
-    monkeypatch.setattr(
-        figure, "draw", lambda audit, d: [Path(d, n).write_text("new") for n in FILES - {"report.json"}]
-    )
+    drawn = FILES - {"report.json", "report.html"}
+    monkeypatch.setattr(figure, "draw", lambda audit, d: [Path(d, n).write_text("<svg/>") for n in drawn])
     monkeypatch.setattr(heatmap, "draw_modalities", lambda audit, d: None)
     monkeypatch.setattr(document.os, "replace", sometimes)
     if stop < len(old) + len(FILES):

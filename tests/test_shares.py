@@ -9,7 +9,7 @@ from rdjax.audit.shares import modality_shares
 from rdjax.audit.view import View, calibrated
 from rdjax.data import Corpus
 from rdjax.limits import Bound, ranking_rate
-from rdjax.report.terminal import measures_text
+from rdjax.report.modality_tables import measures_text
 from rdjax.retrieval.metrics import parse_metric
 from tests.fake_audit import fake_audit, setting
 

@@ -107,6 +107,7 @@ def test_extreme_scores_stay_finite(make, dtype):
     np.testing.assert_allclose(make(1e-8)(scores, np.arange(4)), [1, 4, 3, 2], atol=0.5)
 
 
+@pytest.mark.float64_only
 @every
 def test_documents_left_out_do_not_count(make, rng, dtype, tolerance):
     scores = lists(rng, dtype, (2, 9))
@@ -131,6 +132,7 @@ def test_gradients_against_differences(make, rng):
     assert float(jnp.sum(jax.grad(value)(jnp.asarray(scores)) * direction)) == pytest.approx(float(expected), rel=1e-6)
 
 
+@pytest.mark.float64_only
 @every
 def test_jit_vmap_and_a_traced_temperature(make, rng, dtype, tolerance):
     scores = lists(rng, dtype)

@@ -67,6 +67,7 @@ def uncompressed_rankings(
     """Every uncompressed ranking, and the values of today's: at the audited queries, and at each view's fit queries."""
     modalities = views[0].test.modalities
     measured = [_measure(views, metric, way, seed) for way in ways_to_rank(views)]
+    measured += [_measure_run(views, metric, name, seed) for name in views[0].test.runs]
     values = next(values for quality, values in measured if quality.name == todays_name(modalities))
     plain = np.ones(len(modalities))
     on_fit = [values_of(metric, uncompressed(view.fit, plain, modalities), view.fit) for view in views]
@@ -88,17 +89,35 @@ def _measure(
 ) -> tuple[Quality, np.ndarray]:
     """One uncompressed ranking on the audited queries, and its value at each of them."""
     name, modalities, temperatures = way
-    expected, pessimistic = [], []
-    for view, tau in zip(views, temperatures, strict=True):
-        counts = uncompressed(view.test, tau, modalities)
-        expected.append(values_of(metric, counts, view.test))
-        pessimistic.append(values_of(metric, counts, view.test, "pessimistic"))
-    values = in_order(views, expected)
-    interval = paired_bootstrap(values, values, seed=seed).mean
+    counts = [uncompressed(view.test, tau, modalities) for view, tau in zip(views, temperatures, strict=True)]
     shown = temperatures[0] if all(tau is not None for tau in temperatures) else None
+    named = {} if shown is None else dict(zip(modalities, np.asarray(shown).tolist(), strict=True))
+    return _quality(views, metric, counts, name, named, seed)
+
+
+def _measure_run(views: list[View], metric: Metric, name: str, seed: int) -> tuple[Quality, np.ndarray]:
+    """What another system ranked; documents that it leaves out come last, in any order."""
+    tests = [view.test for view in views]
+    counts = [test.runs[name].counts(np.asarray(test.relevant), test.num_documents) for test in tests]
+    return _quality(views, metric, counts, f"run {name}", {}, seed)
+
+
+def _quality(
+    views: list[View],
+    metric: Metric,
+    counts: list[tuple[Any, Any]],
+    name: str,
+    temperatures: dict[str, float],
+    seed: int,
+) -> tuple[Quality, np.ndarray]:
+    """One ranking from its counts in each view, and its value at each audited query."""
+    both = list(zip(counts, [view.test for view in views], strict=True))
+    values = in_order(views, [values_of(metric, count, test) for count, test in both])
+    pessimistic = [values_of(metric, count, test, "pessimistic") for count, test in both]
+    interval = paired_bootstrap(values, values, seed=seed).mean
     quality = Quality(
         name=name,
-        temperatures={} if shown is None else dict(zip(modalities, np.asarray(shown).tolist(), strict=True)),
+        temperatures=temperatures,
         value=Bound.value(float(values.mean()), "measured", "ties in expectation"),
         pessimistic=Bound.value(float(in_order(views, pessimistic).mean()), "measured", "ties counted against us"),
         interval=Bound(float(interval[0]), float(interval[1]), "estimate", ("95% bootstrap over queries",)),

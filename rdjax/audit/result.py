@@ -151,6 +151,79 @@ class Measures:
 
 
 @dataclass(frozen=True)
+class Temperature:
+    """The calibrated temperature of one modality, infinite if it is left out; its 95% interval, or None and `why`."""
+
+    name: str
+    value: Bound
+    interval: Bound | None
+    why: str
+
+
+@dataclass(frozen=True)
+class Example:
+    """An audited query by its id, or its row from 0: the metric with a modality, and without it."""
+
+    query: str
+    value: Bound
+    without: Bound
+
+
+@dataclass(frozen=True)
+class Saving:
+    """What the fusion owes to one modality: the same audited queries with it, and without it (others recalibrated).
+
+    `without` is the metric then, `lost` the mean difference with its paired 95% `interval`. `saved` counts the queries
+    that reach the metric's full value only with it, `cost` those that reach it only without it, with their shares of
+    all queries, and the queries of each kind on which it matters most.
+    """
+
+    name: str
+    without: Bound
+    lost: Bound
+    interval: Bound
+    saved: Bound
+    saved_share: Bound
+    cost: Bound
+    cost_share: Bound
+    saves: tuple[Example, ...]
+    costs: tuple[Example, ...]
+
+
+@dataclass(frozen=True)
+class Stress:
+    """What is left where one modality of every query is another query's, which wants another document.
+
+    `wrong` is the metric of the fusion then, `interval` its 95% interval. A decoder that doubts this modality query by
+    query, fitted on queries half of which were treated so, has `doubting_right` where nothing is wrong and
+    `doubting_wrong` where everything is; `doubt` is what it fitted. These three are None where `why` says so.
+    """
+
+    name: str
+    wrong: Bound
+    interval: Bound
+    doubt: Bound | None
+    doubting_right: Bound | None
+    doubting_wrong: Bound | None
+    why: str
+
+
+@dataclass(frozen=True)
+class Fusion:
+    """Several modalities ranked together: `name` e.g. "fused, calibrated tau", the metric `value`, and how many queries
+    `reached` its full value; then what each modality contributes. `temperatures` are empty where none are calibrated.
+    """
+
+    name: str
+    value: Bound
+    reached: Bound
+    reached_share: Bound
+    temperatures: tuple[Temperature, ...]
+    savings: tuple[Saving, ...]
+    stresses: tuple[Stress, ...]
+
+
+@dataclass(frozen=True)
 class Recommendation:
     """The point chosen for one side and one purpose; `point` is None where nothing reached the target on fit."""
 
@@ -165,8 +238,8 @@ class Audit:
     """The result of `rdjax.audit.audit`.
 
     `today` is the quality that targets are relative to; `aim` = target * today. `modalities` and `pairs` are empty and
-    `measures` None where there is one modality or no single relevant document. `answer` are the sentences for a person
-    with a disk, the first one first.
+    `measures` None where there is one modality or no single relevant document; `fusion` is None where there is one
+    modality. `answer` are the sentences for a person with a disk, the first one first.
     """
 
     setting: Setting
@@ -178,6 +251,7 @@ class Audit:
     modalities: tuple[Modality, ...]
     pairs: tuple[Pair, ...]
     measures: Measures | None
+    fusion: Fusion | None
     recommendations: tuple[Recommendation, ...]
     answer: tuple[str, ...]
     warnings: tuple[str, ...] = field(default=())

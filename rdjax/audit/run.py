@@ -14,6 +14,7 @@ from rdjax.audit.answer import recommend
 from rdjax.audit.families import Trial, trials
 from rdjax.audit.floors import floors_for, relevance_law
 from rdjax.audit.frontier import Bench
+from rdjax.audit.fusion import fused_modalities
 from rdjax.audit.gaussian_fit import component_correlations
 from rdjax.audit.measures import paper_measures
 from rdjax.audit.noisy import posterior_floor
@@ -24,7 +25,7 @@ from rdjax.audit.view import Progress, View, calibrated, make_views, with_judgem
 from rdjax.checks import require
 from rdjax.data import Corpus
 from rdjax.limits.bound import Bound
-from rdjax.retrieval.metrics import parse_metric
+from rdjax.retrieval.metrics import Metric, parse_metric
 
 SIDES = ("documents", "queries")
 WORKERS = 2
@@ -86,8 +87,7 @@ def audit(
             tell("the interval for noisy relevance", 0, 1)
             floors.append(posterior_floor(views, setting, measure_by, aim, seed))
         tell("what each modality knows", 0, 1)
-        modalities, pairs = modality_shares(views, setting, law, measure_by, aim, seed)
-        measures = paper_measures(views, pairs, seed) if pairs else None
+        of_modalities = _of_modalities(views, setting, law, measure_by, aim)
     chosen = recommend(points, floors, setting)
     return Audit(
         setting=setting,
@@ -96,13 +96,22 @@ def audit(
         qualities=tuple(qualities),
         points=tuple(points),
         floors=tuple(floors),
-        modalities=modalities,
-        pairs=pairs,
-        measures=measures,
+        **of_modalities,
         recommendations=chosen,
         answer=tuple(choice.sentence for choice in chosen),
         warnings=(*warnings, *_calibration_warnings(views)),
     )
+
+
+def _of_modalities(views: list[View], setting: Setting, law: Any, metric: Metric, aim: float) -> dict[str, Any]:
+    """What an `Audit` says of modalities, by field."""
+    modalities, pairs = modality_shares(views, setting, law, metric, aim, setting.seed)
+    return {
+        "modalities": modalities,
+        "pairs": pairs,
+        "measures": paper_measures(views, pairs, setting.seed) if pairs else None,
+        "fusion": fused_modalities(views, metric, setting.seed),
+    }
 
 
 def _setting(

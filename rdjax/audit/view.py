@@ -81,7 +81,7 @@ def make_views(corpus: Corpus, fit: Corpus | None, seed: int) -> tuple[list[View
     With `fit`, one view. Without, half of the queries are fitted on and the other half audited; where that would audit
     fewer than 200, every query is audited by codes fitted on the other folds.
     """
-    judged, corpus = corpus.relevant is not None, with_judgements(corpus)
+    judged, corpus = corpus.relevant is not None, _numbered(with_judgements(corpus))
     everything = np.arange(corpus.num_queries)
     few = (_few(corpus.num_queries),) if corpus.num_queries < FEW else ()
     if fit is not None:
@@ -126,6 +126,13 @@ def with_judgements(corpus: Corpus) -> Corpus:
     if corpus.relevant is not None:
         return corpus
     return trusted(corpus, relevant=top_document(fuse(corpus.queries), corpus.documents))
+
+
+def _numbered(corpus: Corpus) -> Corpus:
+    """The corpus itself; without ids of queries, their rows from 0 stand for them, also in a part of it."""
+    if corpus.query_ids is not None:
+        return corpus
+    return trusted(corpus, query_ids=np.arange(corpus.num_queries).astype(str))
 
 
 def calibration_scores(view: View, seed: int) -> tuple[Any, np.ndarray]:

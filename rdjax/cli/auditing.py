@@ -36,7 +36,7 @@ def audit(
         str | None, typer.Option(help="Which emoji task, T1 (hard) to T4 (easy), where there is no PATH.")
     ] = None,
     seed: Annotated[int, typer.Option(help="Of every random choice.")] = 0,
-    out: Annotated[str, typer.Option(metavar="DIR", help="Where the report goes: report.json and figure.")] = (
+    out: Annotated[str, typer.Option(metavar="DIR", help="Where it goes: report.json, report.html, figures.")] = (
         "rdjax-report"
     ),
     as_json: Annotated[bool, typer.Option("--json", help="Print report.json instead of tables.")] = False,
@@ -59,18 +59,22 @@ def audit(
         options: dict[str, Any] = {"metric": metric, "target": target, "side": side, "prior": law, "seed": seed}
         found = run(corpus, fit=fitted, progress=progress, **options)
         progress("drawing the figure", 0, None)
-        write_report(found, out)
+        commands = {
+            choice.purpose: command_for(choice.point, path, task=task, fit=fit, seed=seed)
+            for choice in found.recommendations
+            if choice.point is not None
+        }
+        write_report(found, out, commands)
     if as_json:
-        print_json(to_json(found))
+        print_json(to_json(found, commands))
     else:
         from rich.console import Console
 
         print_audit(found, Console())
-    for choice in found.recommendations:
-        if choice.point is not None and not as_json:
-            command = command_for(choice.point, path, task=task, fit=fit, seed=seed)
-            typer.echo(f"To {choice.purpose}:\n  {command}")
-    typer.echo(f"The whole report: {os.path.join(out, 'report.json')}, with its figures (.svg and .png).", err=as_json)
+        for purpose, command in commands.items():
+            typer.echo(f"To {purpose}:\n  {command}")
+    whole, page = (os.path.join(out, name) for name in ("report.json", "report.html"))
+    typer.echo(f"The whole report: {whole}, to be read in {page}, with its figures (.svg and .png).", err=as_json)
 
 
 def corpora(path: str | None, fit: str | None, task: str | None) -> "tuple[Corpus | None, Corpus]":

@@ -18,12 +18,13 @@ from rdjax.trees import register_dataclass
 
 _SHRINKAGES = np.geomspace(1e-4, 1.0, 49)
 _MOST_PAIRS = 1 << 15
+_MOST_RESIDUALS = 1 << 11
 _LEAST_NOISE = 1e-6  # of the documents' variance: queries that equal their documents have some noise all the same
 
 
 @partial(
     register_dataclass,
-    data_fields=["mean_query", "mean_document", "gains", "noise", "shrinkages"],
+    data_fields=["mean_query", "mean_document", "gains", "noise", "shrinkages", "residuals"],
     meta_fields=["blocks"],
 )
 @dataclass(frozen=True)
@@ -38,6 +39,7 @@ class QueryModel:
       gains: of every modality [M].
       noise: covariance [D, D], zero between modalities.
       shrinkages: weight of the scalar matrix in every modality's Sigma_m [M], in (0, 1].
+      residuals: query - its mean given the document, of the pairs or 2,048 of them, evenly spaced [r, D].
       blocks: widths of the modalities [M].
     """
 
@@ -46,6 +48,7 @@ class QueryModel:
     gains: np.ndarray
     noise: np.ndarray
     shrinkages: np.ndarray
+    residuals: np.ndarray
     blocks: tuple[int, ...]
 
     @classmethod
@@ -82,7 +85,9 @@ class QueryModel:
         for m, own in enumerate(_slices(blocks)):
             asked, wanted = queries[:, own] - mean_query[own], documents[:, own] - mean_document[own]
             gains[m], noise[own, own], shrinkages[m] = _fit_modality(asked, wanted, shrinkage)
-        return cls(mean_query, mean_document, gains, noise, shrinkages, blocks)
+        some = _evenly(len(queries), _MOST_RESIDUALS)
+        residuals = queries[some] - mean_query - np.repeat(gains, blocks) * (documents[some] - mean_document)
+        return cls(mean_query, mean_document, gains, noise, shrinkages, residuals, blocks)
 
     @property
     def dimension(self) -> int:
@@ -112,27 +117,42 @@ class QueryModel:
         shift = self.mean_query - self.coordinate_gains * self.mean_document
         return rows.astype(dtype) * self.coordinate_gains.astype(dtype) + shift.astype(dtype)
 
-    def simulate(self, documents: Any, draws: int, *, seed: int = 0, heat: float = 1.0) -> np.ndarray:
-        """Queries drawn from the model, those of document 0 first.
+    def simulate(
+        self, documents: Any, draws: int, *, seed: int = 0, heat: float = 1.0, observed: float = 0.0
+    ) -> np.ndarray:
+        """Queries drawn from the model, those of document 0 first: a smoothed bootstrap of the noise.
+
+            query = predict(document) + sqrt(heat) (sqrt(observed) r + sqrt(1 - observed) g),   g ~ N(0, Sigma)
+
+        with r one of `residuals` at random. Those have the tails, and the dependence between modalities, that the
+        Gaussian lacks; it has the directions that a few pairs do not show.
 
         Args:
           documents: [N, D].
           draws: queries of each document, at least 1.
           seed: of the NumPy generator.
           heat: scales the covariance of the noise, at least 0; below 1 for queries nearer to their documents.
+          observed: share of the noise's variance that is that of observed residuals, 0 to 1.
 
         Returns:
           [N * draws, D], in the precision of the documents, float32 at least.
 
         Raises:
-          InputError: if D is not the dimension of the pairs, or draws or heat are out of range.
+          InputError: if D is not the dimension of the pairs, or draws, heat or observed are out of range.
+
+        Source: Silverman and Young 1987 (the smoothed bootstrap).
         """
         draws = whole(draws, "the number of draws")
         require(bool(np.isfinite(heat)) and heat >= 0, f"the heat is {heat}; it must be a number, at least 0.")
+        require(0 <= observed <= 1, f"the share of observed noise is {observed}; it must be in [0, 1].")
         means = np.repeat(self.predict(documents), draws, axis=0)
         rng = np.random.default_rng(seed)
+        if observed:
+            errors = (np.sqrt(heat * observed) * self.residuals).astype(means.dtype)
+            means += errors[rng.integers(len(errors), size=len(means))]
+        scale = np.sqrt(heat * (1 - observed))
         for columns in _slices(self.blocks):
-            root = (np.sqrt(heat) * np.linalg.cholesky(self.noise[columns, columns])).T.astype(means.dtype)
+            root = (scale * np.linalg.cholesky(self.noise[columns, columns])).T.astype(means.dtype)
             for start in range(0, len(means), 65536):
                 rows = means[start : start + 65536, columns]
                 rows += rng.standard_normal(rows.shape, means.dtype) @ root
@@ -153,8 +173,13 @@ def _pairs(queries: Any, documents: Any, blocks: Sequence[int]) -> tuple[np.ndar
         f"the modalities are {', '.join(map(str, widths))} wide, {sum(widths)} in all, but the vectors have "
         f"{queries.shape[1]} dimensions.",
     )
-    kept = np.linspace(0, len(queries) - 1, min(len(queries), _MOST_PAIRS)).astype(np.int64)
+    kept = _evenly(len(queries), _MOST_PAIRS)
     return np.asarray(queries[kept], np.float64), np.asarray(documents[kept], np.float64), widths
+
+
+def _evenly(count: int, most: int) -> np.ndarray:
+    """So many rows of `count`, evenly spaced; all where there are no more."""
+    return np.linspace(0, count - 1, min(count, most)).astype(np.int64)
 
 
 def _slices(blocks: tuple[int, ...]) -> list[slice]:

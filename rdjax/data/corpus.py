@@ -6,13 +6,14 @@ stay memory maps: they are read in blocks and never copied whole.
 
 import copy
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import InitVar, dataclass
+from dataclasses import InitVar, dataclass, field
 from typing import Any
 
 import numpy as np
 
 from rdjax import checks
 from rdjax.checks import InputError, require
+from rdjax.data.ranked import Run
 
 Label = Callable[[str], str]
 
@@ -31,6 +32,7 @@ class Corpus:
       grades: gain of each relevant document, > 0, float [Q, J] beside `relevant` of that shape; None: all worth 1.
       ids, query_ids: N and Q different strings, or None.
       prior: probability of each document being sought, float [N]; None: not said.
+      runs: what other systems ranked for these queries, by name.
       name: what to call the corpus in a report.
       notes: what must be said wherever a figure from this corpus is shown.
       sources: what an error calls each array, e.g. {"documents.image": "my/documents.image.npy"}; not kept.
@@ -47,6 +49,7 @@ class Corpus:
     ids: Sequence[str] | None = None
     query_ids: Sequence[str] | None = None
     prior: np.ndarray | None = None
+    runs: Mapping[str, Run] = field(default_factory=dict)
     name: str = "corpus"
     notes: tuple[str, ...] = ()
     sources: InitVar[Mapping[str, str] | None] = None
@@ -113,6 +116,7 @@ class Corpus:
             relevant=None if self.relevant is None else self.relevant[indices],
             grades=None if self.grades is None else self.grades[indices],
             query_ids=None if ids is None else tuple(str(ids[i]) for i in indices),
+            runs={name: run.take(indices) for name, run in self.runs.items()},
         )
 
     def __repr__(self) -> str:

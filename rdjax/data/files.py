@@ -11,10 +11,12 @@ from rdjax import checks
 from rdjax.checks import InputError, require
 from rdjax.data.beir import QRELS
 from rdjax.data.corpus import Corpus, trusted
-from rdjax.data.folders import BY_ID, read_folder
+from rdjax.data.folders import BY_ID, RUN, read_folder
 from rdjax.data.keys import KNOWN, SIDES, canonical, kept_once
 from rdjax.data.qrels import Judged, judgment_arrays, match_ids, read_qrels
+from rdjax.data.ranked import Run
 from rdjax.data.reading import read_lines, read_npy, read_npz
+from rdjax.data.runs import read_run
 from rdjax.data.stored import Found, plain
 from rdjax.data.tensors import open_tensors
 
@@ -31,7 +33,7 @@ def load_corpus(path: str | os.PathLike[str]) -> Corpus:
     queries.jsonl, of which `_id` is read; documents.parquet and queries.parquet with a column `id`, a column of lists
     for each modality, and among the queries a column `relevant` of document ids; judgments by id of every query in
     qrels.txt, qrels.tsv or NAME.qrels (TREC or BEIR), or of some in qrels/test.tsv, where the other queries are left
-    out and `notes` says how many.
+    out and `notes` says how many. NAME.run or NAME.trec is what another system ranked (TREC), in `runs`.
 
     Args:
       path: of the file, of the folder, or of a file FOLDER/qrels/SPLIT.tsv to be judged by in place of test.tsv.
@@ -148,7 +150,7 @@ def _corpus(found: Found, path: str, name: str) -> Corpus:
     sides: dict[str, dict[str, np.ndarray]] = {side: {} for side in SIDES}
     for key, (_, array) in found.items():
         side, _, modality = key.partition(".")
-        if modality:
+        if side in sides and modality and not key.endswith(RUN):
             sides[side][modality] = array
     for side, arrays in sides.items():
         require(bool(arrays), f"{path} has no {side}; it must hold {side}.NAME, one array for each modality.")
@@ -165,6 +167,7 @@ def _corpus(found: Found, path: str, name: str) -> Corpus:
         ids=ids,
         query_ids=query_ids,
         prior=found["prior"][1] if "prior" in found else None,
+        runs=_runs(found, path, ids, query_ids),
         name=name,
         sources={key: where for key, (where, _) in found.items()},
     )
@@ -217,6 +220,17 @@ def _by_id(found: Found, path: str, ids: Any, query_ids: Any) -> Judged | None:
     if key == "relevant ids":
         return match_ids(judgments, where, ids)
     return read_qrels(judgments, ids, query_ids)
+
+
+def _runs(found: Found, path: str, ids: Any, query_ids: Any) -> dict[str, Run]:
+    """What other systems ranked, by name."""
+    paths = {key.removesuffix(RUN): item[0] for key, item in found.items() if key.endswith(RUN)}
+    for where in paths.values():
+        for name, values in (("ids", ids), ("query_ids", query_ids)):
+            require(
+                values is not None, f"{where} ranks by id and {path} has no {name}; add {name}.txt, one id per line."
+            )
+    return {name: read_run(where, ids, query_ids) for name, where in paths.items()}
 
 
 def _ids(where: str, values: Any) -> Any:

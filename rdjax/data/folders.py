@@ -13,9 +13,12 @@ from rdjax.data.tables import Table
 #: Judgments by id: "qrels" judges every query, "split" those that it names, "relevant ids" stand beside the queries.
 BY_ID = ("qrels", "split", "relevant ids")
 
+RUN = " (run)"  # ends the key of a ranking by another system, after its name
+
 _TEXTS = {"ids.txt": "ids", "query_ids.txt": "query_ids"}
 _JSON = {"corpus.jsonl": "ids", "queries.jsonl": "query_ids"}
 _QRELS = ("qrels.txt", "qrels.tsv")
+_RUNS = (".run", ".trec")
 _TABLES = {"documents.parquet": ("documents", "ids"), "queries.parquet": ("queries", "query_ids")}
 
 
@@ -27,7 +30,8 @@ def read_folder(path: str, judgments: str | None = None) -> Found:
       judgments: the file of judgments to use, in the folder's `qrels`; None: test.tsv, or the only one.
 
     Returns:
-      keys as in an .npz file, ids as lists, and of `BY_ID` what there is: of files the path, read when ids are known.
+      keys as in an .npz file, ids as lists, and of `BY_ID` and runs (name and `RUN`) what there is: of files the
+      path, read when ids are known.
 
     Raises:
       InputError: an array of unknown name, one key from two files, damage.
@@ -61,6 +65,8 @@ def _contents(where: str, name: str, judgments: str | None) -> Found:
         return _columns(Table(where), *_TABLES[name])
     if name in _QRELS or name.endswith(".qrels"):
         return {"qrels": (where, where)}
+    if name.endswith(_RUNS):
+        return {f"{name.rpartition('.')[0]}{RUN}": (where, where)}
     if name == QRELS and os.path.isdir(where):
         judged = judgments or judgments_file(where)
         return {"split": (judged, judged)}

@@ -28,11 +28,11 @@ def read_qrels(path: str, ids: Sequence[str], query_ids: Sequence[str]) -> Judge
     judged: Judged = [{} for _ in query_ids]
     for number, line in enumerate(read_lines(path), start=1):
         fields = _fields(line)
-        if not line or (number == 1 and len(fields) == 3 and _number(fields[2]) is None):
+        if not line or (number == 1 and len(fields) == 3 and number_of(fields[2]) is None):
             continue
         where = f"{path} line {number}"
         require(len(fields) in (3, 4), f"{where} has {len(fields)} columns; write: query 0 document grade.")
-        query, document, grade = fields[0], fields[-2], _number(fields[-1])
+        query, document, grade = fields[0], fields[-2], number_of(fields[-1])
         if grade is None:
             raise InputError(f"{where} has the grade {fields[-1]!r}; it must be a number.")
         require(query in queries, f"{where} judges query {query!r}, which is not among the query ids.")
@@ -83,7 +83,8 @@ def _fields(line: str) -> list[str]:
     return [field.strip() for field in line.split("\t")] if "\t" in line else line.split()
 
 
-def _number(text: str) -> float | None:
+def number_of(text: str) -> float | None:
+    """The finite number that a text is, or None."""
     try:
         value = float(text)
     except ValueError:

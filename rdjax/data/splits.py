@@ -67,7 +67,7 @@ def pool_documents(audited: Corpus, fit: Corpus) -> Corpus:
     """
     _require_same_space(audited, fit)
     if _same_documents(audited, fit):
-        return trusted(fit, documents=audited.documents)
+        return trusted(fit, documents=audited.documents, runs={})
     places = _places(audited, fit)
     extra = np.flatnonzero(places < 0)
     places[extra] = audited.num_documents + np.arange(len(extra))
@@ -85,6 +85,7 @@ def pool_documents(audited: Corpus, fit: Corpus) -> Corpus:
         grades=grades,
         ids=_joined_ids(audited, fit, extra),
         prior=prior,
+        runs={},
         notes=tuple(dict.fromkeys((*audited.notes, *fit.notes))),
     )
 

@@ -22,6 +22,7 @@ from rdjax.information.covariance import (
     gaussian_total_correlation,
 )
 from rdjax.information.discrete import (
+    binary_entropy,
     conditional_entropy,
     conditional_mutual_information,
     cross_entropy,
@@ -73,6 +74,7 @@ __all__ = [
     "Task",
     "all_tasks",
     "barber_agakov",
+    "binary_entropy",
     "bound_standard_error",
     "calibrate_entropy",
     "calibrate_estimator",

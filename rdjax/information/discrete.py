@@ -22,7 +22,7 @@ from jax import lax
 from jax.typing import ArrayLike
 
 from rdjax import checks
-from rdjax.numerics import floating, safe_log, to_bits
+from rdjax.numerics import floating, safe_log, to_bits, xlogy
 
 Factors = tuple[jax.Array, ...]
 
@@ -44,6 +44,19 @@ def entropy(law: ArrayLike) -> jax.Array:
     Source: Cover and Thomas, Elements of Information Theory, chapter 2, as for all of this file but Jensen-Shannon.
     """
     return _entropy(_law(law, "the law"), 1)
+
+
+def binary_entropy(probability: ArrayLike) -> jax.Array:
+    """h(p) = -p log2 p - (1 - p) log2(1 - p).
+
+    Args:
+      probability: p in [0, 1], any shape.
+
+    Returns:
+      bits, the shape of p.
+    """
+    p = floating(probability)
+    return to_bits(-xlogy(p, p) - xlogy(1 - p, 1 - p))
 
 
 def cross_entropy(law: ArrayLike, other: ArrayLike) -> jax.Array:

@@ -17,7 +17,7 @@ is returned.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import partial
 from typing import Any
 
 import jax
@@ -28,7 +28,8 @@ from jax.typing import ArrayLike
 
 from rdjax import checks
 from rdjax.limits.bound import Bound
-from rdjax.limits.rank_sums import Prior, check_weights, describe_prior, rank_nodes
+from rdjax.limits.rank_problem import RankProblem, lay_out, pose, refuse_below_best
+from rdjax.limits.rank_sums import Prior, describe_prior
 from rdjax.limits.tilting import (
     Blocks,
     Ranks,
@@ -40,7 +41,7 @@ from rdjax.limits.tilting import (
     solve_slope,
     tilt,
 )
-from rdjax.numerics import entropy_nats, to_bits, to_nats
+from rdjax.numerics import to_bits, to_nats
 from rdjax.retrieval.weights import Weights, reciprocal_rank
 from rdjax.trees import register_dataclass
 
@@ -90,9 +91,8 @@ def ranking_rate(distortion: ArrayLike, prior: Prior, weights: Weights | ArrayLi
     In float32 the value is good to about 1e-5 bits up to 10,000 documents with a prior array; longer priors want
     float64. The uniform prior is good to 1e-5 in float32 and 1e-12 in float64 at any N.
     """
-    problem = _problem(distortion, prior, weights)
-    if checks.is_concrete(distortion):
-        _refuse_below_best(np.asarray(distortion), problem)
+    problem = pose(distortion, prior, weights)
+    refuse_below_best(distortion, problem)
     return _over(_rate, problem, distortion)
 
 
@@ -109,7 +109,7 @@ def ranking_distortion(rate: ArrayLike, prior: Prior, weights: Weights | ArrayLi
     Raises:
       InputError: a negative rate; a prior that is no law; weights that increase.
     """
-    problem = _problem(rate, prior, weights)
+    problem = pose(rate, prior, weights)
     if checks.is_concrete(rate):
         checks.require(bool(np.all(np.asarray(rate) >= 0)), "a rate is negative or NaN; rates are bits, at least 0.")
     return _over(_distortion, problem, rate)
@@ -128,7 +128,7 @@ def ranking_curve(slopes: ArrayLike, prior: Prior, weights: Weights | ArrayLike 
     Raises:
       InputError: a negative slope; a prior that is no law; weights that increase.
     """
-    problem = _problem(slopes, prior, weights)
+    problem = pose(slopes, prior, weights)
     if checks.is_concrete(slopes):
         checks.require(bool(np.all(np.asarray(slopes) >= 0)), "a slope is negative or NaN; slopes are at least 0.")
     rate, distortion = _over(_curve, problem, slopes)
@@ -137,7 +137,7 @@ def ranking_curve(slopes: ArrayLike, prior: Prior, weights: Weights | ArrayLike 
 
 def ranking_range(prior: Prior, weights: Weights | ArrayLike = reciprocal_rank) -> RankingRange:
     """D_min, D_max, R(D_min), and the slope at D_max, min_k log2(P_k / P_{k+1}) / (w_k - w_{k+1})."""
-    return _range(_problem(0.0, prior, weights))
+    return _range(pose(0.0, prior, weights))
 
 
 def ranking_bound(distortion: ArrayLike, prior: Prior, weights: Weights | ArrayLike = reciprocal_rank) -> Bound:
@@ -146,77 +146,7 @@ def ranking_bound(distortion: ArrayLike, prior: Prior, weights: Weights | ArrayL
     return Bound.at_least(ranking_rate(distortion, prior, weights), "theorem", describe_prior(prior), stream)
 
 
-@partial(register_dataclass, meta_fields=["uniform"])
-@dataclass(frozen=True)
-class _Problem:
-    """A prior [N] (or the uniform one), gap and count of each rank (or rank node), D_min, and N."""
-
-    prior: jax.Array
-    gap: jax.Array
-    count: jax.Array
-    best: jax.Array
-    documents: jax.Array
-    uniform: bool
-
-
-@lru_cache(maxsize=128)
-def _check_every_rank(weights: Weights, n: int) -> None:
-    check_weights(np.asarray(weights(np.arange(1.0, n + 1)), np.float64))
-
-
-def _problem(values: ArrayLike, prior: Prior, weights: Weights | ArrayLike) -> _Problem:
-    """Check prior and weights, and lay the ranks out in the precision of the inputs."""
-    given = [x for x in (values, prior, weights) if not callable(x) and jnp.issubdtype(jnp.result_type(x), jnp.inexact)]
-    dtype = jnp.promote_types(jnp.result_type(*given, 1.0), jnp.float32)
-    uniform = np.ndim(prior) == 0
-    if uniform:
-        checks.require(checks.is_concrete(prior), "the number of documents is traced; make it a static argument.")
-        checks.require(
-            float(prior) == int(prior) and int(prior) >= 1, f"there are {prior} documents; give a whole number."
-        )
-        documents, law = int(prior), jnp.ones(1, dtype)
-    else:
-        checks.require(
-            np.ndim(prior) == 1, f"the prior has shape {np.shape(prior)}; it must be [N] (use vmap for many)."
-        )
-        checks.law(prior)
-        law = jnp.asarray(prior, dtype)
-        documents = law.shape[0]
-    worth, count = _worth(weights, documents, uniform, dtype)
-    array = lambda x: jnp.asarray(x, dtype)
-    return _Problem(law, array(worth[0] - worth), array(count), array(1 - worth[0]), array(documents), uniform)
-
-
-def _worth(weights: Weights | ArrayLike, documents: int, uniform: bool, dtype: Any) -> tuple[Any, Any]:
-    """Worth and multiplicity of every rank, or of the rank nodes when a function meets the uniform prior."""
-    if callable(weights) and uniform:
-        return rank_nodes(weights, documents)
-    ones = jnp.ones(documents, dtype)
-    if callable(weights):
-        _check_every_rank(weights, documents)
-        return weights(jnp.arange(1, documents + 1, dtype=dtype)), ones
-    shape = np.shape(weights)
-    checks.require(shape == (documents,), f"the weights have shape {shape} for {documents} documents.")
-    if checks.is_concrete(weights):
-        check_weights(np.asarray(weights, np.float64))
-    return jnp.asarray(weights, dtype), ones
-
-
-def _lay_out(problem: _Problem) -> tuple[Ranks, jax.Array]:
-    """The ranks with the sorted prior, and the rank position of each document."""
-    if problem.uniform:
-        mass = problem.count / problem.documents
-        return Ranks(problem.gap, problem.count, mass, jnp.log(problem.documents), False), jnp.zeros(0, jnp.int32)
-    prior = lax.stop_gradient(problem.prior)
-    # non-negative floats order like their bits, and integers sort five times faster
-    key = lax.bitcast_convert_type(jnp.abs(prior), jnp.int64 if prior.dtype == jnp.float64 else jnp.int32)
-    ascending = jnp.sort(key)
-    position = key.shape[0] - jnp.searchsorted(ascending, key, side="right")
-    mass = lax.bitcast_convert_type(ascending[::-1], prior.dtype)
-    return Ranks(problem.gap, problem.count, mass, entropy_nats(problem.prior), True), position
-
-
-def _with_gradient(blocks: Blocks, problem: _Problem, position: jax.Array) -> Blocks:
+def _with_gradient(blocks: Blocks, problem: RankProblem, position: jax.Array) -> Blocks:
     """The same blocks, their masses summed from the prior as it was given, so that its gradient needs no sort."""
     if problem.uniform:
         return blocks
@@ -224,7 +154,7 @@ def _with_gradient(blocks: Blocks, problem: _Problem, position: jax.Array) -> Bl
     return Blocks(blocks.label, mass)
 
 
-def _rate(distortion: jax.Array, problem: _Problem, ranks: Ranks, position: jax.Array) -> jax.Array:
+def _rate(distortion: jax.Array, problem: RankProblem, ranks: Ranks, position: jax.Array) -> jax.Array:
     target = distortion - problem.best
     slack = 16 * jnp.finfo(target.dtype).eps
     reachable = jnp.where(target >= 0, target, 0)
@@ -236,7 +166,7 @@ def _rate(distortion: jax.Array, problem: _Problem, ranks: Ranks, position: jax.
     return jnp.where(target < -slack, jnp.inf, jnp.where(positive, to_bits(nats), 0))
 
 
-def _distortion(rate: jax.Array, problem: _Problem, ranks: Ranks, position: jax.Array) -> jax.Array:
+def _distortion(rate: jax.Array, problem: RankProblem, ranks: Ranks, position: jax.Array) -> jax.Array:
     target = to_nats(rate)
     slope, blocks = solve_slope(target, ranks, rate_residual)
     blocks = _with_gradient(blocks, problem, position)
@@ -249,7 +179,7 @@ def _distortion(rate: jax.Array, problem: _Problem, ranks: Ranks, position: jax.
     return problem.best + jnp.where(target <= 0, worst, jnp.minimum(gap, worst))
 
 
-def _curve(slope: jax.Array, problem: _Problem, ranks: Ranks, position: jax.Array) -> tuple[jax.Array, jax.Array]:
+def _curve(slope: jax.Array, problem: RankProblem, ranks: Ranks, position: jax.Array) -> tuple[jax.Array, jax.Array]:
     nats = to_nats(slope)
     blocks = _with_gradient(pool(ranks, nats), problem, position)
     state = tilt(ranks, blocks, nats)
@@ -258,9 +188,9 @@ def _curve(slope: jax.Array, problem: _Problem, ranks: Ranks, position: jax.Arra
 
 
 @partial(jax.jit, static_argnums=0)
-def _over(point: Callable[..., Any], problem: _Problem, values: ArrayLike) -> Any:
+def _over(point: Callable[..., Any], problem: RankProblem, values: ArrayLike) -> Any:
     """`point` at every entry of `values`, in batches that fit."""
-    ranks, position = _lay_out(problem)
+    ranks, position = lay_out(problem)
     values = jnp.asarray(values, problem.gap.dtype)
     if values.ndim == 0:
         return point(values, problem, ranks, position)
@@ -270,8 +200,8 @@ def _over(point: Callable[..., Any], problem: _Problem, values: ArrayLike) -> An
 
 
 @jax.jit
-def _range(problem: _Problem) -> RankingRange:
-    ranks, _ = _lay_out(problem)
+def _range(problem: RankProblem) -> RankingRange:
+    ranks, _ = lay_out(problem)
     limit = largest_slope(ranks)
     at_best = ranks.entropy - tilt(ranks, pool(ranks, limit), limit).psi
     if problem.uniform:
@@ -283,15 +213,4 @@ def _range(problem: _Problem) -> RankingRange:
     rate = to_bits(jnp.maximum(at_best, 0))
     return RankingRange(
         problem.best, problem.best + jnp.sum(lax.stop_gradient(ranks.mass) * ranks.gap), rate, to_bits(slope)
-    )
-
-
-def _refuse_below_best(distortion: np.ndarray, problem: _Problem) -> None:
-    slack = 1e-12 if problem.gap.dtype == jnp.float64 else 1e-6
-    inside = np.all((distortion >= -slack) & (distortion <= 1 + slack))
-    checks.require(bool(inside), "a distortion lies outside [0, 1], or is NaN.")
-    best, low = float(problem.best), float(np.min(distortion, initial=np.inf))
-    checks.require(
-        low >= best - slack,
-        f"a distortion of {low:.6g} is below {best:.6g} = 1 - w_1, which a perfect ranking has; no rate reaches it.",
     )

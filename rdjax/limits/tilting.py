@@ -20,6 +20,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from rdjax.limits.taut_string import string_knots
 from rdjax.majorant import majorant_vertices
 from rdjax.numerics import xlogy
 from rdjax.trees import register_dataclass
@@ -29,13 +30,14 @@ COARSE_FROM = 8192  # longer lists are first solved on cells of ranks, for a sta
 EXPONENT_RANGE = 745.0  # exp(-745) is 0 in float64: a larger slope changes nothing
 
 
-@partial(register_dataclass, data_fields=["gap", "count", "mass", "entropy"], meta_fields=["pooled"])
+@partial(register_dataclass, meta_fields=["pooled"])
 @dataclass(frozen=True)
 class Ranks:
     """The ranks of a problem: gap [K] = w_1 - w_k, count [K] ranks each stands for, mass [K] of the sorted prior.
 
     `entropy` of the prior in nats. `pooled` is False for the uniform prior, which every law majorizes: then `mass` is
-    the uniform one and there is a single block.
+    the uniform one and there is a single block. `most` [K], if it is given, is a law that has to majorize v, as v the
+    sorted prior; the blocks are then the pieces of a taut string between the two.
     """
 
     gap: jax.Array
@@ -43,6 +45,7 @@ class Ranks:
     mass: jax.Array
     entropy: jax.Array
     pooled: bool
+    most: jax.Array | None = None
 
 
 class Blocks(NamedTuple):
@@ -64,17 +67,35 @@ Residual = Callable[[jax.Array, Ranks, Tilt, jax.Array], tuple[jax.Array, jax.Ar
 
 
 def pool(ranks: Ranks, slope: jax.Array) -> Blocks:
-    """The blocks at a slope; they carry no gradient (their optimality makes that right, and they are discrete)."""
-    ranks = lax.stop_gradient(ranks)
+    """The blocks at a slope: which rank is in which is discrete and has no gradient; masses have that of `mass`."""
     if not ranks.pooled:
         return Blocks(jnp.zeros(ranks.gap.shape, jnp.int32), jnp.ones(1, ranks.gap.dtype))
     floor = 1e-280 if ranks.gap.dtype == jnp.float64 else 1e-30
-    gibbs = ranks.count * jnp.maximum(jnp.exp(-lax.stop_gradient(slope) * ranks.gap), floor)
-    density = ranks.mass / ranks.count
+    fixed = lax.stop_gradient(ranks)
+    gibbs = _running_sum(fixed.count * jnp.maximum(jnp.exp(-lax.stop_gradient(slope) * fixed.gap), floor))
+    if ranks.most is not None:
+        return _strung(ranks, ranks.most, gibbs)
+    density = fixed.mass / fixed.count
     falls = jnp.pad(density[:-1] > density[1:], 1, constant_values=True)  # ranks of equal prior are always pooled
-    vertex = majorant_vertices(_running_sum(gibbs), _running_sum(ranks.mass), falls)
+    vertex = majorant_vertices(gibbs, _running_sum(fixed.mass), falls)
     label = jnp.cumsum(vertex[:-1], dtype=jnp.int32) - 1
     return Blocks(label, jax.ops.segment_sum(ranks.mass, label, ranks.gap.shape[0], indices_are_sorted=True))
+
+
+def _strung(ranks: Ranks, most: jax.Array, gibbs: jax.Array) -> Blocks:
+    """The blocks between two laws; a block's mass is what the curve it starts from has left, less where it ends."""
+    lower, upper = _running_sum(ranks.mass), _running_sum(most)
+    fixed = lax.stop_gradient(lower)
+    knot, above = string_knots(gibbs, fixed, jnp.maximum(fixed, lax.stop_gradient(upper)).at[0].set(fixed[0]))
+    label = jnp.cumsum(knot[:-1], dtype=jnp.int32) - 1
+    rises = jnp.diff(jnp.where(knot, jnp.where(above, upper, lower), 0)[_next_knot(knot)])
+    return Blocks(label, jax.ops.segment_sum(rises, label, ranks.gap.shape[0], indices_are_sorted=True))
+
+
+def _next_knot(knot: jax.Array) -> jax.Array:
+    """Index of the first knot at or after each point: heights read there rise at the start of each block alone."""
+    place = jnp.where(knot, jnp.arange(knot.shape[0]), knot.shape[0] - 1)
+    return lax.cummin(place, reverse=True)
 
 
 def _running_sum(x: jax.Array) -> jax.Array:

@@ -1,20 +1,12 @@
 """The paper itself: every statement as printed, its verdict, an instance computed live, and what replaces it.
 
-`statements()` is the table. `formulas` and `sample_formulas` have what is printed, true or not; `corrected` the true
-forms of small lemmas. What the library uses is elsewhere: see each statement's `replaced_by`.
+`statements()` is the table. `formulas` and `sample_formulas` have what is printed, true or not; `exponents` trains
+codes to see how their excess falls with n. What is true, and what the library uses, is elsewhere: see each statement's
+`replaced_by`.
 """
 
 from rdjax.paper.catalog import examined, statements
-from rdjax.paper.corrected import (
-    allocation_radius,
-    decoder_complexity,
-    entropy_bias,
-    entropy_continuity,
-    entropy_deviation,
-    fano_floor,
-    risk,
-    success_range,
-)
+from rdjax.paper.exponents import Excess, trained_excesses
 from rdjax.paper.formulas import (
     adaptive_temperatures,
     allocation,
@@ -57,11 +49,11 @@ from rdjax.paper.sample_formulas import (
 __all__ = [
     "VERDICTS",
     "Evidence",
+    "Excess",
     "Statement",
     "achieved_distortion",
     "adaptive_temperatures",
     "allocation",
-    "allocation_radius",
     "allocation_within_two",
     "balanced_distortions",
     "binary_entropy",
@@ -69,36 +61,30 @@ __all__ = [
     "cells_in_proof",
     "complexity",
     "contrastive_slack",
-    "decoder_complexity",
     "displaced",
     "distortion",
     "dominant_ranking",
     "drift_sum",
-    "entropy_bias",
-    "entropy_continuity",
-    "entropy_deviation",
     "entropy_radius",
     "entropy_tail",
     "examined",
-    "fano_floor",
     "fano_rate",
     "gap_order",
     "information_drift",
     "least_rate",
     "massart",
     "printed_risk",
-    "risk",
     "risk_bound",
     "schedule_temperatures",
     "skew",
     "skew_rate",
     "statements",
     "success_bound",
-    "success_range",
     "temperature_drift",
     "temperature_step",
     "time_sharing_rate",
     "top_entropy_bound",
+    "trained_excesses",
     "unimodal_rate",
     "volume_bound",
 ]

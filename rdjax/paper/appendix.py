@@ -5,8 +5,8 @@ import math
 import jax.numpy as jnp
 import numpy as np
 
+from rdjax.limits.concentration import entropy_bias
 from rdjax.paper import formulas, instances, sample_formulas
-from rdjax.paper.corrected import entropy_bias
 from rdjax.paper.record import Evidence, Statement
 
 FIRST, SECOND = "S1. Concentration of empirical entropies", "S2. Stability of bit allocation and cell partitions"
@@ -145,7 +145,7 @@ STATEMENTS = (
         "The plug-in estimate is at most log2 n; the inequality holds about its mean, with log2 n in place of "
         "log2 |A|.",
         _tail,
-        "rdjax.paper.entropy_deviation",
+        "rdjax.limits.entropy_deviation",
     ),
     Statement(
         "Section 10, S1",
@@ -154,7 +154,7 @@ STATEMENTS = (
         "false",
         "The t that is set gives 2 M sqrt(delta / (6 M)).",
         _union,
-        "rdjax.paper.entropy_deviation",
+        "rdjax.limits.entropy_deviation",
     ),
     Statement(
         "(13)",
@@ -163,7 +163,7 @@ STATEMENTS = (
         "false",
         "The constant is not universal, as it has log |A| in it, and the bias is left out.",
         _bias,
-        "rdjax.paper.entropy_bias",
+        "rdjax.limits.entropy_margin",
     ),
     Statement(
         "(14)",
@@ -173,7 +173,7 @@ STATEMENTS = (
         "true in part",
         "Only if R c_1 epsilon_H is at most 1 (instance of our own).",
         _stable,
-        "rdjax.paper.allocation_radius",
+        "rdjax.limits.allocation_margin",
     ),
     Statement(
         "(15)",
@@ -210,7 +210,7 @@ STATEMENTS = (
         "false",
         "R is at most of order log n.",
         _bit_drift,
-        "rdjax.paper.allocation_radius",
+        "rdjax.limits.allocation_margin",
     ),
     Statement(
         "Section 10, S4c",
@@ -247,6 +247,6 @@ STATEMENTS = (
         "false",
         "A bound on an absolute value does not cancel; the display above shrinks as n^(-1/2).",
         _vanishes,
-        FLOOR,
+        "rdjax.paper.trained_excesses",
     ),
 )

@@ -68,7 +68,7 @@ STATEMENTS = (
         "false",
         "Perfect ranking needs H(Y) bits whatever the modalities share.",
         _precisely,
-        "rdjax.information.unique_relevance",
+        "rdjax.limits.cut_set_rate",
     ),
     Statement(
         "Section 9, sentence 4",
@@ -86,7 +86,7 @@ STATEMENTS = (
         "false",
         "Samples are needed in proportion to the number of cells, which is exponential in M (simulated here).",
         _samples,
-        "rdjax.paper.decoder_complexity",
+        "rdjax.limits.decoder_complexity",
     ),
     Statement(
         "Section 9, sentence 6",

@@ -231,7 +231,7 @@ STATEMENTS = (
         "false",
         "Entropy is not Lipschitz in total variation: h(delta) has an infinite slope at 0.",
         _drift,
-        "rdjax.paper.entropy_continuity",
+        "rdjax.limits.entropy_continuity",
     ),
     Statement(
         "Lemma 5.2",

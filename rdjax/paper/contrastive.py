@@ -13,7 +13,7 @@ from rdjax.paper.record import Evidence, Statement
 
 FANO, BALANCE = "4.1. A Fano Inequality for Ranking Distortion", "4.2. Decomposing Rate by Modality Balance"
 CONTRASTIVE, UNIMODAL = "4.3. Implications for Contrastive Objectives", "4.4. Unimodal Corollary"
-CURVE, UNIQUE = "rdjax.limits.ranking_rate", "rdjax.information.unique_relevance"
+CURVE, PRICE = "rdjax.limits.ranking_rate", "rdjax.limits.cut_set_rate"
 
 
 def _volume() -> Evidence:
@@ -127,6 +127,6 @@ STATEMENTS = (
         "false",
         "A bit of irrelevant entropy costs nothing; what costs is what only one modality knows of the document.",
         _price,
-        UNIQUE,
+        PRICE,
     ),
 )

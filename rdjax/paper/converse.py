@@ -4,14 +4,14 @@ import math
 
 import jax.numpy as jnp
 
+from rdjax.limits.converse import success_range
 from rdjax.limits.ranking import ranking_rate
 from rdjax.paper import formulas, instances
-from rdjax.paper.corrected import success_range
 from rdjax.paper.record import Evidence, Statement
 
 FANO, BALANCE = "4.1. A Fano Inequality for Ranking Distortion", "4.2. Decomposing Rate by Modality Balance"
 CONTRASTIVE, UNIMODAL = "4.3. Implications for Contrastive Objectives", "4.4. Unimodal Corollary"
-CURVE, UNIQUE = "rdjax.limits.ranking_rate", "rdjax.information.unique_relevance"
+CURVE, PRICE = "rdjax.limits.ranking_rate", "rdjax.limits.cut_set_rate"
 
 
 def _identity() -> Evidence:
@@ -123,7 +123,7 @@ STATEMENTS = (
         "It holds from N = 4 on, where it is twice too large, fails at N = 2 and is undefined at N = 3; a converse "
         "needs the lower bound.",
         _success,
-        "rdjax.paper.success_range",
+        "rdjax.limits.success_range",
     ),
     Statement(
         "Section 4.1b",
@@ -132,7 +132,7 @@ STATEMENTS = (
         "false",
         "Fano's inequality has the probability of error there, 1 - p_S.",
         _conditional,
-        "rdjax.paper.fano_floor",
+        "rdjax.limits.fano_bounds",
     ),
     Statement(
         "(5)",
@@ -217,7 +217,7 @@ STATEMENTS = (
         "false",
         "The code C = Y of a query that contains Y spends H(Y), however unequal the modalities are.",
         _theorem,
-        UNIQUE,
+        PRICE,
     ),
     Statement(
         "(7)",

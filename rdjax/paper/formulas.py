@@ -12,8 +12,9 @@ from jax import lax
 from jax.typing import ArrayLike
 
 from rdjax.codes.allocation import proportional_ceil as allocation
+from rdjax.information.discrete import binary_entropy
 from rdjax.information.modalities import Modalities
-from rdjax.numerics import floating, to_bits, xlogy
+from rdjax.numerics import floating
 from rdjax.retrieval.closed_forms import dominant_scores
 from rdjax.retrieval.closed_forms import printed_rule as adaptive_temperatures
 from rdjax.retrieval.closed_forms import section_six_rule as schedule_temperatures
@@ -244,9 +245,3 @@ def balanced_distortions(rate: ArrayLike, num_documents: ArrayLike, penalty: Arr
     high, low = lax.fori_loop(0, 200, halve, (start, foot))
     exists = (goal >= 0) & (fano_rate(start, n) >= goal)
     return jnp.where(exists, (high + low) / 2, jnp.nan)
-
-
-def binary_entropy(p: ArrayLike) -> jax.Array:
-    """h(p) = -p log2 p - (1 - p) log2(1 - p), bits; p in [0, 1], any shape."""
-    p = floating(p)
-    return -to_bits(xlogy(p, p) + xlogy(1 - p, 1 - p))

@@ -13,6 +13,7 @@ import numpy as np
 from rdjax.codes.allocation import proportional_ceil
 from rdjax.information.covariance import gaussian_entropy, gaussian_mutual_information
 from rdjax.information.modalities import Modalities, modalities_of_law
+from rdjax.limits.generalization import decoder_supremum
 from rdjax.limits.one_shot import one_shot_distortion
 from rdjax.limits.ranking import ranking_distortion
 from rdjax.retrieval.metrics import mean_reciprocal_rank
@@ -85,17 +86,14 @@ def floor_above(documents: int, bits: int) -> float:
 def rademacher(samples: int, cells: int, documents: int, draws: int = 100, seed: int = 0) -> float:
     """R_n of all decoders on fixed cells of equal probability, pairs independent and uniform: a mean over draws.
 
-    The best decoder for given signs is a sort in each cell: the largest sum of signs on the lowest worth.
+    A sample with every draw of the signs; the mean of the signs, whose expectation is 0, is taken away.
     """
-    rng = np.random.default_rng(seed)
-    worth = 1 / np.arange(1, documents + 1)
-    total = 0.0
+    rng, total = np.random.default_rng(seed), 0.0
     for _ in range(draws):
         signs = rng.choice([-1.0, 1.0], samples)
-        place = rng.integers(cells, size=samples) * documents + rng.integers(documents, size=samples)
-        sums = np.bincount(place, signs, cells * documents).reshape(cells, documents)
-        total -= (np.sort(sums, axis=1) @ worth).sum()  # plus the sum of signs, whose mean is 0
-    return float(total / draws / samples)
+        pairs = rng.integers(cells, size=samples), rng.integers(documents, size=samples)
+        total += float(decoder_supremum(signs, *pairs, sizes=(cells, documents))) - signs.mean()
+    return total / draws
 
 
 @lru_cache(maxsize=8)

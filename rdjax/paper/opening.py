@@ -161,7 +161,7 @@ STATEMENTS = (
         "If the query determines its document R(D) is that of the document alone, for any law of the modalities; "
         "the price of a modality is H(Y | the others).",
         _penalty_of_noise,
-        "rdjax.information.unique_relevance",
+        "rdjax.limits.cut_set_rate",
     ),
     Statement(
         "Section 1d",

@@ -10,7 +10,7 @@ from rdjax.paper.record import Evidence, Statement
 
 CLASS, COMPLEXITY = "6.1. Function Class and Notation", "6.2. Bounding the Rademacher Complexity"
 RISK = "6.3. A VC-type Generalisation Bound"
-CORRECTED, CALIBRATED = "rdjax.paper.decoder_complexity", "rdjax.retrieval.calibrate_temperatures"
+CORRECTED, CALIBRATED = "rdjax.limits.decoder_complexity", "rdjax.retrieval.calibrate_temperatures"
 UNEQUAL = (2.0, 4.0, 9.0)
 STEEPEST = math.sqrt(0.5)
 
@@ -171,7 +171,7 @@ STATEMENTS = (
         "false",
         "The root of a sum is at most the sum of the roots.",
         _sum_of_roots,
-        CORRECTED,
+        "rdjax.limits.massart_complexity",
     ),
     Statement(
         "Theorem 6.2",
@@ -181,7 +181,7 @@ STATEMENTS = (
         "true",
         "Standard; 2 R_n is enough.",
         _risk,
-        "rdjax.paper.risk",
+        "rdjax.limits.generalization_bound",
     ),
     Statement(
         "(11)",
@@ -191,7 +191,7 @@ STATEMENTS = (
         "false",
         "It inherits Lemma 6.1; a code that learns its sample by heart violates it.",
         lambda: _printed_risk(10_000, 17),
-        "rdjax.paper.risk",
+        "rdjax.limits.generalization_bound",
     ),
     Statement(
         "Section 6.3a",
@@ -273,7 +273,7 @@ STATEMENTS = (
         "false",
         "The bound is violated by the code it is about at other sizes too, and no temperature enters.",
         lambda: _printed_risk(2000, 15),
-        "rdjax.paper.risk",
+        "rdjax.limits.generalization_bound",
     ),
     Statement(
         "Section 6.3h",

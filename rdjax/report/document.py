@@ -1,4 +1,4 @@
-"""An audit as files: report.json with everything, and the figure. A report appears whole or not at all."""
+"""An audit as files: report.json with everything, its page, the figures. A report appears whole or not at all."""
 
 import dataclasses
 import json
@@ -21,7 +21,7 @@ from rdjax.limits.bound import EVIDENCE, Bound
 
 SCHEMA = "rdjax.audit/1"
 PICTURES = ("frontier.png", "frontier.svg", "modalities.png", "modalities.svg")  # these two if there are modalities
-FILES = (*PICTURES, "report.json")  # the last one in place makes a report
+FILES = (*PICTURES, "report.html", "report.json")  # the last one in place makes a report
 
 READING = {
     "bound": "every number is {lower, upper, evidence, assumes}: lower <= value <= upper; equal where it is a value",
@@ -30,15 +30,19 @@ READING = {
     "bits": "bits per item: entropy of the symbols under the fitted model, packed in a batch of real bytes, "
     "single item alone in whole bytes, touched (read) to rank",
     "classes": "A: the encoder searches the corpus; B: fitted on this corpus; C: fitted elsewhere",
+    "temperatures": "null, or unreachable: infinite, so that the modality is left out",
+    "savings": "saved: queries that reach the full value of the metric only with the modality; cost: only without it",
+    "stresses": "one modality of every audited query exchanged for that of a query that wants another document",
     "curve": "[bits, best possible quality] pairs",
 }
 
 
-def to_json(audit: Audit) -> dict[str, Any]:
+def to_json(audit: Audit, commands: Mapping[str, str] | None = None) -> dict[str, Any]:
     """The whole audit as what `json.dumps` takes: every record by its fields, with the rules for reading them.
 
     Args:
       audit: what `rdjax.audit.audit` found.
+      commands: purpose of a recommendation -> the command line that makes its code.
 
     Returns:
       a dict of strings, numbers, lists, dicts, booleans and None; no NaN, no infinity. Equal audits give equal dicts.
@@ -46,7 +50,9 @@ def to_json(audit: Audit) -> dict[str, Any]:
     Raises:
       ValueError: a number of the audit is NaN, which is a bug; the message says where.
     """
-    return {"schema": SCHEMA, **provenance(), "seed": audit.setting.seed, "reading": READING, **plain(audit, "audit")}
+    next_steps = [{"purpose": purpose, "command": command} for purpose, command in (commands or {}).items()]
+    about = {"schema": SCHEMA, **provenance(), "seed": audit.setting.seed, "reading": READING}
+    return {**about, **plain(audit, "audit"), "commands": next_steps}
 
 
 def provenance() -> dict[str, Any]:
@@ -105,8 +111,8 @@ def check_writable(directory: str | Path) -> None:
         os.rmdir(tempfile.mkdtemp(prefix=".rdjax-", dir=_existing(path)))
 
 
-def write_report(audit: Audit, directory: str | Path) -> None:
-    """Write report.json and the figures, whole or not at all.
+def write_report(audit: Audit, directory: str | Path, commands: Mapping[str, str] | None = None) -> None:
+    """Write report.json, report.html and the figures, whole or not at all.
 
     Everything is first written into a temporary folder on the same disk. A new folder then appears by one rename; in a
     folder that exists the files are replaced one by one, and put back if that is interrupted. Other files stay.
@@ -114,20 +120,26 @@ def write_report(audit: Audit, directory: str | Path) -> None:
     Args:
       audit: what `rdjax.audit.audit` found.
       directory: where it goes; it and its parents are created.
+      commands: purpose of a recommendation -> the command line that makes its code.
 
     Raises:
       InputError: one sentence, if it cannot be written; then nothing has changed.
     """
     from rdjax.report.figure import draw  # matplotlib takes half a second to import
     from rdjax.report.heatmap import draw_modalities
+    from rdjax.report.page import to_html
 
-    document = json.dumps(to_json(audit), indent=1, allow_nan=False) + "\n"
+    document = to_json(audit, commands)
+    written = json.dumps(document, indent=1, allow_nan=False) + "\n"
 
     def fill(place: Path) -> None:
         draw(audit, place)
         if audit.modalities:
             draw_modalities(audit, place)
-        Path(place, "report.json").write_text(document, encoding="utf-8")
+        drawn = {Path(name).stem: Path(place, name) for name in PICTURES if name.endswith(".svg")}
+        figures = {name: file.read_text(encoding="utf-8") for name, file in drawn.items() if file.exists()}
+        Path(place, "report.html").write_text(to_html(audit, document, figures), encoding="utf-8")
+        Path(place, "report.json").write_text(written, encoding="utf-8")
 
     check_writable(directory)
     with _saying(directory):

@@ -3,17 +3,18 @@
 import math
 from collections.abc import Iterable, Iterator, Sequence
 
-from rich import box
 from rich.console import Console, RenderableType
 from rich.padding import Padding
 from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from rdjax.audit.result import Audit, Floor, Measures, Pair, Point, Quality
+from rdjax.audit.result import Audit, Floor, Point, Quality
 from rdjax.audit.wording import memory, metric_title
 from rdjax.limits.bound import EVIDENCE
 from rdjax.report import words
+from rdjax.report.columns import plain_table
+from rdjax.report.modality_tables import modalities
 
 MANY = 12  # codes on one side beyond which only the useful ones are shown
 USEFUL = (0.5, 0.995)  # share of today's quality below which a code is no use, and beyond which more bits are none
@@ -33,8 +34,8 @@ def print_audit(audit: Audit, console: Console) -> None:
     console.print(Panel(answer, title=Text(f"rdjax audit: {audit.setting.corpus}"), padding=(1, 2)))
     console.print(_terms(audit))
     console.print(_qualities(audit))
-    if audit.modalities:
-        console.print(*_modalities(audit), sep="\n")
+    if audit.fusion is not None:
+        console.print(*modalities(audit), sep="\n")
     for side, title in SIDES.items():
         if audit.on(side):
             console.print(*_side(audit, side, title, console.width), sep="\n")
@@ -54,7 +55,7 @@ def _terms(audit: Audit) -> RenderableType:
         ("corpus", f"{setting.corpus}: {counts}, {words.count(setting.fit_queries, 'fit query')}"),
         ("vectors", f"{vectors}, {setting.stored_bits:,} bits each today"),
         ("aim", f"{words.quality(audit.aim)}, {aim} ({audit.today.name})"),
-        ("relevance", _JUDGEMENTS[setting.judgements]),
+        ("relevance", JUDGEMENTS[setting.judgements]),
         ("prior", setting.prior),
         ("protocol", setting.protocol),
         ("seed", str(setting.seed)),
@@ -66,27 +67,18 @@ def _terms(audit: Audit) -> RenderableType:
     return Padding(grid, (1, 0))
 
 
-_JUDGEMENTS = {
+JUDGEMENTS = {
     "single": "one relevant document per query",
     "several": "several relevant documents per query",
     "fidelity": "no judgements: today's top document stands for the relevant one, so this is fidelity to today",
 }
 
 
-def _table(title: str, columns: Sequence[tuple[str, bool]]) -> Table:
-    """A plain table; columns are (header, whether numbers), numbers right-aligned and never folded."""
-    table = Table(title=Text(title, "bold"), title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
-    table.pad_edge = False
-    for header, numeric in columns:
-        table.add_column(header, justify="right" if numeric else "left", no_wrap=numeric, overflow="fold")
-    return table
-
-
 def _qualities(audit: Audit) -> Table:
     metric = metric_title(audit.setting.metric)
     title = f"Uncompressed: {metric} on {words.count(audit.setting.queries, 'query')}; today is {audit.today.name}"
     columns = [("ranked by", False), ("temperatures", False), (metric, True), ("ties against us", True)]
-    table = _table(title, [*columns, ("95% interval", True)])
+    table = plain_table(title, [*columns, ("95% interval", True)])
     for quality in audit.qualities:
         style = "bold" if quality.name == audit.today.name else ""
         row = (quality.name, _temperatures(quality), words.quality(quality.value), words.quality(quality.pessimistic))
@@ -95,55 +87,7 @@ def _qualities(audit: Audit) -> Table:
 
 
 def _temperatures(quality: Quality) -> str:
-    return words.joined(f"{name} {tau:.3g}" for name, tau in quality.temperatures.items())
-
-
-def _modalities(audit: Audit) -> Iterator[RenderableType]:
-    """What each modality tells and what only it knows; then what every two tell and share."""
-    table = _table(
-        "Modalities: bits that queries tell of their documents, estimates",
-        [("modality", False), ("tells alone", True), ("others leave open", True), ("price at the aim", True)],
-    )
-    table.add_column("95% of the price", justify="right", no_wrap=True)
-    for one in audit.modalities:
-        low, high = (words.bits(float(end)) for end in (one.interval.lower, one.interval.upper))
-        numbers = (words.bits(bound) for bound in (one.told, one.unique, one.price))
-        table.add_row(one.name, *numbers, f"[{low}, {high}]")
-    yield table
-    lines = [
-        "Price: what a code at the aim has to send of this modality, given the others. It is on the high side, as a "
-        "calibrated posterior leaves open more than the truth does.",
-    ]
-    for pair in audit.pairs:
-        lines.append(f"{pair.first} and {pair.second} tell {words.bits(pair.told)} bits together. {_shared(pair)}")
-    yield Text("\n".join([*lines, ""]))
-    if audit.measures is not None:
-        yield Text(measures_text(audit.measures, [one.name for one in audit.modalities]))
-
-
-def measures_text(measures: Measures, names: Sequence[str]) -> str:
-    """The paper's measures in lines: what is known of them, what is withheld and why, what they are worth."""
-    found = [
-        *((f"H of {name}", bound, " bits") for name, bound in zip(names, measures.entropies, strict=True)),
-        ("redundancy as printed", measures.redundancy_as_printed, ""),
-        ("redundancy of at most 1", measures.redundancy, ""),
-        ("kappa as printed", measures.skew_as_printed, ""),
-        ("Delta H", measures.imbalance, " bits"),
-    ]
-    known = [f"{name} {words.between(bound)}{unit}" for name, bound, unit in found if bound is not None]
-    missing = [name for name, bound, _ in found if bound is None]
-    lines = ["What the paper prices modalities by; it bounds nothing, and changes with the unit of the vectors:"]
-    lines += [f"  {words.joined(known)}."] if known else []
-    lines += [f"  withheld: {words.joined(missing)}."] if missing else []
-    return "\n".join([*lines, *(f"  {reason}" for reason in measures.why), ""])
-
-
-def _shared(pair: Pair) -> str:
-    """The mutual information of two modalities, or why there is none."""
-    if pair.information is None:
-        return f"What they share is {pair.why}"
-    low, high = (words.bits(float(end)) for end in (pair.information.lower, pair.information.upper))
-    return f"They share {low} to {high} bits (nearest neighbors, calibrated)."
+    return words.joined(f"{name} {words.tau(tau)}" for name, tau in quality.temperatures.items())
 
 
 def _side(audit: Audit, side: str, title: str, width: int) -> Iterator[RenderableType]:
@@ -183,7 +127,7 @@ def useful(points: Sequence[Point], always: Iterable[Point] = ()) -> list[Point]
     return kept
 
 
-_MEANING = {
+MEANING = {
     "A": "the encoder searches the corpus",
     "B": "the codebook knows this corpus",
     "C": "made without this corpus",
@@ -205,7 +149,7 @@ def _codes(shown: Sequence[Point], picked: Sequence[Point], metric: str, width: 
     for point, name, size, line in zip(shown, names, sizes, lines[1:], strict=True):
         if group != (point.code_class, point.fitted_on):
             group = (point.code_class, point.fitted_on)
-            yield Text(f"class {point.code_class}, {_MEANING[point.code_class]}; fitted on {point.fitted_on}", "italic")
+            yield Text(f"class {point.code_class}, {MEANING[point.code_class]}; fitted on {point.fitted_on}", "italic")
         above = "" if beside else f"{name}; encoder {size}\n"
         yield Text(above + line, "bold" if point in picked else "")
 
@@ -226,7 +170,7 @@ def _aligned(rows: list[list[str]], left: int = 0) -> list[str]:
 
 def floor_table(title: str, floors: Sequence[Floor]) -> Table:
     """What is proved, and what is not: bits, then the name, the classes bound, the evidence and what it rests on."""
-    table = _table(title, [("at least", True), ("what is bound", False)])
+    table = plain_table(title, [("at least", True), ("what is bound", False)])
     for floor in floors:
         plural = "es" if "," in floor.classes else ""
         said = Text.assemble((floor.name, "bold"), f"; binds class{plural} {floor.classes}; {floor.kind}")

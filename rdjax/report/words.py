@@ -50,6 +50,23 @@ def bits(value: Bound | float) -> str:
     return f"{amount:.2f}" if amount < 99.995 else f"{amount:.1f}"
 
 
+def tau(value: float | None) -> str:
+    """E.g. "0.0506"; "infinite" where a modality is left out."""
+    if value is None or value == math.inf:
+        return "infinite"
+    return f"{value:g}" if value == round(value) else f"{value:#.3g}".rstrip(".")
+
+
+def temperature(bound: Bound) -> str:
+    """The same of a bound."""
+    return tau(number(bound))
+
+
+def temperature_interval(bound: Bound) -> str:
+    """E.g. "[0.0460, 0.0558]"."""
+    return f"[{tau(float(bound.lower))}, {tau(float(bound.upper))}]"
+
+
 def count(amount: int, singular: str) -> str:
     """E.g. "1 query", "1,000 documents"."""
     plural = singular[:-1] + "ies" if singular.endswith("y") else singular + "s"

@@ -5,7 +5,8 @@ Scores are [..., N]: the last axis is the list of documents, leading axes are qu
 Reading order: `weights` (what a rank is worth); `modality_scores`, `fuse`, `counts_from_scores`; `count_above`,
 `top_document` (streamed); `expected_weight` (ties); `ranks`, `mean_reciprocal_rank` and the other metrics, `Metric`,
 `parse_metric`; `paired_bootstrap`; soft ranks, `smooth_metric` and the losses, which have gradients; `posterior`;
-`calibrate_temperatures` (convex), `search_temperatures` (any metric), `fit_reliability` (per query), the closed forms.
+`calibrate_temperatures` (convex), `temperature_intervals`, `search_temperatures` (any metric), `fit_reliability` (per
+query), the closed forms.
 """
 
 from rdjax.retrieval import weights
@@ -40,6 +41,7 @@ from rdjax.retrieval.soft_ranks import PooledRanks, SigmoidRanks, SoftmaxRanks
 from rdjax.retrieval.streaming import count_above, top_document
 from rdjax.retrieval.temperature import Calibration, calibrate_temperatures
 from rdjax.retrieval.temperature_search import TemperatureSearch, search_temperatures
+from rdjax.retrieval.temperature_spread import temperature_intervals
 from rdjax.retrieval.ties import expected_weight
 
 __all__ = [
@@ -84,6 +86,7 @@ __all__ = [
     "search_temperatures",
     "section_six_rule",
     "smooth_metric",
+    "temperature_intervals",
     "top_document",
     "weights",
 ]

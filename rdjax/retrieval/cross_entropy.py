@@ -93,6 +93,12 @@ def moments(problem: Problem, beta: jax.Array) -> Moments:
     return Moments(jnp.mean(total - problem.log_target), jnp.mean(mean, axis=1), hessian, size)
 
 
+def slopes(problem: Problem, beta: jax.Array) -> jax.Array:
+    """The gradient of each query's own loss, [M, Q]: its mean feature under q_beta."""
+    law = jax.nn.softmax(_logits(problem, beta), axis=-1)
+    return jnp.sum(law[None] * problem.features, axis=-1)
+
+
 def floor(problem: Problem) -> jax.Array:
     """A lower bound of F over all beta >= 0, nats.
 

@@ -1,0 +1,110 @@
+"""How far entropies of n samples are from those of the source, and bits that are allocated by them: in place of (12) to
+(14) of the paper, and of step 3 of its Theorem 5.1. Source: theory notes, section 6.
+"""
+
+import jax
+import jax.numpy as jnp
+from jax.typing import ArrayLike
+
+from rdjax.information.discrete import binary_entropy
+from rdjax.numerics import floating, safe_log, to_bits
+
+
+def entropy_continuity(distance: ArrayLike, symbols: ArrayLike) -> jax.Array:
+    """|H_P - H_Q| <= delta log2(|C| - 1) + h(delta), for laws at total variation delta; log2 |C| beyond 1 - 1/|C|.
+
+    Args:
+      distance: delta in [0, 1]; symbols: |C| >= 2.
+
+    Returns:
+      bits; reached by (1, 0, ..., 0) and the law that moves delta of it evenly.
+
+    Source: Zhang 2007; theory notes, section 6 (v).
+    """
+    size = floating(symbols)
+    delta = jnp.minimum(floating(distance), 1 - 1 / size)
+    return delta * to_bits(safe_log(size - 1)) + binary_entropy(delta)
+
+
+def entropy_bias(samples: ArrayLike, symbols: ArrayLike) -> jax.Array:
+    """0 <= H - E Hhat <= log2(1 + (|A| - 1) / n) of the plug-in estimate.
+
+    Args:
+      samples: n; symbols: |A|.
+
+    Returns:
+      bits; reached by one sample of a uniform source.
+
+    Source: Paninski 2003; theory notes, section 6.
+    """
+    return to_bits(jnp.log1p((floating(symbols) - 1) / floating(samples)))
+
+
+def entropy_deviation(error: ArrayLike, samples: ArrayLike) -> jax.Array:
+    """P(|Hhat - E Hhat| >= t) <= 2 exp(-n t^2 / (2 log2^2 n)) of the plug-in estimate.
+
+    Args:
+      error: t, bits; samples: n >= 2.
+
+    Returns:
+      probability; about the mean of the estimate, see `entropy_bias` for its distance from H.
+
+    Source: McDiarmid's inequality: one sample moves Hhat by 2 log2(n) / n at most; theory notes, section 6.
+    """
+    n = floating(samples)
+    return 2 * jnp.exp(-n * floating(error) ** 2 / (2 * jnp.log2(n) ** 2))
+
+
+def entropy_margin(samples: ArrayLike, symbols: ArrayLike, delta: ArrayLike, modalities: ArrayLike = 1) -> jax.Array:
+    """|Hhat_m - H_m| <= log2(1 + (|A| - 1) / n) + log2(n) sqrt(2 ln(2 M / delta) / n), for all M modalities at once.
+
+    With probability 1 - delta. In place of (13) of the paper, which leaves out the bias and the factor log2 n, and by
+    its own (12) fails with probability 2 M sqrt(delta / (6 M)) and not delta / 3.
+
+    Args:
+      samples: n >= 2; symbols: |A| of the largest alphabet; delta: in (0, 1); modalities: M.
+
+    Returns:
+      bits.
+
+    Source: `entropy_bias`, `entropy_deviation` and the union bound; theory notes, section 6.
+    """
+    n = floating(samples)
+    tail = jnp.log2(n) * jnp.sqrt(2 * jnp.log(2 * floating(modalities) / floating(delta)) / n)
+    return entropy_bias(n, symbols) + tail
+
+
+def share_margin(estimates: ArrayLike, margin: ArrayLike) -> jax.Array:
+    """|alphahat_m - alpha_m| <= (1 + (M - 2) alphahat_m) eps / (sum_j Hhat_j - M eps), alpha_m = H_m / sum_j H_j.
+
+    Args:
+      estimates: Hhat_m [..., M], bits; margin: eps, within which each of them is of H_m, bits.
+
+    Returns:
+      [..., M], at most 1; 1 where the estimates are all within the margin of 0.
+
+    Source: alphahat - alpha = (Delta_m - alphahat_m sum_j Delta_j) / sum_j H_j; c_1 of the paper's (14), worked out.
+    """
+    h, eps = floating(estimates), floating(margin)
+    count, total = h.shape[-1], jnp.sum(h, axis=-1, keepdims=True)
+    eps = jnp.broadcast_to(eps[..., None], total.shape)
+    least = total - count * eps
+    share = h / jnp.where(total > 0, total, 1)
+    off = (1 + (count - 2) * share) * eps / jnp.where(least > 0, least, 1)
+    return jnp.where(least > 0, jnp.minimum(off, 1), 1)
+
+
+def allocation_margin(rate: ArrayLike, share_error: ArrayLike) -> jax.Array:
+    """|R_m - R alpha_m| < 1 + R |alphahat_m - alpha_m| for whole bits R_m allocated by estimated shares, summing to R.
+
+    In place of (14) of the paper, which has 2 on the right whatever the rate.
+
+    Args:
+      rate: R, bits; share_error: |alphahat_m - alpha_m|, any shape, e.g. `share_margin`.
+
+    Returns:
+      bits.
+
+    Source: theory notes, section 6; |R_m - R alphahat_m| < 1 of `rdjax.codes.allocation.largest_remainder`.
+    """
+    return 1 + floating(rate) * floating(share_error)
