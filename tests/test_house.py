@@ -32,7 +32,7 @@ def test_files_under_300_lines_and_functions_under_40(path):
 
 
 def test_no_module_shares_its_name_with_a_function_in_it():
-    allowed = {"audit", "emoji"}  # named in the design
+    allowed = {"audit", "emoji", "flickr30k"}  # named in the design
     for path in FILES:
         names = {node.name for node in ast.parse(path.read_text()).body if isinstance(node, ast.FunctionDef)}
         assert path.stem not in names - allowed, path

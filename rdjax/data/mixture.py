@@ -69,10 +69,19 @@ def gaussian_mixture(
     require(all(0 <= s < np.inf for s in sigmas), f"noise is {sigmas}; standard deviations are at least 0.")
     require(documents in READINGS, f"documents is {documents!r}; choose one of {', '.join(READINGS)}.")
     maps_rng, fit_rng, test_rng = np.random.default_rng(seed).spawn(3)
-    # Q of a QR decomposition of Gaussian entries: orthonormal columns, in no preferred direction
-    maps = [np.linalg.qr(maps_rng.standard_normal((dim, intent_dim)))[0].astype(np.float32) for _ in sigmas]
+    maps = [orthonormal_map(dim, intent_dim, maps_rng) for _ in sigmas]
     fit, test = (_draw(num_documents, num_queries, maps, sigmas, documents, rng) for rng in (fit_rng, test_rng))
     return fit, test
+
+
+def orthonormal_map(dim: int, intent_dim: int, rng: np.random.Generator) -> np.ndarray:
+    """A [dim, intent_dim], float32, A' A = I, in no preferred direction: Q of a QR decomposition of Gaussians."""
+    return np.linalg.qr(rng.standard_normal((dim, intent_dim)))[0].astype(np.float32)
+
+
+def noisy_view(rows: np.ndarray, sigma: float, rng: np.random.Generator) -> np.ndarray:
+    """The rows plus N(0, sigma^2 I), in float32."""
+    return rows + np.float32(sigma) * rng.standard_normal(rows.shape, np.float32)
 
 
 def _draw(
@@ -88,12 +97,9 @@ def _draw(
     names = [f"view{m}" for m in range(1, len(maps) + 1)]
     clean = {name: intents @ a.T for name, a in zip(names, maps, strict=True)}
 
-    def noisy(rows: np.ndarray, sigma: float) -> np.ndarray:
-        return rows + np.float32(sigma) * rng.standard_normal(rows.shape, np.float32)
-
     pairs = list(zip(names, sigmas, strict=True))
-    queries = {name: noisy(clean[name][relevant], sigma) for name, sigma in pairs}
-    documents = clean if reading == "intents" else {name: noisy(clean[name], sigma) for name, sigma in pairs}
+    queries = {name: noisy_view(clean[name][relevant], sigma, rng) for name, sigma in pairs}
+    documents = clean if reading == "intents" else {name: noisy_view(clean[name], sigma, rng) for name, sigma in pairs}
     return Corpus(
         documents=documents,
         queries=queries,
