@@ -88,7 +88,7 @@ class MixtureCells:
           shape: documents N, queries Q, modalities M, intent_dim d, metric.
           shared: nothing.
           key: of everything that is drawn.
-          parameters: noise, scale, inverse [M]; code, fitted, norm: scalars (see `mixture_known`).
+          parameters: noise, step, inverse [M]; code, fitted, norm: scalars (see `mixture_known`).
         """
         sizes = (shape["documents"], shape["queries"], shape["intent_dim"])
         fit_key, test_key = jax.random.split(key)
@@ -128,18 +128,18 @@ class MixtureCells:
         return intents, relevant, self._send(views, for_code, parameters)
 
     def _send(self, views: jax.Array, key: jax.Array, parameters: Parameters) -> jax.Array:
-        scale = parameters["scale"][:, None, None]
+        step = parameters["step"][:, None, None]
 
-        def whole_steps() -> jax.Array:
-            return jnp.round(views / scale)
+        def levels() -> jax.Array:
+            return step * jnp.round(views / step)
 
         def somewhere_in_the_cell() -> jax.Array:
-            return scale * (whole_steps() + jax.random.uniform(key, views.shape, views.dtype, -0.5, 0.5))
+            return levels() + step * jax.random.uniform(key, views.shape, views.dtype, -0.5, 0.5)
 
         ways = {
             "none": lambda: views,
-            "gaussian": lambda: views + scale * jax.random.normal(key, views.shape, views.dtype),
-            "scalar": lambda: scale * whole_steps(),
+            "gaussian": lambda: views,  # its noise is in them
+            "scalar": levels,
             "paper": somewhere_in_the_cell,
         }
         return lax.switch(parameters["code"], [ways[name] for name in self.codes])

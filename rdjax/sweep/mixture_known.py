@@ -3,7 +3,7 @@
 All in float64 on the host, once for all seeds. With R_m = rate / M bits for modality m:
 
     gaussian   C = A_m' X_m + N(0, q_m),  q_m = (1 + sigma_m^2) / (2^(2 R_m / d) - 1): the forward test channel, which
-               is reached only by coding many queries together
+               is reached only by coding many queries together; its noise and the query's are drawn as one
     scalar     a uniform quantizer of the d coordinates of A_m' X_m, symbols entropy coded at R_m bits by their law
     paper      the same over all D coordinates of X_m, the codeword drawn uniformly within the cell (section 5.1)
 
@@ -35,17 +35,17 @@ def known(items: tuple[tuple[str, Any], ...]) -> tuple[dict[str, np.ndarray], di
     """(parameters of the cell, columns that no draw changes), from the values of all axes but the seed.
 
     Returns:
-      noise sigma [M]; scale [M], the deviation of the channel's noise or the quantizer's step; inverse [M], 1 / tau
-      (0 where it is fitted); fitted and norm, numbers. And bits, ceiling, blind_ceiling.
+      noise [M], the deviation of the query's noise and the channel's; step [M] of a quantizer, 0 without; inverse [M],
+      1 / tau (0 where it is fitted); fitted and norm, numbers. And bits, ceiling, blind_ceiling.
     """
     values = dict(items)
     noise = sigmas(values["noise"], values["modalities"])
-    scale, added = _code(values, noise)
+    step, added = _code(values, noise)
     rule = values["temperatures"]
     inverse = np.zeros_like(noise) if rule == CALIBRATED else 1 / _temperatures(rule, values, noise, added)
     parameters: dict[str, np.ndarray] = {
-        "noise": noise,
-        "scale": scale,
+        "noise": np.sqrt(noise**2 + np.where(step > 0, 0, added)),
+        "step": step,
         "inverse": inverse,
         "fitted": np.array(rule == CALIBRATED, np.int32),
         "norm": np.array(WEIGHT_OF_NORM[values["scores"]]),
@@ -93,8 +93,9 @@ def refuse_negative_entropies(grid: Grid) -> None:
 def uniform_step(rate: float, deviations: np.ndarray) -> float:
     """The step at which the symbols round(x_i / step) of independent Gaussians take `rate` bits together, by bisection.
 
-    The entropy of one is sum_k p_k log2 1 / p_k, p_k = Phi((k + 1/2) t) - Phi((k - 1/2) t), t = step / deviation; for
-    t < 1/2 that is 1/2 log2(2 pi e / t^2), to 15 digits.
+    The entropy of one is sum_k p_k log2 1 / p_k, p_k = Phi((k + 1/2) t) - Phi((k - 1/2) t), t = step / deviation. The
+    p_k / t sample the density of a Gaussian plus a uniform variable of width t, so for small t the entropy is
+    1/2 log2(2 pi e (1 + t^2 / 12) / t^2), to t^8 / 10^6.
     """
     kinds, counts = np.unique(deviations, return_counts=True)
     low, high = -60.0 - rate, 20.0 + np.log2(kinds.max())  # log2 of the step
@@ -108,22 +109,22 @@ def uniform_step(rate: float, deviations: np.ndarray) -> float:
 def _uniform_entropy(ratio: float) -> float:
     from scipy.special import ndtr
 
-    if ratio < 0.5:
-        return 0.5 * math.log2(2 * math.pi * math.e) - math.log2(ratio)
-    edges = (np.arange(20) - 0.5) * ratio  # of the symbols from 0 up; their mirror images count double
+    if ratio < 0.1:
+        return 0.5 * math.log2(2 * math.pi * math.e * (1 + ratio**2 / 12)) - math.log2(ratio)
+    edges = (np.arange(120) - 0.5) * ratio  # of the symbols from 0 up; their mirror images count double
     mass = ndtr(-edges[:-1]) - ndtr(-edges[1:])  # tails on the side where they keep their digits
     terms = np.where(mass > 0, -mass * np.log2(np.where(mass > 0, mass, 1)), 0)
     return float(terms[0] + 2 * terms[1:].sum())
 
 
 def _code(values: dict[str, Any], noise: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """(scale, variance that the code adds) of every modality."""
+    """(step of the quantizer or 0, variance that the code adds) of every modality."""
     code, inner, rate = values["code"], values["intent_dim"], values["rate"] / len(noise)
     if code == "none":
         return np.zeros_like(noise), np.zeros_like(noise)
     if code == "gaussian":
         added = (1 + noise**2) / np.expm1(2 * math.log(2) * rate / inner)
-        return np.sqrt(added), added
+        return np.zeros_like(noise), added
     idle = values["dim"] - inner if code == "paper" else 0
     spread = [np.concatenate([np.full(inner, math.sqrt(1 + s**2)), np.full(idle, s)]) for s in noise]
     steps = np.array([uniform_step(rate, deviations) for deviations in spread])

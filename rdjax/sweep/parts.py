@@ -70,14 +70,18 @@ def open_folder(out: str | os.PathLike[str], manifest: Mapping[str, Any], *, res
         _compare(_read_manifest(place), manifest, out)
         for part in parts(folder):
             read_part(part)
-        for left in (folder / PARTS).glob(".rdjax-*"):  # of a process that was killed while it wrote
-            shutil.rmtree(left, ignore_errors=True)
+        _tidy(folder)
         return
     require(not folder.exists() or folder.is_dir(), f"{out} is a file; name a folder by --out.")
     require(
         not parts(folder),
         f"{out} holds parts of a sweep without {MANIFEST}, so it is not known of which; name another folder.",
     )
+    try:
+        (folder / PARTS).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"{out} cannot be written: {error.strerror or error}.") from None
+    _tidy(folder)
     _write(place, json.dumps(manifest, indent=1).encode() + b"\n")
 
 
@@ -146,6 +150,12 @@ def _in_order(folder: Path, size: int) -> Iterator[Columns]:
             yield {name: array[following - part.first :] for name, array in read_part(part).items()}
             following = part.end
     require(following == size, f"{folder} lacks cells {following} to {size - 1}; go on by --resume.")
+
+
+def _tidy(folder: Path) -> None:
+    """Remove what processes left that were killed while they wrote."""
+    for left in [*folder.glob(".rdjax-*"), *(folder / PARTS).glob(".rdjax-*")]:
+        shutil.rmtree(left, ignore_errors=True)
 
 
 def _compare(there: Mapping[str, Any], here: Mapping[str, Any], out: str | os.PathLike[str]) -> None:
