@@ -15,16 +15,17 @@ def whole_from(least: int) -> Check:
     return lambda value, where: checks.whole(value, where, least)
 
 
+def seed(value: Any, where: str) -> int:
+    """A whole number of 32 bits."""
+    require(checks.whole(value, where, 0) < 2**32, f"{where} is {value}; it must be below 2^32.")
+    return int(value)
+
+
 def positive(value: Any, where: str) -> float:
     """A finite number above 0."""
     good = isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < math.inf
     require(good, f"{where} is {value!r}; it must be a number above 0.")
     return float(value)
-
-
-def not_negative(value: Any, where: str) -> float:
-    """A finite number, at least 0."""
-    return 0.0 if value == 0 and not isinstance(value, bool) else positive(value, where)
 
 
 def positive_or_list(value: Any, where: str) -> float | tuple[float, ...]:

@@ -9,7 +9,7 @@ from typing import Any
 
 from rdjax.checks import InputError, require, whole
 from rdjax.sweep.axis_checks import one_of
-from rdjax.sweep.grid import Axis, Grid, Kind
+from rdjax.sweep.grid import SEED, Axis, Grid, Kind
 from rdjax.sweep.mixture_cell import MixtureCells
 from rdjax.sweep.source_cell import SourceCells
 
@@ -94,11 +94,11 @@ def _read(path: str) -> Mapping[str, Any]:
 def _grid(axes: tuple[Axis, ...], listed: Mapping[str, Any], where: str) -> Grid:
     names = [axis.name for axis in axes]
     given = dict(listed)
-    seeds, noisy = "seed" in names, "noise" in names
+    seeds, noisy = SEED in names, "noise" in names
     _refuse_unknown(given, [*names, *([SEEDS] if seeds else []), *(["rho"] if noisy else [])], f"{where}: grid")
     if seeds and SEEDS in given:
-        require("seed" not in given, f"{where}: grid has both seed and seeds; keep one.")
-        given["seed"] = list(range(whole(given.pop(SEEDS), f"{where}: grid.seeds")))
+        require(SEED not in given, f"{where}: grid has both seed and seeds; keep one.")
+        given[SEED] = list(range(whole(given.pop(SEEDS), f"{where}: grid.seeds")))
     if noisy and "rho" in given:
         require("noise" not in given, f"{where}: grid has both noise and rho = 1 / noise^2; keep one.")
         rho = _values(Axis("rho", next(a.check for a in axes if a.name == "noise")), given.pop("rho"), where)
@@ -111,8 +111,10 @@ def _values(axis: Axis, given: Any, where: str) -> tuple[Any, ...]:
     entries = list(given) if isinstance(given, list | tuple) else [given]
     require(len(entries) > 0, f"{place} has no value; give at least one.")
     values = tuple(axis.check(entry, place) for entry in entries)
-    twice = next((value for number, value in enumerate(values) if value in values[:number]), None)
-    require(twice is None, f"{place} has {twice!r} twice; keep one.")
+    seen: set[Any] = set()
+    for value in values:
+        require(value not in seen, f"{place} has {value!r} twice; keep one.")
+        seen.add(value)
     return values
 
 

@@ -9,13 +9,14 @@ import json
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any, ClassVar, Protocol
 
 import jax
 import numpy as np
 
 Values = Mapping[str, Any]
+SEED = "seed"
 
 
 @dataclass(frozen=True)
@@ -94,20 +95,46 @@ class Grid:
             values = self.at(first)
             yield first, {axis.name: values[axis.name] for axis in self.axes if axis.static}
 
-    def keys(self, cells: np.ndarray) -> np.ndarray:
-        """Random keys [n, 2] of Threefry, from what a cell draws and nothing else.
+    @property
+    def seeds(self) -> int:
+        """How many cells differ in the seed alone; they stand together."""
+        return self.lengths[-1] if self.axes[-1].name == SEED else 1
 
-        The key is the sum mod 2^64 of a 64-bit hash of each drawn axis and its value: the same whichever device,
+    def key(self, cell: int) -> np.ndarray:
+        """The Threefry key [2] of what a cell draws, into which its seed is folded when it is computed.
+
+        The sum mod 2^64 of a 64-bit hash of each drawn axis but the seed, and its value: the same whichever device,
         process or batch the cell falls to, and whatever else is in the grid. Cells that differ only in what is done
         with a draw (code, rate, temperatures, metric) share it, so their differences are paired.
         """
-        places = np.unravel_index(cells, self.lengths)
-        total = np.zeros(len(cells), np.uint64)
-        for axis, place in zip(self.axes, places, strict=True):
-            if axis.drawn:
-                total += np.array([_hash(axis.name, value) for value in self.values[axis.name]], np.uint64)[place]
-        high, low = total >> np.uint64(32), total & np.uint64(0xFFFFFFFF)
-        return np.stack([high, low], axis=1).astype(np.uint32)
+        values = self.at(cell)
+        drawn = [axis.name for axis in self.axes if axis.drawn and axis.name != SEED]
+        total = sum(_hash(name, values[name]) for name in drawn) % 2**64
+        return np.array([total >> 32, total % 2**32], np.uint32)
+
+    def columns(self, cells: np.ndarray) -> dict[str, np.ndarray]:
+        """The values of some cells; of an axis with lists one column a place, NaN where a list is shorter."""
+        found: dict[str, np.ndarray] = {}
+        for axis, place in zip(self.axes, np.unravel_index(cells, self.lengths), strict=True):
+            table = self._arrays[axis.name][place]
+            found |= (
+                {axis.name: table}
+                if table.ndim == 1
+                else {f"{axis.name}_{m + 1}": table[:, m] for m in range(table.shape[1])}
+            )
+        return found
+
+    @cached_property
+    def _arrays(self) -> dict[str, np.ndarray]:
+        """The values of each axis, [values] or, where one is a list, [values, places]."""
+        arrays = {}
+        for axis in self.axes:
+            values = self.values[axis.name]
+            longest = max((len(value) for value in values if isinstance(value, tuple)), default=0)
+            rows = [value if isinstance(value, tuple) else (value,) * longest for value in values]
+            padded = [[*row, *[np.nan] * (longest - len(row))] for row in rows]
+            arrays[axis.name] = np.array(padded if longest else values)
+        return arrays
 
 
 def ranges(cells: Sequence[tuple[int, int]], start: int, stop: int) -> list[tuple[int, int]]:
@@ -122,6 +149,7 @@ def ranges(cells: Sequence[tuple[int, int]], start: int, stop: int) -> list[tupl
     return [*left, (place, stop)] if place < stop else left
 
 
+@lru_cache(maxsize=4096)
 def _hash(name: str, value: Any) -> int:
     digest = hashlib.sha256(f"{name}={json.dumps(value)}".encode()).digest()
     return int.from_bytes(digest[:8], "big")

@@ -24,7 +24,7 @@ from jax import lax
 from rdjax.retrieval import calibrate_temperatures, counts_from_scores, parse_metric
 from rdjax.retrieval.scores import inner_products
 from rdjax.sweep import axis_checks as value
-from rdjax.sweep.grid import Axis, Grid, Values
+from rdjax.sweep.grid import SEED, Axis, Grid, Values
 from rdjax.sweep.mixture_known import CALIBRATED, CODES, TEMPERATURES, WEIGHT_OF_NORM, known, refuse_negative_entropies
 
 Parameters = Mapping[str, jax.Array]
@@ -51,7 +51,7 @@ class MixtureCells:
         Axis("rate", value.positive, (64.0,), drawn=False),
         Axis("temperatures", value.one_of(*TEMPERATURES), ("uniform",), drawn=False),
         Axis("scores", value.one_of(*WEIGHT_OF_NORM), ("likelihood",), drawn=False),
-        Axis("seed", value.whole_from(0), (0,)),
+        Axis(SEED, value.seed, (0,)),
     )
     columns: ClassVar[dict[str, str]] = {
         "bits": "sent for each query, rate / M for each modality; inf without a code; by entropy for the scalar codes",
@@ -78,7 +78,7 @@ class MixtureCells:
 
     def known(self, values: Values) -> tuple[dict[str, np.ndarray], dict[str, float]]:
         """See `mixture_known`."""
-        parameters, columns = known(tuple((name, values[name]) for name in values if name != "seed"))
+        parameters, columns = known(tuple((name, values[name]) for name in values if name != SEED))
         return {**parameters, "code": np.array(self.codes.index(values["code"]), np.int32)}, columns
 
     def cell(self, shape: Values, shared: Any, key: jax.Array, parameters: Parameters) -> dict[str, Any]:

@@ -105,7 +105,7 @@ def _try(
     memory = program.compiled.memory_analysis()
     compiling = time.perf_counter() - begun
     size = sum(getattr(memory, f"{kind}_size_in_bytes", 0) for kind in ("temp", "argument", "output"))
-    program(cells).table(sweep)
+    program(cells).table()
     begun = time.perf_counter()
-    program(cells).table(sweep)
+    program(cells).table()
     return float(size), compiling, (time.perf_counter() - begun) / count

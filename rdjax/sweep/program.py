@@ -16,9 +16,9 @@ from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
 from rdjax.sweep.config import Sweep
-from rdjax.sweep.grid import Values
+from rdjax.sweep.grid import SEED, Values
 
-CELLS = "cells"
+CELLS, KEY = "cells", "key"
 
 
 class Program:
@@ -43,7 +43,7 @@ class Program:
             sharded = jax.shard_map(
                 self._shard,
                 mesh=mesh,
-                in_specs=(P(), P(CELLS), P(CELLS), P(CELLS)),
+                in_specs=(P(), P(CELLS), P(CELLS)),
                 out_specs=P(CELLS),
                 check_vma=False,  # loops of solvers start from constants, which are not marked as varying
             )
@@ -51,39 +51,34 @@ class Program:
 
     def __call__(self, cells: np.ndarray) -> "Batch":
         """Start computing some cells, at most the capacity."""
-        parameters, columns = known_columns(self._sweep, cells)
-        parts = np.array_split(np.arange(len(cells)), self._places)
-        place = np.concatenate([self.each * d + np.arange(len(part)) for d, part in enumerate(parts)])
+        taken, told = inputs(self._sweep, cells)
+        shares = np.array_split(np.arange(len(cells)), self._places)
+        place = np.concatenate([self.each * d + np.arange(len(share)) for d, share in enumerate(shares)])
 
         def spread(array: np.ndarray) -> np.ndarray:
             padded = np.zeros((self._places * self.each, *array.shape[1:]), array.dtype)
-            padded[place] = array
+            padded[place] = self._cast(array)
             return padded
 
-        counts = np.array([len(part) for part in parts], np.int32)
-        keys = spread(self._sweep.grid.keys(cells))
+        counts = np.array([len(share) for share in shares], np.int32)
         with self._precision():
-            arguments = jax.device_put(
-                (keys, jax.tree.map(lambda x: spread(self._cast(x)), parameters), counts), self._split
-            )
-            return Batch(cells, columns, self.compiled(self._shared, *arguments), place)
+            arguments = jax.device_put((jax.tree.map(spread, taken), counts), self._split)
+            return Batch(told, self.compiled(self._shared, *arguments), place)
 
     def _arguments(self, first: int) -> tuple[Any, ...]:
         """Shapes and types of what a call passes, for compiling ahead of time."""
-        parameters, _ = known_columns(self._sweep, np.array([first]))
         size = self._places * self.each
 
         def like(array: np.ndarray) -> jax.ShapeDtypeStruct:
             return jax.ShapeDtypeStruct((size, *array.shape[1:]), self._cast(array).dtype, sharding=self._split)
 
-        keys = jax.ShapeDtypeStruct((size, 2), np.uint32, sharding=self._split)
         counts = jax.ShapeDtypeStruct((self._places,), np.int32, sharding=self._split)
-        return self._shared, keys, jax.tree.map(like, parameters), counts
+        return self._shared, jax.tree.map(like, inputs(self._sweep, np.array([first]))[0]), counts
 
-    def _shard(self, shared: Any, keys: jax.Array, parameters: Any, count: jax.Array) -> dict[str, jax.Array]:
+    def _shard(self, shared: Any, taken: dict[str, jax.Array], count: jax.Array) -> dict[str, jax.Array]:
         def cell(number: jax.Array) -> dict[str, jax.Array]:
-            key = jax.random.wrap_key_data(keys[number], impl="threefry2x32")
-            mine = jax.tree.map(lambda x: x[number], parameters)
+            mine = jax.tree.map(lambda x: x[number], taken)
+            key = jax.random.fold_in(jax.random.wrap_key_data(mine.pop(KEY), impl="threefry2x32"), mine.pop(SEED))
             return jax.tree.map(jnp.asarray, self._sweep.kind.cell(self._shape, shared, key, mine))
 
         def store(number: jax.Array, columns: dict[str, jax.Array]) -> dict[str, jax.Array]:
@@ -100,42 +95,29 @@ class Program:
 
 
 class Batch:
-    """Cells that are being computed."""
+    """Cells that are being computed: what the table has of them already, and what the devices will hand over."""
 
-    def __init__(
-        self, cells: np.ndarray, columns: Mapping[str, np.ndarray], found: Mapping[str, jax.Array], place: np.ndarray
-    ) -> None:
-        self.cells, self._columns, self._found, self._place = cells, columns, found, place
+    def __init__(self, told: Mapping[str, np.ndarray], found: Mapping[str, jax.Array], place: np.ndarray) -> None:
+        self._told, self._found, self._place = told, found, place
 
-    def table(self, sweep: Sweep) -> dict[str, np.ndarray]:
+    def table(self) -> dict[str, np.ndarray]:
         """All columns of these cells, once they are there: number, values of the axes, what is known, what is found."""
-        found = {name: np.asarray(array)[self._place] for name, array in self._found.items()}
-        return {"cell": self.cells, **value_columns(sweep, self.cells), **self._columns, **found}
+        return {**self._told, **{name: np.asarray(array)[self._place] for name, array in self._found.items()}}
 
 
-def known_columns(sweep: Sweep, cells: np.ndarray) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
-    """(parameters, columns) of some cells of one shape, each [n, ...]; worked out once for all seeds."""
-    axes = sweep.grid.axes
-    seeds = sweep.grid.lengths[-1] if axes[-1].name == "seed" else 1
-    combinations, where = np.unique(cells // seeds, return_inverse=True)
-    found = [sweep.kind.known(sweep.grid.at(int(number) * seeds)) for number in combinations]
-    parameters, columns = (
-        {name: np.stack([np.asarray(one[side][name]) for one in found])[where] for name in found[0][side]}
+def inputs(sweep: Sweep, cells: np.ndarray) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+    """(what the program takes, what the table has already) of some cells of one shape, each [n, ...].
+
+    Worked out once for all seeds. The program takes the parameters of the kind, and `key` [n, 2] and `seed`, uint32.
+    """
+    grid = sweep.grid
+    firsts, where = np.unique(cells // grid.seeds * grid.seeds, return_inverse=True)
+    known = [sweep.kind.known(grid.at(int(cell))) for cell in firsts]
+    taken, told = (
+        {name: np.stack([np.asarray(one[side][name]) for one in known])[where] for name in known[0][side]}
         for side in (0, 1)
     )
-    return parameters, columns
-
-
-def value_columns(sweep: Sweep, cells: np.ndarray) -> dict[str, np.ndarray]:
-    """The values of the axes, one column each; where an axis has lists, one a place, NaN where a list is shorter."""
-    columns = {}
-    for axis, place in zip(sweep.grid.axes, np.unravel_index(cells, sweep.grid.lengths), strict=True):
-        values = sweep.grid.values[axis.name]
-        longest = max((len(v) for v in values if isinstance(v, tuple)), default=0)
-        if not longest:
-            columns[axis.name] = np.array(values)[place]
-            continue
-        rows = [v if isinstance(v, tuple) else (v,) * longest for v in values]
-        table = np.array([[*row, *[np.nan] * (longest - len(row))] for row in rows])[place]
-        columns |= {f"{axis.name}_{m + 1}": table[:, m] for m in range(longest)}
-    return columns
+    columns = grid.columns(cells)
+    taken[KEY] = np.stack([grid.key(int(cell)) for cell in firsts])[where]
+    taken[SEED] = columns.get(SEED, np.zeros(len(cells))).astype(np.uint32)
+    return taken, {"cell": cells, **columns, **told}

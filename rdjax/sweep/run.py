@@ -98,8 +98,9 @@ def _compute(
             # the devices have the next batch while the host writes this one
             following = None if cells is None else program(np.arange(cells.start, cells.stop))
             if running is not None:
-                write_part(folder, running.table(sweep), suffix)
-                meter.add(len(running.cells), shape)
+                table = running.table()
+                write_part(folder, table, suffix)
+                meter.add(len(table["cell"]), shape)
             running = following
 
 
