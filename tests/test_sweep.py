@@ -288,10 +288,13 @@ def test_two_processes_on_loopback(whole, tmp_path):
 def test_each_process_takes_its_share(whole, tmp_path, monkeypatch):
     """Three processes one after the other, without a runtime: what one leaves, the leader misses."""
     monkeypatch.setattr(Host, "_gather", lambda self, failed: np.array([failed]))
+    with pytest.raises(InputError, match="is not seen by every process"):
+        run_sweep(MANY, tmp_path, host=Host(2, 3))
+    (tmp_path / parts.MANIFEST).write_text(json.dumps(parts.manifest_of(read_config(MANY), *_place())))
     run_sweep(MANY, tmp_path, host=Host(2, 3))
     run_sweep(MANY, tmp_path, host=Host(1, 3))
     assert [part.first for part in parts.parts(tmp_path)] == [7, 14]
-    (tmp_path / parts.MANIFEST).unlink(missing_ok=True)
+    (tmp_path / parts.MANIFEST).unlink()
     with pytest.raises(InputError, match="holds parts of a sweep without manifest"):
         run_sweep(MANY, tmp_path, host=Host(0, 3))
     (tmp_path / parts.MANIFEST).write_text(json.dumps(parts.manifest_of(read_config(MANY), *_place())))
@@ -380,6 +383,7 @@ def test_a_full_disk(finished, monkeypatch):
         ({"grid": {"noise": [[]]}}, "grid.noise has an empty list"),
         ({"grid": {"noise": 1, "rho": 0.4}}, "grid has both noise and rho"),
         ({"grid": {"noise": 1, "seed": 1, "seeds": 2}}, "grid has both seed and seeds"),
+        ({"grid": {"noise": 1, "rate": [*range(1, 2**10)], "seeds": 2**20, "dim": [*range(32, 2**11)]}}, "is the most"),
         ({"grid": {"noise": 1, "seed": 2**32}}, "grid.seed is 4294967296; it must be below"),
         ({"grid": {"noise": 1, "rate": True}}, "grid.rate is True; it must be a number above 0"),
         ({"grid": {"noise": 1, "code": "huffman"}}, "grid.code is 'huffman'; choose among none, gaussian"),

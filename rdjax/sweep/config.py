@@ -15,7 +15,7 @@ from rdjax.sweep.source_cell import SourceCells
 
 KINDS: tuple[type[MixtureCells] | type[SourceCells], ...] = (MixtureCells, SourceCells)
 KEYS = ("kind", "precision", "cells_per_part", "grid")
-SEEDS = "seeds"
+SEEDS, MOST = "seeds", 10**12
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,7 +103,9 @@ def _grid(axes: tuple[Axis, ...], listed: Mapping[str, Any], where: str) -> Grid
         require("noise" not in given, f"{where}: grid has both noise and rho = 1 / noise^2; keep one.")
         rho = _values(Axis("rho", next(a.check for a in axes if a.name == "noise")), given.pop("rho"), where)
         given["noise"] = [[r**-0.5 for r in v] if isinstance(v, tuple) else v**-0.5 for v in rho]
-    return Grid(axes, {axis.name: _values(axis, given.get(axis.name, axis.default), where) for axis in axes})
+    grid = Grid(axes, {axis.name: _values(axis, given.get(axis.name, axis.default), where) for axis in axes})
+    require(grid.size <= MOST, f"{where}: grid has {grid.size:,} cells; {MOST:,} is the most.")
+    return grid
 
 
 def _values(axis: Axis, given: Any, where: str) -> tuple[Any, ...]:

@@ -85,6 +85,17 @@ def open_folder(out: str | os.PathLike[str], manifest: Mapping[str, Any], *, res
     _write(place, json.dumps(manifest, indent=1).encode() + b"\n")
 
 
+def check_folder(out: str | os.PathLike[str], manifest: Mapping[str, Any]) -> None:
+    """See that the sweep which the leader opened is the one of this process too.
+
+    Raises:
+      InputError: it is not there, or of another config, version or platform.
+    """
+    place = Path(out) / MANIFEST
+    require(place.exists(), f"{place} is not seen by every process; name a folder that they share by --out.")
+    _compare(_read_manifest(place), manifest, out)
+
+
 def parts(folder: Path) -> list[Part]:
     """The part files of a folder, by their first cell."""
     found = []

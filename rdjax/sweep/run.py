@@ -1,6 +1,5 @@
 """Running a sweep: what is left of each shape in batches, results to disk as they finish, the table at the end."""
 
-import math
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -13,13 +12,13 @@ import numpy as np
 from rdjax.sweep.config import Sweep, read_config
 from rdjax.sweep.grid import ranges
 from rdjax.sweep.hosts import Host
-from rdjax.sweep.parts import manifest_of, merge, open_folder, parts, write_part
+from rdjax.sweep.parts import check_folder, manifest_of, merge, open_folder, parts, write_part
 from rdjax.sweep.program import Program
 from rdjax.sweep.tables import best_format
 
 Progress = Callable[[str, int, int | None], None]
 OPERATIONS = 5e9  # a second, of a device: for the size of parts alone
-MOST_CELLS = 4096  # in a part
+LEAST_CELLS, MOST_CELLS = 16, 4096  # in a part; enough for the devices of a host to share
 
 
 def run_sweep(
@@ -58,22 +57,16 @@ def run_sweep(
     folder, suffix = Path(out), best_format()
     manifest = manifest_of(sweep, suffix, places[0].device_kind)
     host.together(lambda: open_folder(out, manifest, resume=resume) if host.leads() else None)
+    host.together(lambda: None if host.leads() else check_folder(out, manifest))
     host.together(lambda: _compute(sweep, folder, suffix, host, places, progress))
     table: list[Path] = []
     host.together(lambda: table.append(merge(folder, sweep.grid.size, suffix)) if host.leads() else None)
     return table[0] if table else folder / f"table{suffix}"
 
 
-def batches(sweep: Sweep, first: int, shape: Mapping[str, Any]) -> Iterator[tuple[int, int]]:
-    """The batches (first cell, end) of a shape whose first cell is `first`."""
-    size = part_size(sweep, shape)
-    for start in range(first, first + sweep.grid.per_shape, size):
-        yield start, min(start + size, first + sweep.grid.per_shape)
-
-
 def part_size(sweep: Sweep, shape: Mapping[str, Any]) -> int:
-    """Cells in a part: as the config says, or about a second's, a power of two so that few sizes are compiled."""
-    by_time = 2 ** int(np.clip(math.log2(OPERATIONS / sweep.kind.work(shape)), 0, math.log2(MOST_CELLS)))
+    """Cells in a part: as the config says, or what takes about a second. The same in every process, which matters."""
+    by_time = int(np.clip(OPERATIONS / sweep.kind.work(shape), LEAST_CELLS, MOST_CELLS))
     return min(sweep.cells_per_part or by_time, sweep.grid.per_shape)
 
 
@@ -108,9 +101,14 @@ def _mine(
     sweep: Sweep, first: int, shape: Mapping[str, Any], finished: list[tuple[int, int]], host: Host
 ) -> Iterator[range]:
     """What of every P-th batch is not finished. Only this process adds to that, so it may look before others end."""
-    for number, (start, end) in enumerate(batches(sweep, first, shape)):
-        if number % host.count == host.index:
-            yield from (range(low, high) for low, high in ranges(finished, start, end))
+    size = part_size(sweep, shape)
+    for low, high in ranges(finished, first, first + sweep.grid.per_shape):
+        while low < high:
+            number = (low - first) // size
+            end = min(first + (number + 1) * size, high)
+            if number % host.count == host.index:
+                yield range(low, end)
+            low = end
 
 
 class _Meter:

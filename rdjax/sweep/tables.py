@@ -110,9 +110,14 @@ def _writing(file, suffix: str):  # type: ignore[no-untyped-def]
             writers.append(parquet.ParquetWriter(file, table.schema))
         writers[0].write_table(table)
 
-    yield append
-    for writer in writers:
-        writer.close()
+    try:
+        yield append
+        for writer in writers:
+            writer.close()
+    except OSError:
+        for writer in writers:
+            writer.is_open = False  # or it tries once more when it is collected, and complains
+        raise
 
 
 def _type(array: np.ndarray):  # type: ignore[no-untyped-def]
