@@ -209,7 +209,7 @@ def test_devices_and_parts_change_nothing(whole, tmp_path, devices, cells_per_pa
     config = {**MANY, "cells_per_part": cells_per_part}
     path = run_sweep(config, tmp_path, devices=jax.devices()[:devices])
     assert path.read_bytes() == whole[0]
-    assert len(parts.parts(tmp_path)) == -(-24 // cells_per_part)
+    assert len(parts.finished_parts(tmp_path)) == -(-24 // cells_per_part)
 
 
 def test_a_solver_on_several_devices_changes_nothing(everything, tmp_path):
@@ -266,7 +266,7 @@ def test_killed_three_times_and_resumed(whole, tmp_path):
         process = child(tmp_path, die)
         errors = process.communicate(timeout=120)[1]
         assert process.returncode == -signal.SIGKILL, errors
-        found.append(len(parts.parts(tmp_path / "out")))
+        found.append(len(parts.finished_parts(tmp_path / "out")))
         if die == "writing":
             assert len(list((tmp_path / "out" / parts.PARTS).glob(".rdjax-*/*"))) == 1
     assert found == [0, 2, 4]
@@ -293,7 +293,7 @@ def test_each_process_takes_its_share(whole, tmp_path, monkeypatch):
     (tmp_path / parts.MANIFEST).write_text(json.dumps(parts.manifest_of(read_config(MANY), *_place())))
     run_sweep(MANY, tmp_path, host=Host(2, 3))
     run_sweep(MANY, tmp_path, host=Host(1, 3))
-    assert [part.first for part in parts.parts(tmp_path)] == [7, 14]
+    assert [part.first for part in parts.finished_parts(tmp_path)] == [7, 14]
     (tmp_path / parts.MANIFEST).unlink()
     with pytest.raises(InputError, match="holds parts of a sweep without manifest"):
         run_sweep(MANY, tmp_path, host=Host(0, 3))
@@ -342,7 +342,7 @@ def test_what_is_there_is_not_touched(finished, whole):
     manifest.write_text(good[:100])
     assert "manifest.json is damaged" in refused()
     manifest.write_text(good)
-    some = parts.parts(folder)[1].path
+    some = parts.finished_parts(folder)[1].path
     data = some.read_bytes()
     some.write_bytes(data[:-20] + bytes(20))
     assert f"{some} is damaged; delete it and go on by --resume" in refused()
@@ -353,7 +353,7 @@ def test_what_is_there_is_not_touched(finished, whole):
 def test_a_full_disk(finished, monkeypatch):
     """Files may have 100 bytes: one sentence, and the parts that were there still are."""
     folder, _ = finished
-    before = parts.parts(folder)
+    before = parts.finished_parts(folder)
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (100, hard))
     try:
@@ -363,7 +363,7 @@ def test_a_full_disk(finished, monkeypatch):
             parts.merge(folder, 24, before[0].path.suffix)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-    assert parts.parts(folder) == before
+    assert parts.finished_parts(folder) == before
     assert len(list(folder.glob("table.*"))) == 1
 
 

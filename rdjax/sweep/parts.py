@@ -68,13 +68,13 @@ def open_folder(out: str | os.PathLike[str], manifest: Mapping[str, Any], *, res
     if place.exists():
         require(resume, f"{out} holds a sweep; go on with it by --resume, or name another folder by --out.")
         _compare(_read_manifest(place), manifest, out)
-        for part in parts(folder):
+        for part in finished_parts(folder):
             read_part(part)
         _tidy(folder)
         return
     require(not folder.exists() or folder.is_dir(), f"{out} is a file; name a folder by --out.")
     require(
-        not parts(folder),
+        not finished_parts(folder),
         f"{out} holds parts of a sweep without {MANIFEST}, so it is not known of which; name another folder.",
     )
     try:
@@ -96,7 +96,7 @@ def check_folder(out: str | os.PathLike[str], manifest: Mapping[str, Any]) -> No
     _compare(_read_manifest(place), manifest, out)
 
 
-def parts(folder: Path) -> list[Part]:
+def finished_parts(folder: Path) -> list[Part]:
     """The part files of a folder, by their first cell."""
     found = []
     if (folder / PARTS).is_dir():
@@ -151,7 +151,7 @@ def merge(folder: Path, size: int, suffix: str) -> Path:
 
 def _in_order(folder: Path, size: int) -> Iterator[Columns]:
     following = 0
-    for part in parts(folder):
+    for part in finished_parts(folder):
         require(
             part.first <= following,
             f"{folder} lacks cells {following} to {part.first - 1}; go on by --resume (and let all processes write "

@@ -13,7 +13,7 @@ from rdjax.sweep.program import Program
 from rdjax.sweep.run import part_size, queue
 
 TRIED = 4  # shapes that are compiled and timed; the time of others is scaled by their work
-CELLS_A_DEVICE = 8
+ENOUGH = 0.2  # seconds of a trial
 
 
 @dataclass(frozen=True)
@@ -98,14 +98,19 @@ def _try(
     sweep: Sweep, first: int, shape: Mapping[str, Any], devices: Sequence[jax.Device]
 ) -> tuple[float, float, float]:
     """(bytes on a device, seconds to compile, seconds a cell)."""
-    count = min(sweep.grid.per_shape, CELLS_A_DEVICE * len(devices))
-    cells = first + np.linspace(0, sweep.grid.per_shape - 1, count).astype(int)
     begun = time.perf_counter()
-    program = Program(sweep, first, shape, max(part_size(sweep, shape), count), devices)
+    program = Program(sweep, first, shape, part_size(sweep, shape), devices)
     memory = program.compiled.memory_analysis()
     compiling = time.perf_counter() - begun
     size = sum(getattr(memory, f"{kind}_size_in_bytes", 0) for kind in ("temp", "argument", "output"))
-    program(cells).table()
-    begun = time.perf_counter()
-    program(cells).table()
-    return float(size), compiling, (time.perf_counter() - begun) / count
+    count, most, seconds = 2 * len(devices), part_size(sweep, shape), 0.0
+    while seconds < ENOUGH:  # a batch has a cost of its own: few cells would seem slow
+        count = min(4 * count, most)
+        cells = first + np.linspace(0, sweep.grid.per_shape - 1, count).astype(int)
+        program(cells).table()  # what is known of these cells is worked out once
+        begun = time.perf_counter()
+        program(cells).table()
+        seconds = time.perf_counter() - begun
+        if count == most:
+            break
+    return float(size), compiling, seconds / count

@@ -56,8 +56,9 @@ class Program:
         place = np.concatenate([self.each * d + np.arange(len(share)) for d, share in enumerate(shares)])
 
         def spread(array: np.ndarray) -> np.ndarray:
+            array = self._cast(array)
             padded = np.zeros((self._places * self.each, *array.shape[1:]), array.dtype)
-            padded[place] = self._cast(array)
+            padded[place] = array
             return padded
 
         counts = np.array([len(share) for share in shares], np.int32)

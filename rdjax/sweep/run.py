@@ -12,7 +12,7 @@ import numpy as np
 from rdjax.sweep.config import Sweep, read_config
 from rdjax.sweep.grid import ranges
 from rdjax.sweep.hosts import Host
-from rdjax.sweep.parts import check_folder, manifest_of, merge, open_folder, parts, write_part
+from rdjax.sweep.parts import check_folder, finished_parts, manifest_of, merge, open_folder, write_part
 from rdjax.sweep.program import Program
 from rdjax.sweep.tables import best_format
 
@@ -79,7 +79,7 @@ def _compute(
     sweep: Sweep, folder: Path, suffix: str, host: Host, devices: Sequence[jax.Device], progress: Progress
 ) -> None:
     """Everything of this process that is not on disk yet."""
-    finished = [(part.first, part.end) for part in parts(folder)]
+    finished = [(part.first, part.end) for part in finished_parts(folder)]
     shapes = [(first, shape, list(_mine(sweep, first, shape, finished, host))) for first, shape in queue(sweep)]
     meter = _Meter(progress, sum(len(cells) for *_, todo in shapes for cells in todo))
     for first, shape, todo in shapes:
