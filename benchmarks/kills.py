@@ -84,18 +84,19 @@ def kill(running, after):
 def trial(place, name, processes, kills, length):
     """A sweep that is killed until there were so many kills, then finished; finished early, the next one begins."""
     done = sweeps = 0
-    tables, lost = [], []
+    tables, lengths = [], []
     while done < kills:
         sweeps += 1
-        folder = place / f"{name}{sweeps}"
+        folder, found = place / f"{name}{sweeps}", []
         while done < kills and not list(folder.glob("table.*")):
             done += kill(start(folder, place / "cache", processes), random.uniform(0.2, length))
-            lost.append(len(list(folder.glob("parts/*-*-*.*"))))
+            found.append(len(list(folder.glob("parts/*-*-*.*"))))
         finish(start(folder, place / "cache", processes))
         tables.append(next(folder.glob("table.*")).read_bytes())
         assert not list(folder.rglob(".rdjax-*")), "leftovers"
-        assert all(low <= high for low, high in itertools.pairwise(lost) if high), "parts went away"
-    return tables, done, lost
+        assert all(low <= high for low, high in itertools.pairwise(found)), "parts went away"
+        lengths.append(found)
+    return tables, done, lengths
 
 
 def main():
@@ -111,10 +112,10 @@ def main():
         truth = next((place / "whole").glob("table.*")).read_bytes()
         print(f"{truth.count(10) - 1} cells; {length:.1f} s uninterrupted")
         for processes in (1, 2):
-            tables, done, lost = trial(place, f"p{processes}-", processes, kills, length)
+            tables, done, lengths = trial(place, f"p{processes}-", processes, kills, length)
             same = sum(table == truth for table in tables)
             print(
-                f"{processes} processes: {done} kills, {same} of {len(tables)} tables equal byte by byte; parts found after each kill: {lost}"
+                f"{processes} processes: {done} kills, {same} of {len(tables)} tables equal byte by byte; parts there after each kill, by sweep: {lengths}"
             )
 
 
