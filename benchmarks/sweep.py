@@ -5,7 +5,7 @@
 Every ratio is within this run, of medians over interleaved repetitions. A sweep is timed from its first batch to the
 merged table, with all parts written; its loop calls the same cell, jitted alone, once for each cell, with parameters
 laid out before: "blocking" reads each result before the next call, "async" reads all at the end. Compilation is left
-out on both sides and printed.
+out on both sides and printed. Processor seconds stand beside seconds: they say what a busy machine cannot.
 """
 
 import json
@@ -20,6 +20,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 CELLS = 10_000
+REPEATS = 2
 
 
 def config(documents, cells, queries=64):
@@ -31,21 +32,23 @@ def config(documents, cells, queries=64):
 
 
 def timed_sweep(wanted, out, host=None):
-    """(seconds from the first batch to the table, seconds of compiling)."""
+    """Seconds from the first batch to the table, processor seconds of that, and seconds of compiling."""
     from rdjax.sweep import run, run_sweep
 
-    compiling, make = [], run.Program
+    compiling, busy, make = [], [], run.Program
 
     def timed(*arguments):
-        begun = time.perf_counter()
+        begun, spent = time.perf_counter(), time.process_time()
         program = make(*arguments)
         compiling.append(time.perf_counter() - begun)
+        busy.append(time.process_time() - spent)
         return program
 
     run.Program = timed
-    begun = time.perf_counter()
+    begun, spent = time.perf_counter(), time.process_time()
     run_sweep(wanted, out, **({} if host is None else {"host": host}))
-    return time.perf_counter() - begun - sum(compiling), sum(compiling)
+    seconds, spent = time.perf_counter() - begun, time.process_time() - spent
+    return {"seconds": seconds - sum(compiling), "cpu": spent - sum(busy), "compiling": sum(compiling)}
 
 
 def loop(documents, cells):
@@ -74,23 +77,22 @@ def loop(documents, cells):
     for mine in rows:
         float(cell(mine)["quality"])
     blocking = time.perf_counter() - begun
-    begun = time.perf_counter()
+    begun, spent = time.perf_counter(), time.process_time()
     found = [cell(mine)["quality"] for mine in rows]
     [float(value) for value in found]
-    return {"blocking": blocking, "async": time.perf_counter() - begun, "compiling": compiling}
+    later, cpu = time.perf_counter() - begun, time.process_time() - spent
+    return {"blocking": blocking, "async": later, "cpu": cpu, "compiling": compiling}
 
 
 def whole(documents, cells):
     with tempfile.TemporaryDirectory() as out:
-        seconds, compiling = timed_sweep(config(documents, cells), out)
-    return {"seconds": seconds, "compiling": compiling}
+        return timed_sweep(config(documents, cells), out)
 
 
 def shared(documents, cells, out, address, processes, index):
     from rdjax.sweep import join
 
-    seconds, compiling = timed_sweep(config(documents, cells), out, join(address, processes, index))
-    return {"seconds": seconds, "compiling": compiling}
+    return timed_sweep(config(documents, cells), out, join(address, processes, index))
 
 
 def memory(cells):
@@ -126,52 +128,48 @@ def answer(started):
 
 
 def against_a_loop(devices):
-    print(
-        f"\n{CELLS:,} cells, 64 queries, two modalities; seconds, {devices} devices for the sweep, all cores for the loop"
-    )
-    print("  N     sweep  blocking  async   ratio to blocking  to async   compiling: sweep, loop")
+    print(f"\n{CELLS:,} cells, 64 queries, two modalities, {devices} devices for the sweep, all cores for the loop")
     for documents in (100, 1000):
-        runs = [
+        pairs = [
             (answer(start("whole", documents, CELLS, devices=devices)), answer(start("loop", documents, CELLS)))
-            for _ in range(3)
+            for _ in range(REPEATS)
         ]
-        sweep, blocking, later = (
-            statistics.median(values)
-            for values in (
-                [a["seconds"] for a, _ in runs],
-                [b["blocking"] for _, b in runs],
-                [b["async"] for _, b in runs],
-            )
+        sweep, plain = (
+            {name: statistics.median(run[i][name] for run in pairs) for name in pairs[0][i]} for i in (0, 1)
         )
-        to_compile = [statistics.median(r[i]["compiling"] for r in runs) for i in (0, 1)]
+        for name, found in (("sweep", sweep), ("loop", plain)):
+            print(f"  N = {documents}, {name}: " + ", ".join(f"{key} {value:.2f} s" for key, value in found.items()))
+        ratios = {name: plain[name] / sweep["seconds"] for name in ("blocking", "async")}
+        ratios["processor time"] = plain["cpu"] / sweep["cpu"]
         print(
-            f"  {documents:<5d} {sweep:5.2f}  {blocking:8.2f}  {later:5.2f}   {blocking / sweep:17.2f}  {later / sweep:8.2f}"
-            f"   {to_compile[0]:.1f}, {to_compile[1]:.1f}"
+            f"  N = {documents}, loop over sweep: " + ", ".join(f"{name} {ratio:.2f}" for name, ratio in ratios.items())
         )
 
 
-def processes_of_one_core(documents=1000, cells=40_000):
-    print(f"\n{cells:,} cells of N = {documents}, processes of one core each, Gloo on loopback; seconds")
-    ones, twos = [], []
-    for _ in range(2):
-        for count, kept in ((1, ones), (2, twos)):
-            with socket.socket() as free, tempfile.TemporaryDirectory() as out:
+def processes_of_one_core(documents=1000, cells=20_000):
+    print(f"\n{cells:,} cells of N = {documents}, processes of one core each, Gloo on loopback")
+    runs = {1: [], 2: []}
+    for _ in range(REPEATS):
+        for count, kept in runs.items():
+            with socket.socket() as free:
                 free.bind(("127.0.0.1", 0))
                 address = f"127.0.0.1:{free.getsockname()[1]}"
-                free.close()
-                running = [
+            with tempfile.TemporaryDirectory() as out:
+                many = [
                     start("shared", documents, cells, out, address, count, i, cores=str(i), devices=1)
                     for i in range(count)
                 ]
-                kept.append(max(answer(one)["seconds"] for one in running))
-    one, two = statistics.median(ones), statistics.median(twos)
-    print(f"  one {one:.1f}, two {two:.1f}: ratio {one / two:.2f}")
+                found = [answer(one) for one in many]
+                kept.append({name: max(one[name] for one in found) for name in ("seconds", "cpu")})
+    for name in ("seconds", "cpu"):
+        one, two = (statistics.median(run[name] for run in runs[count]) for count in (1, 2))
+        print(f"  {name} of the slowest process: one {one:.1f}, two {two:.1f}, ratio {one / two:.2f}")
 
 
 def memory_by_cells():
     print("\npeak memory of the process by the number of cells (N = 4, two queries)")
     with tempfile.TemporaryDirectory() as place:
-        for cells in (1_000, 10_000, 100_000, 400_000):
+        for cells in (1_000, 10_000, 100_000):
             found = answer(start("memory", cells, place, devices=2))
             print(f"  {cells:>7,d}: {found['megabytes']:.0f} MB")
 
@@ -179,9 +177,9 @@ def memory_by_cells():
 if __name__ == "__main__":
     if len(sys.argv) == 1:
         print(f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}")
+        memory_by_cells()
         against_a_loop(os.cpu_count())
         processes_of_one_core()
-        memory_by_cells()
         print(f"\nload {os.getloadavg()[0]:.1f}")
     else:
         name, *arguments = sys.argv[1:]
