@@ -5,8 +5,8 @@ Embeddings and relevance go in; how few bits a query needs, proved from below an
     corpus -> scores -> temperature -> posterior -> limits and codes -> audit -> report
 
 Reading order of the packages: `data`, `retrieval`, `rate_distortion`, `limits`, `codes`, `audit`, `report`; `paper` has
-the paper's own statements. They are imported on first use, so that `import rdjax` and `rdjax --help` do not wait for
-JAX.
+the paper's own statements, `sweep` grids of experiments. They are imported on first use, so that `import rdjax` and
+`rdjax --help` do not wait for JAX.
 """
 
 import importlib
@@ -22,6 +22,7 @@ _PACKAGES = (
     "codes",
     "audit",
     "paper",
+    "sweep",
     "report",
     "checks",
     "numerics",

@@ -21,6 +21,8 @@ from rdjax.limits import free_embeddings, rankings_code, relevance_certificate
 from rdjax.nn import dual_encoder
 from rdjax.rate_distortion import GaussianIntent, interior_point
 from rdjax.retrieval import streaming
+from rdjax.sweep.mixture_cell import MixtureCells
+from rdjax.sweep.source_cell import SourceCells
 
 #: By factorization, on CUDA and on TPU (which has Cholesky and triangular solves of its own).
 LINEAR_ALGEBRA = {
@@ -250,7 +252,23 @@ NN = {
     "mine_loss": (nn.mine_loss, (6, 6), ()),
     "mine_loss, gradient": (jax.grad(lambda s, a: nn.mine_loss(s, a)[0]), (6, 6), ()),
 }
-TABLE = RETRIEVAL | LIMITS | RATE_DISTORTION | INFORMATION | NN
+SHAPE = {"documents": 6, "queries": 4, "modalities": 2, "intent_dim": 3, "metric": "mrr"}
+
+
+def mixture_cell(noise, step, inverse, norm, code, fitted):
+    parameters = {"noise": noise, "step": step, "inverse": inverse, "norm": norm, "code": code, "fitted": fitted}
+    return MixtureCells(modalities=2).cell(SHAPE, (), jax.random.key(0), parameters)
+
+
+def source_cell(law, distortion, slope):
+    return SourceCells().cell({"size": 5}, (law, distortion), jax.random.key(0), {"slope": slope})
+
+
+SWEEP = {
+    "mixture cell": (mixture_cell, (2,), (2,), (2,), (), (INT, ()), (INT, ())),
+    "source cell": (source_cell, (5,), (5, 5), ()),
+}
+TABLE = RETRIEVAL | LIMITS | RATE_DISTORTION | INFORMATION | NN | SWEEP
 LIBRARY_CALLS = {
     "canonical_correlations": {"cholesky", "svd"},
     "gaussian_entropy": {"cholesky"},
@@ -269,6 +287,8 @@ LIBRARY_CALLS = {
     "interior_point, gradient of the value": {"cholesky"},
     "interior_point, implicit gradient": {"cholesky", "lu"},
     "rate_at": {"cholesky", "lu"},
+    "mixture cell": {"cholesky"},
+    "source cell": {"cholesky"},
 }
 
 # public functions that run on the host, and why

@@ -1,6 +1,13 @@
 """The command line: arguments in, report out; no mathematics. One file for each command."""
 
-from rdjax.cli import auditing, calculating, checking, coding, reproducing  # noqa: F401  each adds its commands to the app
+from rdjax.cli import (  # noqa: F401  each adds its commands to the app
+    auditing,
+    calculating,
+    checking,
+    coding,
+    reproducing,
+    sweeping,
+)
 from rdjax.cli.entry import app, main
 
 __all__ = ["app", "main"]

@@ -1,0 +1,152 @@
+"""One retrieval cell: draw the paper's mixture, send queries through a code, rank, and take the mean of the metric.
+
+    Z ~ N(0, I_d),   X_m = A_m Z + eta_m,   eta_m ~ N(0, sigma_m^2 I_D),   A_m' A_m = I,   m = 1 .. M
+
+Documents are N intents, a query is (X_1, ..., X_M) for one of them. Inner products with a document A_m Z' see a query
+only through A_m' X_m = Z + sigma_m W, W standard normal, so that is what is drawn, and D enters by formula: in the
+entropies, and in the bits that the paper's quantizer spends on the D - d coordinates without signal. Scores are
+
+    s_m(c, n) = <c_m, Z_n> - w |Z_n|^2 / 2,   fused: sum_m s_m / tau_m,
+
+w = 1 (likelihood) or 0 (inner product). Source: paper, section 7.1; theory notes, sections 4 and 7.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+
+from rdjax.retrieval import calibrate_temperatures, counts_from_scores, parse_metric
+from rdjax.retrieval.scores import inner_products
+from rdjax.sweep import axis_checks as value
+from rdjax.sweep.grid import SEED, Axis, Grid, Values
+from rdjax.sweep.mixture_known import CALIBRATED, CODES, TEMPERATURES, WEIGHT_OF_NORM, known, refuse_negative_entropies
+
+Parameters = Mapping[str, jax.Array]
+
+
+@dataclass(frozen=True)
+class MixtureCells:
+    """Cells of kind "retrieval"; `codes` and `calibrates` say what the grid asks for, so that no more is compiled."""
+
+    codes: tuple[str, ...] = CODES
+    calibrates: bool = True
+    modalities: int = 1
+    name: ClassVar[str] = "retrieval"
+    precision: ClassVar[str] = "float32"
+    axes: ClassVar[tuple[Axis, ...]] = (
+        Axis("documents", value.whole_from(2), (1000,), static=True),
+        Axis("queries", value.whole_from(1), (256,), static=True),
+        Axis("modalities", value.whole_from(1), (2,), static=True),
+        Axis("intent_dim", value.whole_from(1), (32,), static=True),
+        Axis("metric", value.metric, ("mrr",), static=True, drawn=False),
+        Axis("dim", value.whole_from(1), (64,)),
+        Axis("noise", value.positive_or_list),
+        Axis("code", value.one_of(*CODES), ("none",), drawn=False),
+        Axis("rate", value.positive, (64.0,), drawn=False),
+        Axis("temperatures", value.one_of(*TEMPERATURES), ("uniform",), drawn=False),
+        Axis("scores", value.one_of(*WEIGHT_OF_NORM), ("likelihood",), drawn=False),
+        Axis(SEED, value.seed, (0,)),
+    )
+    columns: ClassVar[dict[str, str]] = {
+        "bits": "sent for each query, rate / M for each modality; inf without a code; by entropy for the scalar codes",
+        "ceiling": "theorem: no code at these bits, averaged over a stream of queries, has a higher mean (Theorem A)",
+        "blind_ceiling": "model: nor has a code made without the documents, averaged over corpora, for Gaussian "
+        "intents and noise (Theorem D)",
+        "quality": "measured: mean of the metric over the queries of the cell, ties at their expectation",
+        "standard_error": "of `quality` over the queries, given the documents",
+        "temperature_M": "of modality M, as used; inf leaves it out",
+    }
+
+    def specialized(self, grid: Grid) -> "MixtureCells":
+        """The same, compiling only what the grid asks for."""
+        calibrates = CALIBRATED in grid.values["temperatures"]
+        return MixtureCells(grid.values["code"], calibrates, max(grid.values["modalities"]))
+
+    def check(self, grid: Grid) -> None:
+        """Noise for every modality, an intent that fits, entropies that the paper's rules can take."""
+        refuse_negative_entropies(grid)
+
+    def shared(self, shape: Values) -> tuple[()]:
+        """Nothing."""
+        return ()
+
+    def known(self, values: Values) -> tuple[dict[str, np.ndarray], dict[str, float]]:
+        """See `mixture_known`."""
+        parameters, columns = known(tuple((name, values[name]) for name in values if name != SEED))
+        return {**parameters, "code": np.array(self.codes.index(values["code"]), np.int32)}, columns
+
+    def cell(self, shape: Values, shared: Any, key: jax.Array, parameters: Parameters) -> dict[str, Any]:
+        """quality, its standard error and the temperatures of one cell.
+
+        Args:
+          shape: documents N, queries Q, modalities M, intent_dim d, metric.
+          shared: nothing.
+          key: of everything that is drawn.
+          parameters: noise, step, inverse [M]; code, fitted, norm: scalars (see `mixture_known`).
+        """
+        sizes = (shape["documents"], shape["queries"], shape["intent_dim"])
+        fit_key, test_key = jax.random.split(key)
+        inverse = parameters["inverse"]
+        if self.calibrates:
+            fit = lambda: self._calibrated(sizes, fit_key, parameters).astype(inverse.dtype)
+            inverse = lax.cond(parameters["fitted"] > 0, fit, lambda: inverse)
+        intents, relevant, sent = self._draw(sizes, test_key, parameters)
+        fused = jnp.tensordot(inverse, sent, 1, precision=lax.Precision.HIGHEST)
+        lengths = jnp.sum(intents**2, axis=1) * (parameters["norm"] * jnp.sum(inverse) / 2)
+        scores = inner_products(fused, intents) - lengths[None, :]
+        above, tied = counts_from_scores(scores, relevant)
+        worth = parse_metric(shape["metric"]).per_query(above, tied, size=sizes[0])
+        temperatures = jnp.full(self.modalities, jnp.nan, inverse.dtype).at[: len(inverse)].set(1 / inverse)
+        return {
+            "quality": jnp.mean(worth),
+            "standard_error": jnp.std(worth, ddof=1 if sizes[1] > 1 else 0) / math.sqrt(sizes[1]),
+            **{f"temperature_{m + 1}": temperatures[m] for m in range(self.modalities)},
+        }
+
+    def work(self, shape: Values) -> float:
+        """Products of scores and what a draw costs, with one pass of calibration a modality if there is any."""
+        documents, queries, dim = shape["documents"], shape["queries"], shape["intent_dim"]
+        passes = 1 + (12.0 * shape["modalities"] if self.calibrates else 0)
+        drawn = 40.0 * dim * (documents + shape["modalities"] * queries)
+        return drawn + passes * queries * documents * (2 * dim + 10)
+
+    def _draw(self, sizes: tuple[int, int, int], key: jax.Array, parameters: Parameters) -> tuple[jax.Array, ...]:
+        """Intents [N, d], the relevant one of each query [Q], and what of the query arrives [M, Q, d]."""
+        documents, queries, dim = sizes
+        noise, dtype = parameters["noise"], parameters["noise"].dtype
+        for_intents, for_relevant, for_noise, for_code = jax.random.split(key, 4)
+        intents = jax.random.normal(for_intents, (documents, dim), dtype)
+        relevant = jax.random.randint(for_relevant, (queries,), 0, documents, jnp.int32)
+        noises = jax.random.normal(for_noise, (noise.shape[0], queries, dim), dtype)
+        views = intents[relevant][None] + noise[:, None, None] * noises
+        return intents, relevant, self._send(views, for_code, parameters)
+
+    def _send(self, views: jax.Array, key: jax.Array, parameters: Parameters) -> jax.Array:
+        step = parameters["step"][:, None, None]
+
+        def levels() -> jax.Array:
+            return step * jnp.round(views / step)
+
+        def somewhere_in_the_cell() -> jax.Array:
+            return levels() + step * jax.random.uniform(key, views.shape, views.dtype, -0.5, 0.5)
+
+        ways = {
+            "none": lambda: views,
+            "gaussian": lambda: views,  # its noise is in them
+            "scalar": levels,
+            "paper": somewhere_in_the_cell,
+        }
+        return lax.switch(parameters["code"], [ways[name] for name in self.codes])
+
+    def _calibrated(self, sizes: tuple[int, int, int], key: jax.Array, parameters: Parameters) -> jax.Array:
+        """1 / tau of the least cross-entropy on other documents and queries of the same law, sent alike."""
+        intents, relevant, sent = self._draw(sizes, key, parameters)
+        lengths = parameters["norm"] * jnp.sum(intents**2, axis=1) / 2
+        scores = jax.vmap(lambda queries: inner_products(queries, intents) - lengths[None, :])(sent)
+        return 1 / calibrate_temperatures(scores, relevant).temperatures

@@ -1,0 +1,135 @@
+"""Running a sweep: what is left of each shape in batches, results to disk as they finish, the table at the end."""
+
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from rdjax.sweep.config import Sweep, read_config
+from rdjax.sweep.grid import ranges
+from rdjax.sweep.hosts import Host
+from rdjax.sweep.parts import check_folder, finished_parts, manifest_of, merge, open_folder, write_part
+from rdjax.sweep.program import Program
+from rdjax.sweep.tables import best_format
+
+Progress = Callable[[str, int, int | None], None]
+OPERATIONS = 5e9  # a second, of a device: for the size of parts alone
+LEAST_CELLS, MOST_CELLS = 16, 4096  # in a part; enough for the devices of a host to share
+
+
+def run_sweep(
+    config: str | os.PathLike[str] | Mapping[str, Any] | Sweep,
+    out: str | os.PathLike[str],
+    *,
+    resume: bool = False,
+    devices: Sequence[jax.Device] | None = None,
+    host: Host | None = None,
+    progress: Progress = lambda description, done, total: None,
+) -> Path:
+    """Compute every cell of a grid, to a table in a folder.
+
+    Cells of equal static shape form batches; shapes queue, largest first; a batch is computed by all devices of a
+    process (see `program`), and written as a part when it is done (see `parts`). With several processes, each takes
+    every P-th batch and process 0 merges when all are done. The table is the same, to the last bit, for any number of
+    devices and processes, any size of parts, and after any interruption, on one kind of machine.
+
+    Args:
+      config: as `read_config` takes it, or what it returned.
+      out: the folder; shared by all processes.
+      resume: go on with the sweep that is in the folder.
+      devices: of this process; all of them by default.
+      host: which process this is, from `join`.
+      progress: called as progress(description, done, total), of the cells of this process.
+
+    Returns:
+      the path of the table, table.parquet, or table.csv where pyarrow is not installed (see `read_table`).
+
+    Raises:
+      InputError: a config that is none; see `open_folder`; a disk that is full. What was finished stays.
+    """
+    sweep = config if isinstance(config, Sweep) else read_config(config)
+    host = host or Host()
+    places = list(jax.local_devices() if devices is None else devices)
+    folder, suffix = Path(out), best_format()
+    manifest = manifest_of(sweep, suffix, places[0].device_kind)
+    host.together(lambda: open_folder(out, manifest, resume=resume) if host.leads() else None)
+    host.together(lambda: None if host.leads() else check_folder(out, manifest))
+    host.together(lambda: _compute(sweep, folder, suffix, host, places, progress))
+    table: list[Path] = []
+    host.together(lambda: table.append(merge(folder, sweep.grid.size, suffix)) if host.leads() else None)
+    return table[0] if table else folder / f"table{suffix}"
+
+
+def part_size(sweep: Sweep, shape: Mapping[str, Any]) -> int:
+    """Cells in a part: as the config says, or what takes about a second. The same in every process, which matters."""
+    by_time = int(np.clip(OPERATIONS / sweep.kind.work(shape), LEAST_CELLS, MOST_CELLS))
+    return min(sweep.cells_per_part or by_time, sweep.grid.per_shape)
+
+
+def queue(sweep: Sweep) -> list[tuple[int, dict[str, Any]]]:
+    """(first cell, static values) of each shape, largest first, so that no long one is left for the end."""
+    return sorted(sweep.grid.shapes(), key=lambda item: (-sweep.kind.work(item[1]), item[0]))
+
+
+def _compute(
+    sweep: Sweep, folder: Path, suffix: str, host: Host, devices: Sequence[jax.Device], progress: Progress
+) -> None:
+    """Everything of this process that is not on disk yet."""
+    finished = [(part.first, part.end) for part in finished_parts(folder)]
+    shapes = [(first, shape, list(_mine(sweep, first, shape, finished, host))) for first, shape in queue(sweep)]
+    meter = _Meter(progress, sum(len(cells) for *_, todo in shapes for cells in todo))
+    for first, shape, todo in shapes:
+        if not todo:
+            continue
+        program = Program(sweep, first, shape, part_size(sweep, shape), devices)
+        running = None
+        for cells in [*todo, None]:
+            # the devices have the next batch while the host writes this one
+            following = None if cells is None else program(np.arange(cells.start, cells.stop))
+            if running is not None:
+                table = running.table()
+                write_part(folder, table, suffix)
+                meter.add(len(table["cell"]), shape)
+            running = following
+
+
+def _mine(
+    sweep: Sweep, first: int, shape: Mapping[str, Any], finished: list[tuple[int, int]], host: Host
+) -> Iterator[range]:
+    """What of every P-th batch is not finished. Only this process adds to that, so it may look before others end."""
+    size = part_size(sweep, shape)
+    for low, high in ranges(finished, first, first + sweep.grid.per_shape):
+        while low < high:
+            number = (low - first) // size
+            end = min(first + (number + 1) * size, high)
+            if number % host.count == host.index:
+                yield range(low, end)
+            low = end
+
+
+class _Meter:
+    """Cells done, cells a second and time left, for people."""
+
+    def __init__(self, progress: Progress, total: int) -> None:
+        self._progress, self._total, self._done = progress, total, 0
+        self._begun = time.monotonic()
+        progress("sweeping", 0, total)
+
+    def add(self, cells: int, shape: Mapping[str, Any]) -> None:
+        self._done += cells
+        rate = self._done / max(time.monotonic() - self._begun, 1e-9)
+        left = in_words((self._total - self._done) / rate)
+        what = ", ".join(f"{name} {value}" for name, value in shape.items())
+        self._progress(f"sweeping ({what}): {rate:,.3g} cells a second, {left} left", self._done, self._total)
+
+
+def in_words(seconds: float) -> str:
+    """A time as people say it."""
+    for size, unit in ((86400.0, "days"), (3600.0, "hours"), (60.0, "minutes")):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.1f} {unit}"
+    return f"{seconds:.0f} seconds" if seconds >= 10 else f"{seconds:.1f} seconds"

@@ -1,0 +1,528 @@
+"""Sweeps: one cell by brute force, the same table however it is computed, interruptions, mistakes."""
+
+import dataclasses
+import hashlib
+import itertools
+import json
+import math
+import os
+import resource
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from rdjax.checks import InputError
+from rdjax.cli import app
+from rdjax.sweep import Host, join, parts, plan_sweep, read_config, read_table, run_sweep, tables
+from rdjax.sweep.grid import ranges
+from rdjax.sweep.mixture_known import entropies, uniform_step
+from rdjax.sweep.tables import from_bytes, to_bytes, write_stream
+
+pytestmark = pytest.mark.float64_only
+SMALL = {"documents": 12, "queries": 9, "intent_dim": 3, "dim": 5}
+MANY = {
+    "cells_per_part": 7,
+    "grid": {**SMALL, "noise": [[0.4, 1.1], 0.8], "code": ["none", "scalar"], "rate": 6, "seeds": 6},
+}
+EVERYTHING = {
+    **SMALL,
+    "noise": [[0.5, 1.0]],
+    "code": ["none", "gaussian", "scalar", "paper"],
+    "rate": [4, 9],
+    "temperatures": ["uniform", "calibrated", "closed form", "equation 10", "section 6"],
+    "scores": ["likelihood", "inner product"],
+}
+
+
+def row(table, number):
+    return {name: column[number] for name, column in table.items()}
+
+
+def equal(table, other):
+    assert list(table) == list(other)
+    for name, column in table.items():
+        np.testing.assert_array_equal(column, other[name], err_msg=name)
+
+
+# one cell, by brute force
+
+
+@pytest.fixture(scope="module")
+def everything(tmp_path_factory):
+    config = {"precision": "float64", "grid": EVERYTHING}
+    return read_table(run_sweep(config, tmp_path_factory.mktemp("everything")))
+
+
+def key_of(cell):
+    """The random key by its definition: a sum of hashes of what is drawn."""
+    drawn = [(name, int(cell[name])) for name in ("documents", "queries", "intent_dim", "dim")]
+    hashed = [(f"{name}={value}") for name, value in [*drawn, ("modalities", 2), ("noise", [0.5, 1.0])]]
+    total = sum(int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") for text in hashed) % 2**64
+    key = jax.random.wrap_key_data(np.array([total >> 32, total % 2**32], np.uint32), impl="threefry2x32")
+    return jax.random.fold_in(key, cell["seed"])
+
+
+def draws(cell, key):
+    """Intents, relevant documents and what arrives of the queries, with the code written out in NumPy."""
+    one, two, three, four = jax.random.split(key, 4)
+    intents = np.asarray(jax.random.normal(one, (12, 3), np.float64))
+    relevant = np.asarray(jax.random.randint(two, (9,), 0, 12, np.int32))
+    noises = np.asarray(jax.random.normal(three, (2, 9, 3)))
+    sent, added = [], []
+    for m, sigma in enumerate((0.5, 1.0)):
+        bits, wave = cell["rate"] / 2, intents[relevant] + sigma * noises[m]
+        if cell["code"] == "gaussian":
+            added.append((1 + sigma**2) / (2 ** (2 * bits / 3) - 1))
+            sent.append(intents[relevant] + math.sqrt(sigma**2 + added[-1]) * noises[m])
+        elif cell["code"] == "none":
+            added.append(0.0)
+            sent.append(wave)
+        else:
+            paper = cell["code"] == "paper"
+            step = uniform_step(bits, np.array([math.sqrt(1 + sigma**2)] * 3 + [sigma] * (2 if paper else 0)))
+            place = np.asarray(jax.random.uniform(four, (2, 9, 3), np.float64, -0.5, 0.5))[m] if paper else 0.0
+            added.append(step**2 / (6 if paper else 12))
+            sent.append(step * (np.round(wave / step) + place))
+    return intents, relevant, np.stack(sent), np.array([0.25, 1.0]) + added
+
+
+def scores_of(cell, intents, sent):
+    norm = (intents**2).sum(axis=1) / 2 if cell["scores"] == "likelihood" else 0.0
+    return np.stack([queries @ intents.T - norm for queries in sent])
+
+
+def tied_reciprocal_ranks(scores, relevant):
+    own = scores[np.arange(len(relevant)), relevant][:, None]
+    above, tied = (scores > own + 1e-12).sum(1), (abs(scores - own) <= 1e-12).sum(1)
+    return np.array([np.mean(1 / np.arange(a + 1, a + t + 1)) for a, t in zip(above, tied, strict=True)])
+
+
+def test_cells_by_brute_force(everything):
+    """Quality, its error and every temperature but the calibrated ones, of all 80 cells."""
+    assert len(everything["cell"]) == 80
+    h = [(3 * math.log2(17.0794684 * (1 + s)) + 2 * math.log2(17.0794684 * s)) / 2 for s in (0.25, 1.0)]
+    for number in range(80):
+        cell = row(everything, number)
+        _, test = jax.random.split(key_of(cell))
+        intents, relevant, sent, variance = draws(cell, test)
+        tau = np.array([cell["temperature_1"], cell["temperature_2"]])
+        expected = {
+            "uniform": [1, 1],
+            "closed form": variance,
+            "equation 10": np.sqrt(np.mean(h) / np.array(h)),
+            "section 6": 2**-0.5 * np.sqrt(abs(np.array(h) - np.mean(h)) + 1e-3),
+        }
+        if cell["temperatures"] != "calibrated":
+            np.testing.assert_allclose(tau, expected[cell["temperatures"]], rtol=1e-6)
+        fused = np.tensordot(1 / tau, scores_of(cell, intents, sent), 1)
+        ranks = tied_reciprocal_ranks(fused, relevant)
+        np.testing.assert_allclose(cell["quality"], ranks.mean(), rtol=1e-9)
+        np.testing.assert_allclose(cell["standard_error"], ranks.std(ddof=1) / 3, rtol=1e-6, atol=1e-12)
+        assert cell["bits"] == (math.inf if cell["code"] == "none" else cell["rate"])
+
+
+def test_calibrated_temperatures_minimize_the_cross_entropy_of_other_draws(everything):
+    """No nearby temperatures have a lower one, in NumPy, on the draws of the first half of the key."""
+    chosen = np.flatnonzero((everything["temperatures"] == "calibrated") & (everything["scores"] == "likelihood"))
+    checked = 0
+    for number in chosen:
+        cell = row(everything, number)
+        fit, _ = jax.random.split(key_of(cell))
+        intents, relevant, sent, _ = draws(cell, fit)
+        scores = scores_of(cell, intents, sent)
+
+        def loss(beta, scores=scores, relevant=relevant):
+            logits = np.tensordot(beta, scores, 1)
+            top = logits.max(axis=1)
+            total = top + np.log(np.exp(logits - top[:, None]).sum(axis=1))
+            return np.mean(total - logits[np.arange(9), relevant])
+
+        beta = 1 / np.array([cell["temperature_1"], cell["temperature_2"]])
+        assert (beta >= 0).all()
+        if beta.max() < 50:  # else the draw is separable, and the least is at infinity
+            for change in ((1e-3, 0), (-1e-3, 0), (0, 1e-3), (0, -1e-3)):
+                assert loss(np.maximum(beta + change, 0)) >= loss(beta) - 1e-9
+            checked += 1
+    assert checked >= 4
+
+
+def test_the_step_spends_its_bits():
+    """The entropy of the symbols by a plain sum over them, for coarse and fine steps and mixed variances."""
+    for rate, deviations in ((0.3, [1.0]), (2.0, [1.5]), (9.0, [1.2, 1.2]), (40.0, [1.1] * 4 + [0.3] * 4)):
+        step, bits = uniform_step(rate, np.array(deviations)), 0.0
+        for s in deviations:
+            for k in range(-6000, 6001):
+                low, high = ((k - 0.5) * step / s / 2**0.5, (k + 0.5) * step / s / 2**0.5)
+                mass = (
+                    abs(math.erfc(low) - math.erfc(high)) / 2 if k > 0 else abs(math.erfc(-high) - math.erfc(-low)) / 2
+                )
+                bits -= mass * math.log2(mass) if mass > 0 else 0
+        assert bits == pytest.approx(rate, abs=1e-9)
+
+
+def test_entropy_of_the_papers_mixture():
+    """Theory notes, section 1.8: 181.08 bits."""
+    np.testing.assert_allclose(entropies(np.full(2, 2.5**0.5), 64, 32), 181.08, atol=5e-3)
+
+
+def test_the_papers_mixture(tmp_path):
+    """Theory notes, sections 1.6 and 7: ceilings, what the Gaussian channel reaches, and .918 without a code."""
+    grid = {"queries": 500, "modalities": 1, "noise": 1.25**0.5, "code": ["gaussian", "none"], "seeds": 4}
+    table = read_table(run_sweep({"grid": {**grid, "rate": [8, 16, 32]}}, tmp_path))
+    gaussian = table["code"] == "gaussian"
+    mean = lambda name: table[name][gaussian].reshape(3, 4).mean(axis=1)
+    np.testing.assert_allclose(mean("quality"), (0.218, 0.453, 0.730), atol=0.03)
+    np.testing.assert_allclose(mean("blind_ceiling"), (0.428, 0.678, 0.963), atol=1e-3)
+    np.testing.assert_allclose(mean("ceiling"), (0.864, 1, 1), atol=1e-3)
+    np.testing.assert_allclose(table["quality"][~gaussian].mean(), 0.918, atol=0.02)
+    assert (table["blind_ceiling"][~gaussian] == 1).all()
+
+
+def test_points_of_known_sources(tmp_path):
+    config = {"kind": "rate distortion", "grid": {"source": ["zipf", "uniform"], "size": 5, "slope": [1, 3.5]}}
+    table = read_table(run_sweep(config, tmp_path))
+    value = table["rate"] + table["slope"] * table["distortion"]
+    assert (table["gap"] <= 1e-8).all()
+    assert (value - table["known"] <= table["gap"] + 1e-12).all()
+    np.testing.assert_allclose(value, table["known"], atol=1e-8)
+
+
+# however it is computed
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """The 24 cells of `MANY` in one go on one device: the bytes of the table, and the table."""
+    path = run_sweep(MANY, tmp_path_factory.mktemp("whole"), devices=jax.devices()[:1])
+    return path.read_bytes(), read_table(path)
+
+
+@pytest.mark.parametrize(("devices", "cells_per_part"), [(2, 7), (8, 24), (1, 1), (3, 5)])
+def test_devices_and_parts_change_nothing(whole, tmp_path, devices, cells_per_part):
+    config = {**MANY, "cells_per_part": cells_per_part}
+    path = run_sweep(config, tmp_path, devices=jax.devices()[:devices])
+    assert path.read_bytes() == whole[0]
+    assert len(parts.finished_parts(tmp_path)) == -(-24 // cells_per_part)
+
+
+def test_a_solver_on_several_devices_changes_nothing(everything, tmp_path):
+    """Its loops take different numbers of steps on different devices."""
+    config = {"precision": "float64", "cells_per_part": 33, "grid": EVERYTHING}
+    equal(read_table(run_sweep(config, tmp_path, devices=jax.devices()[:2])), everything)
+
+
+def test_the_grid_around_a_cell_changes_nothing(whole, tmp_path):
+    """A cell has the same draws alone; and cells that differ in the code alone share them."""
+    grid = {**MANY["grid"], "noise": [0.8], "code": "none", "seeds": 2}
+    alone = read_table(run_sweep({"grid": grid}, tmp_path))
+    there = (whole[1]["code"] == "none") & (whole[1]["noise_1"] == 0.8) & (whole[1]["seed"] < 2)
+    np.testing.assert_allclose(alone["quality"], whole[1]["quality"][there], rtol=1e-6)
+    sweep = read_config(MANY)
+    keys = np.stack([sweep.grid.key(cell) for cell in range(24)]).reshape(2, 12, 2)  # noise; code and seed
+    assert (keys == keys[:, :1]).all()
+    assert (keys[0, 0] != keys[1, 0]).any()
+
+
+CHILD = """
+import os, signal, sys
+from rdjax.sweep import join, run, run_sweep
+config, out, die, *address = sys.argv[1:]
+host = join(address[0], int(address[1]), int(address[2])) if address else None
+kill = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
+if die == "writing":
+    os.fsync = lambda file: setattr(os, "fsync", kill)  # the first part is written and has no name
+if die == "working":
+    run._Meter.add = lambda self, cells, shape: kill() if self._done else setattr(self, "_done", cells)
+if die == "merging":
+    run.merge = kill
+run_sweep(config, out, resume=die != "writing", host=host)
+"""
+
+
+def child(tmp_path, die, *address):
+    config = tmp_path / "many.py"
+    config.write_text(f"config = {MANY!r}\n")
+    command = [sys.executable, "-c", CHILD, str(config), str(tmp_path / "out"), die, *map(str, address)]
+    cache = {} if address else {"JAX_COMPILATION_CACHE_DIR": jax.config.jax_compilation_cache_dir}
+    environment = {
+        **os.environ,
+        **cache,  # one at a time, or one would read what another has half written
+        "PYTHONPATH": str(Path(__file__).parent.parent) + ":" + os.environ.get("PYTHONPATH", ""),
+    }
+    return subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+
+
+def test_killed_three_times_and_resumed(whole, tmp_path):
+    """In the middle of a write, between two parts, and before the table: nothing lost, nothing doubled."""
+    found = []
+    for die in ("writing", "working", "merging"):
+        process = child(tmp_path, die)
+        errors = process.communicate(timeout=120)[1]
+        assert process.returncode == -signal.SIGKILL, errors
+        found.append(len(parts.finished_parts(tmp_path / "out")))
+        if die == "writing":
+            assert len(list((tmp_path / "out" / parts.PARTS).glob(".rdjax-*/*"))) == 1
+    assert found == [0, 2, 4]
+    assert run_sweep(MANY, tmp_path / "out", resume=True).read_bytes() == whole[0]
+    assert not list((tmp_path / "out" / parts.PARTS).glob(".rdjax-*"))
+
+
+def test_two_processes_on_loopback(whole, tmp_path):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    both = [child(tmp_path, "", f"127.0.0.1:{port}", 2, index) for index in range(2)]
+    errors = [process.communicate(timeout=120)[1] for process in both]
+    assert [process.returncode for process in both] == [0, 0], errors
+    (table,) = (tmp_path / "out").glob("table.*")
+    assert table.read_bytes() == whole[0]
+
+
+def test_each_process_takes_its_share(whole, tmp_path, monkeypatch):
+    """Three processes one after the other, without a runtime: what one leaves, the leader misses."""
+    monkeypatch.setattr(Host, "_gather", lambda self, failed: np.array([failed]))
+    with pytest.raises(InputError, match="is not seen by every process"):
+        run_sweep(MANY, tmp_path, host=Host(2, 3))
+    (tmp_path / parts.MANIFEST).write_text(json.dumps(parts.manifest_of(read_config(MANY), *_place())))
+    run_sweep(MANY, tmp_path, host=Host(2, 3))
+    run_sweep(MANY, tmp_path, host=Host(1, 3))
+    assert [part.first for part in parts.finished_parts(tmp_path)] == [7, 14]
+    (tmp_path / parts.MANIFEST).unlink()
+    with pytest.raises(InputError, match="holds parts of a sweep without manifest"):
+        run_sweep(MANY, tmp_path, host=Host(0, 3))
+    (tmp_path / parts.MANIFEST).write_text(json.dumps(parts.manifest_of(read_config(MANY), *_place())))
+    run_sweep(MANY, tmp_path, host=Host(0, 3), resume=True)
+    assert next(tmp_path.glob("table.*")).read_bytes() == whole[0]
+
+
+def _place():
+    from rdjax.sweep.tables import best_format
+
+    return best_format(), jax.devices()[0].device_kind
+
+
+# what can go wrong
+
+
+@pytest.fixture
+def finished(whole, tmp_path):
+    """A finished sweep, and a function that resumes it and returns the sentence it is refused with."""
+    folder = tmp_path / "out"
+    run_sweep(MANY, folder, devices=jax.devices()[:1])
+
+    def refused(config=MANY, resume=True):
+        before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+        with pytest.raises(InputError) as caught:
+            run_sweep(config, folder, resume=resume, devices=jax.devices()[:1])
+        assert before == {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+        return str(caught.value)
+
+    return folder, refused
+
+
+def test_what_is_there_is_not_touched(finished, whole):
+    folder, refused = finished
+    assert "holds a sweep; go on with it by --resume" in refused(resume=False)
+    grid = {**MANY["grid"], "seeds": 7}
+    assert "seed is [0, 1, 2, 3, 4, 5] there and [0, 1, 2, 3, 4, 5, 6] here" in refused({**MANY, "grid": grid})
+    assert "precision 'float32' and this is 'float64'" in refused({**MANY, "precision": "float64"})
+    manifest = folder / parts.MANIFEST
+    good = manifest.read_text()
+    old = json.loads(good)
+    old["versions"]["jax"] = "0.1"
+    manifest.write_text(json.dumps(old))
+    assert "holds a sweep of jax 0.1 and this is" in refused()
+    manifest.write_text(good[:100])
+    assert "manifest.json is damaged" in refused()
+    manifest.write_text(good)
+    some = parts.finished_parts(folder)[1].path
+    data = some.read_bytes()
+    some.write_bytes(data[:-20] + bytes(20))
+    assert f"{some} is damaged; delete it and go on by --resume" in refused()
+    some.unlink()
+    assert run_sweep(MANY, folder, resume=True, devices=jax.devices()[:1]).read_bytes() == whole[0]
+
+
+def test_a_full_disk(finished, monkeypatch):
+    """Files may have 100 bytes: one sentence, and the parts that were there still are."""
+    folder, _ = finished
+    before = parts.finished_parts(folder)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100, hard))
+    try:
+        with pytest.raises(InputError, match=r"File too large\. What was finished is still there; make room"):
+            parts.write_part(folder, {"cell": np.arange(100, 500)}, ".csv")
+        with pytest.raises(InputError, match=r"table.* cannot be written: .*make room"):
+            parts.merge(folder, 24, before[0].path.suffix)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert parts.finished_parts(folder) == before
+    assert len(list(folder.glob("table.*"))) == 1
+
+
+@pytest.mark.parametrize(
+    ("config", "sentence"),
+    [
+        ({}, "the config has no table `grid`"),
+        ({"grids": {}}, "the config has the key 'grids', which is none; the keys are kind, precision"),
+        ({"grid": {"noize": 1}}, "the config: grid has the key 'noize', which is none; the keys are documents"),
+        ({"grid": {}}, "grid.noise has no value; give at least one"),
+        ({"grid": {"noise": []}}, "grid.noise has no value"),
+        ({"grid": {"noise": 1, "documents": 1}}, "grid.documents is 1; it must be a whole number, at least 2"),
+        ({"grid": {"noise": 1, "documents": [5, 5]}}, "grid.documents has 5 twice"),
+        ({"grid": {"noise": 1, "documents": "5"}}, "grid.documents is '5'; it must be a whole number"),
+        ({"grid": {"noise": 0}}, "grid.noise is 0; it must be a number above 0"),
+        ({"grid": {"noise": [[1, 2, 3]]}}, r"noise \(1.0, 2.0, 3.0\) has 3 entries and modalities is 2"),
+        ({"grid": {"noise": [[]]}}, "grid.noise has an empty list"),
+        ({"grid": {"noise": 1, "rho": 0.4}}, "grid has both noise and rho"),
+        ({"grid": {"noise": 1, "seed": 1, "seeds": 2}}, "grid has both seed and seeds"),
+        ({"grid": {"noise": 1, "rate": [*range(1, 2**10)], "seeds": 2**20, "dim": [*range(32, 2**11)]}}, "is the most"),
+        ({"grid": {"noise": 1, "seed": 2**32}}, "grid.seed is 4294967296; it must be below"),
+        ({"grid": {"noise": 1, "rate": True}}, "grid.rate is True; it must be a number above 0"),
+        ({"grid": {"noise": 1, "code": "huffman"}}, "grid.code is 'huffman'; choose among none, gaussian"),
+        ({"grid": {"noise": 1, "metric": "mmr"}}, "grid.metric: metric 'mmr' is not known"),
+        ({"grid": {"noise": 1, "dim": 16}}, "intent_dim is 32 and dim 16; the intent must fit"),
+        ({"grid": {"noise": 0.1, "dim": 640, "temperatures": "equation 10"}}, "has a differential entropy of -"),
+        ({"kind": "both", "grid": {}}, "the config: kind is 'both'; choose among retrieval, rate distortion"),
+        ({"kind": "rate distortion", "grid": {"size": 4, "source": "zipf", "seeds": 2}}, "the key 'seeds'"),
+        ({"precision": "bfloat16", "grid": {"noise": 1}}, "precision is 'bfloat16'"),
+    ],
+)
+def test_mistakes_in_a_config(config, sentence):
+    with pytest.raises(InputError, match=sentence):
+        read_config(config)
+
+
+def test_files(tmp_path):
+    toml, python, other = tmp_path / "a.toml", tmp_path / "a.py", tmp_path / "a.json"
+    toml.write_text("[grid]\nrho = [0.4, [0.25, 4.0]]\nrate = [8, 16]\nseeds = 3\n")
+    sweep = read_config(str(toml))
+    assert sweep.grid.values["noise"] == (0.4**-0.5, (2.0, 0.5))
+    assert (sweep.grid.size, sweep.grid.values["rate"], sweep.grid.values["seed"]) == (12, (8.0, 16.0), (0, 1, 2))
+    python.write_text("config = {'grid': {'noise': [s / 2 for s in (1, 2)]}}\n")
+    assert read_config(python).grid.values["noise"] == (0.5, 1.0)
+    python.write_text("grid = {}\n")
+    other.write_text("{}")
+    toml.write_text("grid = \n")
+    for path, sentence in (
+        (toml, "is no TOML"),
+        (python, "sets no mapping"),
+        (other, "is no config"),
+        (tmp_path / "b.toml", "cannot be read"),
+    ):
+        with pytest.raises(InputError, match=sentence):
+            read_config(str(path))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        ({"coordinator": "a:1"}, "go together"),
+        ({"coordinator": "a", "processes": 2, "process": 0}, "write HOST:PORT"),
+        ({"coordinator": "a:1", "processes": 2, "process": 2}, "it must be 0 to 1"),
+        ({"processes": 2, "cluster": True}, "give one or the other"),
+        ({"cluster": True}, "no cluster is found"),
+    ],
+)
+def test_mistakes_in_joining(arguments, sentence, monkeypatch):
+    def initialize(*_):
+        raise ValueError("coordinator_address should be defined.")
+
+    monkeypatch.setattr(jax.distributed, "initialize", initialize)
+    with pytest.raises(InputError, match=sentence):
+        join(**arguments)
+
+
+def test_a_failing_process_stops_the_others(monkeypatch):
+    monkeypatch.setattr(Host, "_gather", lambda self, failed: np.array([failed, True]))
+    with pytest.raises(InputError, match="process 1 stopped"):
+        Host(0, 2).together(lambda: None)
+
+
+# the plan, tables, the command line
+
+
+def test_plan(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("many.toml").write_text(
+        "cells_per_part = 7\n[grid]\ndocuments = [12, 13]\nqueries = 9\nintent_dim = 3\nnoise = 0.8\nseeds = 10\n"
+    )
+    done = CliRunner().invoke(app, ["sweep", "many.toml", "--plan"])
+    assert done.exit_code == 0, done.output
+    assert "cells:        20" in done.stdout
+    assert "compilations: 2" in done.stdout
+    first, second = (done.stdout.index(f"documents {n}, queries 9") for n in (13, 12))
+    assert first < second  # largest first
+    assert "10 cells in 2 parts" in done.stdout
+    assert sorted(os.listdir()) == ["many.toml"]
+    plan = plan_sweep(read_config("many.toml"), processes=2)
+    assert (plan.cells, plan.devices, plan.processes) == (20, 8, 2)
+    assert plan.bytes >= 2 * 12 * 9 * 4  # scores and what is compared with them
+    assert plan.seconds > 0
+
+
+def test_the_command(whole, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("many.py").write_text(f"config = {MANY!r}\n")
+    done = CliRunner().invoke(app, ["sweep", "many.py"])
+    assert done.exit_code == 0, done.output
+    (table,) = Path("rdjax-sweep").glob("table.*")
+    assert done.stdout == f"24 cells: {table}\n"
+    assert table.read_bytes() == whole[0]
+    assert json.loads(Path("rdjax-sweep/manifest.json").read_text())["columns"]["quality"].startswith("measured")
+    again = CliRunner().invoke(app, ["sweep", "many.py"])
+    assert (again.exit_code, again.stdout) == (2, "")
+    assert again.stderr.startswith("rdjax-sweep holds a sweep")
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+def test_tables_read_back(suffix, tmp_path, rng, monkeypatch):
+    """To the last bit, and to the same bytes however the rows came in."""
+    if suffix == ".parquet":
+        pytest.importorskip("pyarrow")
+    monkeypatch.setattr(tables, "ROWS", 50)
+    count = 105
+    table = {
+        "cell": np.arange(count),
+        "word": np.array(["a, b", "c"])[np.arange(count) % 2],
+        "narrow": rng.standard_normal(count).astype(np.float32),
+        "wide": np.where(np.arange(count) % 3, rng.standard_normal(count), [np.nan, np.inf, 1e-300][count % 3]),
+    }
+    back = from_bytes(to_bytes(table, suffix), suffix)
+    assert list(back) == list(table)
+    for name, column in table.items():
+        np.testing.assert_array_equal(np.asarray(back[name]).astype(column.dtype), column)
+    cuts = [0, 1, 7, count - 2, count]
+    pieces = [{k: v[a:b] for k, v in table.items()} for a, b in itertools.pairwise(cuts)]
+    for name, stream in (("one", [table]), ("cut", pieces)):
+        write_stream(stream, tmp_path / (name + suffix))
+    assert (tmp_path / f"one{suffix}").read_bytes() == (tmp_path / f"cut{suffix}").read_bytes()
+    equal(read_table(tmp_path / f"cut{suffix}"), back)
+    with pytest.raises(InputError, match="is no table"):
+        read_table(tmp_path / "table.npz")
+
+
+def test_what_is_left(rng):
+    for _ in range(200):
+        spans = [tuple(sorted(rng.integers(0, 30, 2))) for _ in range(rng.integers(0, 5))]
+        start, stop = sorted(rng.integers(0, 30, 2))
+        covered = {n for first, end in spans for n in range(first, end)}
+        left = [n for low, high in ranges(spans, start, stop) for n in range(low, high)]
+        assert left == [n for n in range(start, stop) if n not in covered]
+
+
+def test_a_sweep_is_not_a_list_of_its_cells():
+    """A million million cells take no memory to name."""
+    sweep = read_config({"grid": {"noise": 1.0, "rate": [1, 2], "seeds": 1000}})
+    axes = {**sweep.grid.values, "seed": range(10**12)}
+    grid = dataclasses.replace(sweep.grid, values=axes)
+    assert grid.size == 2 * 10**12
+    assert grid.at(10**12 + 5)["rate"] == 2.0
+    assert grid.at(10**12 + 5)["seed"] == 5
