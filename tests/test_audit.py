@@ -156,7 +156,7 @@ def test_a_second_corpus_to_fit_on_never_shows_its_queries_documents_to_class_c(
     searched = {row.tobytes() for row in view.audited_documents}
     assert not any(row.tobytes() in searched for row in blind)
     held_out = np.arange(5)
-    inner = training(view, "C", held_out).vectors
+    inner = training(view, "C", held_out=held_out).vectors
     hidden = {view.pooled_documents[i].tobytes() for i in np.asarray(view.fit.relevant)[held_out]}
     hidden |= {view.fit_queries[i].tobytes() for i in held_out}
     assert not any(row.tobytes() in hidden for row in inner)

@@ -9,7 +9,7 @@ from rdjax.audit.budgets import budget_of
 from rdjax.audit.families import Maker, Trial
 from rdjax.audit.quality import in_order, values_of
 from rdjax.audit.result import Bits, Point
-from rdjax.audit.training import Training
+from rdjax.audit.training import ROWS, Training, sample_rows
 from rdjax.audit.view import View
 from rdjax.codes import Code, SignBitsRescored
 from rdjax.data import Corpus
@@ -24,23 +24,29 @@ SCORES_AT_ONCE = 2**24
 SURE = 0.9  # one-sided confidence, on the fit queries, with which a choice must reach the target
 
 
-def training(view: View, code_class: str, held_out: np.ndarray | None = None) -> Training:
+def training(
+    view: View, code_class: str, seed: int = 0, held_out: np.ndarray | None = None, *, whole: bool = True
+) -> Training:
     """What a class may be fitted on: B sees the searched documents, C only other ones; both the fit queries.
 
-    With `held_out` fit queries the code is made to be judged on them: they and their own relevant documents stay out
-    of class C, and what is searched are the pooled documents.
+    Of more than `ROWS` vectors so many are drawn at random. With `held_out` fit queries the code is made to be judged
+    on them: they and their own relevant documents stay out of class C, and what is searched are the pooled documents.
+    Unless `whole`, `documents` are those that were drawn, so that a memory map is not copied.
     """
-    fit, own = view.fit, view.own_documents
+    fit, own, searched = view.fit, view.own_documents, view.test.num_documents
     kept = np.arange(fit.num_queries)
-    searched = view.audited_documents
     if held_out is not None:
         kept = np.setdiff1d(kept, held_out)
         own = np.setdiff1d(own, np.asarray(fit.relevant)[held_out])
-        searched = view.pooled_documents
-    seen = searched if code_class == "B" else view.pooled_documents[own]
-    queries, wanted = pairs(view, kept, own if code_class == "C" else None)
+        searched = fit.num_documents
+    known = np.arange(searched) if code_class == "B" else own
+    drawn = sample_rows(len(kept) + len(known), seed)
+    asked, seen = kept[drawn[drawn < len(kept)]], known[drawn[drawn >= len(kept)] - len(kept)]
+    queries, wanted = pairs(view, asked, own if code_class == "C" else None)
+    seen = view.vectors({name: array[seen] for name, array in fit.documents.items()})
+    documents = view.pooled_documents[:searched] if whole else seen
     blocks = tuple(array.shape[1] for array in fit.queries.values())
-    return Training(np.concatenate([view.fit_queries[kept], seen]), searched, seen, queries, wanted, blocks)
+    return Training(np.concatenate([view.fit_queries[asked], seen]), documents, seen, queries, wanted, blocks)
 
 
 def pairs(view: View, kept: np.ndarray, known: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
@@ -56,13 +62,13 @@ def pairs(view: View, kept: np.ndarray, known: np.ndarray | None) -> tuple[np.nd
 
 def fitted_on(view: View, code_class: str) -> str:
     """The same in words."""
-    queries = f"{view.fit.num_queries} fit queries"
+    queries, own = view.fit.num_queries, len(view.own_documents)
     if code_class == "A":
         return "nothing; the encoder holds and searches the corpus"
-    if code_class == "B":
-        return f"the {view.test.num_documents:,} searched documents and {queries}"
-    own = len(view.own_documents)
-    return f"{own:,} other documents and {queries}" if own else queries
+    known = view.test.num_documents if code_class == "B" else own
+    documents = {"B": f"the {known:,} searched documents and ", "C": f"{known:,} other documents and " if own else ""}
+    sample = f"; a sample of {ROWS:,}" if queries + known > ROWS else ""
+    return f"{documents[code_class]}{queries} fit queries{sample}"
 
 
 def count_coded(code: Code, symbols: Any, side: str, vectors: tuple[np.ndarray, np.ndarray], corpus: Corpus) -> Any:
@@ -115,7 +121,7 @@ class Bench:
         key = (number, code_class, part)
         if key not in self._material:
             held_out = None if part is None else self._parts[number][part]
-            self._material[key] = training(self.views[number], code_class, held_out)
+            self._material[key] = training(self.views[number], code_class, self.seed, held_out)
         return self._material[key]
 
     def run(self, trial: Trial) -> list[Point]:

@@ -152,6 +152,8 @@ def _side(side: str, arrays: Any, label: Label) -> dict[str, np.ndarray]:
     advice = f"{side} must map the name of each modality to an array, e.g. {{'image': array}}."
     require(isinstance(arrays, Mapping) and len(arrays) > 0, advice)
     require(all(isinstance(name, str) and name for name in arrays), advice)
+    for name in arrays:
+        require(name.isprintable(), f"{label(f'{side}.{name}')} is named {name!r}; name modalities by what can be printed.")
     checked = {name: _array(values, label(f"{side}.{name}")) for name, values in arrays.items()}
     first = next(iter(checked))
     for name, array in checked.items():

@@ -45,7 +45,7 @@ def load_corpus(path: str | os.PathLike[str]) -> Corpus:
     """
     place, where = Path(path), str(path)
     require(os.path.exists(path), f"{where} does not exist.")
-    name = place.stem if place.is_file() else place.resolve().name
+    name = checks.printable(place.stem if place.is_file() else place.resolve().name)
     if place.is_dir():
         found = read_folder(where)
     elif place.suffix == ".npz":
@@ -230,7 +230,7 @@ def _runs(found: Found, path: str, ids: Any, query_ids: Any) -> dict[str, Run]:
             require(
                 values is not None, f"{where} ranks by id and {path} has no {name}; add {name}.txt, one id per line."
             )
-    return {name: read_run(where, ids, query_ids) for name, where in paths.items()}
+    return {checks.printable(name): read_run(where, ids, query_ids) for name, where in paths.items()}
 
 
 def _ids(where: str, values: Any) -> Any:
