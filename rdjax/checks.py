@@ -114,6 +114,13 @@ def indices(values: np.ndarray, size: int, where: str, what: str = "documents") 
         )
 
 
+def characters(array: np.ndarray, where: str) -> None:
+    """Strings of a NumPy array, of numbers that are characters: Python cannot read others."""
+    if array.size and array.dtype.itemsize:
+        numbers = np.ascontiguousarray(array).view(np.dtype(np.uint32).newbyteorder(array.dtype.byteorder))
+        require(int(numbers.max()) <= sys.maxunicode, f"{where} holds what is no text; write it again with numpy.save.")
+
+
 def distinct(names: Iterable[str], where: str) -> None:
     """Strings, each different from the others."""
     seen: set[str] = set()

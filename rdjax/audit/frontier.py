@@ -1,5 +1,6 @@
 """The codes, fitted at several budgets and measured: what can be had."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +22,7 @@ from rdjax.retrieval.streaming import count_above
 
 PARTS = 5  # of the fit queries: each is judged by codes fitted on the others
 SCORES_AT_ONCE = 2**24
+LOOK = 3  # times as long as one budget takes to measure, about
 SURE = 0.9  # one-sided confidence, on the fit queries, with which a choice must reach the target
 
 
@@ -97,6 +99,11 @@ class Outcome:
     values: np.ndarray
 
 
+def cost(trial: Trial) -> int:
+    """About how long `Bench.run` takes, in measured budgets: one look of its bisection takes as long as three."""
+    return len(trial.makers) + LOOK * len(trial.makers).bit_length()
+
+
 class Bench:
     """The views, and what codes are fitted on and compared with; training material is made once for each class."""
 
@@ -124,24 +131,37 @@ class Bench:
             self._material[key] = training(self.views[number], code_class, self.seed, held_out)
         return self._material[key]
 
-    def run(self, trial: Trial) -> list[Point]:
-        """Points of a family, budget by budget, up to the first that cannot be fitted; the choice among them marked."""
+    def run(self, trial: Trial, advance: Callable[[int], None] = lambda share: None) -> list[Point]:
+        """Points of a family, budget by budget, up to the first that cannot be fitted; the choice among them marked.
+
+        `advance` is told what share of `cost` each step was, all of it in the end.
+        """
+        left = cost(trial)
+
+        def step(share: int) -> None:
+            nonlocal left
+            left -= share
+            advance(share)
+
         outcomes: list[list[Outcome]] = []
         for make in trial.makers:
             found = [self._outcome(number, trial, make) for number in range(len(self.views))]
             if any(outcome is None for outcome in found):
                 break
             outcomes.append([outcome for outcome in found if outcome is not None])
-        looked = self._search(trial, len(outcomes))
+            step(1)
+        looked = self._search(trial, len(outcomes), step)
+        step(left)
         return [self._point(trial, each, looked.get(i)) for i, each in enumerate(outcomes)]
 
-    def _search(self, trial: Trial, count: int) -> dict[int, float]:
+    def _search(self, trial: Trial, count: int, step: Callable[[int], None]) -> dict[int, float]:
         """Floors of the kept share, by budget, that a bisection for the smallest sufficient budget looked at."""
         looked: dict[int, float] = {}
         low, high = 0, count
         while low < high:
             middle = (low + high) // 2
             looked[middle] = self._kept_on_fit(trial, trial.makers[middle])
+            step(LOOK)
             low, high = (low, middle) if looked[middle] >= self.target else (middle + 1, high)
         return looked
 

@@ -114,10 +114,15 @@ def load_patterns(path: str | os.PathLike[str], num_documents: int) -> np.ndarra
     patterns = np.zeros((len(lines), num_documents), bool)
     for row, line in enumerate(lines):
         numbers = line.replace(",", " ").split()
-        good = bool(numbers) and all(text.isdecimal() and int(text) < num_documents for text in numbers)
+        good = bool(numbers) and all(_numbers_document(text, num_documents) for text in numbers)
         require(good, f"{where} line {row + 1} is {line!r}; write document numbers from 0 to {num_documents - 1}.")
         patterns[row, [int(text) for text in numbers]] = True
     return patterns
+
+
+def _numbers_document(text: str, num_documents: int) -> bool:
+    """Whether a text is a number below N; one of thousands of digits Python would not read."""
+    return text.isdecimal() and len(text) <= 20 and int(text) < num_documents
 
 
 def _key_check(path: str) -> Callable[[Iterable[str]], None]:
