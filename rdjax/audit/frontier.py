@@ -21,7 +21,7 @@ from rdjax.retrieval.metrics import Metric
 from rdjax.retrieval.streaming import count_above
 
 PARTS = 5  # of the fit queries: each is judged by codes fitted on the others
-SCORES_AT_ONCE = 2**24
+SCORES_AT_ONCE = 2**25
 LOOK = 3  # times as long as one budget takes to measure, about
 SURE = 0.9  # one-sided confidence, on the fit queries, with which a choice must reach the target
 
@@ -71,6 +71,12 @@ def fitted_on(view: View, code_class: str) -> str:
     documents = {"B": f"the {known:,} searched documents and ", "C": f"{known:,} other documents and " if own else ""}
     sample = f"; a sample of {ROWS:,}" if queries + known > ROWS else ""
     return f"{documents[code_class]}{queries} fit queries{sample}"
+
+
+def sampled(view: View) -> str:
+    """What the protocol says of samples, after what it says of queries; nothing where there are none."""
+    most = view.fit.num_queries + max(view.test.num_documents, len(view.own_documents))
+    return f"; codes are fitted on at most {ROWS:,} vectors, drawn at random" if most > ROWS else ""
 
 
 def count_coded(code: Code, symbols: Any, side: str, vectors: tuple[np.ndarray, np.ndarray], corpus: Corpus) -> Any:

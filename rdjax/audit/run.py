@@ -14,7 +14,7 @@ import numpy as np
 from rdjax.audit.answer import recommend
 from rdjax.audit.families import Trial, trials
 from rdjax.audit.floors import floors_for, relevance_law
-from rdjax.audit.frontier import Bench, cost
+from rdjax.audit.frontier import Bench, cost, sampled
 from rdjax.audit.fusion import fused_modalities
 from rdjax.audit.gaussian_fit import component_correlations
 from rdjax.audit.measures import paper_measures
@@ -77,6 +77,7 @@ def audit(
             views = [calibrated(view, seed) for view in views]
         audited = views[0].test if len(views) == 1 else with_judgements(corpus)
         law, prior_words = relevance_law(audited, prior)
+        protocol += sampled(views[0])
         setting = _setting(audited, corpus.relevant, views, metric, target, prior_words, protocol, seed)
         tell("ranking without codes", 0, 1)
         qualities, todays_values = uncompressed_rankings(views, measure_by, seed)
