@@ -16,8 +16,23 @@ if TYPE_CHECKING:
     import jax
 
 
+_MOST = 1000  # characters of a sentence: what it quotes may be a whole file
+
+
 class InputError(ValueError):
-    """What was handed in cannot be used; the message is one sentence for the person who handed it in."""
+    """What was handed in cannot be used; the message is one sentence for the person who handed it in.
+
+    It is one line whatever it quotes: what cannot be printed is escaped, and the middle of what is too long left out.
+    """
+
+    def __init__(self, message: str) -> None:
+        line = printable(message)
+        super().__init__(line if len(line) <= _MOST else f"{line[: _MOST // 2]} ... {line[-_MOST // 4 :]}")
+
+
+def printable(text: str) -> str:
+    """The text with line breaks, control characters and halves of characters escaped as in Python."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def require(condition: bool, message: str) -> None:
@@ -99,13 +114,30 @@ def indices(values: np.ndarray, size: int, where: str, what: str = "documents") 
         )
 
 
+def characters(array: np.ndarray, where: str) -> None:
+    """Strings of a NumPy array, of numbers that are characters: Python cannot read others."""
+    if array.size and array.dtype.itemsize:
+        numbers = np.ascontiguousarray(array).view(np.dtype(np.uint32).newbyteorder(array.dtype.byteorder))
+        require(int(numbers.max()) <= sys.maxunicode, f"{where} holds what is no text; write it again with numpy.save.")
+
+
 def distinct(names: Iterable[str], where: str) -> None:
     """Strings, each different from the others."""
     seen: set[str] = set()
     for row, name in enumerate(names):
         require(isinstance(name, str), f"{where} holds {name!r} in row {row}; it must hold strings.")
         require(name not in seen, f"{where} holds {str(name)!r} twice, again in row {row}; each must be different.")
+        require(_is_text(name), f"{where} holds {str(name)!r} in row {row}, which no UTF-8 text can hold; rename it.")
         seen.add(name)
+
+
+def _is_text(name: str) -> bool:
+    """Whether it can be written to a file: no half of a pair of surrogates."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def law(values: Any, where: str = "the prior") -> None:

@@ -8,10 +8,12 @@ import numpy as np
 import pytest
 
 from rdjax.audit import audit
-from rdjax.audit.families import trials
+from rdjax.audit.families import Trial, trials
 from rdjax.audit.floors import relevance_law
+from rdjax.audit.frontier import cost, fitted_on, sampled, training
 from rdjax.audit.gaussian_fit import adjusted_square
 from rdjax.audit.quality import component_entropy
+from rdjax.audit.serving import serving_training
 from rdjax.audit.view import make_views
 from rdjax.checks import InputError
 from rdjax.data import Corpus, emoji, gaussian_mixture
@@ -124,12 +126,58 @@ def small(queries=60, documents=40, modalities=2, seed=0, **changes):
 
 
 def test_same_seed_same_audit_and_under_200_queries_is_cross_fitted():
-    corpus = small()
-    first, second = (audit(corpus, families=("int8", "rank code"), seed=3) for _ in range(2))
+    corpus, told = small(), []
+    once = audit(corpus, families=("int8", "rank code"), seed=3, progress=lambda *words: told.append(words))
+    first, second = once, audit(corpus, families=("int8", "rank code"), seed=3)
     assert first == second
+    counted = [(done, total) for what, done, total in told if "class" in what]
+    assert counted == sorted(counted)  # shares of the cost of each family, one after the other, whatever was skipped
+    assert counted[-1][0] == counted[-1][1] == 5 * cost(trial(1))
     assert first.setting.queries == 60
     assert "cross-fitted" in first.setting.protocol
     assert any("60 queries" in words for words in first.warnings)
+
+
+def trial(budgets):
+    return Trial("documents", "int8", "B", (None,) * budgets)
+
+
+def test_the_cost_of_a_family_is_its_budgets_and_the_looks_of_a_bisection():
+    assert [cost(trial(n)) for n in (1, 2, 3, 4, 5)] == [4, 8, 9, 13, 14]
+
+
+def sampled_views():
+    fit, test = gaussian_mixture(70, 50, intent_dim=4, dim=6, rho=4.0, seed=2)
+    return make_views(test, fit, seed=0)[0][0]
+
+
+@pytest.mark.parametrize("code_class", ["B", "C"])
+def test_of_many_vectors_codes_are_fitted_on_a_sample(monkeypatch, code_class):
+    """Drawn from the queries and documents that the class may see; held-out queries stay out; both sides stay whole."""
+    view = sampled_views()
+    whole = training(view, code_class, 5)
+    assert sampled(view) == ""
+    monkeypatch.setattr("rdjax.audit.training.ROWS", 40)
+    monkeypatch.setattr("rdjax.audit.frontier.ROWS", 40)
+    part, again, other = (training(view, code_class, seed) for seed in (5, 5, 6))
+    assert len(whole.vectors) == 120
+    assert part.vectors.shape == (40, 12)
+    np.testing.assert_array_equal(part.vectors, again.vectors)
+    assert part.vectors.tolist() != other.vectors.tolist()
+    known = {row.tobytes() for row in whole.vectors}
+    assert len({row.tobytes() for row in part.vectors} & known) == 40
+    np.testing.assert_array_equal(part.vectors[-len(part.seen) :], part.seen)
+    np.testing.assert_array_equal(part.documents, view.audited_documents)
+    pairs = {(q.tobytes(), w.tobytes()) for q, w in zip(whole.queries, whole.wanted, strict=True)}
+    assert {(q.tobytes(), w.tobytes()) for q, w in zip(part.queries, part.wanted, strict=True)} <= pairs
+    held_out = np.arange(25)
+    hidden = {view.fit_queries[i].tobytes() for i in held_out}
+    assert not hidden & {row.tobytes() for row in training(view, code_class, 5, held_out).vectors}
+    assert fitted_on(view, code_class).endswith("; a sample of 40")
+    assert sampled(view) == "; codes are fitted on at most 40 vectors, drawn at random"
+    served, words = serving_training(view, code_class, "int8", 5)
+    np.testing.assert_array_equal(served.vectors, part.vectors)  # so `rdjax encode` makes the code of the audit again
+    assert words == fitted_on(view, code_class)
 
 
 def test_many_queries_are_split():
@@ -148,8 +196,6 @@ def test_cross_fitting_covers_every_query_once():
 
 
 def test_a_second_corpus_to_fit_on_never_shows_its_queries_documents_to_class_c():
-    from rdjax.audit.frontier import fitted_on, training
-
     fit, test = gaussian_mixture(30, 25, intent_dim=4, dim=6, rho=4.0, seed=2)
     (view,), _, _ = make_views(test, fit, seed=0)
     assert len(view.own_documents) == fit.num_documents
@@ -157,7 +203,7 @@ def test_a_second_corpus_to_fit_on_never_shows_its_queries_documents_to_class_c(
     searched = {row.tobytes() for row in view.audited_documents}
     assert not any(row.tobytes() in searched for row in blind)
     held_out = np.arange(5)
-    inner = training(view, "C", held_out).vectors
+    inner = training(view, "C", held_out=held_out).vectors
     hidden = {view.pooled_documents[i].tobytes() for i in np.asarray(view.fit.relevant)[held_out]}
     hidden |= {view.fit_queries[i].tobytes() for i in held_out}
     assert not any(row.tobytes() in hidden for row in inner)

@@ -209,7 +209,22 @@ def test_progress_is_shown_when_it_is_worth_it(terminal_, pause, seen):
 
 
 def test_progress_is_a_sparse_line_where_there_is_no_terminal():
-    assert shown_progress(False, 20) == "fitting [x] codes 1/4 (20 s)\n"
+    assert shown_progress(False, 20) == "fitting [x] codes 1/4, about 60 s left (20 s)\n"
+
+
+def test_progress_says_what_is_left_of_the_work_at_hand():
+    """Only once it can be judged, and from where this piece of work began."""
+    clock, console = Clock(), Console(file=io.StringIO(), width=80)
+    with Progress(console, clock) as progress:
+        progress("reading", 0, 1)
+        for passed, done in ((500, 0), (0, 0), (300, 2), (100, 3), (600, 10)):
+            clock.now += passed
+            progress("fitting", done, 10)
+    lines = console.file.getvalue().splitlines()
+    assert lines[0] == "fitting 0/10 (500 s)"
+    assert lines[1] == "fitting 2/10, about 20 min left (800 s)"
+    assert lines[2] == "fitting 3/10, about 16 min left (900 s)"
+    assert lines[3] == "fitting 10/10 (1500 s)"
 
 
 # modalities

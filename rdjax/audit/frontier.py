@@ -1,5 +1,6 @@
 """The codes, fitted at several budgets and measured: what can be had."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,7 +10,7 @@ from rdjax.audit.budgets import budget_of
 from rdjax.audit.families import Maker, Trial
 from rdjax.audit.quality import in_order, values_of
 from rdjax.audit.result import Bits, Point
-from rdjax.audit.training import Training
+from rdjax.audit.training import ROWS, Training, sample_rows
 from rdjax.audit.view import View
 from rdjax.codes import Code, SignBitsRescored
 from rdjax.data import Corpus
@@ -20,27 +21,34 @@ from rdjax.retrieval.metrics import Metric
 from rdjax.retrieval.streaming import count_above
 
 PARTS = 5  # of the fit queries: each is judged by codes fitted on the others
-SCORES_AT_ONCE = 2**24
+SCORES_AT_ONCE = 2**25
+LOOK = 3  # times as long as one budget takes to measure, about
 SURE = 0.9  # one-sided confidence, on the fit queries, with which a choice must reach the target
 
 
-def training(view: View, code_class: str, held_out: np.ndarray | None = None) -> Training:
+def training(
+    view: View, code_class: str, seed: int = 0, held_out: np.ndarray | None = None, *, whole: bool = True
+) -> Training:
     """What a class may be fitted on: B sees the searched documents, C only other ones; both the fit queries.
 
-    With `held_out` fit queries the code is made to be judged on them: they and their own relevant documents stay out
-    of class C, and what is searched are the pooled documents.
+    Of more than `ROWS` vectors so many are drawn at random. With `held_out` fit queries the code is made to be judged
+    on them: they and their own relevant documents stay out of class C, and what is searched are the pooled documents.
+    Unless `whole`, `documents` are those that were drawn, so that a memory map is not copied.
     """
-    fit, own = view.fit, view.own_documents
+    fit, own, searched = view.fit, view.own_documents, view.test.num_documents
     kept = np.arange(fit.num_queries)
-    searched = view.audited_documents
     if held_out is not None:
         kept = np.setdiff1d(kept, held_out)
         own = np.setdiff1d(own, np.asarray(fit.relevant)[held_out])
-        searched = view.pooled_documents
-    seen = searched if code_class == "B" else view.pooled_documents[own]
-    queries, wanted = pairs(view, kept, own if code_class == "C" else None)
+        searched = fit.num_documents
+    known = np.arange(searched) if code_class == "B" else own
+    drawn = sample_rows(len(kept) + len(known), seed)
+    asked, seen = kept[drawn[drawn < len(kept)]], known[drawn[drawn >= len(kept)] - len(kept)]
+    queries, wanted = pairs(view, asked, own if code_class == "C" else None)
+    seen = view.vectors({name: array[seen] for name, array in fit.documents.items()})
+    documents = view.pooled_documents[:searched] if whole else seen
     blocks = tuple(array.shape[1] for array in fit.queries.values())
-    return Training(np.concatenate([view.fit_queries[kept], seen]), searched, seen, queries, wanted, blocks)
+    return Training(np.concatenate([view.fit_queries[asked], seen]), documents, seen, queries, wanted, blocks)
 
 
 def pairs(view: View, kept: np.ndarray, known: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
@@ -56,13 +64,19 @@ def pairs(view: View, kept: np.ndarray, known: np.ndarray | None) -> tuple[np.nd
 
 def fitted_on(view: View, code_class: str) -> str:
     """The same in words."""
-    queries = f"{view.fit.num_queries} fit queries"
+    queries, own = view.fit.num_queries, len(view.own_documents)
     if code_class == "A":
         return "nothing; the encoder holds and searches the corpus"
-    if code_class == "B":
-        return f"the {view.test.num_documents:,} searched documents and {queries}"
-    own = len(view.own_documents)
-    return f"{own:,} other documents and {queries}" if own else queries
+    known = view.test.num_documents if code_class == "B" else own
+    documents = {"B": f"the {known:,} searched documents and ", "C": f"{known:,} other documents and " if own else ""}
+    sample = f"; a sample of {ROWS:,}" if queries + known > ROWS else ""
+    return f"{documents[code_class]}{queries} fit queries{sample}"
+
+
+def sampled(view: View) -> str:
+    """What the protocol says of samples, after what it says of queries; nothing where there are none."""
+    most = view.fit.num_queries + max(view.test.num_documents, len(view.own_documents))
+    return f"; codes are fitted on at most {ROWS:,} vectors, drawn at random" if most > ROWS else ""
 
 
 def count_coded(code: Code, symbols: Any, side: str, vectors: tuple[np.ndarray, np.ndarray], corpus: Corpus) -> Any:
@@ -91,6 +105,11 @@ class Outcome:
     values: np.ndarray
 
 
+def cost(trial: Trial) -> int:
+    """About how long `Bench.run` takes, in measured budgets: one look of its bisection takes as long as three."""
+    return len(trial.makers) + LOOK * len(trial.makers).bit_length()
+
+
 class Bench:
     """The views, and what codes are fitted on and compared with; training material is made once for each class."""
 
@@ -115,27 +134,40 @@ class Bench:
         key = (number, code_class, part)
         if key not in self._material:
             held_out = None if part is None else self._parts[number][part]
-            self._material[key] = training(self.views[number], code_class, held_out)
+            self._material[key] = training(self.views[number], code_class, self.seed, held_out)
         return self._material[key]
 
-    def run(self, trial: Trial) -> list[Point]:
-        """Points of a family, budget by budget, up to the first that cannot be fitted; the choice among them marked."""
+    def run(self, trial: Trial, advance: Callable[[int], None] = lambda share: None) -> list[Point]:
+        """Points of a family, budget by budget, up to the first that cannot be fitted; the choice among them marked.
+
+        `advance` is told what share of `cost` each step was, all of it in the end.
+        """
+        left = cost(trial)
+
+        def step(share: int) -> None:
+            nonlocal left
+            left -= share
+            advance(share)
+
         outcomes: list[list[Outcome]] = []
         for make in trial.makers:
             found = [self._outcome(number, trial, make) for number in range(len(self.views))]
             if any(outcome is None for outcome in found):
                 break
             outcomes.append([outcome for outcome in found if outcome is not None])
-        looked = self._search(trial, len(outcomes))
+            step(1)
+        looked = self._search(trial, len(outcomes), step)
+        step(left)
         return [self._point(trial, each, looked.get(i)) for i, each in enumerate(outcomes)]
 
-    def _search(self, trial: Trial, count: int) -> dict[int, float]:
+    def _search(self, trial: Trial, count: int, step: Callable[[int], None]) -> dict[int, float]:
         """Floors of the kept share, by budget, that a bisection for the smallest sufficient budget looked at."""
         looked: dict[int, float] = {}
         low, high = 0, count
         while low < high:
             middle = (low + high) // 2
             looked[middle] = self._kept_on_fit(trial, trial.makers[middle])
+            step(LOOK)
             low, high = (low, middle) if looked[middle] >= self.target else (middle + 1, high)
         return looked
 

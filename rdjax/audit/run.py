@@ -5,6 +5,7 @@ corpus -> scores -> temperature -> ranking -> metrics, then limits (no code can 
 
 from collections.abc import Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from threading import Lock
 from typing import Any
 
 import jax
@@ -13,7 +14,7 @@ import numpy as np
 from rdjax.audit.answer import recommend
 from rdjax.audit.families import Trial, trials
 from rdjax.audit.floors import floors_for, relevance_law
-from rdjax.audit.frontier import Bench
+from rdjax.audit.frontier import Bench, cost, sampled
 from rdjax.audit.fusion import fused_modalities
 from rdjax.audit.gaussian_fit import component_correlations
 from rdjax.audit.measures import paper_measures
@@ -76,7 +77,9 @@ def audit(
             views = [calibrated(view, seed) for view in views]
         audited = views[0].test if len(views) == 1 else with_judgements(corpus)
         law, prior_words = relevance_law(audited, prior)
+        protocol += sampled(views[0])
         setting = _setting(audited, corpus.relevant, views, metric, target, prior_words, protocol, seed)
+        tell("ranking without codes", 0, 1)
         qualities, todays_values = uncompressed_rankings(views, measure_by, seed)
         today = todays(qualities, corpus.modalities)
         aim = target * float(today.value.lower)
@@ -143,19 +146,32 @@ def _setting(
 
 
 def _points(bench: Bench, sides: tuple[str, ...], families: Collection[str] | None, tell: Progress) -> Iterator[Point]:
-    """The points of every family; two families at a time, as most of the time goes into compiling."""
+    """The points of every family; two families at a time, as most of the time goes into compiling.
+
+    An interruption does not wait for families that are being measured.
+    """
     documents = bench.views[0].test.documents
     dimension = sum(array.shape[1] for array in documents.values())
     planned = [trial for side in sides for trial in trials(side, dimension, len(documents), families)]
 
-    def work(trial: Trial) -> list[Point]:
-        with jax.enable_x64(True):  # the setting belongs to a thread
-            return bench.run(trial)
+    total, done, lock = sum(cost(trial) for trial in planned), 0, Lock()
 
-    with ThreadPoolExecutor(WORKERS) as pool:
-        for done, (trial, points) in enumerate(zip(planned, pool.map(work, planned), strict=True), 1):
+    def work(trial: Trial) -> list[Point]:
+        def advance(share: int) -> None:
+            nonlocal done
+            with lock:
+                done += share
+                tell(f"{trial.family} for {trial.side}, class {trial.code_class}", done, total)
+
+        with jax.enable_x64(True):  # the setting belongs to a thread
+            return bench.run(trial, advance)
+
+    pool = ThreadPoolExecutor(WORKERS)
+    try:
+        for points in pool.map(work, planned):
             yield from points
-            tell(f"{trial.family} for {trial.side}, class {trial.code_class}", done, len(planned))
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
 
 
 def _calibration_warnings(views: list[View]) -> tuple[str, ...]:

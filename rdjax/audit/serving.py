@@ -3,14 +3,12 @@
 import numpy as np
 
 from rdjax.audit.families import RANK_CODE
-from rdjax.audit.frontier import fitted_on, pairs, training
-from rdjax.audit.training import Training
+from rdjax.audit.frontier import fitted_on, training
+from rdjax.audit.training import Training, sample_rows
 from rdjax.audit.view import View, calibrated, make_views, with_judgements
 from rdjax.checks import require
 from rdjax.data import Corpus
 from rdjax.data.corpus import trusted
-
-FIT_ROWS = 1 << 17  # documents that a code is fitted on at most: 500 for each of 256 centroids
 
 
 def serving_view(corpus: Corpus, fit: Corpus | None, seed: int, *, learns: bool) -> View:
@@ -33,22 +31,14 @@ def serving_training(view: View, code_class: str, family: str, seed: int) -> tup
       InputError: a class that is none of A, B, C.
     """
     require(code_class in ("A", "B", "C"), f"the class is {code_class!r}; it must be B or C.")
-    words = fitted_on(view, code_class)
-    own = view.own_documents if code_class == "C" else np.arange(view.test.num_documents)
-    if len(own) <= FIT_ROWS or family == RANK_CODE:
-        return training(view, "B" if code_class == "A" else code_class), words
-    rows = own[np.sort(np.random.default_rng(seed).choice(len(own), FIT_ROWS, replace=False))]
-    documents = view.vectors({name: array[rows] for name, array in view.fit.documents.items()})
-    vectors = np.concatenate([view.fit_queries, documents])
-    queries, wanted = pairs(view, np.arange(view.fit.num_queries), own if code_class == "C" else None)
-    blocks = tuple(array.shape[1] for array in view.fit.queries.values())
-    return Training(vectors, documents, documents, queries, wanted, blocks), f"{words}; a sample of {FIT_ROWS:,}"
+    whole = family == RANK_CODE
+    made = training(view, "B" if code_class == "A" else code_class, seed, whole=whole)
+    return made, fitted_on(view, code_class)
 
 
 def array_training(vectors: np.ndarray, seed: int) -> Training:
     """The same for one array [n, D] that is no corpus."""
-    if len(vectors) > FIT_ROWS:
-        vectors = vectors[np.sort(np.random.default_rng(seed).choice(len(vectors), FIT_ROWS, replace=False))]
+    vectors = vectors[sample_rows(len(vectors), seed)]
     array = np.asarray(vectors, np.promote_types(vectors.dtype, np.float32))
     return Training.of_array(array)
 

@@ -15,6 +15,7 @@ from rdjax.codes.transform import Transform, fit_pca
 
 LEAST_PAIRS = 20  # below, a model of queries says too little
 DIRECTIONS = 256  # of a map fitted to relevance, at most
+ROWS = 20_000  # vectors that codes are fitted on, at most: 78 for each of 256 centroids
 EXAMPLES = 16_384  # simulated queries that codebooks of queries are fitted on, about
 
 
@@ -94,3 +95,10 @@ class Training:
             if key not in self._made:
                 self._made[key] = jax.block_until_ready(make())
             return self._made[key]
+
+
+def sample_rows(count: int, seed: int) -> np.ndarray:
+    """All rows of so many, or `ROWS` of them drawn at random, in order."""
+    if count <= ROWS:
+        return np.arange(count)
+    return np.sort(np.random.default_rng(seed).choice(count, ROWS, replace=False))

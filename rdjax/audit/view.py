@@ -20,6 +20,7 @@ from rdjax.retrieval.streaming import top_document
 FEW = 200  # audited queries below which a split would leave too few
 FOLDS = 4
 CALIBRATION_QUERIES, CALIBRATION_DOCUMENTS = 1000, 20_000  # enough for a handful of temperatures
+FULL = 2  # modalities beyond which there are fewer documents, so that the scores take no more memory
 
 
 @dataclass(frozen=True)
@@ -142,7 +143,8 @@ def calibration_scores(view: View, seed: int) -> tuple[Any, np.ndarray]:
     wanted = np.asarray(fit.relevant)[chosen]
     needed = np.unique(wanted[wanted >= 0])
     others = np.setdiff1d(np.arange(fit.num_documents), needed)
-    sample = np.sort(np.concatenate([needed, rng.permutation(others)[: max(0, CALIBRATION_DOCUMENTS - len(needed))]]))
+    most = CALIBRATION_DOCUMENTS * FULL // max(FULL, len(fit.modalities))
+    sample = np.sort(np.concatenate([needed, rng.permutation(others)[: max(0, most - len(needed))]]))
     position = np.full(fit.num_documents + 1, -1)
     position[sample] = np.arange(len(sample))  # the last entry serves the padding, -1
     pick = lambda features, rows: {name: np.asarray(array[rows], np.float64) for name, array in features.items()}

@@ -8,6 +8,6 @@ from rdjax.cli import (  # noqa: F401  each adds its commands to the app
     reproducing,
     sweeping,
 )
-from rdjax.cli.entry import app, main
+from rdjax.cli.entry import app
 
-__all__ = ["app", "main"]
+__all__ = ["app"]

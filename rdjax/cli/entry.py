@@ -25,11 +25,6 @@ app = typer.Typer(
 )
 
 
-def main() -> None:
-    """What the `rdjax` command runs."""
-    app()
-
-
 def answering(command: Callable[..., None]) -> Callable[..., None]:
     """A command whose user gets a sentence for a mistake, and quiet for an interruption."""
 

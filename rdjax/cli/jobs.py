@@ -25,7 +25,7 @@ from rdjax.codes.faiss_index import to_faiss
 from rdjax.codes.saved import load_code, save_code
 from rdjax.codes.streams import read_stream, read_symbols, write_stream
 from rdjax.codes.wrapped import Weighted
-from rdjax.data.reading import open_file
+from rdjax.data.reading import open_file, read_whole
 from rdjax.data.vectors import is_one_array, load_vectors
 from rdjax.data.writing import staged
 
@@ -216,8 +216,7 @@ def _blocks(job: Job, dtype: Any) -> Iterator[np.ndarray]:
 
 
 def _load(path: str) -> tuple[Code, dict[str, str]]:
-    with open_file(path) as file:
-        return load_code(file.read(), path)
+    return load_code(read_whole(path), path)
 
 
 def _symbols(code: Code, path: str) -> np.ndarray:

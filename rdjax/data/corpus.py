@@ -152,6 +152,10 @@ def _side(side: str, arrays: Any, label: Label) -> dict[str, np.ndarray]:
     advice = f"{side} must map the name of each modality to an array, e.g. {{'image': array}}."
     require(isinstance(arrays, Mapping) and len(arrays) > 0, advice)
     require(all(isinstance(name, str) and name for name in arrays), advice)
+    for name in arrays:
+        require(
+            name.isprintable(), f"{label(f'{side}.{name}')} is named {name!r}; name modalities by what can be printed."
+        )
     checked = {name: _array(values, label(f"{side}.{name}")) for name, values in arrays.items()}
     first = next(iter(checked))
     for name, array in checked.items():
@@ -244,6 +248,8 @@ def _ids(values: Any, count: int, what: str, where: str) -> Sequence[str] | None
         values = values.astype(str)
     is_array = isinstance(values, np.ndarray) and values.dtype.kind == "U"
     require(not is_array or values.ndim == 1, f"{where} has shape {np.shape(values)}; it must be a list of strings.")
+    if is_array:
+        checks.characters(values, where)
     names = values if is_array else tuple(values)
     require(len(names) == count, f"{where} has {len(names)} entries for {count} {what}; there must be one for each.")
     checks.distinct(names, where)

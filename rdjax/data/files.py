@@ -45,7 +45,7 @@ def load_corpus(path: str | os.PathLike[str]) -> Corpus:
     """
     place, where = Path(path), str(path)
     require(os.path.exists(path), f"{where} does not exist.")
-    name = place.stem if place.is_file() else place.resolve().name
+    name = checks.printable(place.stem if place.is_file() else place.resolve().name)
     if place.is_dir():
         found = read_folder(where)
     elif place.suffix == ".npz":
@@ -114,10 +114,15 @@ def load_patterns(path: str | os.PathLike[str], num_documents: int) -> np.ndarra
     patterns = np.zeros((len(lines), num_documents), bool)
     for row, line in enumerate(lines):
         numbers = line.replace(",", " ").split()
-        good = bool(numbers) and all(text.isdecimal() and int(text) < num_documents for text in numbers)
+        good = bool(numbers) and all(_numbers_document(text, num_documents) for text in numbers)
         require(good, f"{where} line {row + 1} is {line!r}; write document numbers from 0 to {num_documents - 1}.")
         patterns[row, [int(text) for text in numbers]] = True
     return patterns
+
+
+def _numbers_document(text: str, num_documents: int) -> bool:
+    """Whether a text is a number below N; one of thousands of digits Python would not read."""
+    return text.isdecimal() and len(text) <= 20 and int(text) < num_documents
 
 
 def _key_check(path: str) -> Callable[[Iterable[str]], None]:
@@ -230,7 +235,7 @@ def _runs(found: Found, path: str, ids: Any, query_ids: Any) -> dict[str, Run]:
             require(
                 values is not None, f"{where} ranks by id and {path} has no {name}; add {name}.txt, one id per line."
             )
-    return {name: read_run(where, ids, query_ids) for name, where in paths.items()}
+    return {checks.printable(name): read_run(where, ids, query_ids) for name, where in paths.items()}
 
 
 def _ids(where: str, values: Any) -> Any:

@@ -6,11 +6,12 @@ names the file as it was typed. Arrays in .npy files are memory-mapped.
 
 import math
 import os
+import stat
 import zipfile
 import zlib
 from collections.abc import Callable
 from pathlib import Path
-from typing import IO
+from typing import IO, Literal
 
 import numpy as np
 from numpy.lib import format as npy
@@ -34,9 +35,24 @@ def read_npy(path: str) -> np.ndarray:
         offset, held = file.tell(), os.fstat(file.fileno()).st_size
     size = math.prod(shape) * dtype.itemsize
     require(held - offset >= size, f"{path} is cut short: {size} bytes are declared and {held - offset} are there.")
-    if size == 0:
+    return mapped(path, dtype, offset, shape, "F" if fortran else "C")
+
+
+def mapped(
+    path: str, dtype: np.dtype, offset: int, shape: tuple[int, ...], order: Literal["C", "F"] = "C"
+) -> np.ndarray:
+    """A read-only memory map of part of a file that is long enough.
+
+    Raises:
+      InputError: more than this process may map.
+    """
+    if math.prod(shape) == 0 or dtype.itemsize == 0:
         return np.empty(shape, dtype)
-    return np.memmap(path, dtype, mode="r", offset=offset, shape=shape, order="F" if fortran else "C")
+    try:
+        return np.memmap(path, dtype, mode="r", offset=offset, shape=shape, order=order)
+    except (OSError, ValueError, OverflowError) as error:
+        reason = getattr(error, "strerror", None) or "its size is beyond what can be mapped"
+        raise InputError(f"{path} cannot be mapped into memory: {reason}.") from None
 
 
 def read_npz(path: str, check_keys: Callable[[list[str]], None]) -> dict[str, np.ndarray]:
@@ -70,22 +86,41 @@ def read_lines(path: str) -> list[str]:
     Raises:
       InputError: no such file, or not UTF-8.
     """
-    with open_file(path) as file:
-        try:
-            text = file.read().decode("utf-8-sig")
-        except UnicodeDecodeError:
-            raise InputError(f"{path} is not UTF-8 text.") from None
+    try:
+        text = read_whole(path).decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise InputError(f"{path} is not UTF-8 text.") from None
     return [line.strip() for line in text.rstrip().split("\n")] if text.strip() else []
 
 
+def read_whole(path: str) -> bytes:
+    """All bytes of a file that is small beside this machine's memory.
+
+    Raises:
+      InputError: no such file, or one of more than a quarter of the memory.
+    """
+    with open_file(path) as file:
+        size = os.fstat(file.fileno()).st_size
+        require(size <= _memory() // 4, f"{path} has {size / 1e9:.3g} GB, which is too much for a file of this kind.")
+        return file.read()
+
+
 def open_file(path: str) -> IO[bytes]:
-    """The file opened for reading bytes; what prevents it is the user's to know in one sentence."""
+    """The file opened for reading bytes; what prevents it is the user's to know in one sentence.
+
+    Pipes and devices are refused before they are opened: they may never begin, or never end.
+    """
     try:
+        regular = stat.S_ISREG(os.stat(path).st_mode)
+        require(regular or os.path.isdir(path), f"{path} is no file but a pipe or a device; copy it into a file.")
         return Path(path).open("rb")
+    except InputError:
+        raise
     except FileNotFoundError:
         raise InputError(f"{path} does not exist.") from None
-    except OSError as error:
-        raise InputError(f"{path} cannot be read: {error.strerror}.") from None
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or "its name is no name of a file"
+        raise InputError(f"{path} cannot be read: {reason}.") from None
 
 
 def _header(file: IO[bytes], where: str) -> tuple[tuple[int, ...], bool, np.dtype]:

@@ -15,7 +15,7 @@ import numpy as np
 
 from rdjax.checks import InputError, require
 from rdjax.data.keys import BF16
-from rdjax.data.reading import open_file, possible
+from rdjax.data.reading import mapped, open_file, possible
 
 _DTYPES = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2"}
 _DTYPES |= {f"{letter}{8 * n}": f"<{letter.lower()}{n}" for letter in "IU" for n in (1, 2, 4, 8)}
@@ -55,9 +55,7 @@ class Tensor:
             size == self.end - self.start,
             f"{where} is damaged: its shape {self.shape} takes {size} bytes and it has {self.end - self.start}.",
         )
-        if size == 0:
-            return np.empty(self.shape, dtype)
-        return np.memmap(self.path, dtype, mode="r", offset=self.start, shape=self.shape)
+        return mapped(self.path, dtype, self.start, self.shape)
 
 
 def open_tensors(path: str) -> dict[str, Tensor]:

@@ -1,4 +1,7 @@
-"""Progress of anything that takes over a second, on stderr: a bar on a terminal, sparse lines elsewhere."""
+"""Progress of anything that takes over a second, on stderr: a bar on a terminal, sparse lines elsewhere.
+
+The time that is left is what the rest takes if it goes on as fast as it went so far.
+"""
 
 import time
 from collections.abc import Callable, Iterable
@@ -35,7 +38,7 @@ class Progress:
         )
         self._task: TaskID | None = None
         self._total: int | None = None
-        self._said = self._started = clock()
+        self._said = self._started = self._begun = clock()
 
     def __enter__(self) -> "Progress":
         self._said = self._started = self._clock()
@@ -51,16 +54,26 @@ class Progress:
 
     def __call__(self, description: str, done: int, total: int | None) -> None:
         """Say what is being done and how much of it is done."""
-        counted = "" if total is None else f"{done}/{total}"
+        same = total == self._total
+        if not same:
+            self._begun, self._total = self._clock(), total
+        counted = "" if total is None else f"{done}/{total}{self._left(done, total)}"
         if not self._console.is_terminal:
             self._line(f"{description} {counted}".rstrip())
-        elif self._task is not None and total == self._total:
+        elif self._task is not None and same:
             self._bar.update(self._task, description=description, completed=done, counted=counted)
         else:  # another piece of work, with patience of its own
             if self._task is not None:
                 self._bar.remove_task(self._task)
             self._task = self._bar.add_task(description, total=total, completed=done, counted=counted)
-            self._total = total
+
+    def _left(self, done: int, total: int) -> str:
+        """The time that is left, in words, once there is something to judge by."""
+        passed = self._clock() - self._begun
+        if not 0 < done < total or passed < PATIENCE:
+            return ""
+        seconds = passed * (total - done) / done
+        return f", about {seconds:.0f} s left" if seconds < 100 else f", about {seconds / 60:.0f} min left"
 
     def _line(self, text: str) -> None:
         now = self._clock()

@@ -1,0 +1,78 @@
+"""An interruption leaves with code 130, says nothing, and leaves nothing behind; whatever is running."""
+
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+from rdjax import __main__ as command
+from rdjax.audit.frontier import Bench, cost
+from rdjax.audit.run import _points
+from rdjax.audit.view import make_views
+from tests.test_audit import small
+
+pytestmark = pytest.mark.float64_only
+
+
+@pytest.mark.skipif(not pathlib.Path("/proc/self/maps").exists(), reason="there is no /proc to see how far it came")
+@pytest.mark.parametrize(("loaded", "pause"), [("_multiarray_umath", 0), ("constriction", 1)])
+def test_an_audit_that_is_interrupted_leaves_nothing(tmp_path, loaded, pause):
+    """While it imports, and when it has read the corpus."""
+    line = [sys.executable, "-m", "rdjax", "audit", "--out", str(tmp_path / "report")]
+    kept = {"TMPDIR": str(tmp_path), "MPLCONFIGDIR": str(tmp_path), "PYTHONPATH": os.pathsep.join(sys.path)}
+    process = subprocess.Popen(line, env={**os.environ, **kept}, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    maps = pathlib.Path(f"/proc/{process.pid}/maps")
+    while process.poll() is None and loaded not in maps.read_text():
+        time.sleep(0.01)
+    time.sleep(pause)
+    process.send_signal(signal.SIGINT)
+    said = process.communicate(timeout=120)
+    assert (process.returncode, said) == (130, (b"", b""))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_whatever_an_interruption_becomes_the_code_is_130(monkeypatch):
+    """Libraries turn it into errors of their own."""
+
+    def app():
+        try:
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(5)
+        except KeyboardInterrupt:
+            raise RuntimeError("lost") from None
+
+    left = []
+    monkeypatch.setattr("rdjax.cli.app", app)
+    monkeypatch.setattr(os, "_exit", left.append)
+    before = signal.getsignal(signal.SIGINT)
+    try:
+        with pytest.raises(RuntimeError, match="lost"):
+            command.main()
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert left == [130]
+
+
+def test_families_that_wait_are_not_begun_after_an_error():
+    bench, begun = Bench(make_views(small(), None, 0)[0], None, (np.ones(60), []), 0.95, 0), []
+
+    def run(trial, advance):
+        begun.append(trial.family)
+        raise KeyboardInterrupt
+
+    bench.run = run
+    with pytest.raises(KeyboardInterrupt):
+        list(_points(bench, ("documents", "queries"), None, lambda *words: None))
+    assert 1 <= len(begun) <= 4
+
+
+def test_the_cost_of_a_family():
+    class Trial:
+        makers = (1, 2, 3, 4, 5)
+
+    assert cost(Trial) == 5 + 3 * 3
