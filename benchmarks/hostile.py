@@ -483,10 +483,9 @@ def spoiled(array, key, rng):
         return np.asfortranarray(array), "same"
     if kind == 4:
         return array.astype(array.dtype.newbyteorder(">")), None
-    if kind == 5:
-        return array.astype(
-            some([np.float64, np.float16, np.int8, np.uint64, np.complex64, bool, "U9", "S9", "M8[s]"], rng)
-        ), None
+    if kind == 5 and array.dtype.kind in "fiu":
+        others = [np.float64, np.float16, np.int8, np.uint64, np.complex64, bool, "U9", "S9", "M8[s]"]
+        return array.astype(some(others, rng)), None
     if kind == 6:
         return array.reshape(some([(-1,), (1, *array.shape), (*array.shape, 1)], rng)), None
     if kind == 7 and array.dtype.kind in "iu" and array.dtype != np.int8:

@@ -13,7 +13,7 @@ from rdjax.checks import InputError, require
 
 Columns = Mapping[str, np.ndarray]
 FORMATS = (".parquet", ".csv")
-ROWS = 2**16  # in a row group of a merged table
+ROWS = 2**12  # in a row group of a merged table, and in memory
 
 
 def best_format() -> str:
@@ -127,8 +127,8 @@ def _type(array: np.ndarray):  # type: ignore[no-untyped-def]
 
 
 def _words(array: np.ndarray) -> list:
-    """A float32 in its own shortest digits, which read back to it."""
-    return [str(entry) for entry in array] if array.dtype.kind == "f" else array.tolist()
+    """Entries as they are written: a float32 in its own shortest digits, which read back to it."""
+    return array.astype(str).tolist() if array.dtype == np.float32 else array.tolist()
 
 
 def _typed(cells: list[str]) -> np.ndarray:
