@@ -22,13 +22,12 @@ from rdjax.limits import Bound, blind_rate, ranking_rate
 from rdjax.retrieval.metrics import parse_metric
 
 pytestmark = pytest.mark.float64_only
-QUICK = ("rank code", "PCA + scalar", "int8")
 
 
 @pytest.fixture(scope="module")
 def t1():
     fit, test = emoji("T1")
-    return audit(test, fit=fit, families=(*QUICK, "entropy-coded scalar"))
+    return audit(test, fit=fit, families=("rank code", "int8", "entropy-coded scalar"))
 
 
 def quality(result, name):
