@@ -27,6 +27,7 @@ from rdjax.rate_distortion.water_filling import reverse_water_filling
 
 MOST = 8.0  # bits of a coefficient that are of any use
 TRADES = (1.6, 2.0, 3.0, 4.0, 5.5, 8.0, 14.0, 120.0)  # nats of rate that a nat of cross-entropy is worth
+LONGEST = 1.02  # times its own bits: up to there the longest learned code stands for a rate
 MOST_RANK = 16  # bits up to which rank codes are asked for
 SECONDS = 16  # documents that may be named after the first by a rank code
 DRAWS = 16  # queries simulated for each document that rankings are designed for
@@ -89,7 +90,7 @@ def learned_columns(trial: Trial, sizes: Sizes, seed: int) -> Found:
     """`LearnedCode` from an entropy-coded scalar, one for each of `TRADES`; at a rate, time shared by its neighbors.
 
     A stream that uses one of two codes a fixed share of the time spends and earns the mean of both, so what is given at
-    a rate is a code. Nothing is said of rates that no two of them enclose.
+    a rate is a code. Nothing is said of rates that no two of them enclose, but for the longest, 2% above its own.
     """
     parts = Canonicals(trial)
     asked, wanted = parts.rest
@@ -107,9 +108,11 @@ def learned_columns(trial: Trial, sizes: Sizes, seed: int) -> Found:
     values = np.stack([point.values for point in points])
     found: Found = {"learned": {}}
     for rate in sizes.rates:
-        if bits[0] <= rate <= bits[-1]:
+        if bits[0] <= rate <= LONGEST * bits[-1]:
             mixed = [np.interp(rate, bits, column) for column in values.reshape(len(bits), -1).T]
-            found["learned"][str(rate)] = Reading(np.reshape(mixed, values.shape[1:]), float(rate)).plain()
+            found["learned"][str(rate)] = Reading(
+                np.reshape(mixed, values.shape[1:]), min(float(rate), bits[-1])
+            ).plain()
     return found
 
 
