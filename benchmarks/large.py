@@ -27,7 +27,7 @@ import numpy as np
 DIMENSION, TOPICS = 64, 500
 NOISE = 1.6  # of a query's error, relative to its document
 LIMITS = {"wall seconds": 600, "resident MB": 4000}
-RUNS = 5  # of each way to count ranks
+RUNS = 3  # of each way to count ranks
 
 
 def write_corpus(folder, documents, queries, modalities, seed=0):
