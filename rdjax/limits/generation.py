@@ -113,7 +113,7 @@ def answer_error(hits: Any, wrong: Any, *, level: float = 0.95) -> AnswerError:
     checks.require(0 < level < 1, f"the level is {level}; a coverage lies between 0 and 1.")
     hit, bad = hits.astype(bool), wrong.astype(bool)
     counts = [int(np.sum(both)) for both in (~hit & bad, ~hit & ~bad, hit & bad, hit & ~bad)]
-    return AnswerError(*counts, level)
+    return AnswerError(counts[0], counts[1], counts[2], counts[3], level)
 
 
 def least_answer_error(
@@ -171,12 +171,18 @@ def _least_miss(rate: ArrayLike, prior: Prior, k: int, alone: bool) -> jax.Array
     if checks.is_concrete(rate):
         checks.require(bool(np.all(np.asarray(rate) >= 0)), "a rate is negative or NaN; rates are bits, at least 0.")
     documents = int(prior) if np.ndim(prior) == 0 else np.shape(prior)[-1]
+    return one_shot_distortion(_codewords(rate, documents), prior, metric)
+
+
+def _codewords(rate: ArrayLike, documents: int) -> Any:
+    """floor(2^rate), at most one a document; log2 of a whole number gives that number back."""
+    most = np.log2(documents)
     if checks.is_concrete(rate):
-        bits, xp = np.asarray(rate, np.float64), np
-    else:
-        bits, xp = floating(rate), jnp
-    room = xp.exp2(xp.minimum(bits, np.log2(documents))) * (1 + 16 * float(xp.finfo(bits.dtype).eps))
-    return one_shot_distortion(xp.floor(room).astype(np.int64 if xp is np else np.int32), prior, metric)
+        bits = np.asarray(rate, np.float64)
+        return np.floor(np.exp2(np.minimum(bits, most)) * (1 + 1e-14)).astype(np.int64)
+    traced = floating(rate)
+    room = jnp.exp2(jnp.minimum(traced, most)) * (1 + 16 * float(jnp.finfo(traced.dtype).eps))
+    return jnp.floor(room).astype(jnp.int32)
 
 
 def _probability(value: ArrayLike, what: str) -> jax.Array:

@@ -37,6 +37,7 @@ from rdjax.numerics import floating, to_bits
 from rdjax.retrieval.cross_entropy import Problem, make_problem, moments
 from rdjax.retrieval.posteriors import prior_law
 from rdjax.retrieval.scores import check_relevant, working
+from rdjax.retrieval.temperature import check_values
 from rdjax.trees import register_dataclass
 
 _SWEEPS = 1000  # of coordinate descent over M coordinates; a handful is the rule
@@ -126,7 +127,8 @@ def update_temperatures(
       the next state, and f_t in bits a query.
 
     Raises:
-      InputError: shapes that do not belong together, an index out of range, a score that is not finite.
+      InputError: shapes that do not belong together, an index out of range, a score that is not finite, a query
+        without a relevant document, a relevant document of prior 0.
     """
     scores, relevant = working(scores), jnp.asarray(relevant)
     require(
@@ -134,10 +136,11 @@ def update_temperatures(
         f"scores have shape {scores.shape}; {state.limit.size} modalities need [modalities, queries, documents].",
     )
     check_relevant(scores[0], relevant)
-    if is_concrete(scores):
-        require(bool(np.isfinite(np.asarray(scores)).all()), "the scores hold a NaN or infinity; they must be numbers.")
     law = prior_law(prior, scores.shape[-1], scores.dtype)
-    return _update(state, scores, relevant if relevant.ndim == 2 else relevant[:, None], law)
+    listed = relevant if relevant.ndim == 2 else relevant[:, None]
+    if is_concrete(scores, listed, law):
+        check_values(np.asarray(scores), np.asarray(listed), np.asarray(law))
+    return _update(state, scores, listed, law)
 
 
 def follow_stream(state: OnlineTemperatures, scores: Any, relevant: Any, *, prior: Any = None) -> FollowedStream:
@@ -161,6 +164,8 @@ def follow_stream(state: OnlineTemperatures, scores: Any, relevant: Any, *, prio
     check_relevant(scores[:, 0], relevant)
     law = prior_law(prior, scores.shape[-1], scores.dtype)
     listed = relevant if relevant.ndim == 3 else relevant[..., None]
+    if is_concrete(scores, listed, law):
+        check_values(np.asarray(scores), np.asarray(listed).reshape(-1, listed.shape[-1]), np.asarray(law))
 
     def block(now: OnlineTemperatures, seen: tuple[jax.Array, jax.Array]) -> Any:
         then, loss = _update(now, *seen, law)
