@@ -3,7 +3,8 @@
 Which limit binds which code: `ranking` and `one_shot` bind every code; `blind` binds codes made without the
 corpus; `dimensions` binds vectors whose inner products rank, and `free_embeddings` looks how few are enough. Beside
 them, simpler or of more than one document: `converse`, `indirect`, `multimodal`; and of n samples in place of the
-source: `generalization`, `concentration`, and `decay`, which fits how an excess falls with n.
+source: `generalization`, `concentration`, and `decay`, which fits how an excess falls with n. What a floor means for
+answers that are written from what was found: `generation`.
 """
 
 from rdjax.limits.blind import blind_bound, blind_distortion, blind_rate, data_processing
@@ -35,6 +36,7 @@ from rdjax.limits.generalization import (
     observed_complexity,
     rademacher_complexity,
 )
+from rdjax.limits.generation import AnswerError, answer_error, least_answer_error, least_error_beyond_luck
 from rdjax.limits.indirect import dobrushin_coefficient, doeblin_coefficient, indirect_rate
 from rdjax.limits.multimodal import cut_set_rate, several_targets_rate
 from rdjax.limits.one_shot import one_shot_bound, one_shot_codewords, one_shot_distortion
@@ -53,6 +55,7 @@ from rdjax.limits.relevance_set import first_relevant_bound, first_relevant_law,
 
 __all__ = [
     "EVIDENCE",
+    "AnswerError",
     "Bound",
     "DecayFit",
     "FreeEmbeddings",
@@ -62,6 +65,7 @@ __all__ = [
     "RelevanceBounds",
     "achieved_dimension",
     "allocation_margin",
+    "answer_error",
     "blind_bound",
     "blind_distortion",
     "blind_rate",
@@ -85,7 +89,9 @@ __all__ = [
     "generalization_bound",
     "indirect_rate",
     "interval_growth",
+    "least_answer_error",
     "least_dimension",
+    "least_error_beyond_luck",
     "log2_rankings",
     "massart_complexity",
     "moment_curve",

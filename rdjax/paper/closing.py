@@ -102,18 +102,20 @@ STATEMENTS = (
         CONCLUSION,
         "the conjecture is a bound of order $R(D) + O(\\sqrt{\\log T/T})$ over T tasks",
         "not tested",
-        "A conjecture; the source, its drift and what the bound is of are not specified.",
+        "A conjecture; the source, its drift and what the bound is of are not specified. For the cross-entropy of "
+        "temperatures, against the best fixed ones, order sqrt(1/T) is proved, without a log.",
         None,
-        "rdjax.limits.ranking_rate",
+        "rdjax.retrieval.follow_stream",
     ),
     Statement(
         "Section 9, generation",
         CONCLUSION,
         "decomposes into a retrieval miss-rate plus an encoder—decoder KL term",
         "not tested",
-        "A conjecture; the PAC-Bayes machinery that it refers to is not in section 8.",
+        "A conjecture; the PAC-Bayes machinery that it refers to is not in section 8. The split itself is the law of "
+        "total probability, and bits bound its first part.",
         None,
-        "rdjax.retrieval.posterior",
+        "rdjax.limits.least_answer_error",
     ),
     Statement(
         "Section 9, hops",

@@ -6,7 +6,7 @@ Reading order: `weights` (what a rank is worth); `modality_scores`, `fuse`, `cou
 `top_document` (streamed); `expected_weight` (ties); `ranks`, `mean_reciprocal_rank` and the other metrics, `Metric`,
 `parse_metric`; `paired_bootstrap`; soft ranks, `smooth_metric` and the losses, which have gradients; `posterior`;
 `calibrate_temperatures` (convex), `temperature_intervals`, `search_temperatures` (any metric), `fit_reliability` (per
-query), the closed forms.
+query), the closed forms; on a stream, `follow_stream` and `forgetful_mean`.
 """
 
 from rdjax.retrieval import weights
@@ -33,6 +33,13 @@ from rdjax.retrieval.metrics import (
     ranks,
     recall_at_k,
 )
+from rdjax.retrieval.online import (
+    FollowedStream,
+    OnlineTemperatures,
+    follow_stream,
+    online_temperatures,
+    update_temperatures,
+)
 from rdjax.retrieval.posteriors import log_posterior, posterior
 from rdjax.retrieval.reliability import Reliability, doubting_posterior, fit_reliability, query_temperatures
 from rdjax.retrieval.scores import counts_from_scores, fuse, modality_scores
@@ -43,11 +50,14 @@ from rdjax.retrieval.temperature import Calibration, calibrate_temperatures
 from rdjax.retrieval.temperature_search import TemperatureSearch, search_temperatures
 from rdjax.retrieval.temperature_spread import temperature_intervals
 from rdjax.retrieval.ties import expected_weight
+from rdjax.retrieval.window import forgetful_mean
 
 __all__ = [
     "KNOWN_METRICS",
     "Calibration",
+    "FollowedStream",
     "Metric",
+    "OnlineTemperatures",
     "PairedIntervals",
     "PooledRanks",
     "Reliability",
@@ -64,6 +74,8 @@ __all__ = [
     "doubting_posterior",
     "expected_weight",
     "fit_reliability",
+    "follow_stream",
+    "forgetful_mean",
     "fuse",
     "gains",
     "gaussian_temperatures",
@@ -72,6 +84,7 @@ __all__ = [
     "mean_reciprocal_rank",
     "modality_scores",
     "ndcg",
+    "online_temperatures",
     "paired_bootstrap",
     "pairwise_loss",
     "parse_metric",
@@ -88,5 +101,6 @@ __all__ = [
     "smooth_metric",
     "temperature_intervals",
     "top_document",
+    "update_temperatures",
     "weights",
 ]

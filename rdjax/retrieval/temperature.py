@@ -98,7 +98,7 @@ def calibrate_temperatures(scores: Any, relevant: Any, *, prior: Any = None, max
     law = prior_law(prior, scores.shape[-1], scores.dtype)
     listed = relevant if relevant.ndim == 2 else relevant[:, None]
     if is_concrete(scores, relevant, law):
-        _check_values(np.asarray(scores), np.asarray(listed), np.asarray(law))
+        check_values(np.asarray(scores), np.asarray(listed), np.asarray(law))
     result, beta, projected = _calibrate(scores, listed, law, max_steps)
     if is_concrete(beta) and int(result.status) in (CONVERGED, FLAT):
         checks.assert_fixed_point(lambda _: projected, beta, _half(beta.dtype))
@@ -217,7 +217,8 @@ def _half(dtype: Any) -> float:
     return float(jnp.finfo(dtype).eps) ** 0.5
 
 
-def _check_values(scores: np.ndarray, listed: np.ndarray, law: np.ndarray) -> None:
+def check_values(scores: np.ndarray, listed: np.ndarray, law: np.ndarray) -> None:
+    """Refuse scores that are not finite, and queries [Q, J] without a relevant document or with one of prior 0."""
     require(bool(np.isfinite(scores).all()), "the scores hold a NaN or infinity; calibration needs numbers.")
     judged = listed >= 0
     none = ~judged.any(axis=1)

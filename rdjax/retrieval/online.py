@@ -1,0 +1,235 @@
+"""Temperatures that follow a stream: one block of queries at a time, with a proved bound on the regret.
+
+    f_t(beta) = mean over block t of -log2 q_beta(Y | X),   beta = 1 / tau in a box 0 <= beta_m <= B_m
+
+Before each block the temperatures are chosen from the blocks before it, and the block then costs f_t of them. In units
+b = beta / B, with g_t and H_t the gradient and Hessian of f_t in nats,
+
+    b_(t+1) = argmin over the box of <g_t, b> + |b - b_t|^2_{A_t} / 2,   A_t = sum_{s<=t} c_s H_s + Lambda_t I,
+
+    c = 2 (e^-S + S - 1) / S^2 <= 1,   S the largest range of <d, scores> over one list, d from b_t to within the box.
+
+The log-partition is self-concordant, so f_t(u) >= f_t(b_t) + <g_t, u - b_t> + c_t |u - b_t|^2_{H_t} / 2: as much
+curvature may be counted. Lambda grows by the lambda_t with M lambda_t = g_t' A_t^-1 g_t, which balances what it costs
+to be held back with what it saves. Then, for every sequence of blocks, even an adversary's, and every fixed u in the
+box,
+
+    sum_t f_t(b_t) - f_t(u) <= M Lambda_T <= min{ sqrt(2 M sum_t |g_t|^2), sum_t g_t' (sum_{s<=t} c_s H_s)^-1 g_t },
+
+since the steps add up to sum_t (lambda_t |b_t - u|^2 + g_t' A_t^-1 g_t) / 2, and |b_t - u|^2 <= M. The first term is
+the root of T; with D = sqrt(M) it is D G sqrt(2 T). The second is of order log T where the curvature adds up, as it
+does when what comes stays what it was. Of temperatures this is what section 9 of the paper conjectures of R(D); it is
+about cross-entropy, and against one fixed choice: where the stream drifts, it says nothing of the best of each block.
+
+Source: Zinkevich, Online convex programming, 2003; Bartlett, Hazan and Rakhlin, Adaptive online gradient descent, 2007
+(the choice of lambda); Bach, Self-concordant analysis for logistic regression, 2010, proposition 1 (the curvature).
+"""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from rdjax.checks import is_concrete, require
+from rdjax.numerics import floating, to_bits
+from rdjax.retrieval.cross_entropy import Problem, make_problem, moments
+from rdjax.retrieval.posteriors import prior_law
+from rdjax.retrieval.scores import check_relevant, working
+from rdjax.retrieval.temperature import check_values
+from rdjax.trees import register_dataclass
+
+_SWEEPS = 1000  # of coordinate descent over M coordinates; a handful is the rule
+
+
+@register_dataclass
+@dataclass(frozen=True)
+class OnlineTemperatures:
+    """Where a stream stands.
+
+    Args:
+      limit: B [M], the largest beta.
+      position: b [M] in [0, 1].
+      curvature: sum of c_s H_s [M, M], nats.
+      ridge: Lambda, nats.
+    """
+
+    limit: jax.Array
+    position: jax.Array
+    curvature: jax.Array
+    ridge: jax.Array
+
+    @property
+    def temperatures(self) -> jax.Array:
+        """Tau [M] > 0 for the next block; infinity leaves a modality out."""
+        beta = self.position * self.limit
+        return jnp.where(beta > 0, 1 / jnp.where(beta > 0, beta, 1.0), jnp.inf)
+
+    @property
+    def regret_bound(self) -> jax.Array:
+        """Bits by which the blocks so far can have cost more, together, than under any fixed temperatures."""
+        return to_bits(self.position.shape[0] * self.ridge)
+
+
+@register_dataclass
+@dataclass(frozen=True)
+class FollowedStream:
+    """What T blocks cost.
+
+    Args:
+      losses: f_t at the temperatures chosen before block t, bits a query [T].
+      temperatures: those temperatures [T, M].
+      regret_bound: on the regret of blocks 1..t, bits [T].
+      state: after the last block.
+    """
+
+    losses: jax.Array
+    temperatures: jax.Array
+    regret_bound: jax.Array
+    state: OnlineTemperatures
+
+
+def online_temperatures(coldest: Any, start: Any = None) -> OnlineTemperatures:
+    """The state before the first block.
+
+    Args:
+      coldest: the least temperatures that are allowed, 1 / B, [M] > 0; the bound is in proportion to 1 / them.
+      start: temperatures of the first block [M], at least `coldest`; None: infinite, the prior alone.
+
+    Raises:
+      InputError: temperatures that are not above 0, or colder than the coldest.
+    """
+    coldest = floating(coldest)
+    require(coldest.ndim == 1 and coldest.size > 0, f"coldest has shape {coldest.shape}; give one for each modality.")
+    first = jnp.full_like(coldest, jnp.inf) if start is None else jnp.asarray(start, coldest.dtype)
+    require(first.shape == coldest.shape, f"start has shape {first.shape}, coldest {coldest.shape}; both need [M].")
+    if is_concrete(coldest, first):
+        lowest = np.asarray(coldest)
+        require(bool((lowest > 0).all() and np.isfinite(lowest).all()), "coldest must be above 0 and finite.")
+        require(bool((np.asarray(first) >= lowest).all()), "start is colder than coldest; raise it or lower coldest.")
+    nothing = jnp.zeros_like(coldest)
+    return OnlineTemperatures(1 / coldest, coldest / first, jnp.diag(nothing), nothing[0])
+
+
+def update_temperatures(
+    state: OnlineTemperatures, scores: Any, relevant: Any, *, prior: Any = None
+) -> tuple[OnlineTemperatures, jax.Array]:
+    """One block: what it costs at the temperatures of the state, and the state that has learned from it.
+
+    Args:
+      state: from `online_temperatures` or the block before.
+      scores: [M, Q, N], over whatever documents there are now.
+      relevant: int [Q], or int [Q, J] padded with -1, where Y is one of them, evenly.
+      prior: [N]; None or the integer N for the uniform one.
+
+    Returns:
+      the next state, and f_t in bits a query.
+
+    Raises:
+      InputError: shapes that do not belong together, an index out of range, a score that is not finite, a query
+        without a relevant document, a relevant document of prior 0.
+    """
+    scores, relevant = working(scores), jnp.asarray(relevant)
+    require(
+        scores.ndim == 3 and scores.shape[:1] == state.limit.shape,
+        f"scores have shape {scores.shape}; {state.limit.size} modalities need [modalities, queries, documents].",
+    )
+    check_relevant(scores[0], relevant)
+    law = prior_law(prior, scores.shape[-1], scores.dtype)
+    listed = relevant if relevant.ndim == 2 else relevant[:, None]
+    if is_concrete(scores, listed, law):
+        check_values(np.asarray(scores), np.asarray(listed), np.asarray(law))
+    return _update(state, scores, listed, law)
+
+
+def follow_stream(state: OnlineTemperatures, scores: Any, relevant: Any, *, prior: Any = None) -> FollowedStream:
+    """`update_temperatures` over T blocks of one shape, as one scan.
+
+    Args:
+      state: as above.
+      scores: [T, M, Q, N]; relevant: int [T, Q] or [T, Q, J]; prior: as above, of every block.
+
+    Returns:
+      `FollowedStream`.
+
+    Raises:
+      InputError: as above.
+    """
+    scores, relevant = working(scores), jnp.asarray(relevant)
+    require(
+        scores.ndim == 4 and scores.shape[1:2] == state.limit.shape,
+        f"scores have shape {scores.shape}; {state.limit.size} modalities need [T, modalities, queries, documents].",
+    )
+    check_relevant(scores[:, 0], relevant)
+    law = prior_law(prior, scores.shape[-1], scores.dtype)
+    listed = relevant if relevant.ndim == 3 else relevant[..., None]
+    if is_concrete(scores, listed, law):
+        check_values(np.asarray(scores), np.asarray(listed).reshape(-1, listed.shape[-1]), np.asarray(law))
+
+    def block(now: OnlineTemperatures, seen: tuple[jax.Array, jax.Array]) -> Any:
+        then, loss = _update(now, *seen, law)
+        return then, (loss, now.temperatures, then.regret_bound)
+
+    final, (losses, temperatures, bound) = jax.lax.scan(block, state, (scores, listed))
+    return FollowedStream(losses, temperatures, bound, final)
+
+
+@jax.jit
+def _update(
+    state: OnlineTemperatures, scores: jax.Array, relevant: jax.Array, law: jax.Array
+) -> tuple[OnlineTemperatures, jax.Array]:
+    problem = make_problem(scores, relevant, law)
+    features = problem.features * (problem.scale * state.limit.astype(scores.dtype))[:, None, None]
+    problem = replace(problem, features=features)
+    at = moments(problem, state.position.astype(scores.dtype))
+    curvature = state.curvature + _counted(problem, state.position) * at.hessian.astype(state.curvature.dtype)
+    gradient = at.gradient.astype(state.position.dtype)
+    ridge = state.ridge + _balance(curvature, state.ridge, gradient)
+    metric = curvature + ridge * jnp.eye(gradient.size, dtype=gradient.dtype)
+    position = _nearest(metric, gradient, state.position)
+    return OnlineTemperatures(state.limit, position, curvature, ridge), to_bits(at.value)
+
+
+def _counted(problem: Problem, position: jax.Array) -> jax.Array:
+    """c: how much of the Hessian is curvature all the way to any point of the box."""
+    reach = jnp.maximum(position, 1 - position)
+    span = jnp.max(problem.features, axis=-1) - jnp.min(problem.features, axis=-1)
+    longest = jnp.max(reach @ span.astype(reach.dtype))
+    near = longest < 0.05  # there 1 - S / 3 is below c, and free of cancellation
+    safe = jnp.where(near, 1.0, longest)
+    return jnp.where(near, 1 - longest / 3, 2 * (jnp.expm1(-safe) + safe) / safe**2)
+
+
+def _balance(curvature: jax.Array, ridge: jax.Array, gradient: jax.Array) -> jax.Array:
+    """The lambda with M lambda = g' (C + (Lambda + lambda) I)^-1 g, by bisection, from above."""
+    values, axes = jnp.linalg.eigh(curvature)
+    along = (axes.T @ gradient) ** 2
+
+    def halve(_: Any, span: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
+        middle = (span[0] + span[1]) / 2
+        level = jnp.maximum(values, 0.0) + ridge + middle
+        short = gradient.size * middle < jnp.sum(along / jnp.where(level > 0, level, 1.0))
+        return jnp.where(short, middle, span[0]), jnp.where(short, span[1], middle)
+
+    high = jnp.sqrt(jnp.sum(along) / gradient.size)
+    return jax.lax.fori_loop(0, jnp.finfo(high.dtype).nmant + 30, halve, (jnp.zeros_like(high), high))[1]
+
+
+def _nearest(metric: jax.Array, gradient: jax.Array, position: jax.Array) -> jax.Array:
+    """argmin of <g, b> + |b - position|^2_A / 2 over the box [0, 1]^M, by coordinate descent until nothing moves."""
+    diagonal = jnp.diag(metric)
+
+    def one(m: Any, b: jax.Array) -> jax.Array:
+        slope = gradient[m] + metric[m] @ (b - position)
+        step = jnp.where(diagonal[m] > 0, slope / jnp.where(diagonal[m] > 0, diagonal[m], 1.0), 0.0)
+        return b.at[m].set(jnp.clip(b[m] - step, 0.0, 1.0))
+
+    def sweep(state: Any) -> Any:
+        b, _, count = state
+        then = jax.lax.fori_loop(0, b.size, one, b)
+        return then, jnp.max(jnp.abs(then - b)), count + 1
+
+    eps = 4 * float(jnp.finfo(position.dtype).eps)
+    more = lambda state: (state[1] > eps) & (state[2] < _SWEEPS)
+    return jax.lax.while_loop(more, sweep, (position, jnp.ones_like(position[0]), jnp.asarray(0)))[0]

@@ -1,0 +1,40 @@
+"""A running mean that forgets: what a metric is now, on a stream that does not stay what it was."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from rdjax.checks import is_concrete, require
+from rdjax.numerics import floating
+
+
+def forgetful_mean(values: Any, half_life: Any) -> tuple[jax.Array, jax.Array]:
+    """Mean of the values up to each time, the weight of each halving every `half_life` steps.
+
+        mean_t = sum_{s<=t} w^(t-s) v_s / sum_{s<=t} w^(t-s),   n_t = (sum w^(t-s))^2 / sum w^(2(t-s)),   w = 2^(-1/h)
+
+    Args:
+      values: per block or per query, in order, [T] or [T, ...].
+      half_life: h > 0 steps; infinity never forgets.
+
+    Returns:
+      means, the shape of `values`, in its units; and n [T], the number of equally weighted values that have a mean of
+      the same variance, so that the standard error is that of n values. It tends to (1 + w) / (1 - w).
+
+    Raises:
+      InputError: no values, or a half-life that is not above 0.
+    """
+    values = floating(values)
+    require(values.ndim >= 1 and values.shape[0] > 0, "there are no values to average; give at least one.")
+    if is_concrete(half_life):
+        require(bool(half_life > 0), f"the half-life is {half_life}; it must be above 0.")
+    keep = jnp.exp2(-1 / jnp.asarray(half_life, values.dtype))
+
+    def step(sums: tuple[jax.Array, ...], value: jax.Array) -> Any:
+        total, weight, square = sums
+        total, weight, square = keep * total + value, keep * weight + 1, keep**2 * square + 1
+        return (total, weight, square), (total / weight, weight**2 / square)
+
+    zero = jnp.zeros((), values.dtype)
+    return jax.lax.scan(step, (jnp.zeros_like(values[0]), zero, zero), values)[1]
