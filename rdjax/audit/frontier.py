@@ -21,7 +21,7 @@ from rdjax.retrieval.metrics import Metric
 from rdjax.retrieval.streaming import count_above
 
 PARTS = 5  # of the fit queries: each is judged by codes fitted on the others
-SCORES_AT_ONCE = 2**25
+SCORES_AT_ONCE = 2**24
 LOOK = 3  # times as long as one budget takes to measure, about
 SURE = 0.9  # one-sided confidence, on the fit queries, with which a choice must reach the target
 
