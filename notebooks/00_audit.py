@@ -14,7 +14,7 @@ from rdjax.data import emoji
 
 fit, test = emoji("T1")  # 228 queries to fit on; 1,000 documents and queries to audit
 few = test.take_queries(range(200))  # a fifth of the queries, so that this page is quick
-result = audit(few, fit=fit, side="documents", families=("int8", "PCA + scalar"))
+result = audit(few, fit=fit, side="documents", families=("sign bits",))
 print(result.answer[0])
 
 # %% [markdown]

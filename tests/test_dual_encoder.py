@@ -88,6 +88,7 @@ def test_trains_to_find_its_pairs(dtype):
     np.testing.assert_allclose(jnp.linalg.norm(trained.embed_queries(x), axis=1), 1, rtol=1e-5)
 
 
+@pytest.mark.float64_only
 def test_a_fixed_temperature_stays():
     x, y = pairs(60)
     model = DualEncoder(8, 6, dimension=4, hidden=(), learned=False, rngs=nnx.Rngs(0))
@@ -173,6 +174,7 @@ def test_every_module_in_a_linen_model(name, rng):
     assert any(bool((leaf != 0).any()) for leaf in jax.tree.leaves(slopes))
 
 
+@pytest.mark.float64_only
 @pytest.mark.parametrize("name", ["scalar", "product", "residual", "entropy model", "decoder"])
 def test_shardings_are_kept(name, rng):
     """Queries over four devices, and words over two: the same values, where they were put."""

@@ -94,6 +94,7 @@ def test_words_are_the_nearest_and_add_up(kind, parts, rng, dtype, tolerance):
     np.testing.assert_allclose(np.asarray(found.shares).sum(axis=-1), 1, rtol=100 * tolerance)
 
 
+@pytest.mark.float64_only
 @pytest.mark.parametrize(("kind", "parts"), [("product", 3), ("residual", 2)])
 def test_words_learn_to_lose_less(kind, parts, rng, dtype):
     x = rng.standard_normal((400, 6)).astype(dtype)
@@ -102,6 +103,7 @@ def test_words_learn_to_lose_less(kind, parts, rng, dtype):
     assert losses[-1] < 0.8 * losses[0]
 
 
+@pytest.mark.float64_only
 def test_an_entropy_model_learns_the_entropy(rng, dtype):
     symbols = np.round(2 * rng.standard_normal((4000, 2))).astype(dtype)
     model = EntropyModel(2, rngs=nnx.Rngs(0), dtype=dtype)
@@ -157,6 +159,7 @@ def test_gradients_of_temperatures_and_words_against_differences(name):
     assert float(jnp.sum(by_words * move)) == pytest.approx(float(expected), rel=1e-5)
 
 
+@pytest.mark.float64_only
 def test_ten_lines_put_them_into_a_model_of_ones_own(dtype):
     """What the README shows."""
     _, relevant, x, y = toy(dtype=dtype)

@@ -404,7 +404,7 @@ STROKES = {"exclude": [["svg g"]]}  # thousands of paths, which are one picture 
     ("which", "look", "ask"),
     [
         *(("usual", "light", True), ("usual", "dark phone", True), ("usual", "dark", False), ("usual", "phone", False)),
-        *(("long", "phone", True), ("long", "dark", False)),
+        *(("long", "phone", False), ("long", "dark", False)),
     ],
 )
 def test_axe_the_console_and_the_width_have_nothing_to_say(chromium, pages, which, look, ask):

@@ -47,6 +47,7 @@ def fused_mrr(scores, relevant, tau):
 # search
 
 
+@pytest.mark.float64_only
 @pytest.mark.parametrize("objective", ["mrr", "ndcg@10", "recall@5"])
 def test_reaches_the_best_of_a_fine_grid(objective, dtype):
     scores, relevant = intents(0, 600, dtype=dtype)
@@ -61,6 +62,7 @@ def test_reaches_the_best_of_a_fine_grid(objective, dtype):
     assert float(found.value) == float(jnp.max(found.values))
 
 
+@pytest.mark.float64_only
 def test_cross_entropy_ends_where_calibration_does(dtype):
     scores, relevant = intents(1, 400, dtype=dtype)
     exact = calibrate_temperatures(scores, relevant)
@@ -129,6 +131,7 @@ def test_without_doubt_it_is_the_posterior_and_with_nothing_but_doubt_the_prior(
     assert not np.isnan(np.asarray(gradient)).any()
 
 
+@pytest.mark.float64_only
 def test_doubt_is_found_and_saves_the_queries_that_need_it(dtype):
     scores, relevant = intents(5, 1000, wrong=0.4, dtype=dtype)
     found = fit_reliability(scores, relevant)
