@@ -7,6 +7,7 @@
 
 # %%
 import matplotlib.pyplot as plt
+import numpy as np
 from rich.console import Console
 
 from rdjax.audit import audit
@@ -36,11 +37,13 @@ print(result.today.value)
 
 # %%
 figure, axes = plt.subplots(figsize=(6, 3.6), layout="constrained")
-for code_class, marker in (("B", "o"), ("C", "s")):
+for code_class, marker, color in (("B", "o", "#0072b2"), ("C", "s", "#e69f00")):
     points = [p for p in result.points if p.code_class == code_class]
-    axes.plot(
-        [p.bits.packed.lower for p in points], [p.value.lower for p in points], marker, label=f"class {code_class}"
+    bits, worth = (
+        [b.lower for b in bounds] for bounds in zip(*((p.bits.packed, p.value) for p in points), strict=True)
     )
+    ends = np.array([(p.value.lower - p.interval.lower, p.interval.upper - p.value.lower) for p in points]).T
+    axes.errorbar(bits, worth, np.maximum(ends, 0), fmt=marker, color=color, label=f"class {code_class}")
 floor = next(f for f in result.floors if f.curve and f.classes == "C")
 axes.plot(*zip(*floor.curve, strict=True), color="black", label="Theorem D, binds C")
 axes.axhline(result.today.value.lower, color="gray", linestyle=":", label="uncompressed")
