@@ -34,7 +34,8 @@ LINEAR_ALGEBRA = {
 }
 INT = jnp.int32
 pytestmark = pytest.mark.float64_only  # once is enough: `lower` sets its own precision
-COUNTS = ((INT, (8, 1)), (8, 1), (INT, (8, 1)), (INT, (8, 1)))  # place, score, above, tied
+CHUNK = ((2, 64, 3), *((INT, (1,)),) * 4)  # rows, first, last, spare, base
+COUNTS = ((INT, (2, 8)), (2, 8), (1, 2, 8), (INT, (1, 2, 8)), (INT, (1, 2, 8)))  # place, level, picked, above, tied
 
 # name: (function, shapes of its arguments); a shape of integers is (dtype, shape)
 RETRIEVAL = {
@@ -45,7 +46,7 @@ RETRIEVAL = {
         (2, 4, 6),
         (INT, (4,)),
     ),
-    "count_above, one tile": (streaming._count_step, (8, 3), (64, 3), (INT, ()), *COUNTS),
+    "count_above, one tile": (streaming._count_tiles, *CHUNK, (8, 3), *COUNTS),
     "counts_from_scores": (retrieval.counts_from_scores, (4, 6), (INT, (4,))),
     "dcg": (retrieval.dcg, (4, 6), (INT, (4,))),
     "expected_weight": (
@@ -110,14 +111,11 @@ RETRIEVAL = {
     "ranks": (retrieval.ranks, (4, 6), (INT, (4,))),
     "recall_at_k": (lambda s, r: retrieval.recall_at_k(s, r, 3), (4, 6), (INT, (4, 2))),
     "top_document, one tile": (
-        streaming._top_step,
+        streaming._top_tiles,
+        *CHUNK,
         (8, 3),
-        (64, 3),
-        (INT, ()),
-        (INT, ()),
-        (8,),
-        (INT, (8,)),
-        (INT, (8,)),
+        (1, 8),
+        (INT, (1, 8)),
     ),
 }
 LIMITS = {

@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax.sharding import Mesh
 
 from rdjax.checks import InputError
 from rdjax.retrieval import count_above, counts_from_scores, fuse, modality_scores, parse_metric, top_document
@@ -83,6 +84,19 @@ def test_streamed_counts_equal_brute_force(query_block, document_block, rng):
         assert above.dtype == tied.dtype == np.int64
     top = top_document(queries.astype(np.float32), documents.astype(np.float16), **blocks)
     np.testing.assert_array_equal(top, scores.argmax(axis=1))
+
+
+@pytest.mark.parametrize("shape", [(2,), (8,), (2, 4)])
+def test_documents_shared_by_devices_count_as_on_one(shape, rng, dtype):
+    mesh = Mesh(np.array(jax.devices()[: np.prod(shape)]).reshape(shape), ("rows", "columns")[: len(shape)])
+    queries, relevant = jnp.asarray(rng.normal(size=(37, 19)), dtype), rng.integers(0, 1001, (37, 2))
+    documents = rng.normal(size=(1001, 19)).astype(dtype)
+    documents[rng.integers(0, 1001, 50)] = documents[relevant[0, 0]]
+    for blocks in ({}, {"query_block": 16, "document_block": 64}):
+        one, many = (count_above(queries, documents, relevant, mesh=m, **blocks) for m in (None, mesh))
+        np.testing.assert_array_equal(one, many)
+        one, many = (top_document(queries, documents, mesh=m, **blocks) for m in (None, mesh))
+        np.testing.assert_array_equal(one, many)
 
 
 @pytest.mark.parametrize("dimension", [33, 384])
@@ -178,7 +192,7 @@ def test_emoji_corpus_uncompressed():
 def test_one_compilation_serves_all_tiles(rng):
     from rdjax.retrieval import streaming
 
-    before = streaming._count_step._cache_size()
+    streaming._on.cache_clear()
     count_above(
         integers(rng, 70).astype(np.float32),
         integers(rng, 333),
@@ -186,7 +200,9 @@ def test_one_compilation_serves_all_tiles(rng):
         query_block=16,
         document_block=64,
     )
-    assert streaming._count_step._cache_size() == before + 1
+    assert streaming._on.cache_info().currsize == 1
+    (device,) = jnp.zeros(()).devices()
+    assert streaming._on(streaming._count_tiles, Mesh(np.array([device]), ("documents",)))._cache_size() == 1
 
 
 @pytest.mark.float64_only

@@ -1,26 +1,34 @@
-"""Counts and top documents over a corpus that does not fit in memory, one tile of documents after the other."""
+"""Counts and top documents over a corpus that does not fit in memory, tile after tile, on one device or on many."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.sharding import Mesh, PartitionSpec
 
 from rdjax.checks import InputError, require
-from rdjax.retrieval.scores import check_relevant, inner_products, working
+from rdjax.retrieval.scores import check_relevant, inner_products
+from rdjax.retrieval.tiles import Tiles, padded
 
 _TIE = 2**16  # a tile's two counts share an int32: above + 2^16 tied
-_LARGEST_BLOCK = 2**15 - 64
 
 
 def count_above(
-    queries: Any, documents: Any, relevant: Any, *, query_block: int = 256, document_block: int = 4096
+    queries: Any,
+    documents: Any,
+    relevant: Any,
+    *,
+    query_block: int = 512,
+    document_block: int = 16384,
+    mesh: Mesh | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """The counts of `counts_from_scores`, streamed: memory does not grow with the number of documents.
 
-    The matrix of scores is never formed: tiles of documents are read one after the other (from a memory map, if that is
-    what they are), multiplied with tiles of queries, compared, and forgotten.
+    The matrix of scores is never formed: documents are read one chunk after the other (from a memory map, if that is
+    what they are), multiplied tile by tile with blocks of queries, compared, and forgotten.
 
     What is guaranteed. A relevant document always ties with itself, and is never above itself. Its score is computed by
     the same compiled tile product (same shapes, same program) as the scores it is compared with, in a first pass over
@@ -28,46 +36,67 @@ def count_above(
     accumulates every entry of a tile in the same order, which the tests ask of the backend they run on. Nothing is
     rounded together: scores that differ in the last bit are not a tie.
 
+    What it costs, with Q queries, N documents of D numbers of b bytes, P devices: 2 Q N D / P operations and one read
+    of N D b / P bytes of documents on each device; one sum of 2 Q J integers over the devices at the very end, so
+    devices and hosts never wait for each other before. Memory of a device: 4 Q (D + 3 J) bytes of queries and counts,
+    2 x document_block x D b of documents (one chunk computed, the next one read), a tile of 512 x 1024 scores; of a
+    host, the chunks of its devices, whatever N is. Below Q = rate x b / (2 x bandwidth) queries the pass waits for the
+    documents, not for the products: 1e9 x 256 documents in bfloat16 are 512 GB, read by 64 hosts at 2 GB/s each in 4 s;
+    10,000 queries are then 5.1e15 operations, .2 s on 256 devices of 1e14 operations a second.
+
     Args:
       queries: fused queries [Q, D] (see `fuse`).
       documents: [N, D], NumPy array or memory map of any numeric type; or modality name -> array [N, D_m], put side by
-        side one tile at a time, so that memory maps are never copied whole.
+        side one chunk at a time, so that memory maps are never copied whole. N below 2^31.
       relevant: int [Q], or int [Q, J] padded with -1.
-      query_block, document_block: the largest tile, in rows; more than 2^15 brings nothing and is not used.
+      query_block: the most queries of a product.
+      document_block: the most documents that a device holds at a time, twice.
+      mesh: devices that share the documents between them along all axes of the mesh, of one process or of many (all of
+        them call with the same arguments and get the same counts); None: the default device alone.
 
     Returns:
-      above, tied: NumPy int64 of the shape of `relevant`; both 0 at padding.
+      above, tied: NumPy int64 of the shape of `relevant`; both 0 at padding. The same for every mesh of equal devices.
 
     Raises:
       InputError: shapes that do not belong together, an index out of range, a score that overflows.
     """
-    plan = _Plan(queries, documents, query_block, document_block)
+    plan = Tiles(queries, documents, query_block, document_block, mesh)
     check_relevant(jax.ShapeDtypeStruct((plan.num_queries, plan.num_documents), np.float32), relevant)
     wanted = np.asarray(relevant).reshape(plan.num_queries, -1)
-    places = _pad(wanted, len(plan.blocks) * plan.height, fill=-1).reshape(len(plan.blocks), plan.height, -1)
-    references = [_own_scores(plan, block, place) for block, place in zip(plan.blocks, places, strict=True)]
-    _check_finite(np.concatenate(references)[: len(wanted)], wanted)
-    zero = jnp.zeros(places.shape[1:], jnp.int32)
-    counts = [(zero, zero)] * len(plan.blocks)
-    for start, valid, tile in plan.tiles():
-        jax.block_until_ready(counts)  # the next tile was read meanwhile; no more than two are in memory
-        inside = np.where((places >= start) & (places < start + valid), places - start, -1).astype(np.int32)
+    every = padded(wanted, len(plan.blocks) * plan.height, fill=-1)
+    split = np.swapaxes(every.reshape(len(plan.blocks), plan.height, -1), 1, 2)  # [J, height] each
+    own = _own_scores(plan, split)
+    _check_finite(np.swapaxes(own, 1, 2).reshape(every.shape)[: len(wanted)], wanted)
+    places, levels = ([plan.replicated(rows) for rows in arrays] for arrays in (split, own))
+    step, counts = _on(_count_tiles, plan.mesh), [_no_counts(plan, split.shape[1])] * len(plan.blocks)
+    for chunk in plan.chunks():
+        jax.block_until_ready(counts)  # the next chunk was read meanwhile; no more than two are in memory
         counts = [
-            _count_step(block, tile, valid, place, reference, *count)[1:]
-            for block, place, reference, count in zip(plan.blocks, inside, references, counts, strict=True)
+            step(*chunk, block, place, level, *count)
+            for block, place, level, count in zip(plan.blocks, places, levels, counts, strict=True)
         ]
-    above, tied = (np.concatenate([np.asarray(pair[i], np.int64) for pair in counts])[: len(wanted)] for i in (0, 1))
+    found = plan.gathered([count[1:] for count in counts])
+    above, tied = (
+        np.concatenate([part[i].sum(axis=0, dtype=np.int64) for part in found], axis=1).T[: len(wanted)] for i in (0, 1)
+    )
     judged, shape = wanted >= 0, np.shape(relevant)
     return np.where(judged, above, 0).reshape(shape), np.where(judged, tied, 0).reshape(shape)
 
 
-def top_document(queries: Any, documents: Any, *, query_block: int = 256, document_block: int = 4096) -> np.ndarray:
+def top_document(
+    queries: Any,
+    documents: Any,
+    *,
+    query_block: int = 512,
+    document_block: int = 16384,
+    mesh: Mesh | None = None,
+) -> np.ndarray:
     """The document of the highest score for each query, streamed; the lowest index among equals.
 
     Without judgements it stands for the relevant document: fidelity to this search (theory notes, section 1.7).
 
     Args:
-      queries, documents, query_block, document_block: as in `count_above`.
+      queries, documents, query_block, document_block, mesh: as in `count_above`.
 
     Returns:
       indices, int64 [Q].
@@ -75,118 +104,102 @@ def top_document(queries: Any, documents: Any, *, query_block: int = 256, docume
     Raises:
       InputError: shapes that do not belong together, a score that is not a number.
     """
-    plan = _Plan(queries, documents, query_block, document_block)
-    zero = jnp.zeros(plan.height, jnp.int32)
-    best = [(jnp.full(plan.height, -jnp.inf, plan.dtype), zero, zero)] * len(plan.blocks)
-    for number, (_, valid, tile) in enumerate(plan.tiles()):
+    plan = Tiles(queries, documents, query_block, document_block, mesh)
+    empty = np.full((plan.devices, plan.height), -np.inf, plan.dtype), np.zeros((plan.devices, plan.height), np.int32)
+    step, best = _on(_top_tiles, plan.mesh), [tuple(map(plan.per_device, empty))] * len(plan.blocks)
+    for chunk in plan.chunks():
         jax.block_until_ready(best)
-        best = [_top_step(block, tile, valid, number, *state) for block, state in zip(plan.blocks, best, strict=True)]
-    score, tile_number, column = (np.concatenate([np.asarray(state[i]) for state in best]) for i in range(3))
-    finite = np.isfinite(score[: plan.num_queries])
+        best = [step(*chunk, block, *state) for block, state in zip(plan.blocks, best, strict=True)]
+    scores, documents = (np.concatenate(parts, axis=1) for parts in zip(*plan.gathered(best), strict=True))
+    highest = scores.max(axis=0)
+    finite = np.isfinite(highest[: plan.num_queries])
     require(
         bool(finite.all()), f"the best score of query {int(np.argmin(finite))} is not finite; scale the vectors down."
     )
-    return (tile_number.astype(np.int64) * plan.width + column)[: plan.num_queries]
+    first = np.where(scores == highest, documents, np.iinfo(np.int32).max).min(axis=0)
+    return first[: plan.num_queries].astype(np.int64)
 
 
-@jax.jit
-def _count_step(queries, tile, valid, position, reference, above, tied):
-    """Add one tile to the counts; also return the scores at `position`, from the very product that is compared.
+def _count_tiles(rows, first, last, spare, base, queries, place, level, picked, above, tied):
+    """Add a device's share of a chunk to its counts; pick the relevant documents' scores, as the product gave them.
 
-    queries [B, D], tile [W, D], valid: how many rows of the tile are documents; position [B, J]: where in this tile
-    each relevant document stands (-1: elsewhere); reference [B, J]: its score; above, tied [B, J].
+    rows [T, W, D] with first, last, spare, base [1] (see `Chunk`); queries [B, D]; place [J, B]: the number of the
+    relevant document (-1: none); level [J, B]: its score; picked, above, tied [1, J, B].
     """
-    scores = inner_products(queries, tile.astype(queries.dtype))
-    column = jnp.arange(tile.shape[0])[None, :]
-    present = column < valid
+    width, base = rows.shape[1], base[0]
 
-    def count(entry: tuple[jax.Array, jax.Array]) -> jax.Array:
-        own, level = column == entry[0][:, None], entry[1][:, None]
-        verdict = jnp.where(own | (scores == level), _TIE, jnp.where(scores <= level, 0, 1))  # a NaN counts against us
-        return jnp.sum(jnp.where(present, verdict, 0), axis=1, dtype=jnp.int32)
+    def verdict(scores: jax.Array, against: jax.Array) -> jax.Array:
+        beyond = (~(scores <= against)).astype(jnp.int32)  # a NaN counts against us
+        return jnp.where(scores == against, jnp.int32(_TIE), beyond)
 
-    both = jax.lax.map(count, (position.T, reference.T)).T  # one sum for both counts: a third of the time of two
-    picked = jnp.take_along_axis(scores, jnp.maximum(position, 0), axis=1)
-    return picked, above + both % _TIE, tied + both // _TIE
+    def add(number: jax.Array, state: tuple[jax.Array, ...]) -> tuple[jax.Array, ...]:
+        picked, above, tied = state
+        scores = inner_products(
+            jax.lax.dynamic_index_in_dim(rows, number, keepdims=False).astype(queries.dtype), queries
+        )  # [W, B]: sums over rows are twice as fast
+        count = lambda line: jnp.sum(verdict(scores, line[None, :]), axis=0, dtype=jnp.int32)  # one sum for two counts
+        both = count(level[0])[None] if level.shape[0] == 1 else jax.lax.map(count, level)
+        here = place - base - number * width
+        inside = (here >= 0) & (here < width)
+        own = jnp.take_along_axis(scores, jnp.clip(here, 0, width - 1), axis=0)
+        both += jnp.where(inside, _TIE - verdict(own, level), 0)  # whatever it scored, it ties with itself
+        return jnp.where(inside, own, picked), above + both % _TIE, tied + both // _TIE
 
-
-@jax.jit
-def _top_step(queries, tile, valid, number, best, best_tile, best_column):
-    """Keep the highest score so far, with the number of its tile and its column there. A NaN wins, to be refused."""
-    scores = inner_products(queries, tile.astype(queries.dtype))
-    scores = jnp.where(jnp.arange(tile.shape[0])[None, :] < valid, scores, -jnp.inf)
-    value = jnp.max(scores, axis=1)
-    columns = jnp.arange(tile.shape[0])[None, :]
-    column = jnp.min(jnp.where(scores == value[:, None], columns, tile.shape[0]), axis=1)  # argmax is five times slower
-    better = ~(value <= best)
-    return (
-        jnp.where(better, value, best),
-        jnp.where(better, number, best_tile).astype(jnp.int32),
-        jnp.where(better, column, best_column).astype(jnp.int32),
-    )
+    found, more, equal = jax.lax.fori_loop(first[0], last[0], add, (picked[0], above[0], tied[0]))
+    nothing = verdict(jnp.zeros_like(level), level)  # what a row of zeros counted
+    return found[None], (more - spare[0] * (nothing == 1))[None], (equal - spare[0] * (nothing == _TIE))[None]
 
 
-class _Plan:
-    """The tiles of a pass: blocks of queries on the device, tiles of documents read on demand, in one precision.
+def _top_tiles(rows, first, last, spare, base, queries, best, document):
+    """Keep a device's highest score so far, with its document [1, B]. A NaN wins, to be refused."""
+    width, base = rows.shape[1], base[0]
+    line = jnp.arange(width, dtype=jnp.int32)[:, None]
 
-    Tile sizes are multiples of 8 and 64, so that no entry of a product falls to a remainder loop with its own order.
-    """
-
-    def __init__(self, queries: Any, documents: Any, query_block: int, document_block: int):
-        require(query_block >= 1 and document_block >= 1, "block sizes must be at least 1.")
-        arrays = list(documents.values()) if isinstance(documents, Mapping) else [documents]
-        self._arrays = [array if hasattr(array, "shape") else np.asarray(array) for array in arrays]
-        self.num_documents = len(self._arrays[0])
-        queries = working(queries)
-        self.num_queries = len(queries)
-        dimension = sum(array.shape[1] for array in self._arrays)
-        require(
-            self.num_queries > 0 and self.num_documents > 0 and queries.shape[1] == dimension,
-            f"queries have shape {queries.shape} and documents ({self.num_documents}, {dimension}); "
-            f"both must have at least one row, and the same dimensions.",
+    def add(number: jax.Array, state: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
+        best, document = state
+        scores = inner_products(
+            jax.lax.dynamic_index_in_dim(rows, number, keepdims=False).astype(queries.dtype), queries
         )
-        stored = (jax.dtypes.canonicalize_dtype(array.dtype) for array in self._arrays)
-        self.dtype = jnp.result_type(queries.dtype, *stored)
-        self.height = _multiple(min(query_block, self.num_queries, _LARGEST_BLOCK - 64), 8)
-        self.width = _multiple(max(min(document_block, self.num_documents, _LARGEST_BLOCK), self.height), 64)
-        starts = range(0, self.num_queries, self.height)
-        self.blocks = [_pad(queries[i : i + self.height].astype(self.dtype), self.height) for i in starts]
+        scores = jnp.where(line < (last[0] - number) * width - spare[0], scores, -jnp.inf)
+        value = jnp.max(scores, axis=0)
+        row = jnp.min(
+            jnp.where(scores == value[None, :], line, jnp.int32(width)), axis=0
+        )  # argmax is five times slower
+        better = ~(value <= best)
+        return jnp.where(better, value, best), jnp.where(better, base + number * width + row, document)
 
-    def rows(self, which: Any) -> np.ndarray:
-        """Documents [rows, D], modalities side by side."""
-        parts = [np.asarray(array[which]) for array in self._arrays]
-        return parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1)
-
-    def tiles(self) -> Iterator[tuple[int, int, np.ndarray]]:
-        """(first document, how many, [width, D]) in turn, padded with zeros so that one compiled step serves all."""
-        for start in range(0, self.num_documents, self.width):
-            rows = self.rows(slice(start, start + self.width))
-            yield start, len(rows), _pad(rows, self.width)
+    score, found = jax.lax.fori_loop(first[0], last[0], add, (best[0], document[0]))
+    return score[None], found[None].astype(document.dtype)
 
 
-def _own_scores(plan: _Plan, block: jax.Array, place: np.ndarray) -> np.ndarray:
-    """Scores [B, J] of each query's own relevant documents, by `_count_step` on tiles made of them; inf at padding."""
-    share = plan.width // plan.height
-    zero = jnp.zeros(place.shape, jnp.int32)
-    own = np.full(place.shape, np.inf, plan.dtype)
-    for first in range(0, place.shape[1], share):
-        chosen = place[:, first : first + share]
-        tile = _pad(plan.rows(np.maximum(chosen, 0).ravel()), plan.width)
-        position = np.zeros(place.shape, np.int32)
-        position[:, first : first + share] = np.arange(chosen.size).reshape(chosen.shape)
-        scores = np.asarray(_count_step(block, tile, plan.width, position, own, zero, zero)[0])
-        own[:, first : first + share] = np.where(chosen >= 0, scores[:, first : first + share], np.inf)
-    return own
+@lru_cache(maxsize=32)
+def _on(step: Callable, mesh: Mesh) -> Callable:
+    """A step over a chunk, for each device its share: the chunk and the states are split, the rest is everywhere."""
+    split, whole = PartitionSpec(mesh.axis_names), PartitionSpec()
+    given = (split,) * 5 + {_count_tiles: (whole,) * 3 + (split,) * 3, _top_tiles: (whole, split, split)}[step]
+    results = (split,) * (3 if step is _count_tiles else 2)
+    return jax.jit(jax.shard_map(step, mesh=mesh, in_specs=given, out_specs=results, check_vma=False))
 
 
-def _multiple(size: int, unit: int) -> int:
-    return -(-size // unit) * unit
+def _no_counts(plan: Tiles, columns: int) -> tuple[jax.Array, jax.Array, jax.Array]:
+    shape = (plan.devices, columns, plan.height)
+    zero = plan.per_device(np.zeros(shape, np.int32))
+    return plan.per_device(np.zeros(shape, plan.dtype)), zero, zero
 
 
-def _pad(array: Any, rows: int, fill: int = 0) -> Any:
-    missing = rows - array.shape[0]
-    xp = jnp if isinstance(array, jax.Array) else np
-    return xp.pad(array, ((0, missing), (0, 0)), constant_values=fill) if missing else array
+def _own_scores(plan: Tiles, places: np.ndarray) -> np.ndarray:
+    """Scores [blocks, J, B] of each query's own relevant documents, by `_count_tiles` on tiles of them; inf at none."""
+    share, columns = plan.width // plan.height, places.shape[1]
+    jobs = [(b, c, min(c + share, columns)) for b in range(len(plan.blocks)) for c in range(0, columns, share)]
+    tiles = [padded(np.maximum(places[b, c:end], 0).ravel(), plan.width) for b, c, end in jobs]
+    own = np.full(places.shape, np.inf, plan.dtype)
+    level, step = plan.replicated(own[0]), _on(_count_tiles, plan.mesh)
+    for (block, first, end), chunk in zip(jobs, plan.repeated(tiles), strict=True):
+        position = np.full(places.shape[1:], -1)
+        position[first:end] = np.arange((end - first) * plan.height).reshape(-1, plan.height)
+        found = step(*chunk, plan.blocks[block], plan.replicated(position), level, *_no_counts(plan, columns))[0]
+        own[block, first:end] = np.asarray(found.addressable_data(0))[0, first:end]
+    return np.where(places >= 0, own, np.inf)
 
 
 def _check_finite(own: np.ndarray, wanted: np.ndarray) -> None:
