@@ -1,5 +1,11 @@
 """Scores, fusion and streamed counts against NumPy, with duplicates, padding, memory maps and every tile size."""
 
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -97,6 +103,54 @@ def test_documents_shared_by_devices_count_as_on_one(shape, rng, dtype):
         np.testing.assert_array_equal(one, many)
         one, many = (top_document(queries, documents, mesh=m, **blocks) for m in (None, mesh))
         np.testing.assert_array_equal(one, many)
+
+
+PROCESS = """
+import sys
+import jax
+import numpy as np
+from jax.sharding import Mesh
+from rdjax.retrieval import count_above, top_document
+folder, port, index = sys.argv[1:]
+jax.distributed.initialize(f"127.0.0.1:{port}", 2, int(index))
+mesh = Mesh(np.array(jax.devices()).reshape(2, -1), ("hosts", "devices"))
+read = lambda name: np.load(f"{folder}/{name}.npy", mmap_mode="r")
+pair = read("queries"), read("documents")
+blocks = {"query_block": 16, "document_block": 64, "mesh": mesh}
+counts = np.stack([*count_above(*pair, read("relevant"), **blocks), top_document(*pair, **blocks)])
+np.save(f"{folder}/counts-{index}.npy", counts)
+"""
+
+
+@pytest.mark.float64_only
+def test_documents_shared_by_two_processes_count_as_in_one(rng, tmp_path):
+    arrays = {
+        "queries": rng.normal(size=(37, 19)).astype(np.float32),
+        "documents": rng.normal(size=(2001, 19)).astype(np.float16),
+        "relevant": rng.integers(0, 2001, 37),
+    }
+    for name, array in arrays.items():
+        np.save(tmp_path / f"{name}.npy", array)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent)}
+    both = [
+        subprocess.Popen(
+            [sys.executable, "-c", PROCESS, str(tmp_path), str(port), str(index)],
+            env=environment,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for index in range(2)
+    ]
+    errors = [process.communicate(timeout=120)[1] for process in both]
+    assert [process.returncode for process in both] == [0, 0], errors
+    counts = count_above(*arrays.values(), query_block=16, document_block=64)
+    alone = np.stack([*counts, top_document(arrays["queries"], arrays["documents"], document_block=64)])
+    for index in range(2):
+        np.testing.assert_array_equal(np.load(tmp_path / f"counts-{index}.npy"), alone)
 
 
 @pytest.mark.parametrize("dimension", [33, 384])

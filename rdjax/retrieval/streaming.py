@@ -11,7 +11,7 @@ from jax.sharding import Mesh, PartitionSpec
 
 from rdjax.checks import InputError, require
 from rdjax.retrieval.scores import check_relevant, inner_products
-from rdjax.retrieval.tiles import Tiles, padded
+from rdjax.retrieval.tiles import Tiles, ends, on_processors, padded
 
 _TIE = 2**16  # a tile's two counts share an int32: above + 2^16 tied
 
@@ -21,14 +21,17 @@ def count_above(
     documents: Any,
     relevant: Any,
     *,
-    query_block: int = 512,
+    query_block: int | None = None,
     document_block: int = 16384,
     mesh: Mesh | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """The counts of `counts_from_scores`, streamed: memory does not grow with the number of documents.
 
     The matrix of scores is never formed: documents are read one chunk after the other (from a memory map, if that is
-    what they are), multiplied tile by tile with blocks of queries, compared, and forgotten.
+    what they are), multiplied tile by tile with blocks of queries, compared, and forgotten. Many hosts:
+
+        jax.distributed.initialize()  # on each
+        above, tied = count_above(queries, documents, relevant, mesh=Mesh(np.array(jax.devices()), ("documents",)))
 
     What is guaranteed. A relevant document always ties with itself, and is never above itself. Its score is computed by
     the same compiled tile product (same shapes, same program) as the scores it is compared with, in a first pass over
@@ -38,18 +41,21 @@ def count_above(
 
     What it costs, with Q queries, N documents of D numbers of b bytes, P devices: 2 Q N D / P operations and one read
     of N D b / P bytes of documents on each device; one sum of 2 Q J integers over the devices at the very end, so
-    devices and hosts never wait for each other before. Memory of a device: 4 Q (D + 3 J) bytes of queries and counts,
-    2 x document_block x D b of documents (one chunk computed, the next one read), a tile of 512 x 1024 scores; of a
-    host, the chunks of its devices, whatever N is. Below Q = rate x b / (2 x bandwidth) queries the pass waits for the
-    documents, not for the products: 1e9 x 256 documents in bfloat16 are 512 GB, read by 64 hosts at 2 GB/s each in 4 s;
-    10,000 queries are then 5.1e15 operations, .2 s on 256 devices of 1e14 operations a second.
+    devices and hosts never wait for each other before. Memory of a device: 4 Q (D + 8 J) bytes of queries and counts,
+    2 x document_block x D b of documents (one chunk computed, the next one read), a tile of scores for each block at
+    work; of a host, the chunks of its devices, whatever N is. Below Q = rate x b / (2 x bandwidth) queries the pass
+    waits for the documents, not for the products: 1e9 x 256 documents in bfloat16 are 512 GB, read by 64 hosts at
+    2 GB/s each in 4 s; 10,000 queries are 5.1e15 operations, .2 s on 256 devices of 1e14 (float32) operations a second,
+    so that they take 4 s, and 200,000 queries the same.
+
+    An audit is the work of one host and its default device; this is what a corpus for a pod goes through.
 
     Args:
       queries: fused queries [Q, D] (see `fuse`).
       documents: [N, D], NumPy array or memory map of any numeric type; or modality name -> array [N, D_m], put side by
         side one chunk at a time, so that memory maps are never copied whole. N below 2^31.
       relevant: int [Q], or int [Q, J] padded with -1.
-      query_block: the most queries of a product.
+      query_block: the most queries of a product; None: 384 on processors, 2,048 on accelerators.
       document_block: the most documents that a device holds at a time, twice.
       mesh: devices that share the documents between them along all axes of the mesh, of one process or of many (all of
         them call with the same arguments and get the same counts); None: the default device alone.
@@ -75,10 +81,8 @@ def count_above(
             step(*chunk, block, place, level, *count)
             for block, place, level, count in zip(plan.blocks, places, levels, counts, strict=True)
         ]
-    found = plan.gathered([count[1:] for count in counts])
-    above, tied = (
-        np.concatenate([part[i].sum(axis=0, dtype=np.int64) for part in found], axis=1).T[: len(wanted)] for i in (0, 1)
-    )
+    sums = plan.merged([count[1:] for count in counts], _sum)
+    above, tied = (np.concatenate(parts, axis=1).T[: len(wanted)].astype(np.int64) for parts in zip(*sums, strict=True))
     judged, shape = wanted >= 0, np.shape(relevant)
     return np.where(judged, above, 0).reshape(shape), np.where(judged, tied, 0).reshape(shape)
 
@@ -87,7 +91,7 @@ def top_document(
     queries: Any,
     documents: Any,
     *,
-    query_block: int = 512,
+    query_block: int | None = None,
     document_block: int = 16384,
     mesh: Mesh | None = None,
 ) -> np.ndarray:
@@ -110,7 +114,7 @@ def top_document(
     for chunk in plan.chunks():
         jax.block_until_ready(best)
         best = [step(*chunk, block, *state) for block, state in zip(plan.blocks, best, strict=True)]
-    scores, documents = (np.concatenate(parts, axis=1) for parts in zip(*plan.gathered(best), strict=True))
+    scores, documents = (np.concatenate(parts, axis=1) for parts in zip(*plan.merged(best, _all), strict=True))
     highest = scores.max(axis=0)
     finite = np.isfinite(highest[: plan.num_queries])
     require(
@@ -120,13 +124,21 @@ def top_document(
     return first[: plan.num_queries].astype(np.int64)
 
 
+def _sum(counts: jax.Array) -> jax.Array:
+    return jnp.sum(counts, axis=0, dtype=counts.dtype)
+
+
+def _all(states: jax.Array) -> jax.Array:
+    return states
+
+
 def _count_tiles(rows, first, last, spare, base, queries, place, level, picked, above, tied):
     """Add a device's share of a chunk to its counts; pick the relevant documents' scores, as the product gave them.
 
-    rows [T, W, D] with first, last, spare, base [1] (see `Chunk`); queries [B, D]; place [J, B]: the number of the
-    relevant document (-1: none); level [J, B]: its score; picked, above, tied [1, J, B].
+    rows [T, W, D] with first, last, spare, base (see `ends`); queries [B, D]; place [J, B]: the number of the relevant
+    document (-1: none); level [J, B]: its score; picked, above, tied [1, J, B].
     """
-    width, base = rows.shape[1], base[0]
+    width = rows.shape[1]
 
     def verdict(scores: jax.Array, against: jax.Array) -> jax.Array:
         beyond = (~(scores <= against)).astype(jnp.int32)  # a NaN counts against us
@@ -137,7 +149,7 @@ def _count_tiles(rows, first, last, spare, base, queries, place, level, picked, 
         scores = inner_products(
             jax.lax.dynamic_index_in_dim(rows, number, keepdims=False).astype(queries.dtype), queries
         )  # [W, B]: sums over rows are twice as fast
-        count = lambda line: jnp.sum(verdict(scores, line[None, :]), axis=0, dtype=jnp.int32)  # one sum for two counts
+        count = lambda line: _sum_down(verdict(scores, line[None, :]))  # one sum for two counts
         both = count(level[0])[None] if level.shape[0] == 1 else jax.lax.map(count, level)
         here = place - base - number * width
         inside = (here >= 0) & (here < width)
@@ -145,14 +157,14 @@ def _count_tiles(rows, first, last, spare, base, queries, place, level, picked, 
         both += jnp.where(inside, _TIE - verdict(own, level), 0)  # whatever it scored, it ties with itself
         return jnp.where(inside, own, picked), above + both % _TIE, tied + both // _TIE
 
-    found, more, equal = jax.lax.fori_loop(first[0], last[0], add, (picked[0], above[0], tied[0]))
+    found, more, equal = jax.lax.fori_loop(first, last, add, (picked[0], above[0], tied[0]))
     nothing = verdict(jnp.zeros_like(level), level)  # what a row of zeros counted
-    return found[None], (more - spare[0] * (nothing == 1))[None], (equal - spare[0] * (nothing == _TIE))[None]
+    return found[None], (more - spare * (nothing == 1))[None], (equal - spare * (nothing == _TIE))[None]
 
 
 def _top_tiles(rows, first, last, spare, base, queries, best, document):
     """Keep a device's highest score so far, with its document [1, B]. A NaN wins, to be refused."""
-    width, base = rows.shape[1], base[0]
+    width = rows.shape[1]
     line = jnp.arange(width, dtype=jnp.int32)[:, None]
 
     def add(number: jax.Array, state: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
@@ -160,7 +172,7 @@ def _top_tiles(rows, first, last, spare, base, queries, best, document):
         scores = inner_products(
             jax.lax.dynamic_index_in_dim(rows, number, keepdims=False).astype(queries.dtype), queries
         )
-        scores = jnp.where(line < (last[0] - number) * width - spare[0], scores, -jnp.inf)
+        scores = jnp.where(line < (last - number) * width - spare, scores, -jnp.inf)
         value = jnp.max(scores, axis=0)
         row = jnp.min(
             jnp.where(scores == value[None, :], line, jnp.int32(width)), axis=0
@@ -168,17 +180,29 @@ def _top_tiles(rows, first, last, spare, base, queries, best, document):
         better = ~(value <= best)
         return jnp.where(better, value, best), jnp.where(better, base + number * width + row, document)
 
-    score, found = jax.lax.fori_loop(first[0], last[0], add, (best[0], document[0]))
+    score, found = jax.lax.fori_loop(first, last, add, (best[0], document[0]))
     return score[None], found[None].astype(document.dtype)
+
+
+def _sum_down(counts: jax.Array) -> jax.Array:
+    """Sums of columns of [W, B], W a multiple of 8. Eight slices first: XLA fuses them with what makes the counts."""
+    return jnp.sum(sum(jnp.split(counts, 8)), axis=0, dtype=jnp.int32)
 
 
 @lru_cache(maxsize=32)
 def _on(step: Callable, mesh: Mesh) -> Callable:
     """A step over a chunk, for each device its share: the chunk and the states are split, the rest is everywhere."""
     split, whole = PartitionSpec(mesh.axis_names), PartitionSpec()
-    given = (split,) * 5 + {_count_tiles: (whole,) * 3 + (split,) * 3, _top_tiles: (whole, split, split)}[step]
+    given = (split, whole) + {_count_tiles: (whole,) * 3 + (split,) * 3, _top_tiles: (whole, split, split)}[step]
     results = (split,) * (3 if step is _count_tiles else 2)
-    return jax.jit(jax.shard_map(step, mesh=mesh, in_specs=given, out_specs=results, check_vma=False))
+
+    def share(rows: jax.Array, window: jax.Array, *rest: jax.Array) -> tuple[jax.Array, ...]:
+        return step(rows, *ends(rows, window, jax.lax.axis_index(mesh.axis_names)), *rest)
+
+    shared = jax.shard_map(share, mesh=mesh, in_specs=given, out_specs=results, check_vma=False)
+    # A core for each block from product to counts, not all cores for each product: comparisons run on one anyway.
+    alone = {"xla_cpu_multi_thread_eigen": False} if on_processors(mesh) else None
+    return jax.jit(shared, compiler_options=alone)
 
 
 def _no_counts(plan: Tiles, columns: int) -> tuple[jax.Array, jax.Array, jax.Array]:
@@ -189,17 +213,27 @@ def _no_counts(plan: Tiles, columns: int) -> tuple[jax.Array, jax.Array, jax.Arr
 
 def _own_scores(plan: Tiles, places: np.ndarray) -> np.ndarray:
     """Scores [blocks, J, B] of each query's own relevant documents, by `_count_tiles` on tiles of them; inf at none."""
-    share, columns = plan.width // plan.height, places.shape[1]
+    share, columns, at_once = plan.width // plan.height, places.shape[1], plan.depth // plan.width
     jobs = [(b, c, min(c + share, columns)) for b in range(len(plan.blocks)) for c in range(0, columns, share)]
     tiles = [padded(np.maximum(places[b, c:end], 0).ravel(), plan.width) for b, c, end in jobs]
     own = np.full(places.shape, np.inf, plan.dtype)
-    level, step = plan.replicated(own[0]), _on(_count_tiles, plan.mesh)
-    for (block, first, end), chunk in zip(jobs, plan.repeated(tiles), strict=True):
-        position = np.full(places.shape[1:], -1)
-        position[first:end] = np.arange((end - first) * plan.height).reshape(-1, plan.height)
-        found = step(*chunk, plan.blocks[block], plan.replicated(position), level, *_no_counts(plan, columns))[0]
-        own[block, first:end] = np.asarray(found.addressable_data(0))[0, first:end]
+    found: list[jax.Array] = []
+    level, none, step = plan.replicated(own[0]), _no_counts(plan, columns), _on(_count_tiles, plan.mesh)
+    rows = {span: plan.replicated(_rows_of(plan, columns, span)) for span in {job[1:] for job in jobs}}
+    for (block, *span), chunk in zip(jobs, plan.repeated(tiles), strict=True):
+        if len(found) >= at_once:  # no more than two chunks are in memory
+            found[-at_once].block_until_ready()
+        found.append(step(*chunk, plan.blocks[block], rows[tuple(span)], level, *none)[0])
+    for (block, first, end), scores in zip(jobs, found, strict=True):
+        own[block, first:end] = np.asarray(scores.addressable_data(0))[0, first:end]
     return np.where(places >= 0, own, np.inf)
+
+
+def _rows_of(plan: Tiles, columns: int, span: tuple[int, int]) -> np.ndarray:
+    """The row [J, B] in a tile of the relevant documents of these columns; -1 in the others."""
+    found = np.full((columns, plan.height), -1)
+    found[slice(*span)] = np.arange((span[1] - span[0]) * plan.height).reshape(-1, plan.height)
+    return found
 
 
 def _check_finite(own: np.ndarray, wanted: np.ndarray) -> None:

@@ -4,8 +4,9 @@ The documents are cut into chunks of `depth` rows a device, and those into tiles
 [devices x tiles, width, D] sharded over its first axis, so with many processes each reads only what its devices hold.
 """
 
+import os
 from collections.abc import Callable, Iterator, Mapping
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any, NamedTuple
 
 import jax
@@ -17,17 +18,33 @@ from rdjax.checks import require
 from rdjax.retrieval.scores import working
 
 LARGEST = 2**15 - 64  # rows of a tile, so that two counts of it share an int32
-_WIDTH = 1024  # rows of a tile: 1024 x 512 scores stay in a processor's cache between product and comparison
+#: Rows of a tile, and queries. On a processor the scores stay in a core's cache between product and comparison; for
+#: an accelerator a tile is large against the launch of its product (reckoned, not measured).
+_ON_PROCESSORS, _ON_ACCELERATORS = (512, 384), (4096, 2048)
+_FEW = 64  # queries in a block, below which a product is slow
 
 
 class Chunk(NamedTuple):
-    """A share of documents for each device. Arrays are [devices], but for the rows themselves."""
+    """A share of documents for each device."""
 
     rows: jax.Array  # [devices x tiles, width, D], the last rows zero where the documents end
-    first: jax.Array  # the first tile to look at
-    last: jax.Array  # the tile before which to stop: those behind hold no document
-    spare: jax.Array  # how many rows of the tiles between hold none
-    base: jax.Array  # the number of the first document
+    window: jax.Array  # int32 [4], everywhere: what `ends` reads
+
+
+def ends(rows: jax.Array, window: jax.Array, device: Any) -> tuple[Any, ...]:
+    """What a device is to look at: (first tile, tile before which to stop, how many rows hold none, first document).
+
+    Args:
+      rows: its share of a chunk [tiles, width, D].
+      window: the first tile, the number of documents, the first document of device 0, how many further the next's is.
+      device: its number.
+    """
+    first, until, base, stride = window
+    base += device * stride
+    tiles, width = rows.shape[:2]
+    held = jnp.clip(until - base, 0, tiles * width)
+    last = -(-held // width)
+    return first, last, last * width - held, base
 
 
 class Tiles:
@@ -38,7 +55,7 @@ class Tiles:
     Args:
       queries: [Q, D].
       documents: [N, D], or a mapping of arrays [N, D_m] to be put side by side.
-      query_block: the most queries of a product.
+      query_block: the most queries of a product; None: what suits the devices.
       document_block: the most documents that a device reads at a time.
       mesh: devices that share the documents, along all its axes; None: the default device alone.
 
@@ -46,8 +63,8 @@ class Tiles:
       InputError: shapes that do not belong together, 2^31 documents or more.
     """
 
-    def __init__(self, queries: Any, documents: Any, query_block: int, document_block: int, mesh: Mesh | None):
-        require(query_block >= 1 and document_block >= 1, "block sizes must be at least 1.")
+    def __init__(self, queries: Any, documents: Any, query_block: int | None, document_block: int, mesh: Mesh | None):
+        require((query_block is None or query_block >= 1) and document_block >= 1, "block sizes must be at least 1.")
         arrays = list(documents.values()) if isinstance(documents, Mapping) else [documents]
         self._arrays = [array if hasattr(array, "shape") else np.asarray(array) for array in arrays]
         self.num_documents = len(self._arrays[0])
@@ -59,19 +76,25 @@ class Tiles:
             f"queries have shape {asked.shape} and documents ({self.num_documents}, {self._dimension}); "
             f"both must have at least one row, and the same dimensions.",
         )
-        require(self.num_documents < 2**31, f"there are {self.num_documents} documents; one pass takes below 2^31.")
         stored = [jax.dtypes.canonicalize_dtype(array.dtype) for array in self._arrays]
         self._stored, self.dtype = jnp.result_type(*stored), jnp.result_type(asked.dtype, *stored)
         self.mesh = Mesh(np.array(list(jnp.zeros(()).devices())), ("documents",)) if mesh is None else mesh
         self.devices = self.mesh.size
         self._cut(query_block, document_block)
+        most = 2**31 - self.devices * self.depth
+        require(self.num_documents < most, f"there are {self.num_documents} documents; one pass takes below {most}.")
         starts = range(0, self.num_queries, self.height)
         self.blocks = [self.replicated(padded(asked[i : i + self.height], self.height)) for i in starts]
 
-    def _cut(self, query_block: int, document_block: int) -> None:
+    def _cut(self, query_block: int | None, document_block: int) -> None:
         share = -(-self.num_documents // self.devices)
-        self.height = multiple(min(query_block, self.num_queries, LARGEST - 64), 8)
-        self.width = multiple(max(min(_WIDTH, document_block, share), self.height), 64)
+        on_processor = on_processors(self.mesh)
+        width, height = _ON_PROCESSORS if on_processor else _ON_ACCELERATORS
+        blocks = -(-self.num_queries // min(height if query_block is None else query_block, LARGEST - 64))
+        if on_processor:  # a block is the work of one core
+            blocks = max(blocks, min(os.cpu_count() or 1, self.num_queries // _FEW))
+        self.height = multiple(-(-self.num_queries // blocks), 8)
+        self.width = multiple(max(min(width, document_block, share), self.height), 64)
         self.depth = max(min(document_block, share) // self.width, 1) * self.width
 
     def replicated(self, array: np.ndarray) -> jax.Array:
@@ -84,9 +107,9 @@ class Tiles:
         split = NamedSharding(self.mesh, PartitionSpec(self.mesh.axis_names))
         return jax.make_array_from_callback(array.shape, split, array.__getitem__)
 
-    def gathered(self, arrays: Any) -> Any:
-        """Arrays [devices, ...], whole, in every process."""
-        return jax.tree.map(np.asarray, _everywhere(self.mesh)(arrays))
+    def merged(self, arrays: Any, reduce: Callable[[jax.Array], jax.Array]) -> Any:
+        """Arrays [devices, ...], reduced over the devices, on the host of every process."""
+        return jax.tree.map(np.asarray, _everywhere(self.mesh, reduce)(arrays))
 
     def rows(self, which: Any) -> np.ndarray:
         """Documents [rows, D], modalities side by side."""
@@ -97,26 +120,26 @@ class Tiles:
     def chunks(self) -> Iterator[Chunk]:
         """All documents, in order."""
         for start in range(0, self.num_documents, self.depth * self.devices):
-            base = start + self.depth * np.arange(self.devices)
-            valid = np.clip(self.num_documents - base, 0, self.depth)
-            yield self._chunk(valid, base, lambda first, start=start: self.rows(slice(*self._ends(start + first))))
+            shares = self._shares(partial(self._from, start))
+            yield Chunk(shares, self.replicated(np.array([0, self.num_documents, start, self.depth])))
 
     def repeated(self, tiles: list[np.ndarray]) -> Iterator[Chunk]:
         """On every device, tile after tile of chosen documents [width], numbered from 0 in each; a chunk for each."""
         at_once = self.depth // self.width
+        numbers = range(min(at_once, len(tiles)))
+        windows = [self.replicated(np.array([n, self.width, -n * self.width, 0])) for n in numbers]
         for start in range(0, len(tiles), at_once):
             rows = self.rows(np.concatenate(tiles[start : start + at_once]))
-            zero = np.zeros(self.devices)
-            chunk = self._chunk(zero, zero, lambda _, rows=rows: rows)
-            for number in range(len(rows) // self.width):
-                where = {"first": number, "last": number + 1, "base": -number * self.width}
-                alike = {name: np.full(self.devices, value, np.int32) for name, value in where.items()}
-                yield chunk._replace(**{name: self.per_device(value) for name, value in alike.items()})
+            shares = self._shares(partial(_alike, rows))
+            for window in windows[: len(rows) // self.width]:
+                yield Chunk(shares, window)
 
-    def _ends(self, first: int) -> tuple[int, int]:
-        return min(first, self.num_documents), min(first + self.depth, self.num_documents)
+    def _from(self, start: int, first: int) -> np.ndarray:
+        """The documents of a share, fewer at the end."""
+        return self.rows(slice(min(start + first, self.num_documents), start + first + self.depth))
 
-    def _chunk(self, valid: np.ndarray, base: np.ndarray, read: Any) -> Chunk:
+    def _shares(self, read: Callable[[int], np.ndarray]) -> jax.Array:
+        """Rows of a chunk on their devices; `read` gets the place of a share's first row in the chunk."""
         shape = (self.devices * (self.depth // self.width), self.width, self._dimension)
 
         def share(index: Any) -> np.ndarray:
@@ -124,15 +147,22 @@ class Tiles:
             return padded(read(first), self.depth).reshape(-1, *shape[1:])
 
         split = NamedSharding(self.mesh, PartitionSpec(self.mesh.axis_names))
-        tiles = -(-valid // self.width)
-        counts = (np.zeros(self.devices), tiles, tiles * self.width - valid, base)
-        rows = jax.make_array_from_callback(shape, split, share)
-        return Chunk(rows, *(self.per_device(count.astype(np.int32)) for count in counts))
+        return jax.make_array_from_callback(shape, split, share)
 
 
 @lru_cache(maxsize=32)
-def _everywhere(mesh: Mesh) -> Callable:
-    return jax.jit(lambda arrays: arrays, out_shardings=NamedSharding(mesh, PartitionSpec()))
+def _everywhere(mesh: Mesh, reduce: Callable) -> Callable:
+    whole = NamedSharding(mesh, PartitionSpec())
+    return jax.jit(lambda arrays: jax.tree.map(reduce, arrays), out_shardings=whole)
+
+
+def _alike(rows: np.ndarray, _: int) -> np.ndarray:
+    return rows
+
+
+def on_processors(mesh: Mesh) -> bool:
+    """Whether the devices are a machine's own processor."""
+    return bool(mesh.devices.flat[0].platform == "cpu")
 
 
 def multiple(size: int, unit: int) -> int:
