@@ -54,6 +54,17 @@ def whole(value: Any, what: str, least: int = 1) -> int:
     return int(value)
 
 
+_UNITS = {"": 1.0, "kB": 1e3, "MB": 1e6, "GB": 1e9, "TB": 1e12, "KiB": 2.0**10, "MiB": 2.0**20, "GiB": 2.0**30}
+
+
+def byte_size(text: str, what: str) -> float:
+    """Bytes of a size like 8GB, 500 MB or 1.5GiB."""
+    number = text.rstrip("kKMGTiB ")
+    good = number.replace(".", "", 1).isdecimal() and text[len(number) :].strip() in _UNITS
+    require(good, f"{what} is {text!r}; write a size such as 500MB or 8GB.")
+    return float(number) * _UNITS[text[len(number) :].strip()]
+
+
 def numeric_header(array: np.ndarray, where: str) -> None:
     """A two-dimensional array of numbers with at least one row and one column; its entries are not read."""
     usable = array.dtype.kind in "fiu" and array.dtype.itemsize <= 8 and array.dtype.isnative

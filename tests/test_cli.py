@@ -73,11 +73,12 @@ def test_audit_hands_on_every_option(asked, place):
     np.savez("other.npz", **GOOD)
     (place / "law.txt").write_text("0.4\n0.3\n0.2\n0.1\n")
     flags = "--fit other.npz --target 0.9 --metric recall@2 --side queries --prior law.txt --seed 3 --out a/b --json"
-    result = run("audit", "mine.npz", *flags.split())
+    result = run("audit", "mine.npz", "--memory", "8GB", *flags.split())
     assert result.exit_code == 0
     (call,) = asked
     assert (call["corpus"].name, call["fit"].name) == ("mine", "other")
     assert (call["metric"], call["target"], call["side"], call["seed"]) == ("recall@2", 0.9, "queries", 3)
+    assert call["memory"] == 8e9
     np.testing.assert_array_equal(call["prior"], [0.4, 0.3, 0.2, 0.1])
     assert json.loads(result.stdout) == json.loads((place / "a/b/report.json").read_text())
     found = json.loads(result.stdout)
@@ -105,6 +106,8 @@ MISTAKES = {
     "audit objects.npz": "holds Python objects",
     "audit one.npz": "holds one document",
     "audit good.npz --side both": "the side is 'both'; it must be queries or documents.",
+    "audit good.npz --memory lots": "the memory is 'lots'; write a size such as 500MB or 8GB.",
+    "audit good.npz --memory 1GB": "at least and the budget is 1 GB; give more memory.",
     "audit good.npz --target 0": "the target is 0.0",
     "audit good.npz --target nan": "the target is nan",
     "audit good.npz --metric fame": "metric 'fame' is not known",

@@ -12,6 +12,7 @@ import pytest
 
 from rdjax import __main__ as command
 from rdjax.audit.frontier import Bench, cost
+from rdjax.audit.memory import Sizes
 from rdjax.audit.run import _points
 from rdjax.audit.view import make_views
 from tests.test_audit import small
@@ -59,7 +60,7 @@ def test_whatever_an_interruption_becomes_the_code_is_130(monkeypatch):
 
 
 def test_families_that_wait_are_not_begun_after_an_error():
-    bench, begun = Bench(make_views(small(), None, 0)[0], None, (np.ones(60), []), 0.95, 0), []
+    bench, begun = Bench(make_views(small(), None, 0)[0], None, (np.ones(60), []), 0.95, 0, Sizes()), []
 
     def run(trial, advance):
         begun.append(trial.family)

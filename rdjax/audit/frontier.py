@@ -8,6 +8,7 @@ import numpy as np
 
 from rdjax.audit.budgets import budget_of
 from rdjax.audit.families import Maker, Trial
+from rdjax.audit.memory import SCORES, Sizes
 from rdjax.audit.quality import in_order, values_of
 from rdjax.audit.result import Bits, Point
 from rdjax.audit.training import ROWS, Training, sample_rows
@@ -21,7 +22,6 @@ from rdjax.retrieval.metrics import Metric
 from rdjax.retrieval.streaming import count_above
 
 PARTS = 5  # of the fit queries: each is judged by codes fitted on the others
-SCORES_AT_ONCE = 2**24
 LOOK = 3  # times as long as one budget takes to measure, about
 SURE = 0.9  # one-sided confidence, on the fit queries, with which a choice must reach the target
 
@@ -79,7 +79,14 @@ def sampled(view: View) -> str:
     return f"; codes are fitted on at most {ROWS:,} vectors, drawn at random" if most > ROWS else ""
 
 
-def count_coded(code: Code, symbols: Any, side: str, vectors: tuple[np.ndarray, np.ndarray], corpus: Corpus) -> Any:
+def count_coded(
+    code: Code,
+    symbols: Any,
+    side: str,
+    vectors: tuple[np.ndarray, np.ndarray],
+    corpus: Corpus,
+    scores_at_once: int = SCORES,
+) -> Any:
     """Counts above and tied when one side is decoded from symbols; vectors are (queries, documents)."""
     queries, documents = vectors
     if code.inner_products:  # so they stream
@@ -87,7 +94,7 @@ def count_coded(code: Code, symbols: Any, side: str, vectors: tuple[np.ndarray, 
         pair = (decoded, documents) if side == "queries" else (queries, decoded)
         return count_above(*pair, corpus.relevant)
     relevant, parts = np.asarray(corpus.relevant), []
-    block = max(1, SCORES_AT_ONCE // len(documents))
+    block = max(1, scores_at_once // len(documents))
     for start in range(0, len(queries), block):
         rows = slice(start, start + block)
         scores = code.scores(symbols[rows], documents) if side == "queries" else code.scores(symbols, queries[rows]).T
@@ -120,8 +127,10 @@ class Bench:
         today: tuple[np.ndarray, list[np.ndarray]],
         target: float,
         seed: int,
+        sizes: Sizes,
     ):
         self.views, self.metric, self.today, self.target, self.seed = views, metric, today, target, seed
+        self.sizes = sizes
         rng = np.random.default_rng(seed)
         parts = [min(PARTS, view.fit.num_queries) for view in views]
         self._parts = [
@@ -178,7 +187,9 @@ class Bench:
             return None
         coded = view.test_queries if trial.side == "queries" else stuff.documents
         symbols = code.encode(coded)
-        counts = count_coded(code, symbols, trial.side, (view.test_queries, stuff.documents), view.test)
+        counts = count_coded(
+            code, symbols, trial.side, (view.test_queries, stuff.documents), view.test, self.sizes.scores
+        )
         rate = code.rate(symbols)
         touched = code.bits_touched(len(coded)) if isinstance(code, SignBitsRescored) else rate.packed
         bits = np.array([rate.entropy, rate.packed, rate.single, touched])
@@ -196,7 +207,7 @@ class Bench:
                     return -np.inf
                 corpus, queries = view.fit.take_queries(held_out), view.fit_queries[held_out]
                 symbols = code.encode(queries if trial.side == "queries" else stuff.documents)
-                counts = count_coded(code, symbols, trial.side, (queries, stuff.documents), corpus)
+                counts = count_coded(code, symbols, trial.side, (queries, stuff.documents), corpus, self.sizes.scores)
                 values[held_out] = values_of(self.metric, counts, corpus)
             interval = paired_bootstrap(values, self.today[1][number], seed=self.seed, level=SURE)
             floors.append(float(interval.ratio_floor))

@@ -18,6 +18,7 @@ from rdjax.audit.frontier import Bench, cost, sampled
 from rdjax.audit.fusion import fused_modalities
 from rdjax.audit.gaussian_fit import component_correlations
 from rdjax.audit.measures import paper_measures
+from rdjax.audit.memory import sizes_within
 from rdjax.audit.noisy import posterior_floor
 from rdjax.audit.quality import todays, uncompressed_rankings
 from rdjax.audit.result import Audit, Point, Setting
@@ -29,7 +30,6 @@ from rdjax.limits.bound import Bound
 from rdjax.retrieval.metrics import Metric, parse_metric
 
 SIDES = ("documents", "queries")
-WORKERS = 2
 
 
 def audit(
@@ -42,6 +42,7 @@ def audit(
     prior: Any = "queries",
     families: Collection[str] | None = None,
     seed: int = 0,
+    memory: float | None = None,
     progress: Progress | None = None,
 ) -> Audit:
     """How many bits per query, and per stored document, are necessary?
@@ -57,6 +58,8 @@ def audit(
         "uniform", "corpus" (the prior it holds), or an array [N] (assumptions).
       families: names of the families of codes to try (see `families.FAMILIES`), None for the usual ones.
       seed: of the split and the bootstrap.
+      memory: bytes that the process may take: how much is computed at a time, never what. None: about 3 GB, and seven
+        copies of the vectors, eleven of them for two families of codes at a time.
       progress: called as progress(what, done, total).
 
     Returns:
@@ -68,8 +71,9 @@ def audit(
     require(0 < target <= 1, f"the target is {target}; it is a share of today's quality, above 0 and at most 1.")
     require(side in (None, *SIDES), f"the side is {side!r}; it must be queries or documents.")
     measure_by = parse_metric(metric)
+    sizes = sizes_within(memory, corpus, fit)
     sides = SIDES if side is None else (side,)
-    tell = progress or (lambda what, done, total: None)
+    tell = progress or (lambda *_: None)
     with jax.enable_x64(True):
         tell("reading the corpus", 0, 1)
         views, protocol, warnings = make_views(corpus, fit, seed)
@@ -83,7 +87,7 @@ def audit(
         qualities, todays_values = uncompressed_rankings(views, measure_by, seed)
         today = todays(qualities, corpus.modalities)
         aim = target * float(today.value.lower)
-        points = list(_points(Bench(views, measure_by, todays_values, target, seed), sides, families, tell))
+        points = list(_points(Bench(views, measure_by, todays_values, target, seed, sizes), sides, families, tell))
         correlations = component_correlations(views[0], seed) if setting.judgements == "single" else None
         floors = [f for s in sides for f in floors_for(s, setting, measure_by, audited, law, aim, correlations)]
         if "queries" in sides:
@@ -146,7 +150,7 @@ def _setting(
 
 
 def _points(bench: Bench, sides: tuple[str, ...], families: Collection[str] | None, tell: Progress) -> Iterator[Point]:
-    """The points of every family; two families at a time, as most of the time goes into compiling.
+    """The points of every family; two families at a time if memory allows, as most of the time goes into compiling.
 
     An interruption does not wait for families that are being measured.
     """
@@ -166,7 +170,7 @@ def _points(bench: Bench, sides: tuple[str, ...], families: Collection[str] | No
         with jax.enable_x64(True):  # the setting belongs to a thread
             return bench.run(trial, advance)
 
-    pool = ThreadPoolExecutor(WORKERS)
+    pool = ThreadPoolExecutor(bench.sizes.workers)
     try:
         for points in pool.map(work, planned):
             yield from points

@@ -36,6 +36,10 @@ def audit(
         str | None, typer.Option(help="Which emoji task, T1 (hard) to T4 (easy), where there is no PATH.")
     ] = None,
     seed: Annotated[int, typer.Option(help="Of every random choice.")] = 0,
+    memory: Annotated[
+        str | None,
+        typer.Option(metavar="SIZE", help="What this process may take, e.g. 8GB; it computes less at a time."),
+    ] = None,
     out: Annotated[str, typer.Option(metavar="DIR", help="Where it goes: report.json, report.html, figures.")] = (
         "rdjax-report"
     ),
@@ -46,8 +50,10 @@ def audit(
     Reads embeddings and judgments, fits codes of many kinds at many budgets, measures what each keeps of today's
     quality, and prints how many bits per stored document and per query do it, beside the floors that are proved.
     """
+    from rdjax.checks import byte_size
     from rdjax.report import Progress, check_writable, print_audit, to_json, write_report
 
+    budget = None if memory is None else byte_size(memory, "the memory")
     check_writable(out)
     with Progress() as progress:
         progress("reading the corpus", 0, None)
@@ -56,7 +62,14 @@ def audit(
         from rdjax.audit import audit as run
         from rdjax.audit.budgets import command_for
 
-        options: dict[str, Any] = {"metric": metric, "target": target, "side": side, "prior": law, "seed": seed}
+        options: dict[str, Any] = {
+            "metric": metric,
+            "target": target,
+            "side": side,
+            "prior": law,
+            "seed": seed,
+            "memory": budget,
+        }
         found = run(corpus, fit=fitted, progress=progress, **options)
         progress("drawing the figure", 0, None)
         commands = {

@@ -1,0 +1,63 @@
+"""Memory budgets of an audit: sizes that fit, refusals that say what would, and results that do not depend on them."""
+
+import numpy as np
+import pytest
+
+from rdjax.audit.frontier import count_coded
+from rdjax.audit.memory import LEAST, Sizes, sizes_within
+from rdjax.checks import InputError, byte_size
+from rdjax.codes import SignBitsRescored
+from rdjax.data import Corpus
+
+pytestmark = pytest.mark.float64_only
+
+
+def corpus(rng, documents=40, queries=30, dimension=8):
+    vectors = rng.normal(size=(documents + queries, dimension)).astype(np.float32)
+    relevant = rng.integers(0, documents, queries)
+    return Corpus(documents={"a": vectors[:documents]}, queries={"a": vectors[documents:]}, relevant=relevant)
+
+
+@pytest.mark.parametrize(("text", "size"), [("8GB", 8e9), ("500 MB", 5e8), ("1.5GiB", 1.5 * 2**30), ("64", 64.0)])
+def test_sizes_in_words(text, size):
+    assert byte_size(text, "the memory") == size
+
+
+@pytest.mark.parametrize("text", ["", "GB", "8 gigabytes", "-1GB", "1.2.3GB", "8GBGB", "inf", "nanGB"])
+def test_what_is_no_size_is_refused(text):
+    with pytest.raises(InputError, match="write a size such as 500MB or 8GB"):
+        byte_size(text, "the memory")
+
+
+def test_less_memory_means_less_at_a_time_until_it_is_refused(rng):
+    mine = corpus(rng)
+    assert sizes_within(None, mine, None) == sizes_within(1e12, mine, mine) == Sizes()
+    found, refused = [], []
+    for budget in np.arange(0.1e9, 6e9, 0.02e9):
+        try:
+            found.append(sizes_within(budget, mine, None))
+        except InputError as error:
+            refused.append(str(error))
+    held = [sizes.workers * sizes.scores for sizes in found]
+    assert refused
+    assert held == sorted(held)
+    assert (found[0].workers, found[-1]) == (1, Sizes())
+    assert min(sizes.scores for sizes in found) >= LEAST
+    least = float(refused[-1].split("takes ")[1].split(" GB")[0]) * 1e9
+    assert sizes_within(1.01 * least, mine, None).scores >= LEAST
+    with pytest.raises(InputError, match="at least"):
+        sizes_within(0.99 * least, mine, None)
+
+
+def test_counts_do_not_depend_on_how_many_scores_are_held(rng):
+    mine = corpus(rng)
+    queries, documents = mine.queries["a"], mine.documents["a"]
+    code = SignBitsRescored.fit(documents, 8)
+    assert not code.inner_products
+    symbols = code.encode(documents)
+    counts = [
+        np.stack(count_coded(code, symbols, "documents", (queries, documents), mine, scores))
+        for scores in (2**24, 300, 1)
+    ]
+    np.testing.assert_array_equal(counts[0], counts[1])
+    np.testing.assert_array_equal(counts[0], counts[2])
