@@ -1,6 +1,6 @@
 """Ranks from a laptop to a pod: the rate of counting, more devices and processes, ten million documents.
 
-    python benchmarks/scale.py [--only ranks|law|strong|weak|processes|sweep] [--quick]
+    python benchmarks/scale.py [--only ranks law strong weak processes sweep] [--quick]
 
 ranks      10,000 queries x 100,000 documents x 64 and x 512, float32: `count_above` beside XLA's matrix product (all that
            XLA can do here) and NumPy's (what the machine can), NumPy counting, and faiss' flat top 100, which says
@@ -37,6 +37,7 @@ ASKED = {64: 0.75, 512: 0.95}
 MEMORY = {"rates": 1.0, "law": 8.0}  # GB
 LARGEST, DIMENSION, QUERIES = 10_000_000, 64, 1000
 DEVICES = (1, 2, 4, 8)
+LIMIT = f"limit: {os.cpu_count()} cores, whatever the devices; below 1 is what their chunks and dispatches cost"
 
 
 # how much of a product the counting of ranks reaches
@@ -198,7 +199,7 @@ def strong(place, largest):
         rate = line(f"{devices} devices", largest, found, base)
         base = rate if base is None else base
         seen.add(found["counts"])
-    print(f"  counts {'are the same' if len(seen) == 1 else 'DIFFER'}")
+    print(f"  counts {'are the same' if len(seen) == 1 else 'DIFFER'}; {LIMIT}")
 
 
 def weak(place, largest):
@@ -207,6 +208,7 @@ def weak(place, largest):
     for devices in DEVICES:
         rate = line(f"{devices} devices", each * devices, measured(place, each * devices, devices), base)
         base = rate if base is None else base
+    print(f"  {LIMIT}")
 
 
 def processes(place, largest):
@@ -221,6 +223,7 @@ def processes(place, largest):
             if documents == largest:
                 seen.add(found["counts"])
     print(f"  counts of {largest:,} {'are the same' if len(seen) == 1 else 'DIFFER'}")
+    print("  limit: a core for each; they meet once, when counts are summed, and wait there for the slower one")
 
 
 def sweep():
@@ -230,7 +233,7 @@ def sweep():
 def main():
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parts = ("ranks", "law", "strong", "weak", "processes", "sweep")
-    parser.add_argument("--only", choices=parts, help="one part; without it all of them")
+    parser.add_argument("--only", choices=parts, nargs="+", default=parts, help="these parts; without it all")
     parser.add_argument("--quick", action="store_true", help="a tenth of the documents")
     parser.add_argument("--work", help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -238,18 +241,17 @@ def main():
         place, *rest = json.loads(options.work)
         return work(Path(place), *rest)
     scale = 10 if options.quick else 1
-    chosen = [options.only] if options.only else parts
-    if "ranks" in chosen:
+    if "ranks" in options.only:
         for dimension in ASKED:
             rates(100_000 // scale, 10_000, dimension)
     on_disk = {"law": law, "strong": strong, "weak": weak, "processes": processes}
-    if any(part in on_disk for part in chosen):
+    if on_disk.keys() & set(options.only):
         with tempfile.TemporaryDirectory() as folder:
             write_corpus(Path(folder), LARGEST // scale)
-            for part in chosen:
-                if part in on_disk:
+            for part in on_disk:
+                if part in options.only:
                     on_disk[part](Path(folder), LARGEST // scale)
-    if "sweep" in chosen:
+    if "sweep" in options.only:
         sweep()
 
 
