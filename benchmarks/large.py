@@ -1,11 +1,11 @@
 """A corpus of 200,000 documents and 10,000 queries through `rdjax audit`: seconds, memory, progress, interruptions.
 
-    python benchmarks/large.py [--documents 200000] [--queries 10000] [--modalities 2] [--interrupt 10] [--ranks]
+    python benchmarks/large.py [--documents 200000] [--queries 10000] [--modalities 2] [--interrupt 10] [--memory SIZE]
 
 Embeddings are written as .npy files to a temporary folder, which the audit maps into memory. What is asked: both sides
 in under 10 minutes of two cores and under 4 GB; progress with time left, on a terminal and in a pipe; an interruption at
-any time leaves with code 130, one line at most and no file. With --ranks, instead: how much of the machine's float32
-matrix product the counting of ranks reaches, beside NumPy and faiss, in one process that takes turns.
+any time leaves with code 130, one line at most and no file. With --memory, the audit is given that budget, and must
+keep it. How fast ranks are counted is in `benchmarks/scale.py`.
 """
 
 import argparse
@@ -24,10 +24,11 @@ from pathlib import Path
 
 import numpy as np
 
+from rdjax.checks import byte_size
+
 DIMENSION, TOPICS = 64, 500
 NOISE = 1.6  # of a query's error, relative to its document
 LIMITS = {"wall seconds": 600, "resident MB": 4000}
-RUNS = 3  # of each way to count ranks
 
 
 def write_corpus(folder, documents, queries, modalities, seed=0):
@@ -48,14 +49,15 @@ def write_corpus(folder, documents, queries, modalities, seed=0):
     np.save(folder / "relevant.npy", relevant)
 
 
-def command(corpus, out):
-    return [sys.executable, "-m", "rdjax", "audit", str(corpus), "--out", str(out)]
+def command(corpus, out, memory=None):
+    budget = [] if memory is None else ["--memory", memory]
+    return [sys.executable, "-m", "rdjax", "audit", str(corpus), "--out", str(out), *budget]
 
 
-def measured(corpus, out):
+def measured(corpus, out, memory):
     """The audit in a pipe: wall and processor seconds, peak resident memory, what it said while it ran."""
     start, before = time.monotonic(), resource.getrusage(resource.RUSAGE_CHILDREN)
-    done = subprocess.run(command(corpus, out), capture_output=True, text=True)
+    done = subprocess.run(command(corpus, out, memory), capture_output=True, text=True)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     assert done.returncode == 0, done.stderr
     found = {
@@ -66,6 +68,10 @@ def measured(corpus, out):
     for name, value in found.items():
         limit = f"  (at most {LIMITS[name]})" if name in LIMITS else ""
         print(f"{name:<20}{value:>8.0f}{limit}", flush=True)
+    if memory is not None:
+        allowed = byte_size(memory, "--memory") / 2**20
+        print(f"{'of the budget':<20}{found['resident MB'] / allowed:>8.0%}  (at most 100%)", flush=True)
+        assert found["resident MB"] <= allowed
     print("what a pipe shows:")
     print("\n".join(f"    {line}" for line in done.stderr.splitlines()), flush=True)
     report = json.loads((out / "report.json").read_text())
@@ -107,64 +113,20 @@ def interrupted(corpus, out, seconds):
     return good
 
 
-def ranks(documents, queries):
-    """Billions of float32 operations a second: matrix products, and the counting of ranks in four ways."""
-    import faiss
-    import jax
-
-    from rdjax.retrieval.streaming import count_above
-
-    rng = np.random.default_rng(0)
-    square = rng.standard_normal((4096, 4096), np.float32)
-    rows, asked = (rng.standard_normal((n, DIMENSION), np.float32) for n in (documents, queries))
-    relevant = rng.integers(documents, size=queries)
-    on_device, product = jax.numpy.asarray(square), jax.jit(lambda a: a @ a)
-    index = faiss.IndexFlatIP(DIMENSION)
-    index.add(rows)
-
-    def by_numpy():
-        for start in range(0, queries, 512):
-            scores = asked[start : start + 512] @ rows.T
-            own = np.take_along_axis(scores, relevant[start : start + 512, None], axis=1)
-            np.count_nonzero(scores > own, axis=1), np.count_nonzero(scores == own, axis=1)
-
-    whole, pairs = 2 * 4096**3, 2 * documents * queries * DIMENSION
-    ways = {
-        "matrix product, XLA": (whole, lambda: product(on_device).block_until_ready()),
-        "matrix product, NumPy": (whole, lambda: square @ square),
-        "count_above": (pairs, lambda: count_above(asked, rows, relevant)),
-        "NumPy, ranks by counting": (pairs, by_numpy),
-        "faiss flat, the first 100": (pairs, lambda: index.search(asked, 100)),
-    }
-    seconds = {name: [] for name in ways}
-    for run in range(RUNS + 1):
-        for name, (_, work) in ways.items():
-            start = time.perf_counter()
-            work()
-            if run:  # the first compiles
-                seconds[name].append(time.perf_counter() - start)
-    rates = {name: work / min(seconds[name]) / 1e9 for name, (work, _) in ways.items()}
-    peak = max(rates["matrix product, XLA"], rates["matrix product, NumPy"])
-    for name, rate in rates.items():
-        print(f"{name:<28}{min(seconds[name]):>8.2f} s{rate:>8.0f} GF/s{rate / peak:>8.0%} of the product")
-
-
 def main():
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--documents", type=int, default=200_000)
     parser.add_argument("--queries", type=int, default=10_000)
     parser.add_argument("--modalities", type=int, default=2)
     parser.add_argument("--interrupt", type=int, default=10, help="how many times, at times drawn at random")
-    parser.add_argument("--ranks", action="store_true")
+    parser.add_argument("--memory", help="a budget for the audit, e.g. 3GB")
     options = parser.parse_args()
-    if options.ranks:
-        return ranks(options.documents, options.queries)
     with tempfile.TemporaryDirectory() as place:
         corpus, out = Path(place, "corpus"), Path(place, "out", "report")
         corpus.mkdir()
         out.parent.mkdir()
         write_corpus(corpus, options.documents, options.queries, options.modalities)
-        took = measured(corpus, Path(place, "report"))
+        took = measured(corpus, Path(place, "report"), options.memory)
         rng = np.random.default_rng(0)
         for seconds in rng.uniform(0.2, took, options.interrupt):
             assert interrupted(corpus, out, seconds)
