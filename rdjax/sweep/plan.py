@@ -8,6 +8,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from rdjax.sweep.budget import resident
 from rdjax.sweep.config import Sweep
 from rdjax.sweep.program import Program
 from rdjax.sweep.run import part_size, queue
@@ -23,7 +24,7 @@ class ShapePlan:
     Args:
       shape: values of the static axes.
       cells, parts: how many.
-      bytes: of arrays on each device, from XLA's analysis of the compiled program; of the shapes not tried, scaled.
+      bytes: of arrays on a device (see `Program.bytes`); of the shapes not tried, scaled.
       compiling, computing: seconds, the latter for all cells on all devices of all processes.
       tried: whether it was compiled and timed, or scaled from the nearest that was.
     """
@@ -39,11 +40,19 @@ class ShapePlan:
 
 @dataclass(frozen=True)
 class Plan:
-    """What a sweep takes: its shapes, one compilation each (in every process), and over how many devices."""
+    """What a sweep takes.
+
+    Args:
+      shapes: one compilation each, in every process.
+      devices: of a process.
+      processes: how many share the cells.
+      held: bytes of a process before it computes, programs included.
+    """
 
     shapes: tuple[ShapePlan, ...]
     devices: int
     processes: int
+    held: float
 
     @property
     def cells(self) -> int:
@@ -52,8 +61,13 @@ class Plan:
 
     @property
     def bytes(self) -> float:
-        """Most arrays on a device at any time; the process itself adds some hundred megabytes."""
+        """Most arrays on a device at any time."""
         return max(shape.bytes for shape in self.shapes)
+
+    @property
+    def memory(self) -> float:
+        """Most bytes of a process whose devices share its memory."""
+        return self.held + self.devices * self.bytes
 
     @property
     def seconds(self) -> float:
@@ -91,7 +105,7 @@ def plan_sweep(sweep: Sweep, *, devices: Sequence[jax.Device] | None = None, pro
         computing = cells * each * ratio / processes
         found = number in tried
         rows.append(ShapePlan(dict(shape), cells, -(-cells // per_part), size * ratio, compiling, computing, found))
-    return Plan(tuple(rows), len(places), processes)
+    return Plan(tuple(rows), len(places), processes, resident())
 
 
 def _try(
@@ -100,17 +114,17 @@ def _try(
     """(bytes on a device, seconds to compile, seconds a cell)."""
     begun = time.perf_counter()
     program = Program(sweep, first, shape, part_size(sweep, shape), devices)
-    memory = program.compiled.memory_analysis()
     compiling = time.perf_counter() - begun
-    size = sum(getattr(memory, f"{kind}_size_in_bytes", 0) for kind in ("temp", "argument", "output"))
     count, most, seconds = 2 * len(devices), part_size(sweep, shape), 0.0
     while seconds < ENOUGH:  # a batch has a cost of its own: few cells would seem slow
         count = min(4 * count, most)
-        cells = first + np.linspace(0, sweep.grid.per_shape - 1, count).astype(int)
+        together = min(sweep.grid.sharing, count)
+        starts = np.linspace(0, sweep.grid.per_shape - together, count // together).astype(int) // together * together
+        cells = (first + starts[:, None] + np.arange(together)).ravel()
         program(cells).table()  # what is known of these cells is worked out once
         begun = time.perf_counter()
         program(cells).table()
         seconds = time.perf_counter() - begun
         if count == most:
             break
-    return float(size), compiling, seconds / count
+    return float(program.bytes), compiling, seconds / len(cells)
