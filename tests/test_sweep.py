@@ -77,7 +77,8 @@ def everything(tmp_path_factory):
 def key_of(cell):
     """The random key by its definition: a sum of hashes of what is drawn."""
     drawn = [(name, int(cell[name])) for name in ("documents", "queries", "intent_dim", "dim")]
-    hashed = [(f"{name}={value}") for name, value in [*drawn, ("modalities", 2), ("noise", [0.5, 1.0])]]
+    more = [("modalities", 2), ("noise", [0.5, 1.0]), ("correlation", float(cell["correlation"]))]
+    hashed = [f"{name}={value}" for name, value in [*drawn, *more]]
     total = sum(int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") for text in hashed) % 2**64
     key = jax.random.wrap_key_data(np.array([total >> 32, total % 2**32], np.uint32), impl="threefry2x32")
     return jax.random.fold_in(key, cell["seed"])
@@ -88,7 +89,9 @@ def draws(cell, key):
     one, two, three, four = jax.random.split(key, 4)
     intents = np.asarray(jax.random.normal(one, (12, 3), np.float64))
     relevant = np.asarray(jax.random.randint(two, (9,), 0, 12, np.int32))
-    noises = np.asarray(jax.random.normal(three, (2, 9, 3)))
+    noises = np.array(jax.random.normal(three, (2, 9, 3)))
+    c = cell["correlation"]
+    noises[1] = c * noises[0] + math.sqrt(1 - c**2) * noises[1]
     sent, added = [], []
     for m, sigma in enumerate((0.5, 1.0)):
         bits, wave = cell["rate"] / 2, intents[relevant] + sigma * noises[m]
@@ -140,6 +143,23 @@ def test_cells_by_brute_force(everything):
         np.testing.assert_allclose(cell["quality"], ranks.mean(), rtol=1e-9)
         np.testing.assert_allclose(cell["standard_error"], ranks.std(ddof=1) / 3, rtol=1e-6, atol=1e-12)
         assert cell["bits"] == (math.inf if cell["code"] == "none" else cell["rate"])
+
+
+def test_correlated_noise(tmp_path):
+    """Quality by brute force; the blind ceiling is that of one modality with the noise of the best estimate."""
+    grid = {**SMALL, "noise": [[0.5, 1.0]], "correlation": 0.6, "code": ["none", "scalar", "paper"], "rate": 4}
+    table = read_table(run_sweep({"precision": "float64", "grid": grid}, tmp_path))
+    for number in range(3):
+        cell = row(table, number)
+        intents, relevant, sent, _ = draws(cell, jax.random.split(key_of(cell))[1])
+        ranks = tied_reciprocal_ranks(scores_of(cell, intents, sent).sum(0), relevant)
+        np.testing.assert_allclose(cell["quality"], ranks.mean(), rtol=1e-9)
+    signal = (1 / 0.25 + 1 / 1.0 - 2 * 0.6 / 0.5) / (1 - 0.6**2)
+    one = read_config(
+        {"grid": {**SMALL, "modalities": 1, "noise": signal**-0.5, "code": ["none", "scalar"], "rate": 4}}
+    )
+    alone = [one.kind.known(one.grid.at(cell))[1]["blind_ceiling"] for cell in range(2)]
+    np.testing.assert_allclose(table["blind_ceiling"][:2], alone, rtol=1e-9)
 
 
 def test_calibrated_temperatures_minimize_the_cross_entropy_of_other_draws(everything):
@@ -425,9 +445,14 @@ def test_a_full_disk(finished, monkeypatch):
         ({"grid": {"noise": 0}}, "grid.noise is 0; it must be a number above 0"),
         ({"grid": {"noise": [[1, 2, 3]]}}, r"noise \(1.0, 2.0, 3.0\) has 3 entries and modalities is 2"),
         ({"grid": {"noise": [[]]}}, "grid.noise has an empty list"),
+        ({"grid": {"noise": 1, "correlation": 1}}, "grid.correlation is 1; it must be a number between -1 and 1"),
+        (
+            {"grid": {"noise": 1, "correlation": -0.5, "modalities": 3}},
+            "no 3 noises are so correlated, they can be above",
+        ),
         ({"grid": {"noise": 1, "rho": 0.4}}, "grid has both noise and rho"),
         ({"grid": {"noise": 1, "seed": 1, "seeds": 2}}, "grid has both seed and seeds"),
-        ({"grid": {"noise": 1, "rate": [*range(1, 2**10)], "seeds": 2**20, "dim": [*range(32, 2**11)]}}, "is the most"),
+        ({"grid": {"noise": 1, "rate": [*range(1, 2**10)], "seeds": 2**17, "dim": [*range(32, 2**13)]}}, "is the most"),
         ({"grid": {"noise": 1, "seed": 2**32}}, "grid.seed is 4294967296; it must be below"),
         ({"grid": {"noise": 1, "rate": True}}, "grid.rate is True; it must be a number above 0"),
         ({"grid": {"noise": 1, "code": "huffman"}}, "grid.code is 'huffman'; choose among none, gaussian"),

@@ -1,9 +1,10 @@
 """One retrieval cell: draw the paper's mixture, send queries through a code, rank, and take the mean of the metric.
 
-    Z ~ N(0, I_d),   X_m = A_m Z + eta_m,   eta_m ~ N(0, sigma_m^2 I_D),   A_m' A_m = I,   m = 1 .. M
+    Z ~ N(0, I_d),   X_m = A_m Z + eta_m,   eta_m ~ N(0, sigma_m^2 I_D),   A_m' A_m = I,   m = 1 .. M,
+    E[A_m' eta_m eta_l' A_l] = c sigma_m sigma_l I   for m != l, c the correlation, 0 in the paper
 
 Documents are N intents, a query is (X_1, ..., X_M) for one of them. Inner products with a document A_m Z' see a query
-only through A_m' X_m = Z + sigma_m W, W standard normal, so that is what is drawn, and D enters by formula: in the
+only through A_m' X_m = Z + sigma_m W_m, W_m standard normal, so that is what is drawn, and D enters by formula: in the
 entropies, and in the bits that the paper's quantizer spends on the D - d coordinates without signal. Scores are
 
     s_m(c, n) = <c_m, Z_n> - w |Z_n|^2 / 2,   fused: sum_m s_m / tau_m,
@@ -25,7 +26,15 @@ from rdjax.retrieval import calibrate_temperatures, counts_from_scores, parse_me
 from rdjax.retrieval.scores import inner_products
 from rdjax.sweep import axis_checks as value
 from rdjax.sweep.grid import SEED, Axis, Grid, Values
-from rdjax.sweep.mixture_known import CALIBRATED, CODES, TEMPERATURES, WEIGHT_OF_NORM, known, refuse_negative_entropies
+from rdjax.sweep.mixture_known import (
+    CALIBRATED,
+    CODES,
+    TEMPERATURES,
+    WEIGHT_OF_NORM,
+    known,
+    refuse_impossible_correlations,
+    refuse_negative_entropies,
+)
 
 Parameters = Mapping[str, jax.Array]
 
@@ -64,6 +73,7 @@ class MixtureCells:
         Axis("metric", value.metric, ("mrr",), static=True, drawn=False),
         Axis("dim", value.whole_from(1), (64,)),
         Axis("noise", value.positive_or_list),
+        Axis("correlation", value.correlation, (0.0,)),
         Axis(SEED, value.seed, (0,)),
         Axis("code", value.one_of(*CODES), ("none",), drawn=False),
         Axis("rate", value.positive, (64.0,), drawn=False),
@@ -86,7 +96,8 @@ class MixtureCells:
         return MixtureCells(grid.values["code"], calibrates, max(grid.values["modalities"]), grid.sharing)
 
     def check(self, grid: Grid) -> None:
-        """Noise for every modality, an intent that fits, entropies that the paper's rules can take."""
+        """Noise for every modality that can be so correlated, an intent that fits, entropies that rules can take."""
+        refuse_impossible_correlations(grid)
         refuse_negative_entropies(grid)
 
     def shared(self, shape: Values) -> tuple[()]:
@@ -113,7 +124,7 @@ class MixtureCells:
           shape: documents N, queries Q, modalities M, intent_dim d, metric.
           shared: nothing.
           drawn: from `draw`.
-          parameters: noise, step, inverse [M]; code, fitted, norm: scalars (see `mixture_known`).
+          parameters: noise [M, M]; step, inverse [M]; code, fitted, norm: scalars (see `mixture_known`).
         """
         inverse, ranked = parameters["inverse"], drawn[-1]
         if self.calibrates:
@@ -152,8 +163,9 @@ class MixtureCells:
 
     def _sent(self, drawn: Draw, parameters: Parameters) -> jax.Array:
         """What of the queries arrives [M, Q, d]."""
-        noise, step = (parameters[name][:, None, None] for name in ("noise", "step"))
-        views = drawn.intents[drawn.relevant][None] + noise * drawn.noises
+        step = parameters["step"][:, None, None]
+        noises = jnp.tensordot(parameters["noise"], drawn.noises, 1, precision=lax.Precision.HIGHEST)
+        views = drawn.intents[drawn.relevant][None] + noises
         levels = lambda: step * jnp.round(views / step)
         ways = {
             "none": lambda: views,

@@ -12,6 +12,7 @@ from rdjax.sweep.budget import resident
 from rdjax.sweep.config import Sweep
 from rdjax.sweep.program import Program
 from rdjax.sweep.run import part_size, queue
+from rdjax.sweep.tables import best_format
 
 TRIED = 4  # shapes that are compiled and timed; the time of others is scaled by their work
 ENOUGH = 0.2  # seconds of a trial
@@ -92,6 +93,7 @@ def plan_sweep(sweep: Sweep, *, devices: Sequence[jax.Device] | None = None, pro
     Returns:
       a `Plan`.
     """
+    best_format()  # imports what writes tables, which is held too
     places = list(jax.local_devices() if devices is None else devices)
     shapes = queue(sweep)
     chosen = sorted({int(n) for n in np.linspace(0, len(shapes) - 1, TRIED)})
