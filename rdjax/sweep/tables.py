@@ -121,13 +121,10 @@ def _writing(file, suffix: str):  # type: ignore[no-untyped-def]
 
 
 def _array(array: np.ndarray):  # type: ignore[no-untyped-def]
-    """As pyarrow has it: numbers as they lie in memory, each word once."""
+    """As pyarrow has it: numbers as they lie in memory; words as strings, whatever NumPy held them as."""
     import pyarrow
 
-    if array.dtype.kind not in "OU":
-        return pyarrow.array(array)
-    words, where = np.unique(array, return_inverse=True)
-    return pyarrow.array(words.tolist(), pyarrow.string()).take(pyarrow.array(where))
+    return pyarrow.array(array, pyarrow.string() if array.dtype.kind in "OU" else None)
 
 
 def _words(array: np.ndarray) -> list:
