@@ -605,6 +605,10 @@ def test_the_command(whole, tmp_path, monkeypatch):
     again = CliRunner().invoke(app, ["sweep", "many.py"])
     assert (again.exit_code, again.stdout) == (2, "")
     assert again.stderr.startswith("rdjax-sweep holds a sweep")
+    small = CliRunner().invoke(app, ["sweep", "many.py", "--out", "small", "--memory", "1MB"])
+    assert (small.exit_code, small.stdout) == (2, "")
+    assert "; give a memory of at least " in small.stderr
+    assert not Path("small").exists()
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".parquet"])
