@@ -97,27 +97,31 @@ def plan_sweep(sweep: Sweep, *, devices: Sequence[jax.Device] | None = None, pro
     places = list(jax.local_devices() if devices is None else devices)
     shapes = queue(sweep)
     chosen = sorted({int(n) for n in np.linspace(0, len(shapes) - 1, TRIED)})
-    tried = {n: _try(sweep, *shapes[n], places) for n in chosen}
+    compiled = {n: _compile(sweep, *shapes[n], places) for n in chosen}
+    held = resident()
+    seconds = {n: _seconds(sweep, *shapes[n], compiled[n][0]) for n in chosen}
     rows = []
     for number, (_, shape) in enumerate(shapes):
         nearest = min(chosen, key=lambda n: abs(n - number))
         ratio = sweep.kind.work(shape) / sweep.kind.work(shapes[nearest][1])
-        size, compiling, each = tried[nearest]
-        cells, per_part = sweep.grid.per_shape, part_size(sweep, shape)
-        computing = cells * each * ratio / processes
-        found = number in tried
-        rows.append(ShapePlan(dict(shape), cells, -(-cells // per_part), size * ratio, compiling, computing, found))
-    return Plan(tuple(rows), len(places), processes, resident())
+        (program, compiling), cells = compiled[nearest], sweep.grid.per_shape
+        parts, size = -(-cells // part_size(sweep, shape)), program.bytes * ratio
+        computing = cells * seconds[nearest] * ratio / processes
+        rows.append(ShapePlan(dict(shape), cells, parts, size, compiling, computing, number in compiled))
+    return Plan(tuple(rows), len(places), processes, held)
 
 
-def _try(
+def _compile(
     sweep: Sweep, first: int, shape: Mapping[str, Any], devices: Sequence[jax.Device]
-) -> tuple[float, float, float]:
-    """(bytes on a device, seconds to compile, seconds a cell)."""
+) -> tuple[Program, float]:
     begun = time.perf_counter()
     program = Program(sweep, first, shape, part_size(sweep, shape), devices)
-    compiling = time.perf_counter() - begun
-    count, most, seconds = 2 * len(devices), part_size(sweep, shape), 0.0
+    return program, time.perf_counter() - begun
+
+
+def _seconds(sweep: Sweep, first: int, shape: Mapping[str, Any], program: Program) -> float:
+    """Of a cell, in a batch over all devices."""
+    count, most, seconds = 2 * len(program.devices), part_size(sweep, shape), 0.0
     while seconds < ENOUGH:  # a batch has a cost of its own: few cells would seem slow
         count = min(4 * count, most)
         together = min(sweep.grid.sharing, count)
@@ -129,4 +133,4 @@ def _try(
         seconds = time.perf_counter() - begun
         if count == most:
             break
-    return float(program.bytes), compiling, seconds / len(cells)
+    return seconds / len(cells)
