@@ -2,9 +2,9 @@
 
     python benchmarks/kills.py [KILLS]
 
-A sweep of one process and one of two on loopback, each killed KILLS times (22), at times drawn from the length of an
-uninterrupted run; of two processes one dies first, and the other is killed while it goes on. Every finished table is
-compared with the uninterrupted one byte by byte, and leftovers are counted.
+Sweeps of one process and of two on loopback, each killed KILLS times (22), and of four a quarter as often, at times drawn
+from the length of an uninterrupted run; of many processes one dies first, and the others are killed one after the other
+while they go on. Every finished table is compared with the uninterrupted one byte by byte, and leftovers are counted.
 """
 
 import itertools
@@ -18,18 +18,20 @@ import tempfile
 import time
 from pathlib import Path
 
+from rdjax.sweep import read_table
+
 ROOT = Path(__file__).resolve().parent.parent
 CONFIG = """
-cells_per_part = 50
+cells_per_part = 96
 [grid]
-documents = [200, 300]
-queries = 64
+documents = [1000, 1500]
+queries = 128
 intent_dim = 16
 noise = [[0.4, 1.1], 0.8]
 code = ["gaussian", "scalar"]
 rate = [8, 16, 32]
 temperatures = ["uniform", "closed form"]
-seeds = 100
+seeds = 200
 """
 
 
@@ -110,9 +112,11 @@ def main():
         finish(start(place / "whole", place / "cache", 1))
         length = time.monotonic() - begun
         truth = next((place / "whole").glob("table.*")).read_bytes()
-        print(f"{truth.count(10) - 1} cells; {length:.1f} s uninterrupted")
-        for processes in (1, 2):
-            tables, done, lengths = trial(place, f"p{processes}-", processes, kills, length)
+        print(
+            f"{read_table(next((place / 'whole').glob('table.*')))['cell'].size:,} cells; {length:.1f} s uninterrupted"
+        )
+        for processes, wanted in ((1, kills), (2, kills), (4, -(-kills // 4))):
+            tables, done, lengths = trial(place, f"p{processes}-", processes, wanted, length)
             same = sum(table == truth for table in tables)
             print(
                 f"{processes} processes: {done} kills, {same} of {len(tables)} tables equal byte by byte; parts there after each kill, by sweep: {lengths}"

@@ -1,123 +1,39 @@
-"""Sweeps against a Python loop over jitted single cells; two processes against one; memory against the number of cells.
+"""Sweeps against a Python loop over jitted single cells; processes, devices, memory and the plan.
 
-    python benchmarks/sweep.py
+    python benchmarks/sweep.py [loop | processes | devices | memory | plan]
 
-Every ratio is within this run, of medians over interleaved repetitions. A sweep is timed from its first batch to the
-merged table, with all parts written; its loop calls the same cell, jitted alone, once for each cell, with parameters
-laid out before: "blocking" reads each result before the next call, "async" reads all at the end. Compilation is left
-out on both sides and printed. Processor seconds stand beside seconds: they say what a busy machine cannot.
+Every ratio is within this run. A sweep is timed from its first batch to the merged table, with all parts written; its
+loop calls the same cell, jitted once, with parameters laid out before: "blocking" reads each result before the next
+call, "async" reads all at the end. Compilation is left out on both sides and printed. Processor seconds stand beside
+seconds: they say what a busy machine cannot.
 """
 
 import json
 import os
 import socket
-import statistics
 import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
-CELLS = 10_000
-REPEATS = 2
+from sweep_work import CELLS, PLANS, SHARING, STRONG, WEAK
+
+WORK = Path(__file__).with_name("sweep_work.py")
+ROOT = WORK.parent.parent
+CORES = "0,1"
 
 
-def config(documents, cells, queries=64):
-    grid = {"documents": documents, "queries": queries, "noise": [[0.25, 0.6]], "code": "gaussian", "rate": [16, 64]}
-    return {"grid": {**grid, "seeds": cells // 2}}
-
-
-# what runs in processes of its own
-
-
-def timed_sweep(wanted, out, host=None):
-    """Seconds from the first batch to the table, processor seconds of that, and seconds of compiling."""
-    from rdjax.sweep import run, run_sweep
-
-    compiling, busy, make = [], [], run.Program
-
-    def timed(*arguments):
-        begun, spent = time.perf_counter(), time.process_time()
-        program = make(*arguments)
-        compiling.append(time.perf_counter() - begun)
-        busy.append(time.process_time() - spent)
-        return program
-
-    run.Program = timed
-    begun, spent = time.perf_counter(), time.process_time()
-    run_sweep(wanted, out, **({} if host is None else {"host": host}))
-    seconds, spent = time.perf_counter() - begun, time.process_time() - spent
-    return {"seconds": seconds - sum(compiling), "cpu": spent - sum(busy), "compiling": sum(compiling)}
-
-
-def loop(documents, cells):
-    import jax
-    import numpy as np
-
-    from rdjax.sweep import read_config
-    from rdjax.sweep.program import inputs
-
-    sweep = read_config(config(documents, cells))
-    shape = next(sweep.grid.shapes())[1]
-    numbers = np.arange(cells)
-    parameters, _ = inputs(sweep, numbers)
-    parameters = {k: v.astype(np.float32) if v.dtype.kind == "f" else v for k, v in parameters.items()}
-    rows = [{name: column[i] for name, column in parameters.items()} for i in numbers]
-
-    @jax.jit
-    def cell(mine):
-        key = jax.random.fold_in(jax.random.wrap_key_data(mine["key"], impl="threefry2x32"), mine["seed"])
-        return sweep.kind.cell(shape, (), key, mine)
-
-    begun = time.perf_counter()
-    jax.block_until_ready(cell(rows[0]))
-    compiling = time.perf_counter() - begun
-    begun = time.perf_counter()
-    for mine in rows:
-        float(cell(mine)["quality"])
-    blocking = time.perf_counter() - begun
-    begun, spent = time.perf_counter(), time.process_time()
-    found = [cell(mine)["quality"] for mine in rows]
-    [float(value) for value in found]
-    later, cpu = time.perf_counter() - begun, time.process_time() - spent
-    return {"blocking": blocking, "async": later, "cpu": cpu, "compiling": compiling}
-
-
-def whole(documents, cells):
-    with tempfile.TemporaryDirectory() as out:
-        return timed_sweep(config(documents, cells), out)
-
-
-def shared(documents, cells, out, address, processes, index):
-    from rdjax.sweep import join
-
-    return timed_sweep(config(documents, cells), out, join(address, processes, index))
-
-
-def memory(cells):
-    import resource
-
-    timed_sweep(config(4, cells, queries=2), tempfile.mkdtemp(dir=sys.argv[3]))
-    return {"megabytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}
-
-
-# the run
-
-
-def start(name, *arguments, cores=None, devices=None):
+def start(name, *arguments, cores=CORES, devices=2):
     """A process that writes its answer to a file, since Gloo writes on stdout."""
     file = tempfile.NamedTemporaryFile(suffix=".json", delete=False)  # noqa: SIM115
-    pinned = [] if cores is None else ["taskset", "-c", cores]
     environment = {
         **os.environ,
         "OPENBLAS_NUM_THREADS": "1",
         "PYTHONPATH": f"{ROOT}:{os.environ.get('PYTHONPATH', '')}",
+        "JAX_NUM_CPU_DEVICES": str(devices),
+        "SWEEP_ANSWER": file.name,
     }
-    if devices:
-        environment["JAX_NUM_CPU_DEVICES"] = str(devices)
-    command = [*pinned, sys.executable, __file__, name, *map(str, arguments)]
-    environment["SWEEP_ANSWER"] = file.name
+    command = ["taskset", "-c", cores, sys.executable, WORK, name, *map(str, arguments)]
     return subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL), file.name
 
 
@@ -127,62 +43,104 @@ def answer(started):
     return json.loads(Path(file).read_text())
 
 
-def against_a_loop(devices):
-    print(f"\n{CELLS:,} cells, 64 queries, two modalities, {devices} devices for the sweep, all cores for the loop")
-    for documents in (100, 1000):
-        pairs = [
-            (answer(start("whole", documents, CELLS, devices=devices)), answer(start("loop", documents, CELLS)))
-            for _ in range(REPEATS)
-        ]
-        sweep, plain = (
-            {name: statistics.median(run[i][name] for run in pairs) for name in pairs[0][i]} for i in (0, 1)
-        )
-        for name, found in (("sweep", sweep), ("loop", plain)):
-            print(f"  N = {documents}, {name}: " + ", ".join(f"{key} {value:.2f} s" for key, value in found.items()))
-        ratios = {name: plain[name] / sweep["seconds"] for name in ("blocking", "async")}
-        ratios["processor time"] = plain["cpu"] / sweep["cpu"]
-        print(
-            f"  N = {documents}, loop over sweep: " + ", ".join(f"{name} {ratio:.2f}" for name, ratio in ratios.items())
-        )
+def against_a_loop():
+    print(f"\n{CELLS:,} cells, 64 queries, two modalities; cells that share a draw make it once in the sweep,")
+    print("each for itself in the loop; asked: at least 3 at N = 100, never below 1 at N = 1000")
+    for documents, repeats in ((100, 3), (1000, 1)):
+        for what, cores, count in (("two devices, two cores", CORES, 2), ("one device, one core", "0", 1)):
+            ours = answer(start("sweeps", documents, repeats, cores=cores, devices=count))
+            plain = answer(start("loops", documents, repeats, cores=cores, devices=1))
+            for sharing in map(str, SHARING):
+                mine, loop = ours[sharing], plain[sharing]
+                apart = max(abs(a - b) for a, b in zip(mine["quality"], loop["quality"], strict=True))
+                print(
+                    f"  N = {documents:>4}, {what}, {sharing:>2} cells to a draw: sweep {mine['seconds']:5.2f} s, "
+                    f"loop {loop['blocking']:5.2f} s blocking, {loop['async']:5.2f} s async; "
+                    f"ratio {loop['blocking'] / mine['seconds']:.2f} blocking, "
+                    f"{loop['async'] / mine['seconds']:.2f} async, {loop['cpu'] / mine['cpu']:.2f} in processor time; "
+                    f"qualities apart by {apart:.1g} at most"
+                )
+            compiled = f"{ours['1']['compiling']:.1f} s for the sweep, {plain['1']['compiling']:.1f} s for the loop"
+            print(f"  N = {documents:>4}, {what}: compiling {compiled}")
 
 
-def processes_of_one_core(documents=1000, cells=20_000):
-    print(f"\n{cells:,} cells of N = {documents}, processes of one core each, Gloo on loopback")
-    runs = {1: [], 2: []}
-    for _ in range(REPEATS):
-        for count, kept in runs.items():
-            with socket.socket() as free:
-                free.bind(("127.0.0.1", 0))
-                address = f"127.0.0.1:{free.getsockname()[1]}"
-            with tempfile.TemporaryDirectory() as out:
-                many = [
-                    start("shared", documents, cells, out, address, count, i, cores=str(i), devices=1)
-                    for i in range(count)
-                ]
-                found = [answer(one) for one in many]
-                kept.append({name: max(one[name] for one in found) for name in ("seconds", "cpu")})
-    for name in ("seconds", "cpu"):
-        one, two = (statistics.median(run[name] for run in runs[count]) for count in (1, 2))
-        print(f"  {name} of the slowest process: one {one:.1f}, two {two:.1f}, ratio {one / two:.2f}")
+def by_processes():
+    print(f"\nprocesses on loopback (Gloo), N = 1000, two cells to a draw: strong {STRONG:,} cells, weak {WEAK:,} each")
+    base, cores = {}, os.cpu_count()
+    for count in (1, 2, 4):
+        with socket.socket() as free, tempfile.TemporaryDirectory() as place:
+            free.bind(("127.0.0.1", 0))
+            address = f"127.0.0.1:{free.getsockname()[1]}"
+            free.close()
+            many = [start("process", place, address, count, i, cores=str(i % cores), devices=1) for i in range(count)]
+            found = [answer(one) for one in many]
+        for name in ("strong", "weak"):
+            slowest = {key: max(one[name][key] for one in found) for key in found[0][name]}
+            base.setdefault(name, slowest)
+            speed = base[name]["seconds"] / slowest["seconds"] * (count if name == "weak" else 1)
+            asked = " (asked 1.8)" if (name, count) == ("strong", 2) else ""
+            print(
+                f"  {name:>6}, {count} of one core each{', oversubscribed' if count > cores else ''}: "
+                f"{slowest['seconds']:5.2f} s, {speed:.2f} times one process{asked}; processor {slowest['cpu']:.2f} s, "
+                f"writing {slowest['writing']:.2f} s, merging {slowest['merging']:.2f} s (by one alone)"
+            )
+    print("  limits: the last batches, which are not of equal number; then the merge, which one process does")
 
 
-def memory_by_cells():
+def by_devices():
+    cores = os.cpu_count()
+    print(
+        f"\nfake devices in one process on {cores} cores, N = 1000: strong {STRONG // 2:,} cells, weak {WEAK // 2:,} each"
+    )
+    found = answer(start("devices", devices=8))
+    for name in ("strong", "weak"):
+        for count in (1, 2, 4, 8):
+            row = found[f"{name} {count}"]
+            speed = found[f"{name} 1"]["seconds"] / row["seconds"] * (count if name == "weak" else 1)
+            print(
+                f"  {name:>6}, {count}{', oversubscribed' if count > cores else ''}: {row['seconds']:5.2f} s, "
+                f"{speed:.2f} times one device; processor {row['cpu']:.2f} s, writing {row['writing']:.2f} s, "
+                f"merging {row['merging']:.2f} s"
+            )
+    print("  limits: cores; one device has idle cores help in its matrix products, so it is more than one core")
+
+
+def by_memory():
     print("\npeak memory of the process by the number of cells (N = 4, two queries)")
-    with tempfile.TemporaryDirectory() as place:
-        for cells in (1_000, 10_000, 100_000):
-            found = answer(start("memory", cells, place, devices=2))
-            print(f"  {cells:>7,d}: {found['megabytes']:.0f} MB")
+    for cells in (1_000, 10_000, 100_000):
+        print(f"  {cells:>7,d}: {answer(start('peak', cells)):.0f} MiB")
+    print("a budget (--memory), N = 200,000 by 128 queries, two devices")
+    for share in (1.5, 2.5):
+        found = answer(start("budgeted", share))
+        print(f"  {found['limit']:,.0f} MiB: peak {found['peak']:,.0f} MiB, on {found['devices']} of 2 devices")
+
+
+def by_plan():
+    print("\nthe plan beside the run, each in a process of its own (asked: within a factor of 2), two devices")
+    for name in PLANS:
+        plan, run = answer(start("planned", name)), answer(start("taken", name))
+        print(
+            f"  {name}, {plan['cells']:,} cells: {plan['seconds']:.1f} s planned, {run['seconds']:.1f} s taken, "
+            f"ratio {run['seconds'] / plan['seconds']:.2f}; {plan['memory']:,.0f} MB planned, "
+            f"{run['memory']:,.0f} MB taken, ratio {run['memory'] / plan['memory']:.2f}"
+        )
+
+
+PARTS = {
+    "memory": by_memory,
+    "loop": against_a_loop,
+    "processes": by_processes,
+    "devices": by_devices,
+    "plan": by_plan,
+}
+
+
+def main(wanted):
+    print(f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}")
+    for name in wanted or PARTS:
+        PARTS[name]()
+    print(f"\nload {os.getloadavg()[0]:.1f}")
 
 
 if __name__ == "__main__":
-    if len(sys.argv) == 1:
-        print(f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}")
-        memory_by_cells()
-        against_a_loop(os.cpu_count())
-        processes_of_one_core()
-        print(f"\nload {os.getloadavg()[0]:.1f}")
-    else:
-        name, *arguments = sys.argv[1:]
-        given = [int(a) if a.isdecimal() else a for a in arguments]
-        found = {"memory": lambda cells, place: memory(cells)}.get(name) or globals()[name]
-        Path(os.environ["SWEEP_ANSWER"]).write_text(json.dumps(found(*given)))
+    main(sys.argv[1:])

@@ -11,6 +11,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import jax
@@ -20,7 +21,20 @@ from typer.testing import CliRunner
 
 from rdjax.checks import InputError
 from rdjax.cli import app
-from rdjax.sweep import Host, join, parts, plan_sweep, read_config, read_table, run_sweep, tables
+from rdjax.sweep import (
+    Host,
+    budget,
+    hosts,
+    join,
+    parts,
+    plan_sweep,
+    read_config,
+    read_memory,
+    read_table,
+    run_sweep,
+    tables,
+)
+from rdjax.sweep.fused_threefry import folded_key
 from rdjax.sweep.grid import ranges
 from rdjax.sweep.mixture_known import entropies, uniform_step
 from rdjax.sweep.tables import from_bytes, to_bytes, write_stream
@@ -63,7 +77,8 @@ def everything(tmp_path_factory):
 def key_of(cell):
     """The random key by its definition: a sum of hashes of what is drawn."""
     drawn = [(name, int(cell[name])) for name in ("documents", "queries", "intent_dim", "dim")]
-    hashed = [(f"{name}={value}") for name, value in [*drawn, ("modalities", 2), ("noise", [0.5, 1.0])]]
+    more = [("modalities", 2), ("noise", [0.5, 1.0]), ("correlation", float(cell["correlation"]))]
+    hashed = [f"{name}={value}" for name, value in [*drawn, *more]]
     total = sum(int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") for text in hashed) % 2**64
     key = jax.random.wrap_key_data(np.array([total >> 32, total % 2**32], np.uint32), impl="threefry2x32")
     return jax.random.fold_in(key, cell["seed"])
@@ -74,7 +89,9 @@ def draws(cell, key):
     one, two, three, four = jax.random.split(key, 4)
     intents = np.asarray(jax.random.normal(one, (12, 3), np.float64))
     relevant = np.asarray(jax.random.randint(two, (9,), 0, 12, np.int32))
-    noises = np.asarray(jax.random.normal(three, (2, 9, 3)))
+    noises = np.array(jax.random.normal(three, (2, 9, 3)))
+    c = cell["correlation"]
+    noises[1] = c * noises[0] + math.sqrt(1 - c**2) * noises[1]
     sent, added = [], []
     for m, sigma in enumerate((0.5, 1.0)):
         bits, wave = cell["rate"] / 2, intents[relevant] + sigma * noises[m]
@@ -128,6 +145,23 @@ def test_cells_by_brute_force(everything):
         assert cell["bits"] == (math.inf if cell["code"] == "none" else cell["rate"])
 
 
+def test_correlated_noise(tmp_path):
+    """Quality by brute force; the blind ceiling is that of one modality with the noise of the best estimate."""
+    grid = {**SMALL, "noise": [[0.5, 1.0]], "correlation": 0.6, "code": ["none", "scalar", "paper"], "rate": 4}
+    table = read_table(run_sweep({"precision": "float64", "grid": grid}, tmp_path))
+    for number in range(3):
+        cell = row(table, number)
+        intents, relevant, sent, _ = draws(cell, jax.random.split(key_of(cell))[1])
+        ranks = tied_reciprocal_ranks(scores_of(cell, intents, sent).sum(0), relevant)
+        np.testing.assert_allclose(cell["quality"], ranks.mean(), rtol=1e-9)
+    signal = (1 / 0.25 + 1 / 1.0 - 2 * 0.6 / 0.5) / (1 - 0.6**2)
+    one = read_config(
+        {"grid": {**SMALL, "modalities": 1, "noise": signal**-0.5, "code": ["none", "scalar"], "rate": 4}}
+    )
+    alone = [one.kind.known(one.grid.at(cell))[1]["blind_ceiling"] for cell in range(2)]
+    np.testing.assert_allclose(table["blind_ceiling"][:2], alone, rtol=1e-9)
+
+
 def test_calibrated_temperatures_minimize_the_cross_entropy_of_other_draws(everything):
     """No nearby temperatures have a lower one, in NumPy, on the draws of the first half of the key."""
     chosen = np.flatnonzero((everything["temperatures"] == "calibrated") & (everything["scores"] == "likelihood"))
@@ -151,6 +185,24 @@ def test_calibrated_temperatures_minimize_the_cross_entropy_of_other_draws(every
                 assert loss(np.maximum(beta + change, 0)) >= loss(beta) - 1e-9
             checked += 1
     assert checked >= 4
+
+
+@pytest.mark.parametrize("wide", [False, True])
+def test_the_random_numbers_are_those_of_jax(wide):
+    """To the last bit, of keys, normals, uniforms and indices."""
+
+    def numbers(key):
+        one, two, three, four = jax.random.split(key, 4)
+        normal, uniform = jax.random.normal(one, (7, 5)), jax.random.uniform(two, (3, 2, 2), minval=-0.5, maxval=0.5)
+        return jax.random.key_data(four), normal, uniform, jax.random.randint(three, (9,), 0, 1000, np.int32)
+
+    words = np.array([3, 2**32 - 5], np.uint32)
+    with jax.enable_x64(wide):
+        for seed in (0, 2**32 - 1):
+            theirs = jax.random.fold_in(jax.random.wrap_key_data(words, impl="threefry2x32"), np.uint32(seed))
+            for ours, expected in zip(numbers(folded_key(words, np.uint32(seed))), numbers(theirs), strict=True):
+                assert ours.dtype == expected.dtype
+                np.testing.assert_array_equal(ours, expected)
 
 
 def test_the_step_spends_its_bits():
@@ -177,7 +229,7 @@ def test_the_papers_mixture(tmp_path):
     grid = {"queries": 500, "modalities": 1, "noise": 1.25**0.5, "code": ["gaussian", "none"], "seeds": 4}
     table = read_table(run_sweep({"grid": {**grid, "rate": [8, 16, 32]}}, tmp_path))
     gaussian = table["code"] == "gaussian"
-    mean = lambda name: table[name][gaussian].reshape(3, 4).mean(axis=1)
+    mean = lambda name: table[name][gaussian].reshape(4, 3).mean(axis=0)
     np.testing.assert_allclose(mean("quality"), (0.218, 0.453, 0.730), atol=0.03)
     np.testing.assert_allclose(mean("blind_ceiling"), (0.428, 0.678, 0.963), atol=1e-3)
     np.testing.assert_allclose(mean("ceiling"), (0.864, 1, 1), atol=1e-3)
@@ -204,12 +256,13 @@ def whole(tmp_path_factory):
     return path.read_bytes(), read_table(path)
 
 
-@pytest.mark.parametrize(("devices", "cells_per_part"), [(2, 7), (8, 24), (1, 1), (3, 5)])
-def test_devices_and_parts_change_nothing(whole, tmp_path, devices, cells_per_part):
+@pytest.mark.parametrize(("devices", "cells_per_part", "count"), [(2, 7, 4), (8, 24, 1), (1, 1, 24), (3, 5, 6)])
+def test_devices_and_parts_change_nothing(whole, tmp_path, devices, cells_per_part, count):
+    """Not even parts of one cell, which tear apart the two that share a draw."""
     config = {**MANY, "cells_per_part": cells_per_part}
     path = run_sweep(config, tmp_path, devices=jax.devices()[:devices])
     assert path.read_bytes() == whole[0]
-    assert len(parts.finished_parts(tmp_path)) == -(-24 // cells_per_part)
+    assert len(parts.finished_parts(tmp_path)) == count
 
 
 def test_a_solver_on_several_devices_changes_nothing(everything, tmp_path):
@@ -225,7 +278,7 @@ def test_the_grid_around_a_cell_changes_nothing(whole, tmp_path):
     there = (whole[1]["code"] == "none") & (whole[1]["noise_1"] == 0.8) & (whole[1]["seed"] < 2)
     np.testing.assert_allclose(alone["quality"], whole[1]["quality"][there], rtol=1e-6)
     sweep = read_config(MANY)
-    keys = np.stack([sweep.grid.key(cell) for cell in range(24)]).reshape(2, 12, 2)  # noise; code and seed
+    keys = np.stack([sweep.grid.key(cell) for cell in range(24)]).reshape(2, 12, 2)  # noise; seed and code
     assert (keys == keys[:, :1]).all()
     assert (keys[0, 0] != keys[1, 0]).any()
 
@@ -234,7 +287,7 @@ CHILD = """
 import os, signal, sys
 from rdjax.sweep import join, run, run_sweep
 config, out, die, *address = sys.argv[1:]
-host = join(address[0], int(address[1]), int(address[2])) if address else None
+host = join(address[0], int(address[1]), int(address[2])) if address else join(cluster="SLURM_JOB_ID" in os.environ)
 kill = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
 if die == "writing":
     os.fsync = lambda file: setattr(os, "fsync", kill)  # the first part is written and has no name
@@ -246,13 +299,14 @@ run_sweep(config, out, resume=die != "writing", host=host)
 """
 
 
-def child(tmp_path, die, *address):
+def child(tmp_path, die, *address, **cluster):
     config = tmp_path / "many.py"
     config.write_text(f"config = {MANY!r}\n")
     command = [sys.executable, "-c", CHILD, str(config), str(tmp_path / "out"), die, *map(str, address)]
-    cache = {} if address else {"JAX_COMPILATION_CACHE_DIR": jax.config.jax_compilation_cache_dir}
+    cache = {} if address or cluster else {"JAX_COMPILATION_CACHE_DIR": jax.config.jax_compilation_cache_dir}
     environment = {
         **os.environ,
+        **cluster,
         **cache,  # one at a time, or one would read what another has half written
         "PYTHONPATH": str(Path(__file__).parent.parent) + ":" + os.environ.get("PYTHONPATH", ""),
     }
@@ -274,13 +328,23 @@ def test_killed_three_times_and_resumed(whole, tmp_path):
     assert not list((tmp_path / "out" / parts.PARTS).glob(".rdjax-*"))
 
 
-def test_two_processes_on_loopback(whole, tmp_path):
+def free_port():
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    both = [child(tmp_path, "", f"127.0.0.1:{port}", 2, index) for index in range(2)]
-    errors = [process.communicate(timeout=120)[1] for process in both]
-    assert [process.returncode for process in both] == [0, 0], errors
+        return free.getsockname()[1]
+
+
+@pytest.mark.parametrize("by_cluster", [False, True], ids=["four by flags", "two by a cluster's environment"])
+def test_processes_on_loopback(whole, tmp_path, by_cluster):
+    if by_cluster:
+        slurm = {"SLURM_JOB_ID": "7", "SLURM_STEP_NODELIST": "localhost", "SLURM_NTASKS": "2", "SLURM_LOCALID": "0"}
+        slurm |= {"JAX_COORDINATOR_PORT": str(free_port())}
+        started = [child(tmp_path, "", SLURM_PROCID=str(index), **slurm) for index in range(2)]
+    else:
+        address = f"127.0.0.1:{free_port()}"
+        started = [child(tmp_path, "", address, 4, index) for index in range(4)]
+    errors = [process.communicate(timeout=120)[1] for process in started]
+    assert [process.returncode for process in started] == [0] * len(started), errors
     (table,) = (tmp_path / "out").glob("table.*")
     assert table.read_bytes() == whole[0]
 
@@ -293,7 +357,7 @@ def test_each_process_takes_its_share(whole, tmp_path, monkeypatch):
     (tmp_path / parts.MANIFEST).write_text(json.dumps(parts.manifest_of(read_config(MANY), *_place())))
     run_sweep(MANY, tmp_path, host=Host(2, 3))
     run_sweep(MANY, tmp_path, host=Host(1, 3))
-    assert [part.first for part in parts.finished_parts(tmp_path)] == [7, 14]
+    assert [part.first for part in parts.finished_parts(tmp_path)] == [6, 12]
     (tmp_path / parts.MANIFEST).unlink()
     with pytest.raises(InputError, match="holds parts of a sweep without manifest"):
         run_sweep(MANY, tmp_path, host=Host(0, 3))
@@ -381,9 +445,14 @@ def test_a_full_disk(finished, monkeypatch):
         ({"grid": {"noise": 0}}, "grid.noise is 0; it must be a number above 0"),
         ({"grid": {"noise": [[1, 2, 3]]}}, r"noise \(1.0, 2.0, 3.0\) has 3 entries and modalities is 2"),
         ({"grid": {"noise": [[]]}}, "grid.noise has an empty list"),
+        ({"grid": {"noise": 1, "correlation": 1}}, "grid.correlation is 1; it must be a number between -1 and 1"),
+        (
+            {"grid": {"noise": 1, "correlation": -0.5, "modalities": 3}},
+            "no 3 noises are so correlated, they can be above",
+        ),
         ({"grid": {"noise": 1, "rho": 0.4}}, "grid has both noise and rho"),
         ({"grid": {"noise": 1, "seed": 1, "seeds": 2}}, "grid has both seed and seeds"),
-        ({"grid": {"noise": 1, "rate": [*range(1, 2**10)], "seeds": 2**20, "dim": [*range(32, 2**11)]}}, "is the most"),
+        ({"grid": {"noise": 1, "rate": [*range(1, 2**10)], "seeds": 2**17, "dim": [*range(32, 2**13)]}}, "is the most"),
         ({"grid": {"noise": 1, "seed": 2**32}}, "grid.seed is 4294967296; it must be below"),
         ({"grid": {"noise": 1, "rate": True}}, "grid.rate is True; it must be a number above 0"),
         ({"grid": {"noise": 1, "code": "huffman"}}, "grid.code is 'huffman'; choose among none, gaussian"),
@@ -426,18 +495,40 @@ def test_files(tmp_path):
     [
         ({"coordinator": "a:1"}, "go together"),
         ({"coordinator": "a", "processes": 2, "process": 0}, "write HOST:PORT"),
+        ({"coordinator": "a:70000", "processes": 2, "process": 0}, "write HOST:PORT"),
         ({"coordinator": "a:1", "processes": 2, "process": 2}, "it must be 0 to 1"),
+        ({"coordinator": "no.host.invalid:1", "processes": 2, "process": 1}, "no.host.invalid', which is not found"),
         ({"processes": 2, "cluster": True}, "give one or the other"),
-        ({"cluster": True}, "no cluster is found"),
+        ({"cluster": True}, r"no cluster can be joined \(coordinator_address should be defined\); start every process"),
     ],
 )
 def test_mistakes_in_joining(arguments, sentence, monkeypatch):
-    def initialize(*_):
+    def initialize(*_, **__):
         raise ValueError("coordinator_address should be defined.")
 
     monkeypatch.setattr(jax.distributed, "initialize", initialize)
     with pytest.raises(InputError, match=sentence):
         join(**arguments)
+
+
+def test_a_port_that_is_taken():
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        with pytest.raises(InputError, match=f"process 0 cannot listen on port {port}: Address already in use"):
+            join(f"127.0.0.1:{port}", 2, 0)
+
+
+def test_processes_that_do_not_come(monkeypatch, capsys):
+    """JAX would abort with a trace of the stack, uncaught; see `hosts.join`."""
+    ended, waiting = [], threading.Event()
+    monkeypatch.setattr(hosts, "PATIENCE", 0.01)
+    monkeypatch.setattr(hosts.os, "_exit", lambda code: (ended.append(code), waiting.set()))
+    monkeypatch.setattr(jax.distributed, "initialize", lambda *_, **__: waiting.wait(60))
+    join("127.0.0.1:1", 3, 1)
+    assert ended == [2]
+    assert capsys.readouterr().err.startswith("3 processes at 127.0.0.1:1 did not meet within 0.01 seconds; start all")
 
 
 def test_a_failing_process_stops_the_others(monkeypatch):
@@ -446,7 +537,41 @@ def test_a_failing_process_stops_the_others(monkeypatch):
         Host(0, 2).together(lambda: None)
 
 
-# the plan, tables, the command line
+# memory, the plan, tables, the command line
+
+
+def test_memory_decides_how_many_devices_compute(whole, tmp_path, monkeypatch):
+    """Between what one device takes and what two take, one computes; below, nothing is begun."""
+    monkeypatch.setattr(budget, "resident", lambda: 1e6)
+    used = []
+    monkeypatch.setattr(budget.Program, "on", _noting(used, budget.Program.on))
+    least = plan_sweep(read_config(MANY), devices=jax.devices()[:2]).bytes
+    path = run_sweep(MANY, tmp_path / "one", memory=1e6 + 1.5 * least, devices=jax.devices()[:2])
+    assert path.read_bytes() == whole[0]
+    assert used == [1]
+    run_sweep(MANY, tmp_path / "two", memory=1e6 + 2.5 * least, devices=jax.devices()[:2])
+    assert used == [1]
+    with pytest.raises(
+        InputError, match=r"documents 12, queries 9.* and the process 1 MB; give a memory of at least 2MB"
+    ):
+        run_sweep(MANY, tmp_path / "none", memory=1e6 + 0.5 * least, devices=jax.devices()[:2])
+    assert not (tmp_path / "none").exists()
+
+
+def _noting(used, on):
+    def noted(self, devices):
+        used.append(len(devices))
+        return on(self, devices)
+
+    return noted
+
+
+def test_sizes_of_memory():
+    sizes = ("8GB", "500 mb", "1.5GiB", "4096")
+    assert [read_memory(text) for text in sizes] == [8e9, 5e8, 1.5 * 2**30, 4096]
+    for text in ("", "GB", "8 apples", "-1GB", "0MB", "1e9"):
+        with pytest.raises(InputError, match=r"is no size; write e.g. 500MB or 8GB\."):
+            read_memory(text)
 
 
 def test_plan(tmp_path, monkeypatch):
@@ -480,6 +605,10 @@ def test_the_command(whole, tmp_path, monkeypatch):
     again = CliRunner().invoke(app, ["sweep", "many.py"])
     assert (again.exit_code, again.stdout) == (2, "")
     assert again.stderr.startswith("rdjax-sweep holds a sweep")
+    small = CliRunner().invoke(app, ["sweep", "many.py", "--out", "small", "--memory", "1MB"])
+    assert (small.exit_code, small.stdout) == (2, "")
+    assert "; give a memory of at least " in small.stderr
+    assert not Path("small").exists()
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".parquet"])
@@ -525,4 +654,4 @@ def test_a_sweep_is_not_a_list_of_its_cells():
     grid = dataclasses.replace(sweep.grid, values=axes)
     assert grid.size == 2 * 10**12
     assert grid.at(10**12 + 5)["rate"] == 2.0
-    assert grid.at(10**12 + 5)["seed"] == 5
+    assert grid.at(10**12 + 5)["seed"] == (10**12 + 5) // 2

@@ -41,6 +41,10 @@ def sweep(
     out: Annotated[
         str, typer.Option(metavar="DIR", help="Where results go, as they finish; shared by all processes.")
     ] = "rdjax-sweep",
+    memory: Annotated[
+        str | None,
+        typer.Option(metavar="SIZE", help="What this process may take, e.g. 8GB: fewer devices, if need be."),
+    ] = None,
     cluster: Annotated[
         bool, typer.Option("--cluster", help="Many hosts: read them from SLURM, Open MPI, GKE or Cloud TPU.")
     ] = False,
@@ -51,9 +55,9 @@ def sweep(
     process: Annotated[int | None, typer.Option(metavar="I", help="Which of them this is, from 0.")] = None,
 ) -> None:
     """Compute a grid of experiments."""
-    from rdjax.sweep import join, plan_sweep, read_config, run_sweep
+    from rdjax.sweep import join, plan_sweep, read_config, read_memory, run_sweep
 
-    wanted = read_config(config)
+    wanted, limit = read_config(config), None if memory is None else read_memory(memory)
     _use_all_processors()
     if plan:
         _tell(plan_sweep(wanted, processes=processes or 1))
@@ -62,7 +66,7 @@ def sweep(
 
     host = join(coordinator, processes, process, cluster=cluster)
     with Progress() as progress:
-        table = run_sweep(wanted, out, resume=resume, host=host, progress=progress)
+        table = run_sweep(wanted, out, resume=resume, memory=limit, host=host, progress=progress)
     if host.leads():
         typer.echo(f"{wanted.grid.size:,} cells: {table}", err=host.count > 1)  # Gloo writes on stdout
 
@@ -91,5 +95,8 @@ def _tell(plan: "Plan") -> None:
             f"  {what}: {shape.cells:,} cells in {shape.parts} parts, {in_words(shape.compiling)} to compile and "
             f"{in_words(shape.computing)} to compute{'' if shape.tried else ' (scaled)'}"
         )
-    typer.echo(f"{'memory:':<14}{plan.bytes / 2**20:,.1f} MB of arrays on a device")
+    typer.echo(
+        f"{'memory:':<14}{plan.memory / 1e6:,.0f} MB in a process, "
+        f"of these {plan.bytes / 1e6:,.1f} MB for arrays on each device"
+    )
     typer.echo(f"{'time:':<14}{in_words(plan.seconds)}, by a trial of a few cells now")

@@ -28,6 +28,13 @@ def positive(value: Any, where: str) -> float:
     return float(value)
 
 
+def correlation(value: Any, where: str) -> float:
+    """A number between -1 and 1, neither of them."""
+    good = isinstance(value, int | float) and not isinstance(value, bool) and -1 < value < 1
+    require(good, f"{where} is {value!r}; it must be a number between -1 and 1, without the two.")
+    return float(value)
+
+
 def positive_or_list(value: Any, where: str) -> float | tuple[float, ...]:
     """A number above 0, or a list of them, one for each modality."""
     if not isinstance(value, list | tuple):

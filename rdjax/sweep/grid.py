@@ -1,7 +1,8 @@
 """A grid of cells: named axes, one value of each to a cell, numbered without a list of all of them.
 
-Axes that decide the shapes of arrays come first, so cells of equal static shape are neighbors in the numbering, `seed`
-comes last, and a table sorted by cell is the parts in order.
+Axes that decide the shapes of arrays come first, then those of what is drawn, `seed` after them, then what is done
+with a draw. So cells of equal static shape are neighbors in the numbering, within them cells that share a draw, and a
+table sorted by cell is the parts in order.
 """
 
 import hashlib
@@ -28,7 +29,7 @@ class Axis:
       check: from (value, where it stands) to the value as it is kept; raises `InputError`.
       default: the values where a config has none; empty if it must.
       static: whether it decides the shape of arrays, hence the compiled program.
-      drawn: whether it belongs to what is drawn, hence to the random key.
+      drawn: whether it belongs to what is drawn, hence to the random key; axes that are neither come last.
     """
 
     name: str
@@ -39,7 +40,7 @@ class Axis:
 
 
 class Kind(Protocol):
-    """What a cell computes. `known` is worked out on the host, once for all seeds; `cell` traces under jit."""
+    """What a cell computes: `known` on the host, once for all seeds; `draw` and `cell` under jit."""
 
     name: ClassVar[str]
     axes: ClassVar[tuple[Axis, ...]]
@@ -55,7 +56,10 @@ class Kind(Protocol):
     def known(self, values: Values) -> tuple[dict[str, np.ndarray], dict[str, float]]:
         """(parameters of the cell, columns of the table) that no draw changes."""
 
-    def cell(self, shape: Values, shared: Any, key: jax.Array, parameters: Mapping[str, jax.Array]) -> dict[str, Any]:
+    def draw(self, shape: Values, key: jax.Array) -> Any:
+        """What cells with this key share."""
+
+    def cell(self, shape: Values, shared: Any, drawn: Any, parameters: Mapping[str, jax.Array]) -> dict[str, Any]:
         """The columns that a draw decides, one number each."""
 
     def work(self, shape: Values) -> float:
@@ -95,10 +99,16 @@ class Grid:
             values = self.at(first)
             yield first, {axis.name: values[axis.name] for axis in self.axes if axis.static}
 
-    @property
-    def seeds(self) -> int:
-        """How many cells differ in the seed alone; they stand together."""
-        return self.lengths[-1] if self.axes[-1].name == SEED else 1
+    @cached_property
+    def sharing(self) -> int:
+        """How many cells share a draw; they stand together."""
+        lengths = zip(self.axes, self.lengths, strict=True)
+        return math.prod(length for axis, length in lengths if not axis.static and not axis.drawn)
+
+    def with_first_seed(self, cells: np.ndarray) -> np.ndarray:
+        """The cells that differ from these in the seed alone and have the first one."""
+        block = self.sharing * len(self.values.get(SEED, (0,)))
+        return cells // block * block + cells % self.sharing
 
     def key(self, cell: int) -> np.ndarray:
         """The Threefry key [2] of what a cell draws, into which its seed is folded when it is computed.

@@ -1,11 +1,18 @@
 """Many processes: joining them by JAX's own runtime, and agreeing at the two places where that is needed."""
 
-from collections.abc import Callable
+import os
+import socket
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
 
 from rdjax.checks import InputError, require
+
+PATIENCE = 300  # seconds that processes wait for each other
 
 
 @dataclass(frozen=True)
@@ -53,7 +60,9 @@ def join(
       cluster: read them from the environment instead: SLURM, Open MPI, GKE, Cloud TPU (`jax.distributed.initialize`).
 
     Raises:
-      InputError: flags that do not belong together, or an environment that names no cluster.
+      InputError: flags that do not belong together, a host that is not found, a port that is taken, an environment that
+        names no cluster. Where the others do not come within `PATIENCE` seconds, JAX would abort the process with a
+        trace of its stack; it ends with a sentence and code 2 instead.
     """
     flags = (coordinator, processes, process)
     if flags == (None, None, None) and not cluster:
@@ -62,16 +71,56 @@ def join(
     require(alone, "--cluster reads what --coordinator, --processes and --process say; give one or the other.")
     require(cluster or None not in flags, "--coordinator HOST:PORT, --processes P and --process I go together.")
     if not cluster:
-        assert coordinator is not None
-        assert processes is not None
-        assert process is not None
-        host, _, port = coordinator.rpartition(":")
-        require(bool(host) and port.isdecimal(), f"--coordinator is {coordinator!r}; write HOST:PORT.")
-        require(0 <= process < processes, f"--process is {process}; it must be 0 to {processes - 1}.")
+        _check_flags(*flags)  # type: ignore[arg-type]
     import jax
 
     try:
-        jax.distributed.initialize(coordinator, processes, process)
-    except ValueError as error:
-        raise InputError(f"no cluster is found in the environment: {error}") from None
+        with _patience("the cluster's processes" if cluster else f"{processes} processes at {coordinator}"):
+            jax.distributed.initialize(*flags, initialization_timeout=10 * PATIENCE)
+    except (ValueError, KeyError, RuntimeError) as error:
+        raise InputError(
+            f"no cluster can be joined ({str(error).rstrip('.')}); start every process by srun, mpirun or the "
+            "like, or give each --coordinator, --processes and --process."
+        ) from None
     return Host(jax.process_index(), jax.process_count())
+
+
+def _check_flags(coordinator: str, processes: int, process: int) -> None:
+    host, _, port = coordinator.rpartition(":")
+    good = bool(host) and port.isdecimal() and 0 < int(port) < 2**16
+    require(good, f"--coordinator is {coordinator!r}; write HOST:PORT.")
+    require(0 <= process < processes, f"--process is {process}; it must be 0 to {processes - 1}.")
+    try:
+        socket.getaddrinfo(host.strip("[]"), int(port))
+    except OSError as error:
+        raise InputError(f"--coordinator names the host {host!r}, which is not found: {error.strerror}.") from None
+    if process > 0:
+        return
+    with socket.socket() as trial:
+        trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # a port whose last user is gone is free
+        try:
+            trial.bind(("", int(port)))
+        except OSError as error:
+            raise InputError(f"process 0 cannot listen on port {port}: {error.strerror}; name another one.") from None
+
+
+@contextmanager
+def _patience(others: str) -> Iterator[None]:
+    """Ends the process with a sentence if the block takes too long; nothing has been written by then."""
+
+    def give_up() -> None:
+        print(
+            f"{others} did not meet within {PATIENCE} seconds; start all of them, each with its own number, and see "
+            "that they reach process 0.",
+            file=sys.stderr,
+            flush=True,
+        )
+        os._exit(2)
+
+    clock = threading.Timer(PATIENCE, give_up)
+    clock.daemon = True
+    clock.start()
+    try:
+        yield
+    finally:
+        clock.cancel()

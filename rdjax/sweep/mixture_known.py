@@ -35,23 +35,25 @@ def known(items: tuple[tuple[str, Any], ...]) -> tuple[dict[str, np.ndarray], di
     """(parameters of the cell, columns that no draw changes), from the values of all axes but the seed.
 
     Returns:
-      noise [M], the deviation of the query's noise and the channel's; step [M] of a quantizer, 0 without; inverse [M],
-      1 / tau (0 where it is fitted); fitted and norm, numbers. And bits, ceiling, blind_ceiling.
+      noise [M, M], from M independent standard normals to the query's noise and the channel's, lower triangular; step
+      [M] of a quantizer, 0 without; inverse [M], 1 / tau (0 where it is fitted); fitted and norm, numbers. And bits,
+      ceiling, blind_ceiling.
     """
     values = dict(items)
     noise = sigmas(values["noise"], values["modalities"])
+    covariance = noise_covariance(noise, values["correlation"])
     step, added = _code(values, noise)
     rule = values["temperatures"]
     inverse = np.zeros_like(noise) if rule == CALIBRATED else 1 / _temperatures(rule, values, noise, added)
     parameters: dict[str, np.ndarray] = {
-        "noise": np.sqrt(noise**2 + np.where(step > 0, 0, added)),
+        "noise": np.linalg.cholesky(covariance + np.diag(np.where(step > 0, 0, added))),
         "step": step,
         "inverse": inverse,
         "fitted": np.array(rule == CALIBRATED, np.int32),
         "norm": np.array(WEIGHT_OF_NORM[values["scores"]]),
     }
     bits = math.inf if values["code"] == "none" else values["rate"]
-    information = _information(bits, values["intent_dim"], float(np.sum(1 / noise**2)))
+    information = _information(bits, values["intent_dim"], float(np.sum(np.linalg.inv(covariance))))
     return parameters, {
         "bits": bits,
         "ceiling": _ceiling(bits, values["documents"], values["metric"]),
@@ -62,6 +64,22 @@ def known(items: tuple[tuple[str, Any], ...]) -> tuple[dict[str, np.ndarray], di
 def sigmas(noise: float | tuple[float, ...], modalities: int) -> np.ndarray:
     """sigma [M] from one number for all modalities, or one for each."""
     return np.full(modalities, noise) if np.ndim(noise) == 0 else np.array(noise, np.float64)
+
+
+def noise_covariance(noise: np.ndarray, correlation: float) -> np.ndarray:
+    """E[eta_m eta_l] [M, M] of one coordinate: sigma_m^2, and c sigma_m sigma_l off the diagonal."""
+    return np.outer(noise, noise) * (correlation + (1 - correlation) * np.eye(len(noise)))
+
+
+def refuse_impossible_correlations(grid: Grid) -> None:
+    """M noises can be correlated by c > -1 / (M - 1) alone."""
+    for modalities in grid.values["modalities"]:
+        for correlation in grid.values["correlation"]:
+            require(
+                1 + (modalities - 1) * correlation > 0,
+                f"correlation is {correlation} and modalities {modalities}; no {modalities} noises are so correlated, "
+                f"they can be above {-1 / max(modalities - 1, 1):.3g} only.",
+            )
 
 
 def entropies(noise: np.ndarray, dim: int, intent_dim: int) -> np.ndarray:
@@ -134,7 +152,7 @@ def _code(values: dict[str, Any], noise: np.ndarray) -> tuple[np.ndarray, np.nda
 def _temperatures(rule: str, values: dict[str, Any], noise: np.ndarray, added: np.ndarray) -> np.ndarray:
     if rule == "uniform":
         return np.ones_like(noise)
-    if rule == "closed form":  # noise over signal; exact for the Gaussian channel
+    if rule == "closed form":  # noise over signal; exact for the Gaussian channel and independent noises
         return noise**2 + added
     found = entropies(noise, values["dim"], values["intent_dim"])
     with jax.enable_x64(True):
@@ -143,7 +161,7 @@ def _temperatures(rule: str, values: dict[str, Any], noise: np.ndarray, added: n
 
 @lru_cache(maxsize=4096)
 def _information(bits: float, intent_dim: int, signal: float) -> float:
-    """IB(bits) of query and intent, d dimensions of squared correlation S / (1 + S), S = sum 1 / sigma^2."""
+    """IB(bits) of query and intent, d dimensions of squared correlation S / (1 + S), S = 1' Sigma^-1 1 of the noise."""
     whole = intent_dim / 2 * math.log2(1 + signal)
     if math.isinf(bits):
         return whole

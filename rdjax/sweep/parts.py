@@ -29,7 +29,7 @@ from rdjax.data.writing import staged
 from rdjax.sweep.config import Sweep
 from rdjax.sweep.tables import Columns, from_bytes, to_bytes, write_stream
 
-SCHEMA = "rdjax.sweep/1"
+SCHEMA = "rdjax.sweep/2"
 MANIFEST, PARTS, TABLE = "manifest.json", "parts", "table"
 _NAME = re.compile(r"(\d{12})-(\d{7})-([0-9a-f]{16})(\.parquet|\.csv)")
 

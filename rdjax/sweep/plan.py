@@ -8,9 +8,11 @@ from typing import Any
 import jax
 import numpy as np
 
+from rdjax.sweep.budget import resident
 from rdjax.sweep.config import Sweep
 from rdjax.sweep.program import Program
 from rdjax.sweep.run import part_size, queue
+from rdjax.sweep.tables import best_format
 
 TRIED = 4  # shapes that are compiled and timed; the time of others is scaled by their work
 ENOUGH = 0.2  # seconds of a trial
@@ -23,7 +25,7 @@ class ShapePlan:
     Args:
       shape: values of the static axes.
       cells, parts: how many.
-      bytes: of arrays on each device, from XLA's analysis of the compiled program; of the shapes not tried, scaled.
+      bytes: of arrays on a device (see `Program.bytes`); of the shapes not tried, scaled.
       compiling, computing: seconds, the latter for all cells on all devices of all processes.
       tried: whether it was compiled and timed, or scaled from the nearest that was.
     """
@@ -39,11 +41,19 @@ class ShapePlan:
 
 @dataclass(frozen=True)
 class Plan:
-    """What a sweep takes: its shapes, one compilation each (in every process), and over how many devices."""
+    """What a sweep takes.
+
+    Args:
+      shapes: one compilation each, in every process.
+      devices: of a process.
+      processes: how many share the cells.
+      held: bytes of a process before it computes, programs included.
+    """
 
     shapes: tuple[ShapePlan, ...]
     devices: int
     processes: int
+    held: float
 
     @property
     def cells(self) -> int:
@@ -52,8 +62,13 @@ class Plan:
 
     @property
     def bytes(self) -> float:
-        """Most arrays on a device at any time; the process itself adds some hundred megabytes."""
+        """Most arrays on a device at any time."""
         return max(shape.bytes for shape in self.shapes)
+
+    @property
+    def memory(self) -> float:
+        """Most bytes of a process whose devices share its memory."""
+        return self.held + self.devices * self.bytes
 
     @property
     def seconds(self) -> float:
@@ -78,39 +93,44 @@ def plan_sweep(sweep: Sweep, *, devices: Sequence[jax.Device] | None = None, pro
     Returns:
       a `Plan`.
     """
+    best_format()  # imports what writes tables, which is held too
     places = list(jax.local_devices() if devices is None else devices)
     shapes = queue(sweep)
     chosen = sorted({int(n) for n in np.linspace(0, len(shapes) - 1, TRIED)})
-    tried = {n: _try(sweep, *shapes[n], places) for n in chosen}
+    compiled = {n: _compile(sweep, *shapes[n], places) for n in chosen}
+    held = resident()
+    seconds = {n: _seconds(sweep, *shapes[n], compiled[n][0]) for n in chosen}
     rows = []
     for number, (_, shape) in enumerate(shapes):
         nearest = min(chosen, key=lambda n: abs(n - number))
         ratio = sweep.kind.work(shape) / sweep.kind.work(shapes[nearest][1])
-        size, compiling, each = tried[nearest]
-        cells, per_part = sweep.grid.per_shape, part_size(sweep, shape)
-        computing = cells * each * ratio / processes
-        found = number in tried
-        rows.append(ShapePlan(dict(shape), cells, -(-cells // per_part), size * ratio, compiling, computing, found))
-    return Plan(tuple(rows), len(places), processes)
+        (program, compiling), cells = compiled[nearest], sweep.grid.per_shape
+        parts, size = -(-cells // part_size(sweep, shape)), program.bytes * ratio
+        computing = cells * seconds[nearest] * ratio / processes
+        rows.append(ShapePlan(dict(shape), cells, parts, size, compiling, computing, number in compiled))
+    return Plan(tuple(rows), len(places), processes, held)
 
 
-def _try(
+def _compile(
     sweep: Sweep, first: int, shape: Mapping[str, Any], devices: Sequence[jax.Device]
-) -> tuple[float, float, float]:
-    """(bytes on a device, seconds to compile, seconds a cell)."""
+) -> tuple[Program, float]:
     begun = time.perf_counter()
     program = Program(sweep, first, shape, part_size(sweep, shape), devices)
-    memory = program.compiled.memory_analysis()
-    compiling = time.perf_counter() - begun
-    size = sum(getattr(memory, f"{kind}_size_in_bytes", 0) for kind in ("temp", "argument", "output"))
-    count, most, seconds = 2 * len(devices), part_size(sweep, shape), 0.0
+    return program, time.perf_counter() - begun
+
+
+def _seconds(sweep: Sweep, first: int, shape: Mapping[str, Any], program: Program) -> float:
+    """Of a cell, in a batch over all devices."""
+    count, most, seconds = 2 * len(program.devices), part_size(sweep, shape), 0.0
     while seconds < ENOUGH:  # a batch has a cost of its own: few cells would seem slow
         count = min(4 * count, most)
-        cells = first + np.linspace(0, sweep.grid.per_shape - 1, count).astype(int)
+        together = min(sweep.grid.sharing, count)
+        starts = np.linspace(0, sweep.grid.per_shape - together, count // together).astype(int) // together * together
+        cells = (first + starts[:, None] + np.arange(together)).ravel()
         program(cells).table()  # what is known of these cells is worked out once
         begun = time.perf_counter()
         program(cells).table()
         seconds = time.perf_counter() - begun
         if count == most:
             break
-    return float(size), compiling, seconds / count
+    return seconds / len(cells)

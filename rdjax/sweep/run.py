@@ -3,12 +3,14 @@
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import jax
 import numpy as np
 
+from rdjax.sweep.budget import within
 from rdjax.sweep.config import Sweep, read_config
 from rdjax.sweep.grid import ranges
 from rdjax.sweep.hosts import Host
@@ -26,6 +28,7 @@ def run_sweep(
     out: str | os.PathLike[str],
     *,
     resume: bool = False,
+    memory: float | None = None,
     devices: Sequence[jax.Device] | None = None,
     host: Host | None = None,
     progress: Progress = lambda description, done, total: None,
@@ -41,6 +44,8 @@ def run_sweep(
       config: as `read_config` takes it, or what it returned.
       out: the folder; shared by all processes.
       resume: go on with the sweep that is in the folder.
+      memory: bytes that a process may take (see `budget.within`); fewer devices than there are compute where it is
+        little. All shapes are compiled before the first runs then.
       devices: of this process; all of them by default.
       host: which process this is, from `join`.
       progress: called as progress(description, done, total), of the cells of this process.
@@ -49,16 +54,19 @@ def run_sweep(
       the path of the table, table.parquet, or table.csv where pyarrow is not installed (see `read_table`).
 
     Raises:
-      InputError: a config that is none; see `open_folder`; a disk that is full. What was finished stays.
+      InputError: a config that is none; see `open_folder`; too little memory; a disk that is full. What was finished
+        stays.
     """
     sweep = config if isinstance(config, Sweep) else read_config(config)
     host = host or Host()
     places = list(jax.local_devices() if devices is None else devices)
     folder, suffix = Path(out), best_format()
     manifest = manifest_of(sweep, suffix, places[0].device_kind)
+    programs: list[Callable[[], Program]] = []
+    host.together(lambda: programs.extend(_programs(sweep, places, memory)))
     host.together(lambda: open_folder(out, manifest, resume=resume) if host.leads() else None)
     host.together(lambda: None if host.leads() else check_folder(out, manifest))
-    host.together(lambda: _compute(sweep, folder, suffix, host, places, progress))
+    host.together(lambda: _compute(sweep, folder, suffix, host, programs, progress))
     table: list[Path] = []
     host.together(lambda: table.append(merge(folder, sweep.grid.size, suffix)) if host.leads() else None)
     return table[0] if table else folder / f"table{suffix}"
@@ -67,7 +75,8 @@ def run_sweep(
 def part_size(sweep: Sweep, shape: Mapping[str, Any]) -> int:
     """Cells in a part: as the config says, or what takes about a second. The same in every process, which matters."""
     by_time = int(np.clip(OPERATIONS / sweep.kind.work(shape), LEAST_CELLS, MOST_CELLS))
-    return min(sweep.cells_per_part or by_time, sweep.grid.per_shape)
+    size, sharing = sweep.cells_per_part or by_time, sweep.grid.sharing
+    return min(size // sharing * sharing or size, sweep.grid.per_shape)  # no draw in two parts, if they are not smaller
 
 
 def queue(sweep: Sweep) -> list[tuple[int, dict[str, Any]]]:
@@ -75,25 +84,33 @@ def queue(sweep: Sweep) -> list[tuple[int, dict[str, Any]]]:
     return sorted(sweep.grid.shapes(), key=lambda item: (-sweep.kind.work(item[1]), item[0]))
 
 
+def _programs(sweep: Sweep, devices: Sequence[jax.Device], memory: float | None) -> list[Callable[[], Program]]:
+    """What makes the program of each shape of the queue; with a budget of memory all are made here, and checked."""
+    make = [partial(Program, sweep, first, shape, part_size(sweep, shape), devices) for first, shape in queue(sweep)]
+    if memory is None:
+        return list(make)
+    return [partial(lambda program: program, program) for program in within([one() for one in make], memory)]
+
+
 def _compute(
-    sweep: Sweep, folder: Path, suffix: str, host: Host, devices: Sequence[jax.Device], progress: Progress
+    sweep: Sweep, folder: Path, suffix: str, host: Host, programs: list[Callable[[], Program]], progress: Progress
 ) -> None:
     """Everything of this process that is not on disk yet."""
     finished = [(part.first, part.end) for part in finished_parts(folder)]
-    shapes = [(first, shape, list(_mine(sweep, first, shape, finished, host))) for first, shape in queue(sweep)]
-    meter = _Meter(progress, sum(len(cells) for *_, todo in shapes for cells in todo))
-    for first, shape, todo in shapes:
-        if not todo:
+    todo = [list(_mine(sweep, first, shape, finished, host)) for first, shape in queue(sweep)]
+    meter = _Meter(progress, sum(len(cells) for batches in todo for cells in batches))
+    for make, batches in zip(programs, todo, strict=True):
+        if not batches:
             continue
-        program = Program(sweep, first, shape, part_size(sweep, shape), devices)
-        running = None
-        for cells in [*todo, None]:
+        program, running = make(), None
+        meter.go_on()
+        for cells in [*batches, None]:
             # the devices have the next batch while the host writes this one
             following = None if cells is None else program(np.arange(cells.start, cells.stop))
             if running is not None:
                 table = running.table()
                 write_part(folder, table, suffix)
-                meter.add(len(table["cell"]), shape)
+                meter.add(len(table["cell"]), program.described())
             running = following
 
 
@@ -112,18 +129,21 @@ def _mine(
 
 
 class _Meter:
-    """Cells done, cells a second and time left, for people."""
+    """Cells done, cells a second and time left, for people; compiling is not counted."""
 
     def __init__(self, progress: Progress, total: int) -> None:
         self._progress, self._total, self._done = progress, total, 0
-        self._begun = time.monotonic()
+        self._spent, self._since = 0.0, time.monotonic()
         progress("sweeping", 0, total)
 
-    def add(self, cells: int, shape: Mapping[str, Any]) -> None:
-        self._done += cells
-        rate = self._done / max(time.monotonic() - self._begun, 1e-9)
+    def go_on(self) -> None:
+        self._since = time.monotonic()
+
+    def add(self, cells: int, what: str) -> None:
+        now = time.monotonic()
+        self._spent, self._since, self._done = self._spent + now - self._since, now, self._done + cells
+        rate = self._done / max(self._spent, 1e-9)
         left = in_words((self._total - self._done) / rate)
-        what = ", ".join(f"{name} {value}" for name, value in shape.items())
         self._progress(f"sweeping ({what}): {rate:,.3g} cells a second, {left} left", self._done, self._total)
 
 

@@ -62,8 +62,12 @@ class SourceCells:
         least = source.value(values["slope"]) if isinstance(source, KnownSource) else math.nan
         return {"slope": np.array(values["slope"])}, {"known": least}
 
-    def cell(self, shape: Values, shared: Any, key: jax.Array, parameters: Mapping[str, jax.Array]) -> dict[str, Any]:
-        """rate, distortion, gap, steps and status at parameters["slope"]; nothing is drawn."""
+    def draw(self, shape: Values, key: jax.Array) -> tuple[()]:
+        """Nothing."""
+        return ()
+
+    def cell(self, shape: Values, shared: Any, drawn: Any, parameters: Mapping[str, jax.Array]) -> dict[str, Any]:
+        """rate, distortion, gap, steps and status at parameters["slope"]."""
         law, distortion = shared
         found = interior_point(law, distortion, parameters["slope"])
         return {name: getattr(found, name) for name in ("rate", "distortion", "gap", "steps", "status")}

@@ -105,7 +105,7 @@ def _writing(file, suffix: str):  # type: ignore[no-untyped-def]
     writers: list = []
 
     def append(columns: Columns) -> None:
-        table = pyarrow.table({name: pyarrow.array(array.tolist(), _type(array)) for name, array in columns.items()})
+        table = pyarrow.table({name: _array(array) for name, array in columns.items()})
         if not writers:
             writers.append(parquet.ParquetWriter(file, table.schema))
         writers[0].write_table(table)
@@ -120,10 +120,11 @@ def _writing(file, suffix: str):  # type: ignore[no-untyped-def]
         raise
 
 
-def _type(array: np.ndarray):  # type: ignore[no-untyped-def]
+def _array(array: np.ndarray):  # type: ignore[no-untyped-def]
+    """As pyarrow has it: numbers as they lie in memory; words as strings, whatever NumPy held them as."""
     import pyarrow
 
-    return pyarrow.string() if array.dtype.kind in "OU" else pyarrow.from_numpy_dtype(array.dtype)
+    return pyarrow.array(array, pyarrow.string() if array.dtype.kind in "OU" else None)
 
 
 def _words(array: np.ndarray) -> list:

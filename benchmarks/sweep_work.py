@@ -1,0 +1,206 @@
+"""What `benchmarks/sweep.py` measures, each in a process of its own, which writes its answer to a file."""
+
+import json
+import os
+import statistics
+import sys
+import tempfile
+import time
+from pathlib import Path
+from unittest import mock
+
+CELLS = 10_000
+RATES = (32, 16, 64, 24, 48, 12, 20, 40, 56, 28)
+SHARING = (1, 2, 10)  # cells to a draw
+STRONG, WEAK = 32_000, 8_000  # cells in all, and to a worker
+
+
+def config(documents, cells, sharing=2, queries=64):
+    grid = {"documents": documents, "queries": queries, "noise": [[0.25, 0.6]], "code": "gaussian"}
+    return {"grid": {**grid, "rate": list(RATES[:sharing]), "seeds": cells // sharing}}
+
+
+def timed_sweep(wanted, devices=None, host=None, out=None):
+    """Seconds from the first batch to the table, processor seconds of that, seconds of parts; and the table."""
+    import jax
+    import numpy as np
+
+    from rdjax.sweep import Host, read_config, run, run_sweep
+    from rdjax.sweep.tables import to_bytes
+
+    host, devices = host or Host(), devices or jax.local_devices()
+    sweep = read_config(wanted)
+    ((first, shape),) = run.queue(sweep)
+    begun = time.perf_counter()
+    program = run.Program(sweep, first, shape, run.part_size(sweep, shape), devices)
+    found = {"compiling": time.perf_counter() - begun, "writing": 0.0, "merging": 0.0}
+    to_bytes(program(first + np.arange(16)).table(), run.best_format())  # imports pyarrow
+
+    def timed(name, work):
+        def run_it(*arguments):
+            begun = time.perf_counter()
+            result = work(*arguments)
+            found[name] += time.perf_counter() - begun
+            return result
+
+        return run_it
+
+    patches = {"write_part": timed("writing", run.write_part), "merge": timed("merging", run.merge)}
+    with mock.patch.multiple(run, Program=lambda *_: program, **patches), tempfile.TemporaryDirectory() as own:
+        host.together(lambda: None)
+        begun, spent = time.perf_counter(), time.process_time()
+        table = run_sweep(sweep, out or own, devices=devices, host=host)
+        found |= {"seconds": time.perf_counter() - begun, "cpu": time.process_time() - spent}
+        return found, table.read_bytes() if host.leads() else b""
+
+
+def sweeps(documents, repeats):
+    import numpy as np
+
+    from rdjax.sweep.tables import best_format, from_bytes
+
+    answer = {}
+    for sharing in SHARING:
+        runs = [timed_sweep(config(documents, CELLS, sharing)) for _ in range(repeats)]
+        quality = from_bytes(runs[0][1], best_format())["quality"]
+        answer[sharing] = {**middle([found for found, _ in runs]), "quality": np.asarray(quality).tolist()}
+    return answer
+
+
+def loops(documents, repeats):
+    import jax
+    import numpy as np
+
+    from rdjax.sweep import read_config
+    from rdjax.sweep.fused_threefry import folded_key
+    from rdjax.sweep.program import KEY, SEED, draws, inputs
+
+    shape, kind = None, None
+
+    @jax.jit
+    def cell(key, seed, mine):
+        return kind.cell(shape, (), kind.draw(shape, folded_key(key, seed)), mine)
+
+    answer = {}
+    for sharing in SHARING:
+        sweep = read_config(config(documents, CELLS, sharing))
+        if kind is None:
+            kind, shape = sweep.kind, next(sweep.grid.shapes())[1]
+        numbers = np.arange(CELLS)
+        parameters, _ = inputs(sweep, numbers)
+        parameters = {k: v.astype(np.float32) if v.dtype.kind == "f" else v for k, v in parameters.items()}
+        drawn = draws(sweep, numbers)
+        rows = [
+            (drawn[KEY][i // sharing], drawn[SEED][i // sharing], {k: v[i] for k, v in parameters.items()})
+            for i in numbers
+        ]
+        begun = time.perf_counter()
+        jax.block_until_ready(cell(*rows[0]))
+        compiling, runs = time.perf_counter() - begun, []
+        for _ in range(repeats):
+            begun = time.perf_counter()
+            for row in rows:
+                float(cell(*row)["quality"])
+            blocking = time.perf_counter() - begun
+            begun, spent = time.perf_counter(), time.process_time()
+            found = [cell(*row)["quality"] for row in rows]
+            quality = [float(value) for value in found]
+            times = {"async": time.perf_counter() - begun, "cpu": time.process_time() - spent}
+            runs.append({"blocking": blocking, **times, "compiling": compiling})
+        answer[sharing] = {**middle(runs), "quality": quality}
+    return answer
+
+
+def middle(runs):
+    return {name: statistics.median(run[name] for run in runs) for name in runs[0]}
+
+
+def process(place, address, processes, index):
+    """Strong scaling twice, then weak."""
+    from rdjax.sweep import join
+
+    host, answer = join(address, processes, index), {}
+    for name, cells, repeats in (("strong", STRONG, 2), ("weak", WEAK * processes, 1)):
+        runs = [timed_sweep(config(1000, cells), None, host, f"{place}/{name}{i}")[0] for i in range(repeats)]
+        answer[name] = middle(runs)
+    return answer
+
+
+def devices():
+    import jax
+
+    answer = {}
+    for count in (1, 2, 4, 8):
+        for name, cells in (("strong", STRONG // 2), ("weak", WEAK // 2 * count)):
+            answer[f"{name} {count}"] = timed_sweep(config(1000, cells), jax.devices()[:count])[0]
+    return answer
+
+
+def peak(cells):
+    import resource
+
+    timed_sweep(config(4, cells, queries=2))
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def budgeted(share):
+    """A sweep of large cells within what the process holds and `share` devices' arrays: peak, budget, devices."""
+    import resource
+
+    from rdjax.sweep import budget, plan_sweep, read_config, run_sweep
+
+    sweep, narrowed = read_config(config(200_000, 12, queries=128)), []
+    plan = plan_sweep(sweep)
+    limit, on = budget.resident() + share * plan.bytes, budget.Program.on
+
+    def noted(self, some):
+        narrowed.append(len(some))
+        return on(self, some)
+
+    with mock.patch.object(budget.Program, "on", noted), tempfile.TemporaryDirectory() as out:
+        run_sweep(sweep, out, memory=limit)
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    return {"limit": limit / 2**20, "peak": most, "devices": (narrowed or [plan.devices])[0]}
+
+
+def planned(name):
+    from rdjax.sweep import plan_sweep, read_config
+
+    plan = plan_sweep(read_config(PLANS[name]))
+    return {"cells": plan.cells, "seconds": plan.seconds, "memory": plan.memory / 1e6}
+
+
+def taken(name):
+    import resource
+
+    from rdjax.sweep import read_config, run_sweep
+
+    sweep, begun = read_config(PLANS[name]), time.perf_counter()
+    with tempfile.TemporaryDirectory() as out:
+        run_sweep(sweep, out)
+    seconds = time.perf_counter() - begun
+    return {"seconds": seconds, "memory": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6}
+
+
+PLANS = {
+    "two shapes, calibrated": {
+        "grid": {
+            "documents": [100, 1000],
+            "noise": [[0.25, 0.6], 1.58],
+            "code": ["gaussian", "scalar", "paper"],
+            "rate": [16, 64],
+            "temperatures": ["uniform", "calibrated", "equation 10"],
+            "seeds": 6,
+        }
+    },
+    "many small cells": config(100, 50_000),
+    "large cells": config(50_000, 60),
+}
+
+
+WORK = {work.__name__: work for work in (sweeps, loops, process, devices, peak, budgeted, planned, taken)}
+
+if __name__ == "__main__":
+    name, *arguments = sys.argv[1:]
+    given = [json.loads(a) if a[0].isdecimal() and ":" not in a else a for a in arguments]
+    Path(os.environ["SWEEP_ANSWER"]).write_text(json.dumps(WORK[name](*given)))

@@ -1,0 +1,58 @@
+"""The memory that a sweep may take: as many devices as it allows; too little is said before anything runs."""
+
+import re
+import resource
+import sys
+from collections.abc import Sequence
+
+from rdjax.checks import require
+from rdjax.sweep.program import Program
+
+UNITS = {"": 1.0, "kB": 1e3, "MB": 1e6, "GB": 1e9, "TB": 1e12, "KiB": 2.0**10, "MiB": 2.0**20, "GiB": 2.0**30}
+_SIZE = re.compile(r"([0-9]+(?:\.[0-9]+)?) ?([A-Za-z]*)")
+
+
+def read_memory(text: str) -> float:
+    """Bytes of a size like 8GB, 500 MB or 1.5GiB.
+
+    Raises:
+      InputError: another kind of text, or 0.
+    """
+    match = _SIZE.fullmatch(text.strip())
+    units = {unit.lower(): size for unit, size in UNITS.items()}
+    good = match is not None and match[2].lower() in units and float(match[1]) > 0
+    require(good, f"the memory {text!r} is no size; write e.g. 500MB or 8GB.")
+    assert match is not None
+    return float(match[1]) * units[match[2].lower()]
+
+
+def within(programs: Sequence[Program], memory: float) -> list[Program]:
+    """The same programs, each on as many of its devices as fit: fewer take longer and find the same.
+
+    Args:
+      programs: compiled; of all shapes, so that no shape is found too large after others have run for hours.
+      memory: bytes; of this process, whose devices share it, or of each device where devices have memory of their own.
+
+    Raises:
+      InputError: one device alone takes more.
+    """
+    return [_within(program, memory, resident()) for program in programs]
+
+
+def resident() -> float:
+    """The most bytes this process has held so far, programs and all that is imported among them."""
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return float(most if sys.platform == "darwin" else most * 1024)
+
+
+def _within(program: Program, memory: float, held: float) -> Program:
+    own = program.devices[0].platform != "cpu"
+    left = memory - (0.0 if own else held)
+    number = int(left // program.bytes)
+    require(
+        number >= 1,
+        f"cells with {program.described()} take {program.bytes / 1e6:,.1f} MB on a device"
+        f"{'' if own else f' and the process {held / 1e6:,.0f} MB'}; give a memory of at least "
+        f"{1.05 * (memory - left + program.bytes) / 1e6 + 1:.0f}MB, or make them smaller.",
+    )
+    return program if own or number >= len(program.devices) else program.on(program.devices[:number])
