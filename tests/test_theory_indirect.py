@@ -252,3 +252,19 @@ def test_block_descent_has_local_optima_and_more_codewords_help(rng):
     assert best[1] < 0.05  # eight are enough from a lucky start,
     assert worst[1] > 0.3  # and far off from another: these are local optima
     assert worst[3] < 0.05
+
+
+def test_pricing_by_sorts_climbs_and_is_no_certificate(rng):
+    """F(u) = sum_x lam_x e^(s <q_x, u>) is convex, so u <- sort(grad F) never falls, and ends in local maxima."""
+    posteriors, slope, worth = rng.dirichlet(np.full(6, 0.3), 40), 15.0, WORTH[6]
+    weight = 1 / np.exp(slope * quality(posteriors, worth)).mean(axis=1)
+    ranks, value = RANKS[6].copy(), -np.inf
+    for _ in range(40):
+        share = weight * np.exp(slope * worth[ranks] @ posteriors.T)  # [720, X]
+        now = share.sum(axis=1)
+        assert np.all(now >= value * (1 - 1e-12))
+        value = now
+        np.put_along_axis(ranks, np.argsort(-(share @ posteriors), axis=1), np.arange(6)[None], axis=1)
+    assert len(np.unique(np.round(value, 9))) > 3
+    assert value.max() == pytest.approx((weight @ np.exp(slope * quality(posteriors, worth))).max(), rel=1e-12)
+    assert np.mean(value > 0.99 * value.max()) < 0.7  # of all 720 starts
