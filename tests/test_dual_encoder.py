@@ -1,5 +1,6 @@
 """Metrics that add up, a dual encoder, checkpoints, Linen and sharded models: the parts around a model."""
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -206,3 +207,47 @@ def test_the_rate_and_the_ranking_of_a_sharded_batch_have_one_loss(rng):
         both(put(bits), put(scores), put(relevant)),
         both(bits, scores, relevant),
     )
+
+
+@pytest.mark.float64_only
+def test_words_stay_where_an_annotation_puts_them_while_they_learn(rng):
+    """On an axis of a mesh, their moments with them: the same words as on one device, and one trace of the step."""
+    mesh = jax.make_mesh((4, 2), ("data", "words"), axis_types=(AxisType.Auto,) * 2)
+    x, target = inputs("product", rng)[0], jnp.asarray(rng.standard_normal((8, 6)), jnp.float32)
+
+    def learned(annotated):
+        chex.clear_trace_counter()
+        model, rows = make("product"), x
+        if annotated:
+            model.words.set_metadata(out_sharding=(None, None, "words", None), mesh=mesh)
+            rows = jax.device_put(x, NamedSharding(mesh, PartitionSpec("data")))
+        optimizer = nnx.Optimizer(model, optax.adam(0.1), wrt=nnx.Param)
+        for part in (model, optimizer) if annotated else ():
+            state = nnx.state(part)
+            nnx.update(part, jax.device_put(state, nnx.get_named_sharding(state, mesh)))
+
+        @nnx.jit
+        @chex.assert_max_traces(1)
+        def step(model, optimizer, x):
+            slopes = nnx.grad(lambda m: jnp.mean((m(x).values - target) ** 2))(model)
+            optimizer.update(model, slopes)
+
+        for _ in range(3):
+            step(model, optimizer, rows)
+        return model.words[...], optimizer.opt_state[0].mu["words"][...]
+
+    (spread, moments), (whole, _) = learned(True), learned(False)
+    for array in (spread, moments):
+        assert array.sharding.is_equivalent_to(NamedSharding(mesh, PartitionSpec(None, None, "words")), 4)
+    np.testing.assert_allclose(spread, whole, atol=1e-6)
+    assert not np.allclose(whole, make("product").words[...], atol=0.01)
+
+
+@pytest.mark.float64_only
+def test_the_loss_in_a_linen_model_has_no_variables(rng):
+    bits, scores, relevant = jnp.ones(4), jnp.asarray(rng.standard_normal((4, 5)), jnp.float32), jnp.arange(4)
+    model = bridge.ToLinen(RateDistortionLoss, kwargs={"trade": 3.0}, skip_rng=True)
+    variables = model.init(jax.random.key(0), bits, scores, relevant)
+    assert not jax.tree.leaves(variables)
+    expected = RateDistortionLoss(trade=3.0)(bits, scores, relevant)
+    np.testing.assert_allclose(model.apply(variables, bits, scores, relevant), expected, rtol=1e-6)

@@ -193,12 +193,16 @@ def test_quantization_adds_its_noise():
     one = float(quantized_temperatures([1.0], [0.25], [1.0], [8.0], [8])[0])
     assert one == pytest.approx(0.25 + 1.25 / 3)
     assert np.isinf(quantized_temperatures([1.0], [0.25], [1.0], [0.0], [8])[0])
+    notes = quantized_temperatures([1.0, 1.0], [0.04, 0.04], [1 / 24, 1 / 24], [48.0, 12.0], [24, 24])
+    np.testing.assert_allclose(notes, [0.0454, 0.1217], atol=5e-5)
 
 
 def test_the_decoder_as_printed_divides_each_document_by_its_modality(dtype):
     scores = np.arange(12, dtype=dtype).reshape(2, 2, 3)
     found = dominant_scores(scores, [1.0, 2.0], [0, 1, 0])
     np.testing.assert_allclose(found, scores.sum(axis=0) / np.array([1, 2, 1]))
+    split = scores.sum(axis=0) * (np.arange(2)[:, None, None] == [0, 1, 0])  # as the docstring has it, for calibration
+    np.testing.assert_allclose(found, np.tensordot([1.0, 0.5], split, 1))
     with pytest.raises(InputError, match="dominant modality"):
         dominant_scores(scores, [1.0, 2.0], [0, 1, 2])
     with pytest.raises(InputError, match="must be"):
