@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from rdjax.audit.wording import memory
-from rdjax.checks import require
+from rdjax.checks import InputError
 from rdjax.data import Corpus
 
 PROGRAM = 2.2e9  # bytes
@@ -49,8 +49,7 @@ def sizes_within(budget: float | None, corpus: Corpus, fit: Corpus | None) -> Si
         if scores >= least:
             return Sizes(workers, int(min(scores, max(SCORES, least))))
     need = fixed(1) + PER_SCORE * least
-    require(False, f"this audit takes {memory(need)} at least and the budget is {memory(budget)}; give more memory.")
-    raise AssertionError
+    raise InputError(f"this audit takes {memory(need)} at least and the budget is {memory(budget)}; give more memory.")
 
 
 def _bytes(corpus: Corpus) -> int:
