@@ -42,6 +42,7 @@ def test_less_memory_means_less_at_a_time_until_it_is_refused(rng):
     assert refused
     assert held == sorted(held)
     assert (found[0].workers, found[-1]) == (1, Sizes())
+    assert held[0] < held[len(held) // 8] < held[-1]
     assert min(sizes.scores for sizes in found) >= LEAST
     least = float(refused[-1].split("takes ")[1].split(" GB")[0]) * 1e9
     assert sizes_within(1.01 * least, mine, None).scores >= LEAST

@@ -1,23 +1,27 @@
-"""How much memory an audit takes, reckoned from shapes, and the blocks that keep it within a budget.
+"""How much memory an audit takes, reckoned from shapes, and the sizes of blocks that keep it within a budget.
 
-What is resident at the peak, as `benchmarks/large.py --memory` measures it:
+Resident at the peak are at most
 
-    PROGRAM + (SHARED + OWN workers) bytes of all vectors + PER_SCORE scores workers
+    PROGRAM + SHARED vectors + max(CALIBRATING samples, workers (OWN vectors + PER_SCORE scores))
 
-PROGRAM is the interpreter, JAX, compiled programs and what is fitted on samples, whose sizes do not follow the corpus.
+with all vectors in float32 or more, the float64 scores that temperatures are fitted on, and the scores of a code that a
+worker holds at a time, which is what a budget chooses. The factors are measured at 20,000 and 100,000 documents of two
+modalities, and on the safe side; `benchmarks/large.py --memory` holds an audit against its budget.
 """
 
 from dataclasses import dataclass
 
 import numpy as np
 
+from rdjax.audit.view import CALIBRATION_DOCUMENTS, CALIBRATION_QUERIES, FULL
 from rdjax.audit.wording import memory
-from rdjax.checks import require
+from rdjax.checks import InputError
 from rdjax.data import Corpus
 
-PROGRAM = 2.2e9  # bytes
-SHARED, OWN = 3, 4  # copies of the vectors: mapped, side by side, fit queries; coded, decoded and on the way, by worker
-PER_SCORE = 24  # bytes of one score of a code and of its comparison
+PROGRAM = 1.0e9  # bytes: the interpreter, JAX, compiled programs
+SHARED, OWN = 3, 10  # copies of all vectors, and those on the way through a code
+CALIBRATING = 6  # copies of the scores
+PER_SCORE = 20  # bytes
 WORKERS, SCORES, LEAST = 2, 2**24, 2**20
 
 
@@ -41,16 +45,19 @@ def sizes_within(budget: float | None, corpus: Corpus, fit: Corpus | None) -> Si
     """
     if budget is None:
         return Sizes()
-    vectors = _bytes(corpus) + (0 if fit is None else _bytes(fit))
-    least = max(LEAST, corpus.num_documents + (0 if fit is None else fit.num_documents))
-    fixed = lambda workers: PROGRAM + (SHARED + OWN * workers) * vectors
+    corpora = (corpus,) if fit is None else (corpus, fit)
+    vectors = sum(map(_bytes, corpora))
+    documents = sum(each.num_documents for each in corpora)
+    samples = 8 * min(len(corpus.modalities), FULL) * min(corpora[-1].num_queries, CALIBRATION_QUERIES)
+    samples *= min(documents, CALIBRATION_DOCUMENTS)
+    held = PROGRAM + SHARED * vectors
+    least = max(LEAST, documents)  # a query's
     for workers in range(WORKERS, 0, -1):
-        scores = (budget - fixed(workers)) / (PER_SCORE * workers)
-        if scores >= least:
+        scores = ((budget - held) / workers - OWN * vectors) / PER_SCORE
+        if scores >= least and budget >= held + CALIBRATING * samples:
             return Sizes(workers, int(min(scores, max(SCORES, least))))
-    need = fixed(1) + PER_SCORE * least
-    require(False, f"this audit takes {memory(need)} at least and the budget is {memory(budget)}; give more memory.")
-    raise AssertionError
+    need = held + max(CALIBRATING * samples, OWN * vectors + PER_SCORE * least)
+    raise InputError(f"this audit takes {memory(need)} at least and the budget is {memory(budget)}; give more memory.")
 
 
 def _bytes(corpus: Corpus) -> int:

@@ -58,8 +58,8 @@ def audit(
         "uniform", "corpus" (the prior it holds), or an array [N] (assumptions).
       families: names of the families of codes to try (see `families.FAMILIES`), None for the usual ones.
       seed: of the split and the bootstrap.
-      memory: bytes that the process may take: how much is computed at a time, never what. None: about 3 GB, and seven
-        copies of the vectors, eleven of them for two families of codes at a time.
+      memory: bytes that the process may take: it sets how much is computed at a time, never what (see
+        `memory.sizes_within`). None: as much as is fast.
       progress: called as progress(what, done, total).
 
     Returns:

@@ -91,7 +91,7 @@ class Tiles:
         on_processor = on_processors(self.mesh)
         width, height = _ON_PROCESSORS if on_processor else _ON_ACCELERATORS
         blocks = -(-self.num_queries // min(height if query_block is None else query_block, LARGEST - 64))
-        if on_processor:  # a block is the work of one core, and all are done at the same time
+        if on_processor and self.devices == 1:  # a block is the work of one core, and all are done at the same time
             blocks = multiple(blocks, max(1, min(os.cpu_count() or 1, self.num_queries // _FEW)))
         self.height = multiple(-(-self.num_queries // blocks), 8)
         self.width = multiple(max(min(width, document_block, share), self.height), 64)
