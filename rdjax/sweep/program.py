@@ -4,7 +4,8 @@ Every device runs its own loops, over draws and over the cells that share each, 
 and they take their lengths as arguments: a device without work does none, and the body is the same program whatever the
 number of cells in a batch, of devices or of processes. That, and keys that belong to cells, makes results equal to the
 last bit. There is no vmap over cells: on CPUs it is no faster from 100 documents on (a cell's arrays leave the cache),
-and solvers would wait for each other.
+and solvers would wait for each other. Nor do CPU devices share their products: handing out parts of small ones costs a
+third of the time, so a device is one core, and a machine is as many of them as it has cores (`jax_num_cpu_devices`).
 """
 
 from collections.abc import Mapping, Sequence
@@ -22,6 +23,7 @@ from rdjax.sweep.fused_threefry import folded_key
 from rdjax.sweep.grid import SEED, Values
 
 CELLS, KEY, FIRST, SIZE = "cells", "key", "first", "size"
+OPTIONS: dict[str, str | bool] = {"xla_cpu_multi_thread_eigen": False}
 Arrays = dict[str, np.ndarray]
 
 
@@ -52,7 +54,8 @@ class Program:
                 out_specs=P(CELLS),
                 check_vma=False,  # loops of solvers start from constants, which are not marked as varying
             )
-            self.compiled = jax.jit(sharded).lower(*self._arguments(first)).compile()
+            lowered = jax.jit(sharded).lower(*self._arguments(first))
+            self.compiled = lowered.compile(OPTIONS if devices[0].platform == "cpu" else None)
 
     @property
     def bytes(self) -> int:

@@ -46,7 +46,7 @@ def run_sweep(
       resume: go on with the sweep that is in the folder.
       memory: bytes that a process may take (see `budget.within`); fewer devices than there are compute where it is
         little. All shapes are compiled before the first runs then.
-      devices: of this process; all of them by default.
+      devices: of this process; all of them by default. On CPUs one computes on one core: set `jax_num_cpu_devices`.
       host: which process this is, from `join`.
       progress: called as progress(description, done, total), of the cells of this process.
 
