@@ -36,14 +36,17 @@ def test_closed_forms(channel, bits, precision):
 
 @pytest.mark.float64_only
 def test_derivatives():
-    found = lambda e: capacity(jnp.array([[1 - e, e], [0.2, 0.8]]), tolerance=1e-14)
+    of = lambda e: capacity(jnp.array([[1 - e, e], [0.2, 0.8]]), tolerance=1e-14)
+    found, rate = jax.jit(of), lambda e: of(e).rate
+    both = jax.jit(lambda e: (jax.grad(rate)(e), jax.hessian(rate)(e), jax.jacrev(lambda e: of(e).input)(e)))
+    slope, curvature, inputs = both(0.1)
     step = 1e-4
     first = (found(0.1 + step).rate - found(0.1 - step).rate) / (2 * step)
     second = (found(0.1 + step).rate - 2 * found(0.1).rate + found(0.1 - step).rate) / step**2
     moved = (found(0.1 + step).input - found(0.1 - step).input) / (2 * step)
-    assert float(jax.grad(lambda e: found(e).rate)(0.1)) == pytest.approx(float(first), rel=1e-6)
-    assert float(jax.hessian(lambda e: found(e).rate)(0.1)) == pytest.approx(float(second), rel=1e-4)
-    np.testing.assert_allclose(jax.jacrev(lambda e: found(e).input)(0.1), moved, rtol=1e-5)
+    assert float(slope) == pytest.approx(float(first), rel=1e-6)
+    assert float(curvature) == pytest.approx(float(second), rel=1e-4)
+    np.testing.assert_allclose(inputs, moved, rtol=1e-5)
 
 
 def test_bad_input_and_steps_that_run_out():

@@ -1,6 +1,7 @@
 """Learned codes: that they begin as the fitted code, that their gradients are right, that training pays, and guards."""
 
 from dataclasses import replace
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -114,16 +115,17 @@ def test_gradients_are_differences(kind, objective, side):
     names = ["log_sharpness", "out", "words"] if kind == "product" else ["log_sharpness", "out", "logits", "log_scales"]
     rng = np.random.default_rng(1)
     ways = {name: jnp.asarray(rng.standard_normal(np.shape(start[name]))) for name in names}
-    loss = jax.jit(lambda p: loss_of(plan, p, world.lesson, world.batch(), jnp.asarray(2.0), None))
-    symbols = form(start, world.lesson.coded, None).symbols
-    slopes = jax.grad(loss)(start)
+    batch = world.batch()
+    both = jax.jit(jax.value_and_grad(lambda p: loss_of(plan, p, world.lesson, batch, jnp.asarray(2.0), None)))
+    search = jax.jit(lambda p: form(p, world.lesson.coded, None).symbols)
+    symbols, slopes = search(start), both(start)[1]
     for name, way in ways.items():
         step = 1e-6
         ends = [{**start, name: start[name] + sign * step * way} for sign in (1, -1)]
         if name == "words":  # the search must find the same words
             for end in ends:
-                np.testing.assert_array_equal(form(end, world.lesson.coded, None).symbols, symbols)
-        measured = (loss(ends[0]) - loss(ends[1])) / (2 * step)
+                np.testing.assert_array_equal(search(end), symbols)
+        measured = (both(ends[0])[0] - both(ends[1])[0]) / (2 * step)
         np.testing.assert_allclose(jnp.sum(slopes[name] * way), measured, rtol=2e-4, atol=1e-7, err_msg=name)
 
 
@@ -133,9 +135,10 @@ def test_noise_makes_the_rate_differentiable_in_the_steps():
     form = form_of(code)
     start = parameters_of(form, code, world.lesson)
     rate = lambda p: jnp.mean(form(p, world.lesson.coded, Relaxed(jax.random.key(0), jnp.zeros(()))).bits)
+    both = jax.jit(jax.value_and_grad(rate))
     way = jnp.ones(4)
-    ends = [rate({**start, "log_step": start["log_step"] + sign * 1e-5 * way}) for sign in (1, -1)]
-    slope = jnp.sum(jax.grad(rate)(start)["log_step"] * way)
+    ends = [both({**start, "log_step": start["log_step"] + sign * 1e-5 * way})[0] for sign in (1, -1)]
+    slope = jnp.sum(both(start)[1]["log_step"] * way)
     np.testing.assert_allclose(slope, (ends[0] - ends[1]) / 2e-5, rtol=1e-5)
     assert slope < 0  # larger steps, fewer bits
 
@@ -168,12 +171,13 @@ def test_soft_words_harden(blocks):
     form = form_of(code, soft=True)
     start = form.begin(code, world.lesson.coded)
     how = lambda share: Relaxed(jax.random.key(0), jnp.asarray(share))
-    hard, soft = form(start, world.lesson.coded, None), form(start, world.lesson.coded, how(0.0))
+    hard, soft = (jax.jit(partial(form, relaxed=r))(start, world.lesson.coded) for r in (None, how(0.0)))
     np.testing.assert_array_equal(hard.symbols, soft.symbols)
     np.testing.assert_allclose(hard.values, soft.values, atol=1e-9)
     one = world.lesson.coded[:1]
     total = lambda words, share: jnp.sum(form({**start, "words": words}, one, how(share)).values)
-    early, late = (np.abs(jax.grad(total)(start["words"], share)).sum(axis=-1) for share in (0.0, 1.0))
+    slopes = jax.jit(jax.grad(total))
+    early, late = (np.abs(slopes(start["words"], share)).sum(axis=-1) for share in (0.0, 1.0))
     assert (early > 1e-6).sum() > (late > 1e-6).sum() >= 2
     found = LearnedCode.fit(code, world.told, chart=world.chart, steps=120, looks=6, relaxation="soft")
     assert float(found.history.min()) < float(found.history[0]) - 0.02

@@ -66,7 +66,8 @@ def test_calibrated_temperatures_are_stationary(rng):
     noisy = [y[relevant] + spread * rng.standard_normal((300, 3)) for spread in (0.5, 1.5)]
     scores = np.stack([x @ y.T for x in noisy])
     found = calibrate_temperatures(scores, relevant)
-    value, gradient = jax.value_and_grad(lambda t: listwise_loss(scores, relevant, t))(found.temperatures)
+    both = jax.jit(jax.value_and_grad(lambda t: listwise_loss(scores, relevant, t)))
+    value, gradient = both(found.temperatures)
     assert float(value) == pytest.approx(float(found.cross_entropy) * np.log(2), rel=1e-12)
     np.testing.assert_allclose(gradient, 0, atol=1e-7)
 
@@ -76,8 +77,9 @@ def test_calibrated_temperatures_are_stationary(rng):
 def test_gradients_against_differences(loss, rng):
     scores, relevant = data(rng, np.float64)
     move, turn, step = rng.standard_normal(scores.shape), rng.standard_normal(2), 1e-6
-    value = lambda t: loss(scores + t * move, relevant, TAU + t * turn)
-    slopes = jax.grad(lambda s, t: loss(s, relevant, t), argnums=(0, 1))(jnp.asarray(scores), jnp.asarray(TAU))
+    both = jax.jit(jax.value_and_grad(lambda s, t: loss(s, relevant, t), argnums=(0, 1)))
+    value = lambda t: both(scores + t * move, TAU + t * turn)[0]
+    slopes = both(scores, TAU)[1]
     along = float(jnp.sum(slopes[0] * move) + jnp.sum(slopes[1] * turn))
     assert along == pytest.approx(float(value(step) - value(-step)) / (2 * step), rel=1e-6)
 
@@ -85,7 +87,7 @@ def test_gradients_against_differences(loss, rng):
 def test_extreme_scores_stay_finite(dtype):
     scores = jnp.asarray([[[1e4, -1e4, 0.0]]], dtype)
     for loss in (listwise_loss, pairwise_loss):
-        value, gradient = jax.value_and_grad(lambda s, f=loss: f(s, jnp.asarray([1]), [1e-2]))(scores)
+        value, gradient = jax.jit(jax.value_and_grad(lambda s, f=loss: f(s, jnp.asarray([1]), [1e-2])))(scores)
         assert np.isfinite(value)
         assert np.isfinite(gradient).all()
 

@@ -1,5 +1,6 @@
 """The paper's experiments, small: every column against brute force in NumPy, what resumes, what is written."""
 
+import dataclasses
 import json
 import math
 import signal
@@ -16,7 +17,7 @@ from rdjax.cli import experiments as job
 from rdjax.codes import EntropyCodedScalar
 from rdjax.limits import blind_distortion, ranking_distortion
 from rdjax.paper import cells as cell_files
-from rdjax.paper import columns, decoders, imbalance, our_columns, readings, tables
+from rdjax.paper import columns, decoders, imbalance, our_columns, provenance, readings, tables
 from rdjax.paper.canonical import fit_canonical
 from rdjax.paper.cells import Cell, compute_cells
 
@@ -206,7 +207,7 @@ def counting(log, name="a", **config):
         log.append(name)
         return {"value": 1 / 3, "of": name}
 
-    return Cell(name, config or {"seed": 0}, compute, 1.0)
+    return Cell(name, config or {"seed": 0}, ("rdjax.numerics",), compute, 1.0)
 
 
 def test_cells_are_computed_once_and_again_when_anything_changed(tmp_path, monkeypatch):
@@ -231,7 +232,7 @@ def test_what_is_interrupted_goes_on(tmp_path):
     def stop():
         raise KeyboardInterrupt
 
-    cells = [counting(log), Cell("b", {}, stop, 1.0), counting(log, "c")]
+    cells = [counting(log), Cell("b", {}, (), stop, 1.0), counting(log, "c")]
     with pytest.raises(KeyboardInterrupt):
         compute_cells(cells, tmp_path, quiet)
     assert {p.name for p in tmp_path.iterdir()} == {"a.json"}  # and nothing half-written
@@ -244,7 +245,8 @@ KILLED = """
 import os, signal, sys
 from rdjax.paper.cells import Cell, compute_cells
 die = lambda: os.kill(os.getpid(), signal.SIGKILL)
-cells = [Cell("a", {"seed": 0}, lambda: {"by": "the first"}, 1.0), Cell("b", {"seed": 0}, die, 1.0)]
+like = {"seed": 0}, ("rdjax.numerics",)
+cells = [Cell("a", *like, lambda: {"by": "the first"}, 1.0), Cell("b", *like, die, 1.0)]
 compute_cells(cells, sys.argv[1], lambda *_: None)
 """
 
@@ -258,9 +260,25 @@ def test_what_is_killed_goes_on(tmp_path):
     assert found["a"] == {"by": "the first"}
 
 
-def test_time_left_goes_by_the_pace():
-    assert cell_files._time_left(60, 0, 0) == ", about 60 s left"
-    assert cell_files._time_left(60, 10, 40) == ", about 4 min left"
+def test_progress_counts_what_is_left_by_its_weight(tmp_path):
+    told = []
+    compute_cells([counting([])], tmp_path, lambda *_: None)
+    heavy = dataclasses.replace(counting([], "b"), weight=3.0)
+    compute_cells([counting([]), heavy, counting([], "c")], tmp_path, lambda *words: told.append(words))
+    assert told == [("b", 0, 2, 0.0), ("c", 1, 2, 0.75)]
+
+
+def test_the_hash_of_the_source_is_of_all_that_is_imported(monkeypatch):
+    """columns imports decoders, which takes posteriors from retrieval; nothing imports the tables made of it."""
+    source_hash, read = provenance.source_hash, provenance._read
+    before = source_hash(["rdjax.paper.columns"])
+    assert before == source_hash(["rdjax.paper.columns"]) != source_hash(["rdjax.paper.our_columns"])
+    for changed, moves in (("rdjax.paper.decoders", True), ("rdjax.numerics", True), ("rdjax.paper.tables", False)):
+        other = lambda name, changed=changed: (read(name)[0] + " " * (name == changed), read(name)[1])
+        monkeypatch.setattr(provenance, "_read", other)
+        assert (source_hash(["rdjax.paper.columns"]) != before) == moves, changed
+    lazy = read("rdjax.cli.experiments")[1]  # imports inside its functions
+    assert {"rdjax.paper", "rdjax.paper.cells"} <= set(lazy)
 
 
 def fake(config):

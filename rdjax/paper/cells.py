@@ -1,11 +1,10 @@
 """Experiments in cells: each is computed once, kept in a file of its own, and read from there the next time.
 
-A file appears whole or not at all, so that what is interrupted goes on where it was. It holds what it was computed for
-and with which versions; where either differs it is computed anew.
+A file appears whole or not at all, so that what is interrupted goes on where it was. It holds what it was computed for,
+from which source and with which versions; where any of these differs it is computed anew.
 """
 
 import json
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, is_dataclass
 from importlib.metadata import version
@@ -14,11 +13,9 @@ from typing import Any
 
 import rdjax
 from rdjax.data.writing import staged
+from rdjax.paper.provenance import source_hash
 
-FORMAT = 1  # raised when what a cell holds changes its meaning
-LEAST = 1.0  # seconds of work before its pace says anything
-
-Progress = Callable[[str, int, int | None], None]
+Progress = Callable[[str, int, int | None, float], None]
 
 
 @dataclass(frozen=True)
@@ -28,12 +25,14 @@ class Cell:
     Args:
       name: of its file, without the end.
       config: what it depends on, as JSON has it or dataclasses of that.
+      modules: names of those whose source it depends on, and that of all they import.
       compute: gives what JSON can hold.
       weight: how long it takes beside others, about, in seconds on one core.
     """
 
     name: str
     config: Mapping[str, Any]
+    modules: Sequence[str]
     compute: Callable[[], dict[str, Any]]
     weight: float
 
@@ -44,19 +43,17 @@ def compute_cells(cells: Sequence[Cell], folder: str | Path | None, progress: Pr
     Args:
       cells: in the order in which they are computed.
       folder: where files are kept; None: nowhere.
-      progress: called with what is being computed and how long the rest may take.
+      progress: called with what is being computed, of those that no file has how many are done and how many there are,
+        and the share of their work that is done.
     """
-    found, done, spent, work = {}, 0.0, 0.0, sum(cell.weight for cell in cells)
-    for number, cell in enumerate(cells):
-        kept = None if folder is None else _read(_file(folder, cell), cell)
-        if kept is not None:
-            found[cell.name], work = kept, work - cell.weight
-            continue
-        progress(f"{cell.name}{_time_left(work - done, done, spent)}", number, len(cells))
-        begun = time.monotonic()
+    found = {} if folder is None else {c.name: kept for c in cells if (kept := _read(_file(folder, c), c)) is not None}
+    rest = [cell for cell in cells if cell.name not in found]
+    done, work = 0.0, sum(cell.weight for cell in rest)
+    for number, cell in enumerate(rest):
+        progress(cell.name, number, len(rest), done / work)
         # through JSON here too, so that a first run and a second one give the same
         found[cell.name] = json.loads(json.dumps(cell.compute(), allow_nan=False))
-        spent, done = spent + time.monotonic() - begun, done + cell.weight
+        done += cell.weight
         if folder is not None:
             _keep(_file(folder, cell), cell, found[cell.name])
     return found
@@ -73,7 +70,7 @@ def _file(folder: str | Path, cell: Cell) -> Path:
 
 def _stamp(cell: Cell) -> dict[str, Any]:
     config = {key: asdict(v) if is_dataclass(v) and not isinstance(v, type) else v for key, v in cell.config.items()}
-    return json.loads(json.dumps({"format": FORMAT, "versions": versions(), "config": config}))
+    return json.loads(json.dumps({"source": source_hash(cell.modules), "versions": versions(), "config": config}))
 
 
 def _read(path: Path, cell: Cell) -> dict[str, Any] | None:
@@ -90,10 +87,3 @@ def _keep(path: Path, cell: Cell, found: dict[str, Any]) -> None:
     document = json.dumps({"stamp": _stamp(cell), "found": found}, indent=1, allow_nan=False)
     with staged([path]) as (fresh,):
         fresh.write_text(document + "\n", encoding="utf-8")
-
-
-def _time_left(work: float, done: float, spent: float) -> str:
-    """E.g. ", about 7 min left", by the pace so far; before there is one, by the weights."""
-    pace = spent / done if spent > LEAST else 1.0
-    seconds = pace * work
-    return f", about {seconds / 60:.0f} min left" if seconds >= 90 else f", about {seconds:.0f} s left"

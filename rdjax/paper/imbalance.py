@@ -61,7 +61,8 @@ def sweep_cells(sizes: Sizes, seed: int = 0, chosen: Sequence[str] = tuple(SWEEP
             if sweep in chosen:
                 config = {"law": law, "sizes": small, "seed": seed}
                 compute = lambda law=law: sweep_point(law, small, seed)
-                cells.append(Cell(f"imbalance-{number}-{place}", config, compute, 3.0 + len(law.noise)))
+                name = f"imbalance-{number}-{place}"
+                cells.append(Cell(name, config, (__name__,), compute, 3.0 + len(law.noise)))
     return cells
 
 

@@ -37,7 +37,7 @@ def table_two_cells(path: str | None, seed: int = 0) -> list[Cell]:
     for reading, (fit, test) in fit_tests.items():
         config = {"corpus": test.name, "seed": seed, "steps": CLIP_STEPS, "data": [_digest(fit), _digest(test)]}
         compute = lambda fit=fit, test=test: pair_columns(fit, test, CLIP_STEPS, seed)
-        cells.append(Cell(f"table2-{_slug(path, reading)}", config, compute, 12.0))
+        cells.append(Cell(f"table2-{_slug(path, reading)}", config, (pair_columns.__module__,), compute, 12.0))
     return cells
 
 
@@ -62,7 +62,7 @@ def _of_reading(part: Mapping[str, Any], number: int, metric: str, reading: str,
     corpus = "Flickr30k" if path is not None else "the emoji corpus in place of Flickr30k"
     entropies = ", ".join(f"{h:.0f}" for h in part["entropies"]["bits"])
     notes = (
-        f"On {corpus}: {words}. +- one standard error over queries.",
+        f"On {corpus}: {words}. ± one standard error over queries.",
         "CLIP, fixed and adaptive tau: R by PCA projection, components in half precision, shares in proportion to "
         f"H_m = {entropies} bits (cells of a tenth of a coordinate's root mean square).",
         "Ours: scalar quantizers of fixed length of both modalities together, calibrated; the second along what tells "

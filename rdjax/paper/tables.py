@@ -94,7 +94,8 @@ def table_one_cells(sizes: Sizes, full: bool, readings: Iterable[str] = tuple(RE
                 compute = lambda reading=reading, trial=trial, columns=columns: columns(
                     draw_trial(law, reading, sizes, trial), sizes, trial
                 )
-                cells.append(Cell(f"table1-{reading}-{group}-{trial}", config, compute, weight))
+                name = f"table1-{reading}-{group}-{trial}"
+                cells.append(Cell(name, config, (columns.__module__,), compute, weight))
     return cells
 
 
@@ -151,9 +152,9 @@ def _facts(printed: Sequence[Any], clip: Sequence[Any], trials: int, sizes: Size
     )
     whole = np.mean([np.array(part["clip, uncompressed"]["values"])[:, 0].mean() for part in clip])
     named = ", ".join(f"{h:.2f}" for h in entropies.mean(axis=0))
-    count = f"{trials} trials" if trials > 1 else "one trial"
+    count = f"{trials} trials" if trials > 1 else "One trial"
     return [
-        f"{count}, {sizes.corpora} test corpora of {sizes.documents:,}; +- one standard error over "
+        f"{count}, {sizes.corpora} test corpora of {sizes.documents:,}; ± one standard error over "
         f"{'trials' if trials > 1 else 'corpora'}. Nothing is chosen on test pairs.",
         "Fixed and adaptive tau: entropy-coded uniform cells, a codeword uniform in its cell, shares of R in proportion"
         f" to H_m rounded up, which spends up to {over:.2f} bits too many. H_m = {named} bits.",

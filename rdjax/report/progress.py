@@ -18,6 +18,8 @@ SPARSE = 15.0  # seconds between lines where there is no terminal
 class Progress:
     """Call it as progress(description, done, total) while it is entered; total None where the end is not known.
 
+    A fourth argument is for pieces that are not alike: the share of the work that is done, else done / total.
+
     Args:
       console: where to show it; None for stderr.
       clock: seconds, for tests.
@@ -52,12 +54,14 @@ class Progress:
         if self._console.is_terminal:  # rich would print an empty line elsewhere
             self._bar.stop()
 
-    def __call__(self, description: str, done: int, total: int | None) -> None:
+    def __call__(self, description: str, done: int, total: int | None, share: float | None = None) -> None:
         """Say what is being done and how much of it is done."""
         same = total == self._total
         if not same:
             self._begun, self._total = self._clock(), total
-        counted = "" if total is None else f"{done}/{total}{self._left(done, total)}"
+        counted = (
+            "" if total is None else f"{done}/{total}{self._left(done / max(total, 1) if share is None else share)}"
+        )
         if not self._console.is_terminal:
             self._line(f"{description} {counted}".rstrip())
         elif self._task is not None and same:
@@ -67,12 +71,12 @@ class Progress:
                 self._bar.remove_task(self._task)
             self._task = self._bar.add_task(description, total=total, completed=done, counted=counted)
 
-    def _left(self, done: int, total: int) -> str:
+    def _left(self, share: float) -> str:
         """The time that is left, in words, once there is something to judge by."""
         passed = self._clock() - self._begun
-        if not 0 < done < total or passed < PATIENCE:
+        if not 0 < share < 1 or passed < PATIENCE:
             return ""
-        seconds = passed * (total - done) / done
+        seconds = passed * (1 - share) / share
         return f", about {seconds:.0f} s left" if seconds < 100 else f", about {seconds / 60:.0f} min left"
 
     def _line(self, text: str) -> None:
