@@ -90,7 +90,7 @@ class Code(ABC):
 
     @abstractmethod
     def unpack(self, payload: bytes, num_items: int) -> jax.Array:
-        """The inverse of `pack`: int32 [num_items, L].
+        """The inverse of `pack`, the payload it made of `num_items` items: int32 [num_items, L].
 
         Raises:
           InputError: if these bytes cannot hold that many items.
@@ -193,7 +193,7 @@ class Code(ABC):
         return b"".join(framed for framed, _ in self._frames(self._host(symbols)))
 
     def from_bytes(self, data: bytes) -> jax.Array:
-        """The inverse of `to_bytes`, bit for bit: int32 [n, L].
+        """The inverse of `to_bytes`, bit for bit, of the data it made: int32 [n, L].
 
         Raises:
           InputError: if it is no such stream, of another version, cut short, altered, or another code's.

@@ -27,7 +27,7 @@ Bottleneck = Callable[[jax.Array], jax.Array]
 
 
 def data_processing(bits: ArrayLike) -> jax.Array:
-    """IB(b) <= b: the bottleneck when nothing is assumed of query and document."""
+    """IB(b) <= b, `bits` of any shape: the bottleneck when nothing is assumed of query and document."""
     return jnp.asarray(bits)
 
 

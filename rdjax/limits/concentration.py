@@ -1,5 +1,6 @@
 """How far entropies of n samples are from those of the source, and bits that are allocated by them: in place of (12) to
-(14) of the paper, and of step 3 of its Theorem 5.1. Source: theory notes, section 6.
+(14) of the paper, and of step 3 of its Theorem 5.1. Arguments without a shape are numbers, or arrays that broadcast.
+Source: theory notes, section 6.
 """
 
 import jax

@@ -7,7 +7,8 @@ y_i, and its loss is 1 - w(rank of y_i in the ranking of cell k_i). Over random 
 
 with probability 1 - delta. For decoders of fixed cells R_n depends on ||w - wbar||, at most pi / sqrt(6) for reciprocal
 rank whatever the number of documents, and on K / n. In place of Lemma 6.1 and equation (11) of the paper, which are
-false: they count values of one loss. Source: theory notes, section 5.
+false: they count values of one loss. Arguments without a shape are numbers, or arrays that broadcast. Source: theory
+notes, section 5.
 """
 
 from functools import partial
@@ -58,6 +59,9 @@ def decoder_complexity(
     Returns:
       a number for each K and n.
 
+    Raises:
+      InputError: another number of weights than documents.
+
     Source: theory notes, section 5.
     """
     return _spread(weights, num_documents) * jnp.sqrt(floating(cells) / floating(samples))
@@ -74,6 +78,9 @@ def observed_complexity(
 
     Returns:
       [...], at most `decoder_complexity`, and less where cells are used unevenly.
+
+    Raises:
+      InputError: another number of weights than documents.
 
     Source: Cauchy-Schwarz cell by cell; theory notes, section 5.
     """

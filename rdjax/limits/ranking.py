@@ -64,7 +64,7 @@ class RankingRange:
     """Where R(D) lives: no ranking is better than `best`; at `worst` and above the rate is 0.
 
     `rate_at_best` in bits is R(D_min); `slope_at_worst` in bits per unit of distortion is -dR/dD just below D_max,
-    zero for a uniform prior and positive for a skewed one.
+    zero for a uniform prior and positive for a skewed one. All four are scalars.
     """
 
     best: jax.Array
@@ -136,7 +136,16 @@ def ranking_curve(slopes: ArrayLike, prior: Prior, weights: Weights | ArrayLike 
 
 
 def ranking_range(prior: Prior, weights: Weights | ArrayLike = reciprocal_rank) -> RankingRange:
-    """D_min, D_max, R(D_min), and the slope at D_max, min_k log2(P_k / P_{k+1}) / (w_k - w_{k+1})."""
+    """D_min, D_max, R(D_min), and the slope at D_max, min_k log2(P_k / P_{k+1}) / (w_k - w_{k+1}).
+
+    Args:
+      prior, weights: as in `ranking_rate`.
+
+    Raises:
+      InputError: a prior that is no law; weights that increase.
+
+    Source: theory notes, section 1.2.
+    """
     return _range(pose(0.0, prior, weights))
 
 

@@ -49,6 +49,9 @@ def jensen_shannon_loss(scores: ArrayLike) -> jax.Array:
     Args:
       scores: [N, N], N >= 2.
 
+    Raises:
+      InputError: scores of another shape.
+
     Source: Nowozin, Cseke, Tomioka 2016; Hjelm et al. 2019.
     """
     scores = jnp.asarray(scores)
@@ -71,11 +74,14 @@ def mine_loss(scores: ArrayLike, log_average: ArrayLike, *, decay: float = 0.9) 
 
     Args:
       scores: [N, N], N >= 2.
-      log_average: ln a of the steps before; inf (`NO_AVERAGE`) before the first.
+      log_average: a scalar, ln a of the steps before; inf (`NO_AVERAGE`) before the first.
       decay: in [0, 1).
 
     Returns:
       (loss in nats, ln a).
+
+    Raises:
+      InputError: a decay outside [0, 1), scores of another shape.
 
     Source: Belghazi et al. 2018, section 3.2; as a bound, Poole et al. 2019, equation 8.
     """
@@ -96,6 +102,9 @@ def objective(name: str) -> Objective:
 
     infonce, nwj, donsker_varadhan: the bound itself is ascended. mine: `mine_loss`, read by Donsker-Varadhan.
     jensen_shannon: `jensen_shannon_loss`, read by NWJ. smile: `jensen_shannon_loss`, read by SMILE (clip 5).
+
+    Args:
+      name: one of `KNOWN_OBJECTIVES`.
 
     Raises:
       InputError: an unknown name.

@@ -85,7 +85,15 @@ class Metric:
 
 
 def gains(relevant: Any, grades: Any = None) -> np.ndarray | None:
-    """Gains for `Metric.per_query` from what a corpus holds: None for int [Q]; [Q, J], 0 at padding, for int [Q, J]."""
+    """Gains for `Metric.per_query` from what a corpus holds.
+
+    Args:
+      relevant: int [Q], or [Q, J] padded with -1.
+      grades: gains [Q, J] beside a `relevant` of that shape; None: all 1.
+
+    Returns:
+      None for int [Q]; for [Q, J] the gains [Q, J], 0 at padding.
+    """
     if np.ndim(relevant) < 2:
         return None
     return np.where(np.asarray(relevant) >= 0, 1.0 if grades is None else np.asarray(grades), 0.0)
@@ -165,12 +173,12 @@ def mean_reciprocal_rank(scores: Any, relevant: Any, *, ties: str = "expected") 
 
 
 def recall_at_k(scores: Any, relevant: Any, k: int, *, ties: str = "expected") -> jax.Array:
-    """Mean share of the relevant documents within the top k; otherwise as in `mean_reciprocal_rank`."""
+    """Mean share of the relevant documents within the top `k` >= 1; otherwise as in `mean_reciprocal_rank`."""
     return jnp.mean(_metric("recall", k)(scores, relevant, ties=ties))
 
 
 def precision_at_k(scores: Any, relevant: Any, k: int, *, ties: str = "expected") -> jax.Array:
-    """Mean share of the top k that is relevant, of k even where N < k; otherwise as in `mean_reciprocal_rank`."""
+    """Mean share of the top `k` >= 1 that is relevant, even where N < k; otherwise as in `mean_reciprocal_rank`."""
     return jnp.mean(_metric("precision", k)(scores, relevant, ties=ties))
 
 
@@ -204,7 +212,7 @@ def average_precision(scores: Any, relevant: Any, *, ties: str = "expected") -> 
 
 
 def rank_biased_precision(scores: Any, relevant: Any, p: float = 0.8, *, ties: str = "expected") -> jax.Array:
-    """Mean of (1 - p) sum_j p^(rank_j - 1), 0 < p < 1 (Moffat and Zobel 2008): as in `mean_reciprocal_rank`."""
+    """Mean of (1 - p) sum_j p^(rank_j - 1), `p` in (0, 1) (Moffat and Zobel 2008): as in `mean_reciprocal_rank`."""
     return jnp.mean(_metric("rbp", p)(scores, relevant, ties=ties))
 
 

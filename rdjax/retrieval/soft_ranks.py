@@ -42,7 +42,7 @@ class SigmoidRanks:
     of 1,000 documents is off by less than 2%, as with the other two (`benchmarks/soft_metrics.py`).
 
     Args:
-      temperature: T > 0, in standard deviations of the list.
+      temperature: a number T > 0, in standard deviations of the list.
     """
 
     temperature: ArrayLike = 0.03
@@ -58,7 +58,7 @@ class SoftmaxRanks:
     """r_i = sum_k k p_ik,  p_i = softmax_k(-|s_(k) - s_i| / (T sigma)): the mean place in the sorted list (SoftSort).
 
     Args:
-      temperature: T > 0, in standard deviations of the list.
+      temperature: a number T > 0, in standard deviations of the list.
     """
 
     temperature: ArrayLike = 0.003
@@ -79,7 +79,7 @@ class PooledRanks:
     score. A sort and an isotonic regression; every score of a pool has a gradient, no other.
 
     Args:
-      temperature: T > 0, in standard deviations of the list.
+      temperature: a number T > 0, in standard deviations of the list.
     """
 
     temperature: ArrayLike = 0.003

@@ -39,7 +39,7 @@ class ShapePlan:
 
 @dataclass(frozen=True)
 class Plan:
-    """What a sweep takes: its shapes, one compilation each (in every process), and over how many devices."""
+    """What a sweep takes: its shapes, one compilation each in every one of its processes, and how many devices."""
 
     shapes: tuple[ShapePlan, ...]
     devices: int
