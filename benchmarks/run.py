@@ -99,6 +99,7 @@ def machine() -> dict:
     return {
         "machine": f"{platform.system()} {platform.machine()}{', ' + model if model else ''}",
         "processors": here,
+        "load": round(os.getloadavg()[0], 1) if hasattr(os, "getloadavg") else None,  # of others, at the start
         "threads": threads,
         "python": platform.python_version(),
         "versions": found,
@@ -159,7 +160,7 @@ def run(name: str, given: argparse.Namespace) -> None:
         option, environment = how.peer
         python, versions = python_of(environment, given.environments)
         arguments += [option, python]
-    count = given.repeats if how.repeats else 1
+    count, before = given.repeats if how.repeats else 1, machine()
     start = time.perf_counter()
     runs = [once(name, arguments) for _ in range(count)]
     shown = [word for word in arguments if not (how.peer and word == python)]
@@ -169,7 +170,7 @@ def run(name: str, given: argparse.Namespace) -> None:
         "mode": "full" if given.full else "quick",
         "runs": count,
         "seconds": round(time.perf_counter() - start, 1),
-        **machine(),
+        **before,
         "peer_versions": versions,
         "rows": summary(runs),
     }

@@ -1,8 +1,10 @@
 """The README: its figures are those of stored benchmark runs, links lead somewhere, the picture is small."""
 
+import builtins
 import json
 import pathlib
 import re
+import symtable
 
 import pytest
 
@@ -70,3 +72,14 @@ def test_links_and_the_picture():
         assert target in anchors, target
     (picture,) = re.findall(r'<img src="([^"]+)"', README)
     assert 10_000 < (ROOT / picture).stat().st_size < 110_000
+
+
+def test_every_python_block_stands_on_its_own():
+    """What a block reads it has imported or made: names are looked up by the compiler, nothing is run."""
+    blocks = [block.split("```")[0] for block in README.split("```python\n")[1:]]
+    assert len(blocks) >= 10
+    for block in blocks:
+        table = symtable.symtable(block, "README.md", "exec")
+        free = {one.get_name() for one in table.get_symbols() if one.is_referenced() and not one.is_assigned()}
+        free -= {one.get_name() for one in table.get_symbols() if one.is_imported() or one.is_namespace()}
+        assert free <= set(dir(builtins)), f"{sorted(free - set(dir(builtins)))} in: {block[:80]}"
