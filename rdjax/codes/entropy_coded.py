@@ -55,10 +55,10 @@ class VariableLengthCode(Code):
 
     def pack(self, symbols: Any) -> bytes:
         """The symbols through a range coder; see `Code.pack`."""
-        symbols = self._host(symbols)
-        inside = (symbols >= 0) & (symbols < np.asarray(self.sizes)[None, :])
-        require(bool(inside.all()), "a symbol is outside its alphabet; pack what this very code encoded.")
-        return pack_entropy(symbols, self._models)
+        return pack_entropy(self._host(symbols), self._models)
+
+    def _alphabet(self) -> np.ndarray:
+        return np.asarray(self.sizes)
 
     def unpack(self, payload: bytes, num_items: int) -> jax.Array:
         """The inverse of `pack`; see `Code.unpack`."""

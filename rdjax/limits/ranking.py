@@ -126,11 +126,10 @@ def ranking_curve(slopes: ArrayLike, prior: Prior, weights: Weights | ArrayLike 
       rate (bits) and distortion at each slope. At slope 0 the point is (0, D_max).
 
     Raises:
-      InputError: a negative slope; a prior that is no law; weights that increase.
+      InputError: a slope that is negative or not finite; a prior that is no law; weights that increase.
     """
     problem = pose(slopes, prior, weights)
-    if checks.is_concrete(slopes):
-        checks.require(bool(np.all(np.asarray(slopes) >= 0)), "a slope is negative or NaN; slopes are at least 0.")
+    checks.numbers(slopes, "the slopes", 0)
     rate, distortion = _over(_curve, problem, slopes)
     return RankingCurve(rate, distortion, jnp.asarray(slopes, rate.dtype))
 

@@ -20,7 +20,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from rdjax.checks import InputError, is_concrete, require
+from rdjax.checks import InputError, is_concrete, numbers, require, whole_numbers
 from rdjax.retrieval import aggregates
 from rdjax.retrieval import ties as tie_law
 from rdjax.retrieval import weights as weight_table
@@ -93,10 +93,18 @@ def gains(relevant: Any, grades: Any = None) -> np.ndarray | None:
 
     Returns:
       None for int [Q]; for [Q, J] the gains [Q, J], 0 at padding.
+
+    Raises:
+      InputError: relevant documents that are no indices; grades below 0 or not finite, or of another shape.
     """
+    whole_numbers(relevant, "relevant", -1)
     if np.ndim(relevant) < 2:
         return None
-    return np.where(np.asarray(relevant) >= 0, 1.0 if grades is None else np.asarray(grades), 0.0)
+    judged = np.asarray(relevant) >= 0
+    if grades is not None:
+        require(np.shape(grades) == judged.shape, f"grades have shape {np.shape(grades)}, relevant {judged.shape}.")
+        numbers(np.where(judged, grades, 0), "the grades", 0)
+    return np.where(judged, 1.0 if grades is None else np.asarray(grades), 0.0)
 
 
 def parse_metric(name: str) -> Metric:
@@ -242,15 +250,22 @@ def listed_gains(scores: Any, relevant: Any, grades: Any) -> jax.Array | None:
         grades is None or np.shape(grades) == np.shape(relevant),
         f"grades have shape {np.shape(grades)} and relevant {np.shape(relevant)}; both must be the same.",
     )
-    return jnp.where(judged, 1.0 if grades is None else jnp.asarray(grades, jnp.result_type(float)), 0.0)
+    worth = jnp.where(judged, 1.0 if grades is None else jnp.asarray(grades, jnp.result_type(float)), 0.0)
+    _check_worth(worth)
+    return worth
 
 
 def _check_gains(worth: jax.Array, above: jax.Array) -> None:
     require(
         worth.shape == above.shape, f"gains have shape {worth.shape} and counts {above.shape}; both must be the same."
     )
+    _check_worth(worth)
+
+
+def _check_worth(worth: jax.Array) -> None:
     if is_concrete(worth):
-        require(bool(jnp.all(worth >= 0)), "a grade is below 0 or not a number; gains are at least 0.")
+        good = bool(jnp.all((worth >= 0) & (worth < jnp.inf)))
+        require(good, "a grade is below 0, infinite or not a number; gains are at least 0.")
 
 
 _PLAIN: dict[str, tuple[Weights, Aggregate]] = {

@@ -8,7 +8,7 @@ import numpy as np
 
 from rdjax import checks
 from rdjax.checks import is_concrete, require
-from rdjax.retrieval.scores import working
+from rdjax.retrieval.scores import checked_scores
 
 
 def log_posterior(scores: Any, temperatures: Any, prior: Any = None) -> jax.Array:
@@ -25,11 +25,12 @@ def log_posterior(scores: Any, temperatures: Any, prior: Any = None) -> jax.Arra
       [..., N], nats; -inf where the prior is 0. Differentiable in all three arguments (not in a prior of 0).
 
     Raises:
-      InputError: shapes that do not belong together, a temperature that is not above 0, a prior that is no law.
+      InputError: shapes that do not belong together, a temperature that is not above 0, a prior that is no law, a score
+        that is NaN or +inf.
 
     Source: theory notes, section 4.
     """
-    scores, temperatures = working(scores), jnp.asarray(temperatures)
+    scores, temperatures = checked_scores(scores), jnp.asarray(temperatures)
     require(
         scores.ndim > 1 and temperatures.shape == scores.shape[:1],
         f"scores have shape {scores.shape} and temperatures {temperatures.shape}; both start with the modalities.",

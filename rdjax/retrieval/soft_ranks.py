@@ -25,7 +25,7 @@ from jax.typing import ArrayLike
 
 from rdjax.checks import is_concrete, require
 from rdjax.majorant import majorant_vertices
-from rdjax.retrieval.scores import working
+from rdjax.retrieval.scores import checked_scores
 from rdjax.trees import register_dataclass
 
 RankFunction = Callable[..., jax.Array]
@@ -153,7 +153,7 @@ def _pooled(values: jax.Array, among: jax.Array) -> jax.Array:
 
 def _checked(scores: ArrayLike, listed: ArrayLike, among: ArrayLike | None) -> tuple[jax.Array, jax.Array, jax.Array]:
     """Scores, listed documents with the leading axes of the scores, and a mask; scores that do not count are 0."""
-    scores, listed = working(scores), jnp.asarray(listed)
+    scores, listed = checked_scores(scores), jnp.asarray(listed)
     require(scores.ndim > 0, "the scores are a number; give [..., documents].")
     require(
         listed.ndim == 1 or listed.shape[:-1] == scores.shape[:-1],
