@@ -65,8 +65,11 @@ def numbers(values: Any, what: str, least: float = -math.inf, most: float = math
             array = array.astype(np.float64, casting="same_kind" if array.dtype.kind == "c" else "unsafe")
     except (TypeError, ValueError):
         raise InputError(f"{what} holds {np.asarray(values).dtype} values; it must hold real numbers.") from None
-    good = (array >= least) & (array <= most) if ends else (array > least) & (array < most)
-    bad = ~(good & np.isfinite(array))
+    bad = ~np.isfinite(array)
+    if math.isfinite(least):
+        bad |= array < least if ends else array <= least
+    if math.isfinite(most):
+        bad |= array > most if ends else array >= most
     if bad.any():
         low = f"{'at least' if ends else 'above'} {least:g}" if math.isfinite(least) else ""
         high = f"{'at most' if ends else 'below'} {most:g}" if math.isfinite(most) else ""

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from rdjax.checks import is_concrete, numbers, require, whole_numbers
-from rdjax.retrieval.scores import checked_scores, working
+from rdjax.retrieval.scores import check_temperatures, checked_scores, working
 
 
 def printed_rule(entropies: Any) -> jax.Array:
@@ -134,12 +134,12 @@ def dominant_scores(scores: Any, temperatures: Any, dominant: Any) -> jax.Array:
       [..., N].
 
     Raises:
-      InputError: shapes that do not belong together, a modality that is not there, a temperature that is not above 0
-        and finite, a score that is NaN or +inf.
+      InputError: shapes that do not belong together, a modality that is not there, a temperature that is not above 0,
+        or a score that is NaN or +inf.
 
     Source: paper, equation (9); verdict: theory notes, section 4.
     """
-    numbers(temperatures, "the temperatures", 0, ends=False)
+    check_temperatures(temperatures)
     whole_numbers(dominant, "the dominant modalities")
     scores, temperatures, dominant = checked_scores(scores), jnp.asarray(temperatures), jnp.asarray(dominant)
     require(

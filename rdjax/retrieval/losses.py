@@ -9,9 +9,9 @@ import jax.numpy as jnp
 from jax import lax
 from jax.typing import ArrayLike
 
-from rdjax.checks import numbers, require
+from rdjax.checks import require
 from rdjax.retrieval.posteriors import log_posterior
-from rdjax.retrieval.scores import check_relevant, checked_scores
+from rdjax.retrieval.scores import check_relevant, check_temperatures, checked_scores
 
 BLOCK = 2**18  # differences of scores held at a time
 
@@ -105,7 +105,7 @@ def contrastive_loss(scores: ArrayLike, temperatures: ArrayLike) -> jax.Array:
 
 def _fused(scores: jax.Array, temperatures: ArrayLike) -> jax.Array:
     """sum_m s_m / tau_m."""
-    numbers(temperatures, "the temperatures", 0, ends=False)
+    check_temperatures(temperatures)
     tau = jnp.asarray(temperatures, scores.dtype)
     require(
         tau.shape == scores.shape[:1],

@@ -69,8 +69,7 @@ def fuse(features: Features, temperatures: Any = None) -> jax.Array:
         np.shape(temperatures) == (len(features),),
         f"there are {len(features)} modalities and temperatures of shape {np.shape(temperatures)}; give one for each.",
     )
-    if is_concrete(temperatures):
-        require(bool((np.asarray(temperatures) > 0).all()), "a temperature is not above 0; temperatures are positive.")
+    check_temperatures(temperatures)
     parts = []
     for array, temperature in zip(features.values(), jnp.asarray(temperatures), strict=True):
         part = working(array)
@@ -86,6 +85,12 @@ def _check_features(features: Features, side: str) -> None:
     require(len({shape[0] for shape in shapes.values()}) == 1, f"the {side} differ in number: {shapes}.")
     for name, array in features.items():
         numbers(array, f"{name} of the {side}")
+
+
+def check_temperatures(temperatures: Any) -> None:
+    """Refuse one that is not above 0; infinity leaves a modality out. Traced values pass unseen."""
+    if is_concrete(temperatures):
+        require(bool(np.all(np.asarray(temperatures) > 0)), "a temperature is not above 0; temperatures are positive.")
 
 
 def checked_scores(scores: Any) -> jax.Array:

@@ -15,13 +15,12 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax.typing import ArrayLike
 
-from rdjax.checks import is_concrete, require
+from rdjax.checks import require
 from rdjax.retrieval.cross_entropy import make_problem, moments, slopes
 from rdjax.retrieval.posteriors import prior_law
-from rdjax.retrieval.scores import check_relevant, working
+from rdjax.retrieval.scores import check_relevant, check_temperatures, working
 
 
 def temperature_intervals(
@@ -52,8 +51,7 @@ def temperature_intervals(
     """
     scores, relevant = working(scores), jnp.asarray(relevant)
     tau = jnp.asarray(temperatures, scores.dtype)
-    if is_concrete(tau):
-        require(bool(np.all(np.asarray(tau) > 0)), "a temperature is not above 0; temperatures are positive.")
+    check_temperatures(tau)
     require(
         scores.ndim == 3 and tau.shape == scores.shape[:1],
         f"scores have shape {scores.shape} and temperatures {tau.shape}; they must be [M, Q, N] and [M].",
