@@ -129,7 +129,9 @@ def ranking_curve(slopes: ArrayLike, prior: Prior, weights: Weights | ArrayLike 
       InputError: a slope that is negative or not finite; a prior that is no law; weights that increase.
     """
     problem = pose(slopes, prior, weights)
-    checks.numbers(slopes, "the slopes", 0)
+    if checks.is_concrete(slopes):
+        good = bool(np.all((np.asarray(slopes) >= 0) & (np.asarray(slopes) < np.inf)))
+        checks.require(good, "a slope is negative, infinite or NaN; slopes are finite and at least 0.")
     rate, distortion = _over(_curve, problem, slopes)
     return RankingCurve(rate, distortion, jnp.asarray(slopes, rate.dtype))
 

@@ -33,7 +33,7 @@ def printed_rule(entropies: Any) -> jax.Array:
     """
     entropies = working(entropies)
     require(entropies.ndim > 0, "the entropies are a number; give one for each modality, [M].")
-    numbers(entropies, "the entropies, by which rule (10) divides,", 0, ends=False)
+    numbers(entropies, "the entropy of each modality", 0, ends=False)
     return jnp.sqrt(jnp.mean(entropies, axis=-1, keepdims=True) / entropies)
 
 
@@ -56,7 +56,7 @@ def section_six_rule(entropies: Any, gamma: float = 2**-0.5, epsilon: float = 1e
 
     Source: paper, section 6.1; verdict: theory notes, section 4.
     """
-    numbers(entropies, "the entropies")
+    numbers(entropies, "the entropy of each modality")
     require(epsilon > 0, f"epsilon is {epsilon}; it must be above 0, or a modality gets temperature 0.")
     entropies = working(entropies)
     require(entropies.ndim > 0, "the entropies are a number; give one for each modality, [M].")
