@@ -1,5 +1,6 @@
 """The README: its figures are those of stored benchmark runs, links lead somewhere, the picture is small."""
 
+import argparse
 import builtins
 import json
 import pathlib
@@ -83,3 +84,24 @@ def test_every_python_block_stands_on_its_own():
         free = {one.get_name() for one in table.get_symbols() if one.is_referenced() and not one.is_assigned()}
         free -= {one.get_name() for one in table.get_symbols() if one.is_imported() or one.is_namespace()}
         assert free <= set(dir(builtins)), f"{sorted(free - set(dir(builtins)))} in: {block[:80]}"
+
+
+def test_a_benchmark_is_run_as_often_as_asked_and_kept(tmp_path, monkeypatch):
+    (tmp_path / "rows.py").write_text((ROOT / "benchmarks" / "rows.py").read_text())
+    script = "import sys\nfrom rows import record\nrecord(sys.argv[1], 2, 5, 'peer', 's')\n"
+    (tmp_path / "toy.py").write_text(script)
+    (tmp_path / "broken.py").write_text("raise SystemExit(3)\n")
+    monkeypatch.setattr(run, "HERE", tmp_path)
+    monkeypatch.setattr(run, "RESULTS", tmp_path / "results")
+    monkeypatch.setattr(run, "BENCHMARKS", {"toy": run.Benchmark(("a row",)), "broken": run.Benchmark(())})
+    given = argparse.Namespace(full=False, repeats=2, environments=tmp_path)
+    run.run("toy", given)
+    kept = json.loads((tmp_path / "results" / "toy.json").read_text())
+    assert kept["command"] == "python benchmarks/toy.py a row"
+    assert kept["runs"] == 2
+    (row,) = kept["rows"]
+    assert (row["name"], row["peer"], row["unit"]) == ("a row", "peer", "s")
+    assert row["ratio"] == {"median": 2.5, "least": 2.5, "most": 2.5}
+    with pytest.raises(RuntimeError, match="broken ended with code 3"):
+        run.run("broken", given)
+    assert not (tmp_path / "results" / "broken.json").exists()
