@@ -20,6 +20,7 @@ import tempfile
 import time
 
 import numpy as np
+from rows import record
 
 NEIGHBORS = 3
 
@@ -134,11 +135,18 @@ def main():
         print(f"{columns} + {columns} columns, truth {truth:.4f}")
         with tempfile.NamedTemporaryFile(suffix=".npz") as file:
             np.savez(file.name, x=x, y=y)
+            seen = {}
             for name in options.only or ESTIMATORS:
                 python = options.infomeasure if name == "infomeasure" else sys.executable
                 value, seconds = run(name, python, file.name, options.limit)
+                seen |= {name: seconds} if value is not None else {}
                 shown = f"{value:9.5f} {seconds:9.3f}" if value is not None else f"{'':9} {seconds}"
                 print(f"  {name:36s}{shown}", flush=True)
+            own = [
+                seen[name] for name in ("rdjax, tree", "rdjax, blocks, float64") if name in seen
+            ]  # as exact as theirs
+            for peer in seen.keys() & {"scikit-learn", "infomeasure"} if own else ():
+                record(f"KSG, {options.n:,} rows of {columns} + {columns} columns", min(own), seen[peer], peer, "s")
     return None
 
 

@@ -19,6 +19,7 @@ import jax
 import mpmath
 import numpy as np
 import scipy
+from rows import record
 from scipy.optimize import brentq, isotonic_regression
 
 from rdjax.limits import one_shot_distortion, ranking_rate
@@ -76,6 +77,7 @@ def against_all_rankings():
                 worst = max(worst, abs(float(ranking_rate(mean, prior, weights)) - rate))
                 ours.append(median_time(lambda m=mean, p=prior, w=weights: ranking_rate(m, p, w).block_until_ready()))
             t, o = 1e3 * statistics.median(theirs), 1e3 * statistics.median(ours)
+            record(f"R(D), N = {n}, {weights.name}", o, t, "Blahut-Arimoto over all rankings")
             print(f"{n:>3} {weights.name:>10} {3:>6} {worst:>28.1e} {t:>11.1f} {o:>9.2f} {t / o:>8.1f}")
 
 
@@ -117,6 +119,7 @@ def uniform_prior():
             theirs = 1e3 * (time.perf_counter() - start)
             ours = 1e3 * median_time(lambda n=n, s=score: ranking_rate(1 - s, n).block_until_ready())
             bits = float(ranking_rate(1 - score, n))
+            record(f"R(D), N = {n:,}, MRR {score}", ours, theirs, "mpmath")
             print(
                 f"{n:>14,} {score:>5} {bits:>20.14f} {abs(bits - exact):>13.1e} {theirs:>11.0f} {ours:>9.2f} {theirs / ours:>9.0f}"
             )
@@ -159,6 +162,7 @@ def a_million_documents():
             ready = jax.device_put(prior)
             ours = 1e3 * median_time(lambda s=score, p=ready: jax.block_until_ready(both(1 - s, p)), repeats=5)
             bits = float(both(1 - score, ready)[0])
+            record(f"R(D) and gradients, {name} prior of 1,000,000, MRR {score}", ours, theirs, "SciPy, value alone")
             print(
                 f"{name:>12} {score:>5} {bits:>14.9f} {abs(bits - exact):>13.1e} {theirs:>16.0f} {ours:>24.0f} {theirs / ours:>7.2f}"
             )

@@ -139,6 +139,7 @@ def main() -> None:
     options = parser.parse_args()
     warnings.filterwarnings("ignore", message="unsafe cast from uint64")  # numba, on compiling ranx
     import jax
+    from rows import record
 
     from rdjax.retrieval import counts_from_scores
 
@@ -160,6 +161,8 @@ def main() -> None:
             for peer, call in found.items():
                 theirs, time_theirs = warm(partial(call, names), options.repeats)
                 against = time_ours + (ranking if peer == "ir_measures" else 0.0)
+                if any(value is not None for value in theirs):
+                    record(names[0] if alone else "all metrics", against, time_theirs, peer)
                 line += _columns(values, theirs, time_theirs, time_theirs / against)
             print(line)
     print("\noff: the largest difference at any one query.")

@@ -19,6 +19,7 @@ import math
 
 import jax
 import numpy as np
+from rows import record
 from scipy import special
 
 from rdjax.codes.entropy_coded import EntropyCodedScalar
@@ -94,6 +95,9 @@ def main():
                     f"fixed: {key}": fixed(rate, x, law)
                     for key, law in (("Gaussian", "gaussian"), ("fitted", "samples"))
                 }
+                record(
+                    f"squared error of full ECSQ, {name}, {rate:g} bits", row["full ECSQ"], least, "Shannon's bound", ""
+                )
                 over = 0.5 * math.log2(row["full ECSQ"] / least)  # exact for the Gaussian
                 print(f"{rate:4} bits " + " ".join(f"{row[c]:15.5f}" for c in COLUMNS) + f" {over:15.4f} {check:15.5f}")
             if name == "Gaussian":

@@ -20,6 +20,7 @@ import tempfile
 import time
 
 import numpy as np
+from rows import record
 
 TEMPERATURE = 0.1
 
@@ -142,6 +143,9 @@ def main() -> None:
     for name, one in mine.items():
         other = peer.get(name, dict.fromkeys(one, float("nan")))
         ratio = other["seconds"] / one["seconds"]
+        if peer:
+            record(f"gradient of {name}", 1e3 * one["seconds"], 1e3 * other["seconds"], "rax")
+            record(f"memory of the gradient of {name}", one["MiB"], other["MiB"], "rax", "MiB")
         print(
             f"{name:10s}{one['value']:12.6f}{other['value']:12.6f}{one['seconds']:10.4f}{other['seconds']:10.4f}"
             f"{ratio:8.1f}{one['MiB']:8.2f}{other['MiB']:8.1f}"

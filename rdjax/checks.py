@@ -6,6 +6,7 @@ chex assertion and also runs under jit through `chex.chexify`. JAX is imported o
 and checking a corpus does not wait for it.
 """
 
+import math
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
@@ -63,6 +64,38 @@ def byte_size(text: str, what: str) -> float:
     good = number.replace(".", "", 1).isdecimal() and text[len(number) :].strip() in _UNITS
     require(good, f"{what} is {text!r}; write a size such as 500MB or 8GB.")
     return float(number) * _UNITS[text[len(number) :].strip()]
+
+
+def numbers(values: Any, what: str, least: float = -math.inf, most: float = math.inf, *, ends: bool = True) -> None:
+    """Finite real numbers in [least, most], or strictly between. Traced values pass unseen."""
+    if not is_concrete(values):
+        return
+    try:
+        array = np.asarray(values)
+        if array.dtype.kind not in "fiu":
+            array = array.astype(np.float64, casting="same_kind" if array.dtype.kind == "c" else "unsafe")
+    except (TypeError, ValueError):
+        raise InputError(f"{what} holds {np.asarray(values).dtype} values; it must hold real numbers.") from None
+    bad = ~np.isfinite(array)
+    if math.isfinite(least):
+        bad |= array < least if ends else array <= least
+    if math.isfinite(most):
+        bad |= array > most if ends else array >= most
+    if bad.any():
+        low = f"{'at least' if ends else 'above'} {least:g}" if math.isfinite(least) else ""
+        high = f"{'at most' if ends else 'below'} {most:g}" if math.isfinite(most) else ""
+        asked = ", ".join(filter(None, ["a finite number", low, high]))
+        raise InputError(f"{what} has an entry {array[bad].ravel()[0]:g}; it must be {asked}.")
+
+
+def whole_numbers(values: Any, what: str, least: int = 0) -> None:
+    """An array of integers, each at least `least`. Traced values pass unseen."""
+    if is_concrete(values):
+        array = np.asarray(values)
+        good = array.dtype.kind in "iu" or not array.size
+        require(good, f"{what} holds {array.dtype} values; it must hold integers.")
+        require(bool((array >= least).all()), f"{what} has an entry below {least}; it must be at least that.")
+        require(bool((array < 1 << 62).all()), f"{what} has an entry of 2^62 or more; it can count nothing.")
 
 
 def numeric_header(array: np.ndarray, where: str) -> None:

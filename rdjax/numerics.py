@@ -5,6 +5,8 @@ jit, vmap and grad. The trap is the single `where`: its gradient at the masked p
 """
 
 import math
+from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -71,3 +73,17 @@ def masked_mean(x: ArrayLike, mask: ArrayLike, axis: int = -1) -> jax.Array:
     x, mask = jnp.asarray(x), jnp.asarray(mask)
     count = jnp.sum(mask, axis=axis)
     return jnp.sum(jnp.where(mask, x, 0.0), axis=axis) / jnp.maximum(count, 1)
+
+
+def without_gradient(why: str) -> Callable[[jax.Array], jax.Array]:
+    """The identity; differentiating through it raises TypeError with `why`, where the alternative is a silent zero."""
+
+    @jax.custom_jvp
+    def same(x: jax.Array) -> jax.Array:
+        return x
+
+    @same.defjvp
+    def refuse(primals: Any, tangents: Any) -> Any:
+        raise TypeError(why)
+
+    return same

@@ -152,7 +152,9 @@ def test_the_file_is_named_as_it_was_typed(tmp_path, monkeypatch):
     refused("vectors.csv", "neither a .npz or .safetensors file nor a folder")
     for name in ("one.npy", "documents.parquet"):
         (tmp_path / name).write_bytes(b"PAR1")
-        refused(name, "is one side; give the folder that holds documents and queries")
+        refused(
+            name, "is one side of a corpus; put it into a folder as documents.npy, beside queries.npy, and give that"
+        )
 
 
 def test_documents_twice(tmp_path):

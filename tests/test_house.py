@@ -2,10 +2,14 @@
 
 import ast
 import pathlib
+import re
 import subprocess
 import sys
+import tomllib
 
 import pytest
+
+import rdjax
 
 pytestmark = pytest.mark.float64_only
 ROOT = pathlib.Path(__file__).parent.parent
@@ -80,3 +84,20 @@ def test_python_in_the_readme_runs():
         exec(block.split("```")[0], namespace)
     assert namespace["result"].today.value.lower == pytest.approx(0.710, abs=1e-3)
     assert float(namespace["ranking_rate"](1 - 0.59, 1000)) == pytest.approx(4.8465, abs=1e-4)
+
+
+def test_one_version_everywhere():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    version = project["project"]["version"]
+    assert rdjax.__version__ == version
+    assert re.search(r"^version: (.*)$", (ROOT / "CITATION.cff").read_text(), re.M)[1] == version
+    assert re.search(r"^## \[(.*?)\]", (ROOT / "CHANGELOG.md").read_text(), re.M)[1] == version
+    listed = project["tool"]["hatch"]["build"]["targets"]["sdist"]["include"]
+    assert all((ROOT / name).exists() for name in listed)
+
+
+def test_files_that_contributing_names_are_there():
+    text = (ROOT / "CONTRIBUTING.md").read_text()
+    named = set(re.findall(r"`((?:rdjax|tests|benchmarks)/[\w/]+\.py)`", text))
+    assert len(named) >= 10
+    assert not [name for name in named if not (ROOT / name).exists()]

@@ -3,6 +3,7 @@
 import dataclasses
 import itertools
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -113,7 +114,9 @@ def test_decoding_adds_the_words_up(code):
 def test_bytes_come_back_and_every_symbol_has_a_word(code):
     x = vectors(512).astype(code.dtype)
     x[0] = np.nan
-    symbols = code.encode(x)
+    with pytest.raises(InputError, match="NaN or infinity in row 0"):
+        code.encode(x)
+    symbols = jax.jit(code.encode)(x)  # where it cannot be refused
     assert (np.asarray(symbols) < 1 << np.array(code.widths)).all()
     np.testing.assert_array_equal(code.from_bytes(code.to_bytes(symbols)), symbols)
 

@@ -15,9 +15,10 @@ FIXED = "fixed length"
 class Setting:
     """What was asked, of what, and on which terms.
 
-    `judgements` is "single" (one relevant document a query), "several", or "fidelity" (no judgements: the uncompressed
-    top document stands for the relevant one). `protocol` says in words what was fitted where. `dimensions` per modality
-    and `stored_bits` describe the vectors as they are today.
+    `corpus` is its name, with its `notes`; `metric`, `target`, `prior` and `seed` as they were asked for. `documents`,
+    `queries` and `fit_queries` count them. `judgements` is "single" (one relevant document a query), "several", or
+    "fidelity" (no judgements: the uncompressed top document stands for the relevant one). `protocol` says in words what
+    was fitted where. `dimensions` per modality and `stored_bits` describe the vectors as they are today.
     """
 
     corpus: str
@@ -65,10 +66,11 @@ class Bits:
 class Point:
     """One code at one budget on one side ("queries" or "documents").
 
-    `budget` is what a code was asked to take, bits per item. `code_class` is A, B or C (see design: A the encoder
+    `code` is its own name and `family` the one of its kind. `budget` is what a code was asked to take, bits per item,
+    `encoder_bytes` what its encoder has to hold. `code_class` is A, B or C (see design: A the encoder
     searches the corpus, B fitted on it, C fitted elsewhere) and `fitted_on` says so in words. `chosen_by` is the lower
     bound of quality kept on the fit queries that choices are made by; `value`, `interval`, `kept` (share of today's
-    quality, paired 95% interval) are of the audited queries.
+    quality) and `kept_interval` (paired, 95%) are of the audited queries.
     """
 
     code: str
@@ -90,8 +92,8 @@ class Point:
 class Floor:
     """What no code of these classes can beat at the target quality, on one side.
 
-    `bits` is None where no floor is proved, and `why` says so in a sentence. `kind` is STREAM or FIXED. `curve` holds
-    (bits, best possible quality) for the figure, empty where there is no curve.
+    `name` says by which theorem. `bits` is None where no floor is proved, and `why` says so in a sentence. `kind` is
+    STREAM or FIXED. `curve` holds (bits, best possible quality) for the figure, empty where there is no curve.
     """
 
     name: str
@@ -225,7 +227,10 @@ class Fusion:
 
 @dataclass(frozen=True)
 class Recommendation:
-    """The point chosen for one side and one purpose; `point` is None where nothing reached the target on fit."""
+    """The point chosen for one side and one purpose, and the sentence that says so.
+
+    `point` is None where nothing reached the target on fit.
+    """
 
     side: str
     purpose: str
@@ -237,9 +242,11 @@ class Recommendation:
 class Audit:
     """The result of `rdjax.audit.audit`.
 
-    `today` is the quality that targets are relative to; `aim` = target * today. `modalities` and `pairs` are empty and
+    `setting` says what was asked. `today` is the quality that targets are relative to; `aim` = target * today;
+    `qualities` are of the uncompressed embeddings, `points` of codes, `floors` of what no code can beat, and
+    `recommendations` are chosen among the points. `modalities` and `pairs` are empty and
     `measures` None where there is one modality or no single relevant document; `fusion` is None where there is one
-    modality. `answer` are the sentences for a person with a disk, the first one first.
+    modality. `answer` are the sentences for a person with a disk, the first one first; `warnings` what to doubt in it.
     """
 
     setting: Setting

@@ -5,7 +5,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from rdjax.checks import numeric_matrix, require
+from rdjax.checks import first_row_not_finite, numeric_matrix, require
 
 
 def fit_vectors(vectors: Any) -> np.ndarray:
@@ -33,6 +33,30 @@ def device_array(values: Any, dtype: Any) -> jax.Array:
 def working_dtype(array: np.ndarray) -> Any:
     """Precision of what is fitted on this array: its own, float32 at least, float64 only where JAX has it on."""
     return jax.dtypes.canonicalize_dtype(np.promote_types(array.dtype, np.float32))
+
+
+def host_vectors(vectors: Any, dtype: Any, dimension: int, name: str) -> np.ndarray:
+    """Vectors to code, [n, dimension] and finite, on the host and in the code's precision.
+
+    Raises:
+      InputError: if they are not.
+    """
+    array = np.asarray(vectors)
+    real = any(jax.dtypes.issubdtype(array.dtype, kind) for kind in (np.floating, np.integer))
+    require(real, f"vectors are {array.dtype} values; {name} codes real numbers.")
+    require_dimension(array, dimension, name)
+    with np.errstate(over="ignore", invalid="ignore"):
+        array = array.astype(dtype, copy=False)
+        suspect = not np.isfinite(array.sum())  # one pass, and no array of its size
+    row = first_row_not_finite(array) if suspect and len(array) else None
+    require(row is None, f"vectors have a NaN or infinity in row {row}, as {array.dtype}; {name} has no code for it.")
+    return array
+
+
+def require_symbols(symbols: Any, count: int, name: str) -> None:
+    """Symbols are [n, count]."""
+    good = symbols.ndim == 2 and symbols.shape[1] == count
+    require(good, f"symbols have shape {symbols.shape}; {name} takes [n, {count}].")
 
 
 def require_dimension(vectors: Any, dimension: int, name: str) -> None:

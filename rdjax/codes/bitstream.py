@@ -33,7 +33,7 @@ def pack_fixed(symbols: Any, widths: Sequence[int]) -> bytes:
       InputError: if a symbol does not fit its width.
     """
     symbols = np.asarray(symbols)
-    _require_alphabet(symbols, np.array([1 << width for width in widths], np.int64))
+    require_alphabet(symbols, np.array([1 << width for width in widths], np.int64))
     if _uniform(widths) in _WHOLE:
         return symbols.astype(_WHOLE[widths[0]]).tobytes()
     if _uniform(widths) == 1:
@@ -86,7 +86,7 @@ def pack_digits(digits: Any, base: int) -> bytes:
       InputError: if a digit is not below the base.
     """
     digits = np.asarray(digits)
-    _require_alphabet(digits, base)
+    require_alphabet(digits, base)
     parts = []
     for size, first, count in _blocks(len(digits)):
         values = digits[first : first + size * count].reshape(count, size)
@@ -177,10 +177,10 @@ def _require_length(data: bytes, expected: int) -> None:
     require(len(data) == expected, f"there are {len(data)} bytes where {expected} are due: {_CUT}")
 
 
-def _require_alphabet(symbols: np.ndarray, sizes: Any) -> None:
+def require_alphabet(symbols: np.ndarray, sizes: Any) -> None:
     """Every symbol in 0 .. size - 1 of its column; a column of 2^32 takes any int32."""
     bad = ((symbols < 0) | (symbols >= sizes)) & (np.asarray(sizes) < 1 << 32)
-    require(not bad.any(), "a symbol is outside its alphabet; pack what this very code encoded.")
+    require(not bad.any(), "a symbol is outside its alphabet; give what this very code encoded.")
 
 
 def _uniform(widths: Sequence[int]) -> int:

@@ -18,8 +18,8 @@ import numpy as np
 from jax.typing import ArrayLike
 
 from rdjax.checks import is_concrete, require
-from rdjax.codes.arrays import device_array, padded, require_dimension
-from rdjax.codes.bitstream import pack_fixed, unpack_fixed
+from rdjax.codes.arrays import device_array, host_vectors, padded, require_dimension, require_symbols
+from rdjax.codes.bitstream import pack_fixed, require_alphabet, unpack_fixed
 from rdjax.codes.description import describe, fingerprint
 from rdjax.codes.frames import ITEMS, frame, read_frames
 from rdjax.codes.rate import Rate
@@ -90,7 +90,7 @@ class Code(ABC):
 
     @abstractmethod
     def unpack(self, payload: bytes, num_items: int) -> jax.Array:
-        """The inverse of `pack`: int32 [num_items, L].
+        """The inverse of `pack`, the payload it made of `num_items` items: int32 [num_items, L].
 
         Raises:
           InputError: if these bytes cannot hold that many items.
@@ -110,14 +110,13 @@ class Code(ABC):
           int32 [n, L].
 
         Raises:
-          InputError: if D is not the dimension the code was fitted on.
+          InputError: if D is not the dimension the code was fitted on, or a number is NaN or infinite.
         """
         if not is_concrete(self, vectors):
             vectors = jnp.asarray(vectors, self.dtype)
             require_dimension(vectors, self.dimension, self.name)
             return self._encode(vectors)
-        rows = np.asarray(vectors, self.dtype)
-        require_dimension(rows, self.dimension, self.name)
+        rows = host_vectors(vectors, self.dtype, self.dimension, self.name)
         symbols = np.asarray(_encode(self._shared(), padded(rows, ROWS)))
         return jax.device_put(symbols[: len(rows), : self.num_symbols])
 
@@ -131,14 +130,13 @@ class Code(ABC):
           [n, D], in the code's precision.
 
         Raises:
-          InputError: if L is not this code's.
+          InputError: if L is not this code's, or a symbol is outside its alphabet.
         """
         if not is_concrete(self, symbols):
             symbols = jnp.asarray(symbols, jnp.int32)
-            self._require_symbols(symbols)
+            require_symbols(symbols, self.num_symbols, self.name)
             return self._decode(symbols)
-        rows = np.asarray(symbols, np.int32)
-        self._require_symbols(rows)
+        rows = self._host(symbols).astype(np.int32)
         shared = self._shared()
         vectors = np.asarray(_decode(shared, padded(rows, ROWS, shared.num_symbols)))
         return jax.device_put(vectors[: len(rows)])
@@ -158,10 +156,12 @@ class Code(ABC):
           [n, N]; transposed it is the usual score matrix where documents are coded.
 
         Raises:
-          InputError: if D or L is not this code's.
+          InputError: if D or L is not this code's; of arrays on the host, as `encode` and `decode`.
         """
+        if not isinstance(vectors, jax.Array):  # what is on the device has come through a check
+            symbols, vectors = self._host(symbols), host_vectors(vectors, self.dtype, self.dimension, self.name)
         symbols, vectors = jnp.asarray(symbols, jnp.int32), jnp.asarray(vectors, self.dtype)
-        self._require_symbols(symbols)
+        require_symbols(symbols, self.num_symbols, self.name)
         require_dimension(vectors, self.dimension, self.name)
         return _scores(self, symbols, vectors)
 
@@ -193,7 +193,7 @@ class Code(ABC):
         return b"".join(framed for framed, _ in self._frames(self._host(symbols)))
 
     def from_bytes(self, data: bytes) -> jax.Array:
-        """The inverse of `to_bytes`, bit for bit: int32 [n, L].
+        """The inverse of `to_bytes`, bit for bit, of the data it made: int32 [n, L].
 
         Raises:
           InputError: if it is no such stream, of another version, cut short, altered, or another code's.
@@ -235,18 +235,15 @@ class Code(ABC):
 
     def _host(self, symbols: Any) -> np.ndarray:
         symbols = np.asarray(symbols)
-        self._require_symbols(symbols)
-        require(
-            symbols.dtype.kind in "iu",
-            f"symbols are {symbols.dtype} values; they must be integers, as encode makes them.",
-        )
+        require_symbols(symbols, self.num_symbols, self.name)
+        whole = symbols.dtype.kind in "iu"
+        require(whole, f"symbols are {symbols.dtype} values; they must be integers, as encode makes them.")
+        require_alphabet(symbols, self._alphabet())
         return symbols
 
-    def _require_symbols(self, symbols: Any) -> None:
-        require(
-            symbols.ndim == 2 and symbols.shape[1] == self.num_symbols,
-            f"symbols have shape {symbols.shape}; {self.name} takes [n, {self.num_symbols}].",
-        )
+    def _alphabet(self) -> Any:
+        """How many values each symbol has, an array [L] or a number; 2^32 where any int32 is one."""
+        return 1 << 32
 
 
 class FixedLengthCode(Code):
@@ -266,6 +263,9 @@ class FixedLengthCode(Code):
     def num_symbols(self) -> int:
         """L, symbols of an item."""
         return len(self.widths)
+
+    def _alphabet(self) -> np.ndarray:
+        return np.array([1 << width for width in self.widths], np.int64)
 
     def pack(self, symbols: Any) -> bytes:
         """The symbols' bits side by side, ceil(n * bits / 8) bytes; see `Code.pack`."""

@@ -55,10 +55,10 @@ class VariableLengthCode(Code):
 
     def pack(self, symbols: Any) -> bytes:
         """The symbols through a range coder; see `Code.pack`."""
-        symbols = self._host(symbols)
-        inside = (symbols >= 0) & (symbols < np.asarray(self.sizes)[None, :])
-        require(bool(inside.all()), "a symbol is outside its alphabet; pack what this very code encoded.")
-        return pack_entropy(symbols, self._models)
+        return pack_entropy(self._host(symbols), self._models)
+
+    def _alphabet(self) -> np.ndarray:
+        return np.asarray(self.sizes)
 
     def unpack(self, payload: bytes, num_items: int) -> jax.Array:
         """The inverse of `pack`; see `Code.unpack`."""
@@ -141,7 +141,14 @@ class EntropyCodedScalar(VariableLengthCode):
     def of_table(
         cls, transform: Transform, table: Table, cells: str, bits: float, gains: np.ndarray | None = None
     ) -> "EntropyCodedScalar":
-        """From cells that were designed elsewhere; levels times gains [k], if given. Bits are for the name."""
+        """From a table of cells designed elsewhere for the coefficients of a transform.
+
+        Args:
+          transform, cells: as the fields of the class.
+          table: levels, thresholds, counts and sizes of the cells, as the fields of the class but on the host.
+          bits: the budget, for the name.
+          gains: what levels are multiplied with [k]; None: with nothing.
+        """
         varied = np.flatnonzero(table.sizes > 1)
         k = int(varied[-1]) + 1 if len(varied) else 1
         dtype = transform.mean.dtype

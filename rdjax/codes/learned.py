@@ -35,11 +35,11 @@ class LearnedCode(Wrapped):
 
     Args:
       code: with all that was learned in it.
-      temperature: tau of the scores of what it decodes: divided by it they are logits, a calibrated posterior.
+      temperature: tau > 0, a scalar: scores of what it decodes, divided by it, are logits of a calibrated posterior.
       history: the loss on held-out queries at each look, bits; the first before training [looks].
       used: perplexity of each codebook on what was coded [L], 2 to the entropy of how often its words are used.
-      revived: words that nothing used, and that were set beside busy ones.
-      step: the one that was kept; 0: training found nothing better than the code that was given.
+      revived: words that nothing used, and that were set beside busy ones, a scalar.
+      step: the one that was kept, a scalar; 0: training found nothing better than the code that was given.
     """
 
     code: Code
@@ -51,7 +51,7 @@ class LearnedCode(Wrapped):
 
     @classmethod
     def fit(cls, code: Code, told: Told | Fresh, *, trade: float = 1.0, **options: Any) -> "LearnedCode":
-        """Train one code; arguments as in `sweep`."""
+        """Train one code at one trade; all else, with the `options`, as in `sweep`."""
         return cls.sweep(code, told, [trade], **options)[0]
 
     @classmethod

@@ -36,6 +36,9 @@ def simulated_documents(documents: Any, count: int, *, seed: int = 0) -> np.ndar
     Returns:
       [count, D], in the precision of the documents, float32 at least.
 
+    Raises:
+      InputError: documents that are no finite matrix of two rows, a count below 1.
+
     Source: Ledoit and Wolf 2004 (the covariance).
     """
     rows = fit_vectors(documents)

@@ -29,12 +29,12 @@ class UniformCells(VariableLengthCode):
 
     Args:
       transform: gives the k centered coefficients.
-      step: width of a cell, in the units of the vectors.
+      step: width of a cell, a scalar in the units of the vectors.
       lowest: smallest whole number of the fit, int32 [k]; symbols beyond the range of the fit are clipped to it.
       counts: how often each occurred in the fit, int32 [k, most symbols], zeros beyond its own alphabet.
       sizes: size of every alphabet, int32 [k].
-      seed: of the draws, int32.
-      first: number of the item in row 0, int32.
+      seed: of the draws, int32, a scalar.
+      first: number of the item in row 0, int32, a scalar.
       budget: bits that were asked for, for the name.
     """
 

@@ -103,6 +103,9 @@ class RankingCode(Code):
         """The inverse of `pack`; see `Code.unpack`."""
         return device_array(unpack_digits(payload, num_items, self.num_codewords)[:, None], np.int32)
 
+    def _alphabet(self) -> int:
+        return self.num_codewords
+
     def _lengths(self, symbols: np.ndarray) -> tuple[float, float]:
         return math.log2(self.num_codewords), 8.0 * -(-self.bits // 8)
 

@@ -32,8 +32,8 @@ class EntropyCoded(Wrapped):
 
     Args:
       code: of fixed length.
-      counts: how often each value of each digit occurred in the fit, int32, digit after digit.
-      smoothing: log2 a of every digit, int32.
+      counts: how often each value of each digit occurred in the fit, int32, digit after digit [sum of the digits' K].
+      smoothing: log2 a of every digit, int32 [digits].
     """
 
     code: Code

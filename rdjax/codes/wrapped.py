@@ -80,6 +80,9 @@ class Wrapped(Code):
         """As the inner code; see `Code.unpack`."""
         return self.code.unpack(payload, num_items)
 
+    def _alphabet(self) -> Any:
+        return self.code._alphabet()
+
     def _lengths(self, symbols: np.ndarray) -> tuple[float, float]:
         return self.code._lengths(symbols)
 

@@ -56,7 +56,8 @@ def load_corpus(path: str | os.PathLike[str]) -> Corpus:
         found = read_folder(os.path.normpath(os.path.join(os.path.dirname(where), os.pardir)), where)
         name = f"{place.resolve().parent.parent.name} {place.stem}"
     elif place.suffix in (".npy", ".parquet"):
-        raise InputError(f"{where} is one side; give the folder that holds documents and queries.")
+        both = f"documents{place.suffix}, beside queries{place.suffix}"
+        raise InputError(f"{where} is one side of a corpus; put it into a folder as {both}, and give that.")
     else:
         raise InputError(f"{where} is neither a .npz or .safetensors file nor a folder; save it as one of them.")
     return _corpus(plain(found), where, name)

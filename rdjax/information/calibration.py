@@ -27,7 +27,7 @@ _SHARES = (0.0, 0.5, 1.0, 2.0)  # of the estimate
 @register_dataclass
 @dataclass(frozen=True)
 class EstimatorCalibration:
-    """An estimate, and what the same estimator reads where the truth is known. All in bits.
+    """An estimate, and what the same estimator reads where the truth is known. In bits, scalars but for [L].
 
     Args:
       estimate: what it reads on the data themselves.

@@ -23,7 +23,7 @@ from jax.typing import ArrayLike
 
 from rdjax import checks
 from rdjax.information.nsb import NODES, posterior_moments
-from rdjax.numerics import floating, safe_log, to_bits, xlogy
+from rdjax.numerics import floating, safe_log, to_bits, without_gradient, xlogy
 
 Estimator = Callable[[jax.Array, jax.Array, jax.Array], jax.Array]
 
@@ -265,7 +265,7 @@ def as_counts(values: Any, where: str, axes: int, least: int = 1) -> jax.Array:
         checks.require(
             bool(fewest >= least), f"{where} have a histogram of {fewest:.0f} observations; it takes at least {least}."
         )
-    return _no_gradient(floating(values))
+    return _whole(floating(values))
 
 
 def known_symbols(symbols: Any, counts: jax.Array, what: str = "symbols") -> jax.Array:
@@ -285,12 +285,6 @@ def known_symbols(symbols: Any, counts: jax.Array, what: str = "symbols") -> jax
     return floating(symbols).astype(counts.dtype)
 
 
-@jax.custom_jvp
-def _no_gradient(counts: jax.Array) -> jax.Array:
-    """The counts themselves; differentiating through them raises."""
-    return counts
-
-
-@_no_gradient.defjvp
-def _refuse(primals: tuple, tangents: tuple) -> tuple[jax.Array, jax.Array]:
-    raise TypeError("counts are whole numbers and have no gradient; differentiate rdjax.information.entropy of a law.")
+_whole = without_gradient(
+    "counts are whole numbers and have no gradient; differentiate rdjax.information.entropy of a law."
+)

@@ -54,7 +54,11 @@ def binary_entropy(probability: ArrayLike) -> jax.Array:
 
     Returns:
       bits, the shape of p.
+
+    Raises:
+      InputError: p outside [0, 1].
     """
+    checks.numbers(probability, "the probability", 0, 1)
     p = floating(probability)
     return to_bits(-xlogy(p, p) - xlogy(1 - p, 1 - p))
 

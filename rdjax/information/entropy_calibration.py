@@ -27,7 +27,7 @@ class EntropyCalibration:
     """A differential entropy, bits, and how far the same reading is from the truth on Gaussian data. Unit: the data's.
 
     Args:
-      estimate: Kozachenko-Leonenko's of the data.
+      estimate: Kozachenko-Leonenko's of the data; all but the shape are scalars.
       known, read: of the Gaussian data, the truth and the readings' mean.
       miss: the worst |reading - known|, relative to |known|, or to 0.5 bits where that is more.
       shape: n, columns.

@@ -35,7 +35,7 @@ from rdjax import checks
 from rdjax.information import distances, ties, tree
 from rdjax.information.distances import Balls
 from rdjax.information.rows import check_observations, observations
-from rdjax.numerics import LN2
+from rdjax.numerics import LN2, without_gradient
 
 CACHE, DEVICE = 2**23, 2**28  # bytes; blocks that stay in a CPU's caches are twice as fast, accelerators want more
 _MARGINALS = ((0,), (1,))
@@ -182,7 +182,7 @@ def _information(
         found = tree.balls(spaces, groups, neighbors) if groups else tree.boxes(spaces, neighbors)
         bits, tied = _sum_up(found, signs, neighbors, variant, np)
     else:
-        found = _count(tuple(map(_without_gradient, spaces)), groups, neighbors, norm, rows)
+        found = _count(tuple(map(_counted, spaces)), groups, neighbors, norm, rows)
         bits, tied = _sum_up_traced(found, signs, neighbors, variant)
     return jnp.asarray(ties.unless_refused(bits, tied, variant))
 
@@ -258,15 +258,7 @@ def _option(value: Any, known: tuple, what: str) -> None:
     checks.require(value in known, f"{what} is {value!r}; it must be {' or '.join(repr(one) for one in known)}.")
 
 
-@jax.custom_jvp
-def _without_gradient(points: jax.Array) -> jax.Array:
-    """The points themselves; differentiating through them raises, because what follows counts."""
-    return points
-
-
-@_without_gradient.defjvp
-def _refuse(primals: Any, tangents: Any) -> Any:
-    raise TypeError(
-        "KSG estimates count neighbors, so they are piecewise constant in the data and their gradient says nothing; "
-        "maximize a variational bound instead (infonce, nwj), or wrap the data in jax.lax.stop_gradient."
-    )
+_counted = without_gradient(
+    "KSG estimates count neighbors, so they are piecewise constant in the data and their gradient says nothing; "
+    "maximize a variational bound instead (infonce, nwj), or wrap the data in jax.lax.stop_gradient."
+)

@@ -19,7 +19,7 @@ Statistic = Callable[[jax.Array, jax.Array], jax.Array]
 @register_dataclass
 @dataclass(frozen=True)
 class PermutationTest:
-    """How often chance alone reaches the statistic.
+    """How often chance alone reaches the statistic; all scalars.
 
     Args:
       statistic: on the data as they are, in its own unit.

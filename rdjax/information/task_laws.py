@@ -53,11 +53,20 @@ class Task:
     density: Callable[[np.ndarray, np.ndarray], np.ndarray]
 
     def sample(self, key: jax.Array, n: int) -> Sample:
-        """n independent rows of x [n, dim_x] and of y [n, dim_y]; compiled once per n, which is static under jit."""
+        """n independent rows of x [n, dim_x] and of y [n, dim_y]; compiled once per n, which is static under jit.
+
+        Raises:
+          InputError: an n that is no whole number above 0.
+        """
         return _draw(self, key, checks.whole(n, "the number of samples"))
 
     def measured(self, n: int = 100_000, seed: int = 0) -> Measured:
-        """The mutual information once more, as the mean of the information density over n samples."""
+        """The mutual information once more, as the mean of the information density over n samples.
+
+        Args:
+          n: how many.
+          seed: of their key.
+        """
         with jax.enable_x64(True):
             x, y = self.sample(jax.random.key(seed), n)
         bits = self.density(np.asarray(x), np.asarray(y))

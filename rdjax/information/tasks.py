@@ -14,7 +14,7 @@ from rdjax.information.task_laws import Task, mixture, normal, student, table, u
 
 
 def task(name: str) -> Task:
-    """The task of a name, as `all_tasks` lists them; InputError for another."""
+    """The task of a `name` that one of `all_tasks` has; InputError for another."""
     known = {one.name: one for one in all_tasks()}
     checks.require(name in known, f"task {name!r} is not known; the tasks are {', '.join(known)}.")
     return known[name]

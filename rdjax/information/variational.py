@@ -24,7 +24,7 @@ from jax import lax
 from jax.typing import ArrayLike
 
 from rdjax import checks
-from rdjax.checks import is_concrete, require
+from rdjax.checks import is_concrete, numbers, require
 from rdjax.numerics import floating, to_bits
 
 #: A bound as this file has them: scores [N, N] and weights [N] (or None) to bits.
@@ -164,6 +164,7 @@ def bound_standard_error(bound: MatrixBound, scores: ArrayLike) -> jax.Array:
     Source: Jaeckel 1972; Efron 1982.
     """
     scores, weights = _matrix(scores, None, 2)
+    numbers(jnp.diagonal(scores), "the diagonal of the scores")
     slopes = jax.grad(lambda w: bound(scores, weights=w))(weights)
     size = scores.shape[0]
     return jnp.sqrt(jnp.sum((slopes - jnp.mean(slopes)) ** 2) / (size * (size - 1)))

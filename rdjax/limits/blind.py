@@ -16,8 +16,10 @@ from functools import partial
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.typing import ArrayLike
 
+from rdjax.checks import is_concrete, require
 from rdjax.limits.bound import Bound
 from rdjax.limits.ranking import ranking_distortion, ranking_rate
 from rdjax.rate_distortion.water_filling import gaussian_bottleneck, gaussian_bottleneck_rate
@@ -27,7 +29,14 @@ Bottleneck = Callable[[jax.Array], jax.Array]
 
 
 def data_processing(bits: ArrayLike) -> jax.Array:
-    """IB(b) <= b: the bottleneck when nothing is assumed of query and document."""
+    """IB(b) <= b, `bits` of any shape: the bottleneck when nothing is assumed of query and document.
+
+    Raises:
+      InputError: a NaN.
+    """
+    if is_concrete(bits):
+        good = np.isrealobj(np.asarray(bits)) and not np.isnan(np.asarray(bits)).any()
+        require(good, "the bits have an entry that is NaN or complex; they must be real numbers.")
     return jnp.asarray(bits)
 
 

@@ -49,20 +49,20 @@ class Bound:
         return bool(np.all(np.asarray(self.lower) == np.asarray(self.upper)))
 
     def assuming(self, *words: str) -> "Bound":
-        """The same numbers, resting on these words too."""
+        """The same numbers, resting on these words too, each a sentence's end such as "uniform prior"."""
         return replace(self, assumes=(*self.assumes, *words))
 
     @classmethod
     def value(cls, number: Any, evidence: str, *assumes: str) -> "Bound":
-        """A value known from both sides."""
+        """A number or array known from both sides, by this evidence, if one assumes the words that follow."""
         return cls(number, number, evidence, assumes)
 
     @classmethod
     def at_least(cls, number: Any, evidence: str, *assumes: str) -> "Bound":
-        """A floor: nothing is said of the other side."""
+        """A number or array as a floor, by this evidence, if one assumes the words that follow; no ceiling."""
         return cls(number, np.full(np.shape(number), np.inf)[()], evidence, assumes)
 
     @classmethod
     def at_most(cls, number: Any, evidence: str, *assumes: str) -> "Bound":
-        """A ceiling: nothing is said of the other side."""
+        """A number or array as a ceiling, by this evidence, if one assumes the words that follow; no floor."""
         return cls(np.full(np.shape(number), -np.inf)[()], number, evidence, assumes)

@@ -1,11 +1,14 @@
 """How far entropies of n samples are from those of the source, and bits that are allocated by them: in place of (12) to
-(14) of the paper, and of step 3 of its Theorem 5.1. Source: theory notes, section 6.
+(14) of the paper, and of step 3 of its Theorem 5.1. Arguments without a shape are numbers, or arrays that broadcast.
+Source: theory notes, section 6.
 """
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.typing import ArrayLike
 
+from rdjax import checks
 from rdjax.information.discrete import binary_entropy
 from rdjax.numerics import floating, safe_log, to_bits
 
@@ -19,8 +22,13 @@ def entropy_continuity(distance: ArrayLike, symbols: ArrayLike) -> jax.Array:
     Returns:
       bits; reached by (1, 0, ..., 0) and the law that moves delta of it evenly.
 
+    Raises:
+      InputError: a distance outside [0, 1], fewer than 2 symbols.
+
     Source: Zhang 2007; theory notes, section 6 (v).
     """
+    checks.numbers(distance, "the distance", 0, 1)
+    checks.numbers(symbols, "the number of symbols", 2)
     size = floating(symbols)
     delta = jnp.minimum(floating(distance), 1 - 1 / size)
     return delta * to_bits(safe_log(size - 1)) + binary_entropy(delta)
@@ -35,8 +43,13 @@ def entropy_bias(samples: ArrayLike, symbols: ArrayLike) -> jax.Array:
     Returns:
       bits; reached by one sample of a uniform source.
 
+    Raises:
+      InputError: fewer than 1 sample or symbol.
+
     Source: Paninski 2003; theory notes, section 6.
     """
+    checks.numbers(samples, "the number of samples", 1)
+    checks.numbers(symbols, "the number of symbols", 1)
     return to_bits(jnp.log1p((floating(symbols) - 1) / floating(samples)))
 
 
@@ -49,8 +62,13 @@ def entropy_deviation(error: ArrayLike, samples: ArrayLike) -> jax.Array:
     Returns:
       probability; about the mean of the estimate, see `entropy_bias` for its distance from H.
 
+    Raises:
+      InputError: an error below 0, fewer than 2 samples.
+
     Source: McDiarmid's inequality: one sample moves Hhat by 2 log2(n) / n at most; theory notes, section 6.
     """
+    checks.numbers(error, "the error", 0)
+    checks.numbers(samples, "the number of samples", 2)
     n = floating(samples)
     return 2 * jnp.exp(-n * floating(error) ** 2 / (2 * jnp.log2(n) ** 2))
 
@@ -67,8 +85,14 @@ def entropy_margin(samples: ArrayLike, symbols: ArrayLike, delta: ArrayLike, mod
     Returns:
       bits.
 
+    Raises:
+      InputError: fewer than 2 samples or 1 symbol or modality, a delta outside (0, 1).
+
     Source: `entropy_bias`, `entropy_deviation` and the union bound; theory notes, section 6.
     """
+    checks.numbers(samples, "the number of samples", 2)
+    checks.numbers(delta, "delta", 0, 1, ends=False)
+    checks.numbers(modalities, "the number of modalities", 1)
     n = floating(samples)
     tail = jnp.log2(n) * jnp.sqrt(2 * jnp.log(2 * floating(modalities) / floating(delta)) / n)
     return entropy_bias(n, symbols) + tail
@@ -83,8 +107,14 @@ def share_margin(estimates: ArrayLike, margin: ArrayLike) -> jax.Array:
     Returns:
       [..., M], at most 1; 1 where the estimates are all within the margin of 0.
 
+    Raises:
+      InputError: a NaN, no modalities, a margin below 0.
+
     Source: alphahat - alpha = (Delta_m - alphahat_m sum_j Delta_j) / sum_j H_j; c_1 of the paper's (14), worked out.
     """
+    checks.numbers(estimates, "the estimates")
+    checks.numbers(margin, "the margin", 0)
+    checks.require(np.ndim(estimates) > 0 and np.shape(estimates)[-1] > 0, "there are no estimates; give [..., M].")
     h, eps = floating(estimates), floating(margin)
     count, total = h.shape[-1], jnp.sum(h, axis=-1, keepdims=True)
     eps = jnp.broadcast_to(eps[..., None], total.shape)
@@ -105,6 +135,11 @@ def allocation_margin(rate: ArrayLike, share_error: ArrayLike) -> jax.Array:
     Returns:
       bits.
 
+    Raises:
+      InputError: a rate or an error below 0.
+
     Source: theory notes, section 6; |R_m - R alphahat_m| < 1 of `rdjax.codes.allocation.largest_remainder`.
     """
+    checks.numbers(rate, "the rate", 0)
+    checks.numbers(share_error, "the error of a share", 0)
     return 1 + floating(rate) * floating(share_error)

@@ -191,10 +191,11 @@ def success_range(
       least and greatest p_S, within [0, 1], the shape of `distortion`.
 
     Raises:
-      InputError: fewer than two documents; another number of weights.
+      InputError: fewer than two documents; another number of weights; a distortion that is not finite.
 
     Source: theory notes, section 8.
     """
+    checks.numbers(distortion, "the distortion")
     n, d = checks.whole(num_documents, "the number of documents", 2), floating(distortion)
     if callable(weights):
         first, second, last = floating(weights(np.array([1.0, 2.0, n])))

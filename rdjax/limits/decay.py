@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from rdjax.checks import require
+from rdjax.checks import numbers, require
 
 EXPONENTS = np.linspace(0.02, 3.0, 597)  # the grid of b; an end that is reached is the grid's own
 UPPER = 0.9
@@ -65,13 +65,15 @@ def fit_decay(
       `DecayFit`.
 
     Raises:
-      InputError: an unknown statistic, shapes that do not belong together, too few sizes or training sets, a statistic
-        that does not vary between training sets.
+      InputError: an unknown statistic, shapes that do not belong together, too few sizes or training sets, sizes that
+        are below 1, an excess that is not finite, a statistic that does not vary between training sets.
     """
     n, table = np.asarray(samples, np.float64), np.asarray(values, np.float64)
     require(statistic in STATISTICS, f"the statistic is {statistic!r}; it must be one of {', '.join(STATISTICS)}.")
     good = n.ndim == 1 and len(n) >= 4 and table.ndim == 2 and len(table) == len(n) and table.shape[1] >= 2
     require(good, f"{n.shape} sizes and values of shape {table.shape}; take [T >= 4] and [T, trials].")
+    numbers(n, "the sample sizes", 1)
+    numbers(table, "the excess")
     require(bool(np.all(np.diff(n) > 0)), "the sample sizes do not increase.")
     measure, rng = STATISTICS[statistic], np.random.default_rng(seed)
     found, trials = measure(table), table.shape[1]

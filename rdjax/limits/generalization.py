@@ -7,7 +7,8 @@ y_i, and its loss is 1 - w(rank of y_i in the ranking of cell k_i). Over random 
 
 with probability 1 - delta. For decoders of fixed cells R_n depends on ||w - wbar||, at most pi / sqrt(6) for reciprocal
 rank whatever the number of documents, and on K / n. In place of Lemma 6.1 and equation (11) of the paper, which are
-false: they count values of one loss. Source: theory notes, section 5.
+false: they count values of one loss. Arguments without a shape are numbers, or arrays that broadcast. Source: theory
+notes, section 5.
 """
 
 from functools import partial
@@ -40,8 +41,15 @@ def generalization_bound(
     Returns:
       distortion, the shape they broadcast to; above 1 it says nothing.
 
+    Raises:
+      InputError: a distortion or complexity below 0, fewer than 1 sample, a delta outside (0, 1).
+
     Source: Bartlett and Mendelson 2002; theory notes, section 5: (11) of the paper with the complexity that is true.
     """
+    checks.numbers(empirical, "the empirical distortion", 0)
+    checks.numbers(complexity, "the complexity", 0)
+    checks.numbers(samples, "the number of samples", 1)
+    checks.numbers(delta, "delta", 0, 1, ends=False)
     radius = 3 * jnp.sqrt(jnp.log(2 / floating(delta)) / (2 * floating(samples)))
     return floating(empirical) + 2 * floating(complexity) + radius
 
@@ -58,8 +66,13 @@ def decoder_complexity(
     Returns:
       a number for each K and n.
 
+    Raises:
+      InputError: another number of weights than documents, less than 1 cell or sample.
+
     Source: theory notes, section 5.
     """
+    checks.numbers(cells, "the number of cells", 1)
+    checks.numbers(samples, "the number of samples", 1)
     return _spread(weights, num_documents) * jnp.sqrt(floating(cells) / floating(samples))
 
 
@@ -75,8 +88,15 @@ def observed_complexity(
     Returns:
       [...], at most `decoder_complexity`, and less where cells are used unevenly.
 
+    Raises:
+      InputError: another number of weights than documents, a count below 0, no pairs.
+
     Source: Cauchy-Schwarz cell by cell; theory notes, section 5.
     """
+    checks.numbers(counts, "the counts", 0)
+    if checks.is_concrete(counts):
+        some = np.ndim(counts) > 0 and bool(np.all(np.sum(counts, axis=-1) > 0))
+        checks.require(some, "the counts hold no pairs; give how many fall into each cell, [..., K].")
     n = floating(counts)
     return _spread(weights, num_documents) * jnp.sum(jnp.sqrt(n), axis=-1) / jnp.sum(n, axis=-1)
 
@@ -94,8 +114,13 @@ def massart_complexity(log_losses: ArrayLike, samples: ArrayLike) -> jax.Array:
     Returns:
       a number.
 
+    Raises:
+      InputError: less than 1 vector of losses (ln L below 0) or sample.
+
     Source: Massart 2000, McDiarmid 1989; theory notes, section 5.
     """
+    checks.numbers(log_losses, "ln L", 0)
+    checks.numbers(samples, "the number of samples", 1)
     return jnp.sqrt(floating(log_losses) / (2 * floating(samples)))
 
 
@@ -108,8 +133,14 @@ def interval_growth(cells: ArrayLike, samples: ArrayLike) -> jax.Array:
     Returns:
       nats [...].
 
+    Raises:
+      InputError: less than 1 interval or sample.
+
     Source: theory notes, section 5.
     """
+    checks.numbers(cells, "the number of intervals", 1)
+    checks.require(np.ndim(cells) > 0, "the intervals are a number; give one for each modality, [M].")
+    checks.numbers(samples, "the number of samples", 1)
     k, n = floating(cells), jnp.asarray(samples, floating(cells).dtype)
     return jnp.sum(gammaln(n + k) - gammaln(k) - gammaln(n + 1), axis=-1)
 
@@ -134,10 +165,12 @@ def decoder_supremum(
       [...]. Memory for K N numbers, one vector of signs after the other.
 
     Raises:
-      InputError: cells or documents out of range, another number of them than of signs.
+      InputError: cells or documents out of range, another number of them than of signs, a sign that is not finite.
 
     Source: theory notes, section 5; the rearrangement inequality.
     """
+    checks.numbers(signs, "the signs")
+    checks.require(np.ndim(signs) > 0, "the signs are a number; give one for each pair, [n].")
     sigma = floating(signs)
     place = _places(cells, documents, sizes, sigma.shape[-1])
     return _suprema(sigma.reshape(-1, sigma.shape[-1]), place, _worth(weights, sizes[1]), sizes).reshape(

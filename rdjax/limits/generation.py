@@ -154,7 +154,8 @@ def least_error_beyond_luck(
 
     Args:
       rate, prior, k, alone: as in `least_answer_error`.
-      right_and_miss: P(right, miss), a joint probability, as `AnswerError.right_and_miss` measures it (take `upper`).
+      right_and_miss: P(right, miss), a joint probability of the shape of `rate`, as `AnswerError.right_and_miss`
+        measures it (take `upper`).
 
     Returns:
       probability; errors as in `least_answer_error`.

@@ -73,7 +73,7 @@ def indirect_rate(
       posteriors: P(y | x), [X, N], rows sum to one.
       source: law of the queries [X]; None for equiprobable.
       weights: a function of the rank, or a non-increasing array [N].
-      contraction: eta, e.g. `dobrushin_coefficient(posteriors)`; 1 leaves it out.
+      contraction: a number eta, e.g. `dobrushin_coefficient(posteriors)`; 1 leaves it out.
 
     Returns:
       bits, the shape of `distortion`; inf below D_min = 1 - <v_X, w>, which no code reaches, and at D_min itself

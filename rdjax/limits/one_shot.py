@@ -17,7 +17,7 @@ from jax.typing import ArrayLike
 
 from rdjax import checks
 from rdjax.limits.bound import Bound
-from rdjax.limits.rank_sums import Prior, check_weights, describe_prior, rank_nodes
+from rdjax.limits.rank_sums import Prior, check_weights, checked_size, describe_prior, rank_nodes
 from rdjax.numerics import floating
 from rdjax.retrieval.weights import Weights, reciprocal_rank
 
@@ -41,13 +41,13 @@ def one_shot_distortion(
     if checks.is_concrete(num_codewords):
         least = np.min(np.asarray(num_codewords), initial=1)
         checks.require(bool(least >= 1), f"a code of {least} codewords sends nothing; it needs at least one.")
+    documents = checked_size(prior)
     if np.ndim(prior) == 0:
         checks.require(
             checks.is_concrete(num_codewords), "the number of codewords is traced; give the prior as an array."
         )
-        scores = [_uniform_score(int(size), int(prior), _hashable(weights)) for size in np.ravel(num_codewords)]
+        scores = [_uniform_score(int(size), documents, _hashable(weights)) for size in np.ravel(num_codewords)]
         return 1 - jnp.asarray(scores, float).reshape(np.shape(num_codewords))
-    checks.law(prior)
     return _from_prior(jnp.asarray(num_codewords), floating(prior), weights)
 
 
@@ -59,9 +59,9 @@ def one_shot_codewords(distortion: float, prior: Prior, weights: Weights | Array
       prior, weights: as in `one_shot_distortion`; concrete.
 
     Raises:
-      InputError: a distortion below 1 - w_1, which no ranking reaches.
+      InputError: a distortion below 1 - w_1, which no ranking reaches; a prior that is no law; weights that increase.
     """
-    documents = int(prior) if np.ndim(prior) == 0 else len(np.asarray(prior))
+    documents = checked_size(prior)
     score = _scorer(prior, _hashable(weights))
     reached = lambda size: 1 - score(size) <= distortion + 1e-15
     checks.require(
@@ -86,7 +86,6 @@ def _scorer(prior: Prior, weights: Any) -> Callable[[int], float]:
     if np.ndim(prior) == 0:
         documents = int(prior)
         return lambda size: _uniform_score(size, documents, weights)
-    checks.law(prior)
     falling = -np.sort(-np.asarray(prior, np.float64))
     ranks = np.arange(1.0, len(falling) + 1)
     worth = np.asarray(weights(ranks) if callable(weights) else weights, np.float64)

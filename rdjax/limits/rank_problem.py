@@ -11,7 +11,7 @@ from jax import lax
 from jax.typing import ArrayLike
 
 from rdjax import checks
-from rdjax.limits.rank_sums import Prior, check_weights, rank_nodes
+from rdjax.limits.rank_sums import Prior, check_weights, checked_size, rank_nodes
 from rdjax.limits.tilting import Ranks
 from rdjax.numerics import entropy_nats
 from rdjax.retrieval.weights import Weights
@@ -40,20 +40,8 @@ def pose(values: ArrayLike, prior: Prior, weights: Weights | ArrayLike) -> RankP
     """Check prior and weights, and lay the ranks out in the precision of the inputs."""
     given = [x for x in (values, prior, weights) if not callable(x) and jnp.issubdtype(jnp.result_type(x), jnp.inexact)]
     dtype = jnp.promote_types(jnp.result_type(*given, 1.0), jnp.float32)
-    uniform = np.ndim(prior) == 0
-    if uniform:
-        checks.require(checks.is_concrete(prior), "the number of documents is traced; make it a static argument.")
-        checks.require(
-            float(prior) == int(prior) and int(prior) >= 1, f"there are {prior} documents; give a whole number."
-        )
-        documents, law = int(prior), jnp.ones(1, dtype)
-    else:
-        checks.require(
-            np.ndim(prior) == 1, f"the prior has shape {np.shape(prior)}; it must be [N] (use vmap for many)."
-        )
-        checks.law(prior)
-        law = jnp.asarray(prior, dtype)
-        documents = law.shape[0]
+    uniform, documents = np.ndim(prior) == 0, checked_size(prior)
+    law = jnp.ones(1, dtype) if uniform else jnp.asarray(prior, dtype)
     worth, count = _worth(weights, documents, uniform, dtype)
     array = lambda x: jnp.asarray(x, dtype)
     return RankProblem(law, array(worth[0] - worth), array(count), array(1 - worth[0]), array(documents), uniform)

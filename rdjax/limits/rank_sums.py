@@ -14,7 +14,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from rdjax.checks import InputError, require
+from rdjax.checks import InputError, is_concrete, law, require
 
 Prior = int | jax.Array | np.ndarray  # a law [N], or N for the uniform one
 
@@ -100,6 +100,18 @@ def check_weights(worth: np.ndarray) -> None:
     if rise.any():
         k = int(np.argmax(rise)) + 1
         raise InputError(f"the weights rise from rank {k} to rank {k + 1}; a worse rank cannot be worth more.")
+
+
+def checked_size(prior: Prior) -> int:
+    """N, of a law [N] that is one, or of the int N that stands for the uniform one."""
+    if np.ndim(prior) == 0:
+        require(is_concrete(prior), "the number of documents is traced; make it a static argument.")
+        whole = np.isfinite(prior) and float(prior) == int(prior) and int(prior) >= 1
+        require(bool(whole), f"there are {prior} documents; give a whole number, or the prior as an array [N].")
+        return int(prior)
+    require(np.ndim(prior) == 1, f"the prior has shape {np.shape(prior)}; it must be [N] (use vmap for many).")
+    law(prior)
+    return int(np.shape(prior)[0])
 
 
 def describe_prior(prior: Prior) -> str:

@@ -64,7 +64,7 @@ class RankingRange:
     """Where R(D) lives: no ranking is better than `best`; at `worst` and above the rate is 0.
 
     `rate_at_best` in bits is R(D_min); `slope_at_worst` in bits per unit of distortion is -dR/dD just below D_max,
-    zero for a uniform prior and positive for a skewed one.
+    zero for a uniform prior and positive for a skewed one. All four are scalars.
     """
 
     best: jax.Array
@@ -126,17 +126,27 @@ def ranking_curve(slopes: ArrayLike, prior: Prior, weights: Weights | ArrayLike 
       rate (bits) and distortion at each slope. At slope 0 the point is (0, D_max).
 
     Raises:
-      InputError: a negative slope; a prior that is no law; weights that increase.
+      InputError: a slope that is negative or not finite; a prior that is no law; weights that increase.
     """
     problem = pose(slopes, prior, weights)
     if checks.is_concrete(slopes):
-        checks.require(bool(np.all(np.asarray(slopes) >= 0)), "a slope is negative or NaN; slopes are at least 0.")
+        good = bool(np.all((np.asarray(slopes) >= 0) & (np.asarray(slopes) < np.inf)))
+        checks.require(good, "a slope is negative, infinite or NaN; slopes are finite and at least 0.")
     rate, distortion = _over(_curve, problem, slopes)
     return RankingCurve(rate, distortion, jnp.asarray(slopes, rate.dtype))
 
 
 def ranking_range(prior: Prior, weights: Weights | ArrayLike = reciprocal_rank) -> RankingRange:
-    """D_min, D_max, R(D_min), and the slope at D_max, min_k log2(P_k / P_{k+1}) / (w_k - w_{k+1})."""
+    """D_min, D_max, R(D_min), and the slope at D_max, min_k log2(P_k / P_{k+1}) / (w_k - w_{k+1}).
+
+    Args:
+      prior, weights: as in `ranking_rate`.
+
+    Raises:
+      InputError: a prior that is no law; weights that increase.
+
+    Source: theory notes, section 1.2.
+    """
     return _range(pose(0.0, prior, weights))
 
 

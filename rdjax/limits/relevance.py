@@ -40,7 +40,7 @@ SWEEPS = 2**29  # kernel entries that are swept between re-sorts of the codeword
 @register_dataclass
 @dataclass(frozen=True)
 class RelevanceBounds:
-    """lower <= R(distortion) <= upper, bits per query.
+    """lower <= R(distortion) <= upper, bits per query; all but the code are scalars, NumPy float64.
 
     Args:
       upper: I(X; C) of `code`'s channel in bits.
@@ -135,7 +135,7 @@ def relevance_bounds(
 def relevance_bound(posteriors: ArrayLike, slope: float, **settings: Any) -> tuple[Bound, float]:
     """`relevance_bounds` as an interval with its evidence: (bits per query, the distortion it is at).
 
-    Args and errors as in `relevance_bounds`.
+    Args and errors as in `relevance_bounds`; `settings` are all that follow the slope there.
     """
     found = relevance_bounds(posteriors, slope, **settings)
     stream = "bits averaged over a stream of queries, uniquely decodable"

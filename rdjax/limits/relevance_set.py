@@ -30,7 +30,12 @@ def first_relevant_law(frequencies: ArrayLike) -> jax.Array:
 
     Returns:
       [N], non-increasing, with sum at most one (less where some query has no relevant document).
+
+    Raises:
+      InputError: frequencies outside [0, 1].
     """
+    checks.numbers(frequencies, "the relevance frequencies", 0, 1)
+    checks.require(np.ndim(frequencies) > 0, "the relevance frequencies are a number; give one a document, [N].")
     falling = -jnp.sort(-floating(frequencies))
     reached = jnp.minimum(jnp.cumsum(falling), 1.0)
     return jnp.diff(reached, prepend=0.0)

@@ -51,6 +51,10 @@ def small_committee(x_size: int, y_size: int, *, rngs: nnx.Rngs) -> Committee:
 
     Chosen on tasks with known information of 1 to 20 dimensions, n = 5000. What has much finer structure needs wider
     networks, and more pairs.
+
+    Args:
+      x_size, y_size: D and E.
+      rngs: of Flax; where the parameters begin.
     """
     make = lambda rngs: SumCritic(BilinearCritic(x_size, y_size), SeparableCritic(x_size, y_size, rngs=rngs))
     return Committee(make, 4, rngs=rngs)

@@ -28,6 +28,12 @@ BLOCK = 2**24
 class Network(nnx.Module):
     """Dense layers of the given sizes, with an activation between them: [..., sizes[0]] to [..., sizes[-1]].
 
+    Args:
+      sizes: of the input, of each layer, of the output; two at least.
+      rngs: of Flax; where the parameters begin.
+      activation: between layers.
+      dtype: of the parameters.
+
     Kernels begin uniform with variance 2 / fan-in (1 / fan-in for the last), biases at 0; all kernels are one draw,
     since compiling a random draw for each shape takes longer than the training of a small critic.
     """

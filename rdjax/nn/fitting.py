@@ -46,7 +46,7 @@ MESSAGES = (
 @register_dataclass
 @dataclass(frozen=True)
 class CriticFit:
-    """An estimate of I(X; Y), and the critic that it was read from.
+    """An estimate of I(X; Y), and the critic that it was read from. Numbers are scalars but for the history.
 
     Args:
       bits: the bound on the third part of the pairs.

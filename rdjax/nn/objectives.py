@@ -11,10 +11,11 @@ from functools import partial
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 from jax.typing import ArrayLike
 
-from rdjax.checks import require
+from rdjax.checks import numbers, require
 from rdjax.information import variational
 from rdjax.information.variational import MatrixBound
 from rdjax.numerics import to_nats
@@ -49,13 +50,13 @@ def jensen_shannon_loss(scores: ArrayLike) -> jax.Array:
     Args:
       scores: [N, N], N >= 2.
 
+    Raises:
+      InputError: scores of another shape, NaN or an infinity.
+
     Source: Nowozin, Cseke, Tomioka 2016; Hjelm et al. 2019.
     """
-    scores = jnp.asarray(scores)
+    scores = _pairs(scores)
     size = scores.shape[0]
-    require(
-        scores.shape == (size, size) and size >= 2, f"scores have shape {scores.shape}; they must be [N, N], N >= 2."
-    )
     others = jnp.where(jnp.eye(size, dtype=bool), 0, jax.nn.softplus(scores))
     return jnp.mean(jax.nn.softplus(-jnp.diagonal(scores))) + jnp.sum(others) / (size * (size - 1))
 
@@ -71,16 +72,19 @@ def mine_loss(scores: ArrayLike, log_average: ArrayLike, *, decay: float = 0.9) 
 
     Args:
       scores: [N, N], N >= 2.
-      log_average: ln a of the steps before; inf (`NO_AVERAGE`) before the first.
+      log_average: a scalar, ln a of the steps before; inf (`NO_AVERAGE`) before the first.
       decay: in [0, 1).
 
     Returns:
       (loss in nats, ln a).
 
+    Raises:
+      InputError: a decay outside [0, 1), scores of another shape, NaN or an infinity.
+
     Source: Belghazi et al. 2018, section 3.2; as a bound, Poole et al. 2019, equation 8.
     """
     require(0 <= decay < 1, f"decay is {decay!r}; it must be at least 0 and below 1.")
-    scores = jnp.asarray(scores)
+    scores = _pairs(scores)
     joint = jnp.mean(jnp.diagonal(scores))
     log_mean = joint - to_nats(variational.donsker_varadhan(scores))
     after = now = lax.stop_gradient(log_mean)
@@ -91,11 +95,22 @@ def mine_loss(scores: ArrayLike, log_average: ArrayLike, *, decay: float = 0.9) 
     return jnp.exp(log_mean - after) - joint + after - 1, after
 
 
+def _pairs(scores: ArrayLike) -> jax.Array:
+    shape = np.shape(scores)
+    good = len(shape) == 2 and shape[0] == shape[1] >= 2
+    require(good, f"scores have shape {shape}; they must be [N, N], N >= 2.")
+    numbers(scores, "the scores")
+    return jnp.asarray(scores)
+
+
 def objective(name: str) -> Objective:
     """The objective of a name.
 
     infonce, nwj, donsker_varadhan: the bound itself is ascended. mine: `mine_loss`, read by Donsker-Varadhan.
     jensen_shannon: `jensen_shannon_loss`, read by NWJ. smile: `jensen_shannon_loss`, read by SMILE (clip 5).
+
+    Args:
+      name: one of `KNOWN_OBJECTIVES`.
 
     Raises:
       InputError: an unknown name.

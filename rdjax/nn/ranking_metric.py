@@ -28,14 +28,14 @@ class RankingMetric(nnx.Metric):
         self.count = nnx.metrics.MetricState(jnp.zeros((), jnp.int32))
 
     def reset(self) -> None:
-        """Forget all queries."""
+        """Forget all queries so far."""
         for state in (self.total, self.carried, self.count):
             state[...] = jnp.zeros_like(state[...])
 
     def update(  # type: ignore[override]  # it names what it needs
         self, *, scores: ArrayLike, relevant: ArrayLike, grades: ArrayLike | None = None, **_: object
     ) -> None:
-        """Add queries: scores [..., N] and relevant int [...] or [..., J] (with grades), as the metric takes them."""
+        """Add queries, as the metric takes them: scores [..., N], relevant int [...] or [..., J], grades [..., J]."""
         values = self.metric(jax.lax.stop_gradient(jnp.asarray(scores)), relevant, grades=grades)
         before, more = self.total[...], jnp.sum(values).astype(self.total[...].dtype)
         after = before + more

@@ -31,7 +31,7 @@ class RateDistortionLoss(nnx.Module):
         self.metric, self.trade, self.rank_fn = parse_metric(metric), trade, nnx.data(rank_fn)
 
     def distortion(self, scores: ArrayLike, relevant: ArrayLike) -> jax.Array:
-        """1 - the smooth metric of scores [..., N], mean over queries."""
+        """1 - the smooth metric of scores [..., N] and relevant int [...], mean over queries."""
         return 1 - jnp.mean(smooth_metric(self.metric, scores, relevant, rank_fn=self.rank_fn))
 
     def __call__(self, bits: ArrayLike, scores: ArrayLike, relevant: ArrayLike) -> jax.Array:
@@ -41,8 +41,9 @@ class RateDistortionLoss(nnx.Module):
     def above_floor(self, bits: ArrayLike, scores: ArrayLike, relevant: ArrayLike) -> jax.Array:
         """Mean bits less R(D) of the ranking problem at this distortion (Theorem A), bits: what a code wastes.
 
-        R(D) is of the uniform prior over N documents, exact in the hard metric; its gradient is in here too, so that
-        descending this moves a code toward the curve, wherever on it.
+        Of bits [...], scores [..., N] and relevant int [...]. R(D) is of the uniform prior over N documents, exact in
+        the hard metric; its gradient is in here too, so that descending this moves a code toward the curve, wherever
+        on it.
         """
         scores = jnp.asarray(scores)
         floor = ranking_rate(self.distortion(scores, relevant), scores.shape[-1], self.metric.weights)

@@ -1,7 +1,8 @@
 """The paper's formulas of sections 2 to 5, as printed, whatever their worth; `sample_formulas` has sections 5 to 10.
 
 Every one traces under jit. The first line of each says if it is false. Rates are in bits, N is the number of documents,
-D a distortion 1 - RR. Where the library has a printed form already, the name here is that very function.
+D a distortion 1 - RR; arguments without a shape are numbers, or arrays that broadcast. Where the library has a printed
+form already, the name here is that very function.
 """
 
 from typing import Any

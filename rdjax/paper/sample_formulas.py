@@ -2,6 +2,7 @@
 
 Every one traces under jit. The first line of each says if it is false. n is the number of training pairs; logarithms
 of section 6 are natural, as the concentration inequalities that they come from have them; entropies are in bits.
+Arguments without a shape are numbers, or arrays that broadcast.
 """
 
 import jax

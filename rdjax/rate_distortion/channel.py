@@ -29,7 +29,7 @@ MAX_STEPS = 100_000
 @register_dataclass
 @dataclass(frozen=True)
 class Capacity:
-    """rate <= C <= rate + gap.
+    """rate <= C <= rate + gap, of one channel; all but the law of the input are scalars.
 
     Args:
       rate: bits per use, I(X; Y) under `input`.

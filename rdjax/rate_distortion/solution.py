@@ -40,7 +40,7 @@ class RateDistortion:
       rate: I(X; reproduction) in bits of the channel W(j|x) proportional to output_j 2^(-slope d_xj).
       distortion: mean distortion of that channel, units of the distortion.
       slope: s = -dR/dD in bits per unit of distortion.
-      output: the law q [..., M].
+      output: the law q [..., M]; the other fields have the shape of the slope.
       lagrangian: rate + slope * distortion in bits, the optimum value at this slope, up to the gap.
       gap: bits; certified at this very law, rounding allowed for.
       steps: how many the solver took.

@@ -189,7 +189,8 @@ def _like(vector: jax.Array, batch: jax.Array) -> jax.Array:
 
 def _positive(values: ArrayLike, what: str) -> jax.Array:
     if checks.is_concrete(values):
-        checks.require(bool(np.all(np.asarray(values) >= 0)), f"{what} is negative or NaN; it must be at least 0.")
+        good = np.isrealobj(np.asarray(values)) and bool(np.all(np.asarray(values) >= 0))
+        checks.require(good, f"{what} is negative, complex or NaN; it must be at least 0.")
     return floating(values)
 
 

@@ -6,8 +6,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from rdjax.checks import is_concrete, require
-from rdjax.retrieval.scores import working
+from rdjax.checks import is_concrete, numbers, require, whole_numbers
+from rdjax.retrieval.scores import check_temperatures, checked_scores, working
 
 
 def printed_rule(entropies: Any) -> jax.Array:
@@ -32,8 +32,8 @@ def printed_rule(entropies: Any) -> jax.Array:
     Source: paper, equation (10); verdict: theory notes, section 4.
     """
     entropies = working(entropies)
-    if is_concrete(entropies):
-        require(bool(jnp.all(entropies > 0)), "an entropy is not above 0; rule (10) divides by each of them.")
+    require(entropies.ndim > 0, "the entropies are a number; give one for each modality, [M].")
+    numbers(entropies, "the entropy of each modality", 0, ends=False)
     return jnp.sqrt(jnp.mean(entropies, axis=-1, keepdims=True) / entropies)
 
 
@@ -52,12 +52,14 @@ def section_six_rule(entropies: Any, gamma: float = 2**-0.5, epsilon: float = 1e
       tau [M].
 
     Raises:
-      InputError: an epsilon that is not above 0.
+      InputError: an epsilon that is not above 0, a NaN.
 
     Source: paper, section 6.1; verdict: theory notes, section 4.
     """
+    numbers(entropies, "the entropy of each modality")
     require(epsilon > 0, f"epsilon is {epsilon}; it must be above 0, or a modality gets temperature 0.")
     entropies = working(entropies)
+    require(entropies.ndim > 0, "the entropies are a number; give one for each modality, [M].")
     return gamma * jnp.sqrt(jnp.abs(entropies - jnp.mean(entropies, axis=-1, keepdims=True)) + epsilon)
 
 
@@ -74,8 +76,13 @@ def gaussian_temperatures(signal: Any, noise_variance: Any) -> jax.Array:
     Returns:
       tau [M].
 
+    Raises:
+      InputError: a signal that is not above 0, a variance below 0.
+
     Source: theory notes, section 4.
     """
+    numbers(signal, "the signal", 0, ends=False)
+    numbers(noise_variance, "the noise variance", 0)
     return working(noise_variance) / working(signal)
 
 
@@ -94,8 +101,15 @@ def quantized_temperatures(signal: Any, noise_variance: Any, variance: Any, bits
     Returns:
       tau [M]; infinity for a modality without bits.
 
+    Raises:
+      InputError: a signal or dimension that is not above 0, variances or bits below 0.
+
     Source: theory notes, section 4.
     """
+    numbers(signal, "the signal", 0, ends=False)
+    numbers(dimensions, "the dimensions", 0, ends=False)
+    for values, what in ((noise_variance, "the noise variance"), (variance, "the variance"), (bits, "the bits")):
+        numbers(values, what, 0)
     signal, noise, variance = working(signal), working(noise_variance), working(variance)
     growth = jnp.expm1(2 * jnp.log(2.0) * working(bits) / working(dimensions))
     added = jnp.where(growth > 0, (variance * signal**2 + noise) / jnp.where(growth > 0, growth, 1), jnp.inf)
@@ -121,11 +135,14 @@ def dominant_scores(scores: Any, temperatures: Any, dominant: Any) -> jax.Array:
       [..., N].
 
     Raises:
-      InputError: shapes that do not belong together, a modality that is not there.
+      InputError: shapes that do not belong together, a modality that is not there, a temperature that is not above 0,
+        or a score that is NaN or +inf.
 
     Source: paper, equation (9); verdict: theory notes, section 4.
     """
-    scores, temperatures, dominant = working(scores), jnp.asarray(temperatures), jnp.asarray(dominant)
+    check_temperatures(temperatures)
+    whole_numbers(dominant, "the dominant modalities")
+    scores, temperatures, dominant = checked_scores(scores), jnp.asarray(temperatures), jnp.asarray(dominant)
     require(
         temperatures.shape == scores.shape[:1] and dominant.shape == scores.shape[-1:],
         f"scores have shape {scores.shape}, temperatures {temperatures.shape}, dominant modalities {dominant.shape}; "

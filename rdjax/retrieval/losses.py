@@ -11,7 +11,7 @@ from jax.typing import ArrayLike
 
 from rdjax.checks import require
 from rdjax.retrieval.posteriors import log_posterior
-from rdjax.retrieval.scores import check_relevant, working
+from rdjax.retrieval.scores import check_relevant, check_temperatures, checked_scores
 
 BLOCK = 2**18  # differences of scores held at a time
 
@@ -34,7 +34,8 @@ def listwise_loss(
     Raises:
       InputError: shapes that do not belong together, an index out of range.
     """
-    scores, relevant = working(scores), jnp.asarray(relevant)
+    scores, relevant = checked_scores(scores), jnp.asarray(relevant)
+    require(scores.ndim > 1 and len(scores) > 0, f"scores have shape {scores.shape}; they must be [M, ..., N].")
     check_relevant(scores[0], relevant)
     logs = log_posterior(scores, temperatures, prior)
     listed = relevant if relevant.ndim == logs.ndim else relevant[..., None]
@@ -56,7 +57,8 @@ def pairwise_loss(scores: ArrayLike, relevant: ArrayLike, temperatures: ArrayLik
 
     Source: RankNet, Burges et al. 2005.
     """
-    scores, relevant = working(scores), jnp.asarray(relevant)
+    scores, relevant = checked_scores(scores), jnp.asarray(relevant)
+    require(scores.ndim > 1 and len(scores) > 0, f"scores have shape {scores.shape}; they must be [M, ..., N].")
     check_relevant(scores[0], relevant)
     fused = _fused(scores, temperatures)
     listed = relevant if relevant.ndim == fused.ndim else relevant[..., None]
@@ -90,7 +92,7 @@ def contrastive_loss(scores: ArrayLike, temperatures: ArrayLike) -> jax.Array:
 
     Source: van den Oord et al. 2018; Radford et al. 2021.
     """
-    scores = working(scores)
+    scores = checked_scores(scores)
     require(
         scores.ndim == 3 and scores.shape[1] == scores.shape[2],
         f"scores have shape {scores.shape}; a batch of pairs is [modalities, N, N].",
@@ -103,6 +105,7 @@ def contrastive_loss(scores: ArrayLike, temperatures: ArrayLike) -> jax.Array:
 
 def _fused(scores: jax.Array, temperatures: ArrayLike) -> jax.Array:
     """sum_m s_m / tau_m."""
+    check_temperatures(temperatures)
     tau = jnp.asarray(temperatures, scores.dtype)
     require(
         tau.shape == scores.shape[:1],

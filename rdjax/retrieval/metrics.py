@@ -20,7 +20,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from rdjax.checks import InputError, is_concrete, require
+from rdjax.checks import InputError, is_concrete, numbers, require, whole_numbers
 from rdjax.retrieval import aggregates
 from rdjax.retrieval import ties as tie_law
 from rdjax.retrieval import weights as weight_table
@@ -85,10 +85,26 @@ class Metric:
 
 
 def gains(relevant: Any, grades: Any = None) -> np.ndarray | None:
-    """Gains for `Metric.per_query` from what a corpus holds: None for int [Q]; [Q, J], 0 at padding, for int [Q, J]."""
+    """Gains for `Metric.per_query` from what a corpus holds.
+
+    Args:
+      relevant: int [Q], or [Q, J] padded with -1.
+      grades: gains [Q, J] beside a `relevant` of that shape; None: all 1.
+
+    Returns:
+      None for int [Q]; for [Q, J] the gains [Q, J], 0 at padding.
+
+    Raises:
+      InputError: relevant documents that are no indices; grades below 0 or not finite, or of another shape.
+    """
+    whole_numbers(relevant, "relevant", -1)
     if np.ndim(relevant) < 2:
         return None
-    return np.where(np.asarray(relevant) >= 0, 1.0 if grades is None else np.asarray(grades), 0.0)
+    judged = np.asarray(relevant) >= 0
+    if grades is not None:
+        require(np.shape(grades) == judged.shape, f"grades have shape {np.shape(grades)}, relevant {judged.shape}.")
+        numbers(np.where(judged, grades, 0), "the grades", 0)
+    return np.where(judged, 1.0 if grades is None else np.asarray(grades), 0.0)
 
 
 def parse_metric(name: str) -> Metric:
@@ -165,12 +181,12 @@ def mean_reciprocal_rank(scores: Any, relevant: Any, *, ties: str = "expected") 
 
 
 def recall_at_k(scores: Any, relevant: Any, k: int, *, ties: str = "expected") -> jax.Array:
-    """Mean share of the relevant documents within the top k; otherwise as in `mean_reciprocal_rank`."""
+    """Mean share of the relevant documents within the top `k` >= 1; otherwise as in `mean_reciprocal_rank`."""
     return jnp.mean(_metric("recall", k)(scores, relevant, ties=ties))
 
 
 def precision_at_k(scores: Any, relevant: Any, k: int, *, ties: str = "expected") -> jax.Array:
-    """Mean share of the top k that is relevant, of k even where N < k; otherwise as in `mean_reciprocal_rank`."""
+    """Mean share of the top `k` >= 1 that is relevant, even where N < k; otherwise as in `mean_reciprocal_rank`."""
     return jnp.mean(_metric("precision", k)(scores, relevant, ties=ties))
 
 
@@ -204,7 +220,7 @@ def average_precision(scores: Any, relevant: Any, *, ties: str = "expected") -> 
 
 
 def rank_biased_precision(scores: Any, relevant: Any, p: float = 0.8, *, ties: str = "expected") -> jax.Array:
-    """Mean of (1 - p) sum_j p^(rank_j - 1), 0 < p < 1 (Moffat and Zobel 2008): as in `mean_reciprocal_rank`."""
+    """Mean of (1 - p) sum_j p^(rank_j - 1), `p` in (0, 1) (Moffat and Zobel 2008): as in `mean_reciprocal_rank`."""
     return jnp.mean(_metric("rbp", p)(scores, relevant, ties=ties))
 
 
@@ -234,15 +250,22 @@ def listed_gains(scores: Any, relevant: Any, grades: Any) -> jax.Array | None:
         grades is None or np.shape(grades) == np.shape(relevant),
         f"grades have shape {np.shape(grades)} and relevant {np.shape(relevant)}; both must be the same.",
     )
-    return jnp.where(judged, 1.0 if grades is None else jnp.asarray(grades, jnp.result_type(float)), 0.0)
+    worth = jnp.where(judged, 1.0 if grades is None else jnp.asarray(grades, jnp.result_type(float)), 0.0)
+    _check_worth(worth)
+    return worth
 
 
 def _check_gains(worth: jax.Array, above: jax.Array) -> None:
     require(
         worth.shape == above.shape, f"gains have shape {worth.shape} and counts {above.shape}; both must be the same."
     )
+    _check_worth(worth)
+
+
+def _check_worth(worth: jax.Array) -> None:
     if is_concrete(worth):
-        require(bool(jnp.all(worth >= 0)), "a grade is below 0 or not a number; gains are at least 0.")
+        good = bool(jnp.all((worth >= 0) & (worth < jnp.inf)))
+        require(good, "a grade is below 0, infinite or not a number; gains are at least 0.")
 
 
 _PLAIN: dict[str, tuple[Weights, Aggregate]] = {

@@ -52,7 +52,7 @@ class OnlineTemperatures:
       limit: B [M], the largest beta.
       position: b [M] in [0, 1].
       curvature: sum of c_s H_s [M, M], nats.
-      ridge: Lambda, nats.
+      ridge: Lambda, nats, a scalar.
     """
 
     limit: jax.Array

@@ -7,8 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from rdjax import checks
-from rdjax.checks import is_concrete, require
-from rdjax.retrieval.scores import working
+from rdjax.checks import require
+from rdjax.retrieval.scores import check_temperatures, checked_scores
 
 
 def log_posterior(scores: Any, temperatures: Any, prior: Any = None) -> jax.Array:
@@ -25,17 +25,17 @@ def log_posterior(scores: Any, temperatures: Any, prior: Any = None) -> jax.Arra
       [..., N], nats; -inf where the prior is 0. Differentiable in all three arguments (not in a prior of 0).
 
     Raises:
-      InputError: shapes that do not belong together, a temperature that is not above 0, a prior that is no law.
+      InputError: shapes that do not belong together, a temperature that is not above 0, a prior that is no law, a score
+        that is NaN or +inf.
 
     Source: theory notes, section 4.
     """
-    scores, temperatures = working(scores), jnp.asarray(temperatures)
+    scores, temperatures = checked_scores(scores), jnp.asarray(temperatures)
     require(
         scores.ndim > 1 and temperatures.shape == scores.shape[:1],
         f"scores have shape {scores.shape} and temperatures {temperatures.shape}; both start with the modalities.",
     )
-    if is_concrete(temperatures):
-        require(bool(np.all(np.asarray(temperatures) > 0)), "a temperature is not above 0; temperatures are positive.")
+    check_temperatures(temperatures)
     fused = jnp.tensordot((1.0 / temperatures).astype(scores.dtype), scores, 1, precision=jax.lax.Precision.HIGHEST)
     weight = log_prior(prior_law(prior, scores.shape[-1], scores.dtype))
     return jax.nn.log_softmax(fused + jnp.broadcast_to(weight, fused.shape), axis=-1)

@@ -24,7 +24,7 @@ from jax.typing import ArrayLike
 from rdjax.checks import is_concrete, require, whole
 from rdjax.numerics import to_bits
 from rdjax.retrieval.posteriors import log_prior, prior_law
-from rdjax.retrieval.scores import check_relevant, working
+from rdjax.retrieval.scores import check_relevant, check_temperatures, checked_scores, working
 from rdjax.retrieval.temperature import calibrate_temperatures
 from rdjax.trees import register_dataclass
 
@@ -195,14 +195,14 @@ def _log(share: jax.Array) -> jax.Array:
 
 
 def _checked(scores: ArrayLike, temperatures: ArrayLike, doubt: ArrayLike) -> tuple[jax.Array, jax.Array, jax.Array]:
-    scores = working(scores)
+    scores = checked_scores(scores)
     tau, eps = jnp.asarray(temperatures, scores.dtype), jnp.asarray(doubt, scores.dtype)
     require(
         scores.ndim > 1 and tau.shape == eps.shape == scores.shape[:1],
         f"scores have shape {scores.shape}, temperatures {tau.shape} and doubt {eps.shape}; all start with modalities.",
     )
-    if is_concrete(tau, eps):
-        require(bool(np.all(np.asarray(tau) > 0)), "a temperature is not above 0; temperatures are positive.")
+    check_temperatures(tau)
+    if is_concrete(eps):
         require(
             bool(np.all((np.asarray(eps) >= 0) & (np.asarray(eps) <= 1))),
             "a doubt lies outside [0, 1]; it is a probability.",

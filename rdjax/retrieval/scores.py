@@ -12,7 +12,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from rdjax.checks import InputError, is_concrete, require
+from rdjax.checks import InputError, is_concrete, numbers, require
+from rdjax.numerics import without_gradient
 
 Features = Mapping[str, Any]
 
@@ -31,12 +32,17 @@ def modality_scores(queries: Features, documents: Features) -> jax.Array:
       one goes through `fuse` and `count_above`.
 
     Raises:
-      InputError: the two sides name different modalities.
+      InputError: the two sides name different modalities, or hold a NaN or an infinity.
     """
     require(
         set(queries) == set(documents) and len(documents) > 0,
         f"queries have the modalities {sorted(queries)} and documents {sorted(documents)}; both need the same names.",
     )
+    for side, features in (("queries", queries), ("documents", documents)):
+        _check_features(features, side)
+    for name in documents:
+        widths = np.shape(queries[name])[1], np.shape(documents[name])[1]
+        require(widths[0] == widths[1], f"{name} has {widths[0]} numbers a query and {widths[1]} a document.")
     return jnp.stack([inner_products(working(queries[name]), working(documents[name])) for name in documents])
 
 
@@ -54,21 +60,45 @@ def fuse(features: Features, temperatures: Any = None) -> jax.Array:
       array [n, sum of D_m], in the precision of the inputs and at least float32.
 
     Raises:
-      InputError: a temperature missing, or not above 0.
+      InputError: a temperature missing, or not above 0; a NaN or an infinity.
     """
+    _check_features(features, "vectors")
     if temperatures is None:
         return jnp.concatenate([working(array) for array in features.values()], axis=-1)
     require(
         np.shape(temperatures) == (len(features),),
         f"there are {len(features)} modalities and temperatures of shape {np.shape(temperatures)}; give one for each.",
     )
-    if is_concrete(temperatures):
-        require(bool((np.asarray(temperatures) > 0).all()), "a temperature is not above 0; temperatures are positive.")
+    check_temperatures(temperatures)
     parts = []
     for array, temperature in zip(features.values(), jnp.asarray(temperatures), strict=True):
         part = working(array)
         parts.append(part * (1.0 / temperature).astype(part.dtype))
     return jnp.concatenate(parts, axis=-1)
+
+
+def _check_features(features: Features, side: str) -> None:
+    shapes = {name: np.shape(array) for name, array in features.items()}
+    for name, shape in shapes.items():
+        good = len(shape) == 2 and 0 not in shape
+        require(good, f"{name} of the {side} has shape {shape}; it must be [n, D], at least one vector.")
+    require(len({shape[0] for shape in shapes.values()}) == 1, f"the {side} differ in number: {shapes}.")
+    for name, array in features.items():
+        numbers(array, f"{name} of the {side}")
+
+
+def check_temperatures(temperatures: Any) -> None:
+    """Refuse one that is not above 0; infinity leaves a modality out. Traced values pass unseen."""
+    if is_concrete(temperatures):
+        require(bool(np.all(np.asarray(temperatures) > 0)), "a temperature is not above 0; temperatures are positive.")
+
+
+def checked_scores(scores: Any) -> jax.Array:
+    """Scores as floats; NaN and +inf are refused, -inf is a document that cannot be. Traced values pass unseen."""
+    if is_concrete(scores) and not isinstance(scores, jax.ShapeDtypeStruct):
+        top = np.max(np.asarray(scores), initial=-np.inf)
+        require(bool(top < np.inf), "the scores hold a NaN or +inf; they must be numbers, -inf for what cannot be.")
+    return working(scores)
 
 
 def counts_from_scores(scores: Any, relevant: Any) -> tuple[jax.Array, jax.Array]:
@@ -89,7 +119,7 @@ def counts_from_scores(scores: Any, relevant: Any) -> tuple[jax.Array, jax.Array
       TypeError: when differentiated: counts are piecewise constant, so their gradient says nothing.
     """
     check_relevant(scores, relevant)
-    return _counts(without_gradient(jnp.asarray(scores)), jnp.asarray(relevant))
+    return _counts(_ranked(jnp.asarray(scores)), jnp.asarray(relevant))
 
 
 @jax.jit
@@ -110,6 +140,7 @@ def _counts(scores: jax.Array, relevant: jax.Array) -> tuple[jax.Array, jax.Arra
 def working(array: Any) -> jax.Array:
     """A JAX array in the precision of the input, and at least float32."""
     array = jnp.asarray(array)
+    require(not jnp.issubdtype(array.dtype, jnp.complexfloating), f"there are {array.dtype} values; give real numbers.")
     return array.astype(jnp.promote_types(array.dtype, jnp.float32))
 
 
@@ -122,6 +153,7 @@ def check_relevant(scores: Any, relevant: Any) -> None:
     """Refuse relevant documents that do not fit the scores (arrays, or anything with a shape)."""
     shape, entries = np.shape(scores) if not hasattr(scores, "shape") else scores.shape, np.shape(relevant)
     several = len(entries) == len(shape)
+    require(not several or entries[-1:] != (0,), f"relevant has shape {entries}; it lists no document for any query.")
     require(
         len(shape) > 0 and (entries[:-1] if several else entries) == shape[:-1],
         f"scores have shape {shape} and relevant {entries}; relevant must be {shape[:-1]}, or {(*shape[:-1], 'J')} for "
@@ -140,21 +172,15 @@ def check_relevant(scores: Any, relevant: Any) -> None:
                 f"relevant has {int(values[place])} at {place or 'its only entry'}, "
                 f"but there are {shape[-1]} documents, numbered 0 to {shape[-1] - 1}."
             )
+    kind = getattr(scores, "dtype", np.float64)
+    require(not np.issubdtype(kind, np.complexfloating), f"the scores hold {kind} values; they must be real numbers.")
     if is_concrete(scores) and not isinstance(scores, jax.ShapeDtypeStruct):
         require(
             not bool(np.isnan(np.max(np.asarray(scores), initial=0))), "the scores hold a NaN; a ranking needs numbers."
         )
 
 
-@jax.custom_jvp
-def without_gradient(scores: jax.Array) -> jax.Array:
-    """The scores themselves; differentiating through them raises, because what follows is piecewise constant."""
-    return scores
-
-
-@without_gradient.defjvp
-def _refuse(primals: Any, tangents: Any) -> Any:
-    raise TypeError(
-        "ranks and rank metrics are piecewise constant in the scores, so their gradient is zero or undefined and says "
-        "nothing; differentiate a smooth loss instead, or wrap the scores in jax.lax.stop_gradient."
-    )
+_ranked = without_gradient(
+    "ranks and rank metrics are piecewise constant in the scores, so their gradient is zero or undefined and says "
+    "nothing; differentiate a smooth loss instead, or wrap the scores in jax.lax.stop_gradient."
+)

@@ -36,7 +36,7 @@ def smooth_metric(
       relevant: int [...], or [..., J] padded with -1.
       grades: gains [..., J] >= 0 beside a `relevant` of that shape; None: all 1.
       rank_fn: (scores, listed documents, among) to ranks; see `soft_ranks`.
-      width: of a cutoff, relative to its rank, above 0; the lower, the closer to the jump and the fewer gradients.
+      width: of a cutoff, relative to its rank, a number above 0; lower is closer to the jump and has fewer gradients.
 
     Returns:
       value at each query [...].

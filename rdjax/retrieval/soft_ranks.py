@@ -25,7 +25,7 @@ from jax.typing import ArrayLike
 
 from rdjax.checks import is_concrete, require
 from rdjax.majorant import majorant_vertices
-from rdjax.retrieval.scores import working
+from rdjax.retrieval.scores import checked_scores
 from rdjax.trees import register_dataclass
 
 RankFunction = Callable[..., jax.Array]
@@ -42,7 +42,7 @@ class SigmoidRanks:
     of 1,000 documents is off by less than 2%, as with the other two (`benchmarks/soft_metrics.py`).
 
     Args:
-      temperature: T > 0, in standard deviations of the list.
+      temperature: a number T > 0, in standard deviations of the list.
     """
 
     temperature: ArrayLike = 0.03
@@ -58,7 +58,7 @@ class SoftmaxRanks:
     """r_i = sum_k k p_ik,  p_i = softmax_k(-|s_(k) - s_i| / (T sigma)): the mean place in the sorted list (SoftSort).
 
     Args:
-      temperature: T > 0, in standard deviations of the list.
+      temperature: a number T > 0, in standard deviations of the list.
     """
 
     temperature: ArrayLike = 0.003
@@ -79,7 +79,7 @@ class PooledRanks:
     score. A sort and an isotonic regression; every score of a pool has a gradient, no other.
 
     Args:
-      temperature: T > 0, in standard deviations of the list.
+      temperature: a number T > 0, in standard deviations of the list.
     """
 
     temperature: ArrayLike = 0.003
@@ -153,7 +153,7 @@ def _pooled(values: jax.Array, among: jax.Array) -> jax.Array:
 
 def _checked(scores: ArrayLike, listed: ArrayLike, among: ArrayLike | None) -> tuple[jax.Array, jax.Array, jax.Array]:
     """Scores, listed documents with the leading axes of the scores, and a mask; scores that do not count are 0."""
-    scores, listed = working(scores), jnp.asarray(listed)
+    scores, listed = checked_scores(scores), jnp.asarray(listed)
     require(scores.ndim > 0, "the scores are a number; give [..., documents].")
     require(
         listed.ndim == 1 or listed.shape[:-1] == scores.shape[:-1],

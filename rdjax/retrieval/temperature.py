@@ -43,7 +43,7 @@ MESSAGES = (
 )
 @dataclass(frozen=True)
 class Calibration:
-    """Calibrated temperatures and what is known about them.
+    """Calibrated temperatures and what is known about them: an array of M, the other fields scalars.
 
     Args:
       temperatures: tau [M] > 0; infinity where the modality only hurts.

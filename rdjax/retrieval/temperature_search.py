@@ -41,7 +41,7 @@ class TemperatureSearch:
     Args:
       temperatures: tau [M], the best of all points passed. Rankings depend on their ratios alone; for a metric their
         geometric mean is that of the spreads of the modalities.
-      value: there, the hard metric, or the cross-entropy in bits.
+      value: there, the hard metric, or the cross-entropy in bits; a scalar.
       ends: tau [S, M], the best point of each start.
       values: [S], the value at each.
       objective: the name of the metric, or "cross-entropy".

@@ -20,7 +20,7 @@ from jax.typing import ArrayLike
 from rdjax.checks import require
 from rdjax.retrieval.cross_entropy import make_problem, moments, slopes
 from rdjax.retrieval.posteriors import prior_law
-from rdjax.retrieval.scores import check_relevant, working
+from rdjax.retrieval.scores import check_relevant, check_temperatures, working
 
 
 def temperature_intervals(
@@ -46,10 +46,12 @@ def temperature_intervals(
       scores do not determine it.
 
     Raises:
-      InputError: shapes that do not belong together, an index out of range, a level that is no coverage.
+      InputError: shapes that do not belong together, an index out of range, a temperature that is not above 0, a level
+        that is no coverage.
     """
     scores, relevant = working(scores), jnp.asarray(relevant)
     tau = jnp.asarray(temperatures, scores.dtype)
+    check_temperatures(tau)
     require(
         scores.ndim == 3 and tau.shape == scores.shape[:1],
         f"scores have shape {scores.shape} and temperatures {tau.shape}; they must be [M, Q, N] and [M].",

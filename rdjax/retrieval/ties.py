@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from rdjax.checks import InputError, is_concrete, require
+from rdjax.checks import InputError, is_concrete, numbers, require, whole_numbers
 
 TIES = ("expected", "optimistic", "pessimistic")
 _CHUNK = 128
@@ -39,10 +39,18 @@ def expected_weight(
       float array of their shape, in the default precision.
 
     Raises:
-      InputError: an unknown `ties`, or no `size` under jit.
+      InputError: an unknown `ties`, no `size` under jit; shapes that do not belong together; counts that are no
+        integers or below 0; weights that are not finite.
     """
     check_ties(ties)
+    whole_numbers(above, "the counts above")
+    whole_numbers(tied, "the counts of ties")
+    if not callable(weights):
+        numbers(weights, "the weights")
+        good = np.ndim(weights) == 1 and np.size(weights) > 0
+        require(good, f"the weights have shape {np.shape(weights)}; give one for each rank, [N].")
     above, tied = jnp.asarray(above), jnp.asarray(tied)
+    require(above.shape == tied.shape, f"the counts have shapes {above.shape} and {tied.shape}; both must be the same.")
     if ties == "expected":
         table = prefix_table(weights, table_size(above, tied, size))
         return (_compiled if callable(weights) else _compiled_listed)(weights, above, tied, table)

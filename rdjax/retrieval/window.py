@@ -4,8 +4,9 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
-from rdjax.checks import is_concrete, require
+from rdjax.checks import is_concrete, numbers, require
 from rdjax.numerics import floating
 
 
@@ -23,12 +24,14 @@ def forgetful_mean(values: Any, half_life: Any) -> tuple[jax.Array, jax.Array]:
       the same variance, so that the standard error is that of n values. It tends to (1 + w) / (1 - w).
 
     Raises:
-      InputError: no values, or a half-life that is not above 0.
+      InputError: no values, one that is not finite, or a half-life that is not above 0.
     """
+    numbers(values, "the values")
     values = floating(values)
     require(values.ndim >= 1 and values.shape[0] > 0, "there are no values to average; give at least one.")
     if is_concrete(half_life):
-        require(bool(half_life > 0), f"the half-life is {half_life}; it must be above 0.")
+        good = np.ndim(half_life) == 0 and bool(np.asarray(half_life) > 0)
+        require(good, f"the half-life is {half_life}; it must be a number above 0.")
     keep = jnp.exp2(-1 / jnp.asarray(half_life, values.dtype))
 
     def step(sums: tuple[jax.Array, ...], value: jax.Array) -> Any:

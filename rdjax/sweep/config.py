@@ -46,7 +46,7 @@ class Sweep:
 
 
 def read_config(config: str | os.PathLike[str] | Mapping[str, Any]) -> Sweep:
-    """What to sweep.
+    """What to sweep, from a file or from a mapping.
 
     Args:
       config: a .toml file; a .py file, which is run and sets `config` to a mapping; or that mapping: `kind`

@@ -17,7 +17,7 @@ PATIENCE = 300  # seconds that processes wait for each other
 
 @dataclass(frozen=True)
 class Host:
-    """One of `count` processes; number 0 leads."""
+    """One of `count` processes, number `index` from 0; number 0 leads."""
 
     index: int = 0
     count: int = 1
@@ -27,7 +27,7 @@ class Host:
         return self.index == 0
 
     def together(self, work: Callable[[], None]) -> None:
-        """Do something, wait until every process has, and go on only if none of them failed.
+        """Do the work, wait until every process has, and go on only if none of them failed.
 
         Raises:
           InputError: that of this process, or one that says which process failed.

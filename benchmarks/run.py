@@ -1,0 +1,214 @@
+"""Every benchmark, one process after the other; what they found as results/NAME.json, and the README's table from those.
+
+    python benchmarks/run.py [--full] [--only NAME ...] [--repeats K] [--environments DIR] [--list]
+    python benchmarks/run.py --readme                       # only writes the README's table again
+
+Quick, the default, is made for less than ten minutes on two cores; `--full` has the sizes that each benchmark's own head
+speaks of, hours in all. A benchmark is run K times (3) unless it repeats within. `results/NAME.json` holds, for every row,
+the median, the least and the most of ours, of the peer's and of their ratio, taken run by run, with versions, threads and
+machine. Peers that need packages of another age get environments of their own in DIR (.bench), made here with venv and pip;
+one that cannot be made is reported and its benchmark left out. Run it on a machine that does nothing else.
+"""
+
+import os
+
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
+import argparse
+import json
+import pathlib
+import platform
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from importlib import metadata
+
+HERE = pathlib.Path(__file__).resolve().parent
+ROOT, RESULTS = HERE.parent, HERE / "results"
+PACKAGES = ["rdjax", "jax", "jaxlib", "numpy", "scipy", "flax", "optax", "faiss-cpu", "ranx", "ir-measures", "mpmath"]
+PACKAGES += ["scikit-learn", "optimistix", "clarabel", "dit", "bitbudget", "remex"]
+
+#: name -> what pip is asked for
+ENVIRONMENTS = {
+    "rax": ["rax==0.4.0", "jax==0.6.2", "jaxlib==0.6.2"],
+    "infomeasure": ["infomeasure==0.6.3"],
+    "bmi": ["benchmark-mi==0.1.3", "jax==0.4.33", "jaxlib==0.4.33", "scipy<1.14"],
+}
+
+
+@dataclass(frozen=True)
+class Benchmark:
+    """How to run one.
+
+    Args:
+      quick: arguments for the quick run; None: it has none.
+      full: arguments for the whole one.
+      peer: (option, environment) of a Python that has the peer.
+      repeats: False where it repeats within.
+    """
+
+    quick: tuple[str, ...] | None
+    full: tuple[str, ...] = ()
+    peer: tuple[str, str] | None = None
+    repeats: bool = True
+
+
+BENCHMARKS = {
+    "metrics": Benchmark(("--queries", "300"), peer=None),
+    "limits": Benchmark((), repeats=False),
+    "scalar": Benchmark((), repeats=False),
+    "encode_speed": Benchmark(("--rows", "100000"), ("--repeats", "3"), repeats=False),
+    "information_discrete": Benchmark(("--histograms", "2000", "--loop", "200"), peer=("--peer-python", "infomeasure")),
+    "information_neighbors": Benchmark(("--n", "5000", "--limit", "60"), peer=("--infomeasure", "infomeasure")),
+    "soft_metrics": Benchmark(("--lists", "128"), peer=("--peer-python", "rax")),
+    "temperatures": Benchmark(None, repeats=False),
+    "streaming": Benchmark(None, repeats=False),
+    "relevance": Benchmark(None, repeats=False),
+    "rate_distortion": Benchmark(("--sizes", "64", "--limit", "2", "--only", "cases"), ("--full",), repeats=False),
+    "information_neural": Benchmark(None, peer=("--peer-python", "bmi"), repeats=False),
+    "exponents": Benchmark(None, repeats=False),
+    "rank_codes": Benchmark(None, repeats=False),
+    "codes": Benchmark(None, repeats=False),
+    "learning": Benchmark(None, peer=("--peer-python", "rax"), repeats=False),
+    "sweep": Benchmark(None, repeats=False),
+    "large": Benchmark(None, repeats=False),
+    "robust": Benchmark(None, repeats=False),
+    "hostile": Benchmark(None, repeats=False),
+    "fuzz_streams": Benchmark(None, repeats=False),
+    "kills": Benchmark(None, repeats=False),
+}
+
+
+def machine() -> dict:
+    """What figures depend on, and nothing that tells whose machine it is."""
+    found = {}
+    for name in PACKAGES:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            found[name] = "not installed"
+    model = ""
+    if pathlib.Path("/proc/cpuinfo").exists():
+        lines = pathlib.Path("/proc/cpuinfo").read_text().splitlines()
+        model = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "")
+    threads = {name: os.environ[name] for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS") if name in os.environ}
+    here = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return {
+        "machine": f"{platform.system()} {platform.machine()}{', ' + model if model else ''}",
+        "processors": here,
+        "load": round(os.getloadavg()[0], 1) if hasattr(os, "getloadavg") else None,  # of others, at the start
+        "threads": threads,
+        "python": platform.python_version(),
+        "versions": found,
+    }
+
+
+def python_of(name: str, folder: pathlib.Path) -> tuple[str, dict[str, str]]:
+    """The Python of a peer's environment, which is made if it is not there, and the versions in it."""
+    home = folder / name
+    python = home / ("Scripts" if os.name == "nt" else "bin") / "python"
+    if not (home / "ready").exists():
+        subprocess.run([sys.executable, "-m", "venv", "--clear", str(home)], check=True)
+        subprocess.run([str(python), "-m", "pip", "install", "-q", *ENVIRONMENTS[name]], check=True)
+        (home / "ready").touch()
+    ask = "import json, sys; from importlib.metadata import version; print(json.dumps({n: version(n) for n in sys.argv[1:]}))"
+    wanted = [one.partition("=")[0].partition("<")[0] for one in ENVIRONMENTS[name]]
+    told = subprocess.run([str(python), "-c", ask, *wanted], check=True, capture_output=True, text=True).stdout
+    return str(python), json.loads(told)
+
+
+def once(name: str, arguments: list[str]) -> list[dict]:
+    """One run: its rows; what it prints goes through."""
+    with tempfile.TemporaryDirectory() as folder:
+        rows = pathlib.Path(folder, "rows.jsonl")
+        paths = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
+        environment = os.environ | {"RDJAX_ROWS": str(rows), "PYTHONPATH": paths}
+        done = subprocess.run([sys.executable, str(HERE / f"{name}.py"), *arguments], env=environment, cwd=folder)
+        if done.returncode:
+            raise RuntimeError(f"{name} ended with code {done.returncode}")
+        return [json.loads(line) for line in rows.read_text().splitlines()] if rows.exists() else []
+
+
+def summary(runs: list[list[dict]]) -> list[dict]:
+    """Median, least and most of every row over the runs; ratios are taken run by run: theirs over ours."""
+
+    def three(values: list[float]) -> dict[str, float]:
+        middle, least, most = statistics.median(values), min(values), max(values)
+        return {key: float(f"{x:.4g}") for key, x in (("median", middle), ("least", least), ("most", most))}
+
+    found: dict[tuple, list[dict]] = {}
+    for row in (row for run in runs for row in run):
+        found.setdefault((row["name"], row.get("peer", "")), []).append(row)
+    rows = []
+    for (name, peer), same in found.items():
+        row = {"name": name, "unit": same[0]["unit"], "ours": three([one["ours"] for one in same])}
+        if peer:
+            row |= {"peer": peer, "theirs": three([one["theirs"] for one in same])}
+            row["ratio"] = three([one["theirs"] / one["ours"] for one in same])
+        rows.append(row)
+    return rows
+
+
+def run(name: str, given: argparse.Namespace) -> None:
+    """Run one benchmark as often as is asked for, and write its results."""
+    how = BENCHMARKS[name]
+    arguments, versions = [*((how.full if given.full else how.quick) or ())], {}
+    if how.peer:
+        option, environment = how.peer
+        python, versions = python_of(environment, given.environments)
+        arguments += [option, python]
+    count, before = given.repeats if how.repeats else 1, machine()
+    start = time.perf_counter()
+    runs = [once(name, arguments) for _ in range(count)]
+    shown = [word for word in arguments if not (how.peer and word == python)]
+    record = {
+        "benchmark": name,
+        "command": " ".join(["python", f"benchmarks/{name}.py", *shown]),
+        "mode": "full" if given.full else "quick",
+        "runs": count,
+        "seconds": round(time.perf_counter() - start, 1),
+        **before,
+        "peer_versions": versions,
+        "rows": summary(runs),
+    }
+    RESULTS.mkdir(exist_ok=True)
+    (RESULTS / f"{name}.json").write_text(json.dumps(record, indent=1) + "\n")
+
+
+def main() -> int:
+    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options.add_argument("--full", action="store_true")
+    options.add_argument("--only", nargs="+", choices=BENCHMARKS, metavar="NAME")
+    options.add_argument("--repeats", type=int, default=3)
+    options.add_argument("--environments", type=pathlib.Path, default=ROOT / ".bench")
+    options.add_argument("--list", action="store_true", help="names, and what they are run with")
+    options.add_argument("--readme", action="store_true", help="write the README's table from the results, run nothing")
+    given = options.parse_args()
+    names = given.only or [name for name, how in BENCHMARKS.items() if given.full or how.quick is not None]
+    if given.list:
+        for name in names:
+            print(f"{name:24}{' '.join((BENCHMARKS[name].full if given.full else BENCHMARKS[name].quick) or ())}")
+        return 0
+    failed = []
+    if not given.readme:
+        print(json.dumps(machine(), indent=1))
+        for name in names:
+            print(f"\n===== {name}", flush=True)
+            try:
+                run(name, given)
+            except (RuntimeError, subprocess.CalledProcessError) as error:
+                failed.append(name)
+                print(f"{name} is left out: {error}", file=sys.stderr)
+    from readme_table import write
+
+    write(ROOT / "README.md", RESULTS)
+    if failed:
+        print(f"not done: {', '.join(failed)}", file=sys.stderr)
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
