@@ -6,8 +6,8 @@
 Peers: pip install '.[bench]'. `--quick` leaves out the peers that are slow to fit, `--cache` keeps the peers' results
 between runs, which do not change while ours do; `--out` writes every row as JSON. Class A goes by `--searched-budgets`.
 
-Where things are: code_corpora.py the corpora and what may be fitted on; code_recipes.py ours; code_peers.py and
-code_class_a.py theirs; code_measure.py what is measured and how ours are chosen; code_gaussian.py the mixture beside
+Where things are: code_corpora.py the corpora and what may be fitted on; code_recipes.py and
+code_learned.py ours; code_peers.py and code_class_a.py theirs; code_measure.py what is measured and how ours are chosen; code_gaussian.py the mixture beside
 Theorem D; code_speed.py a million documents.
 """
 
@@ -32,7 +32,7 @@ import faiss
 import jax
 import numpy as np
 from code_corpora import NAMES, Case
-from code_measure import TOO_MANY, Outcome, of_scores, ours, peer_outcomes, values
+from code_measure import TOO_MANY, Cell, Outcome, of_recipe, of_scores, ours, peer_outcomes, ranking, values
 
 from rdjax.limits import one_shot_distortion
 from rdjax.retrieval.intervals import paired_bootstrap
@@ -153,15 +153,14 @@ def rows(case: Case, options: argparse.Namespace) -> Iterator[Row]:
                     "Gaussian channel",
                     values(count_above(*pair, case.view.test.relevant), case.view.test).mean(),
                 )
-                for kind, table in (("fixed", code_recipes.FIXED), ("mean", code_recipes.MEAN)):
-                    mine = ours(case, table, side, code_class, bits)
+                cell = Cell(case, side, code_class, bits)
+                for kind, mine in ours(cell):
                     others = list(found[side, kind])
                     for name in code_recipes.USUAL_MEAN if kind == "mean" else ():
-                        usual = ours(case, {name: table[name]}, side, code_class, bits)
+                        usual = of_recipe(cell, name, code_recipes.MEAN[name])
                         if usual is not None and (mine is None or usual.name != mine.name):
                             others.append(usual)
-                    where = (case.name, kind, side, code_class)
-                    yield from compare(where, bits, mine, others, reference)
+                    yield from compare((case.name, kind, side, code_class), bits, mine, others, reference)
             case.forget()
 
 
@@ -174,7 +173,9 @@ def searched_rows(case: Case, options: argparse.Namespace) -> Iterator[Row]:
             for name, spent, scores, seconds in code_class_a.ranked(case, bits, case.seed)
         ]
         ceiling = 1 - float(one_shot_distortion(2**bits, case.material("A").prior))
-        mine = ours(case, code_recipes.RANK, "queries", "A", bits)
+        cell = Cell(case, "queries", "A", bits)
+        best = ranking(cell, code_recipes.RANK)[0]
+        mine = of_recipe(cell, best.name, best.recipe)
         yield from compare((case.name, "fixed", "queries", "A"), bits, mine, found, ("Theorem C", ceiling))
 
 

@@ -105,6 +105,7 @@ MISTAKES = {
     "audit objects.npz": "holds Python objects",
     "audit one.npz": "holds one document",
     "audit good.npz --side both": "the side is 'both'; it must be queries or documents.",
+    "audit good.npz --family fame": "the family is 'fame'; it must be one of: rank code, PCA truncation",
     "audit good.npz --target 0": "the target is 0.0",
     "audit good.npz --target nan": "the target is nan",
     "audit good.npz --metric fame": "metric 'fame' is not known",

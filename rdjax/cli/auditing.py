@@ -35,6 +35,10 @@ def audit(
     task: Annotated[
         str | None, typer.Option(help="Which emoji task, T1 (hard) to T4 (easy), where there is no PATH.")
     ] = None,
+    family: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="A family of codes to try, instead of the usual ones; may be given again."),
+    ] = None,
     seed: Annotated[int, typer.Option(help="Of every random choice.")] = 0,
     out: Annotated[str, typer.Option(metavar="DIR", help="Where it goes: report.json, report.html, figures.")] = (
         "rdjax-report"
@@ -57,6 +61,7 @@ def audit(
         from rdjax.audit.budgets import command_for
 
         options: dict[str, Any] = {"metric": metric, "target": target, "side": side, "prior": law, "seed": seed}
+        options["families"] = family or None
         found = run(corpus, fit=fitted, progress=progress, **options)
         progress("drawing the figure", 0, None)
         commands = {
