@@ -101,11 +101,11 @@ def relevance_scalar(material: Material, side: str, code_class: str, bits: float
 
 
 def relevance_entropy_coded(material: Material, side: str, code_class: str, bits: float) -> Code | None:
-    """One step for all directions of relevance, entropy-coded."""
+    """Cells of one price of a bit for the first directions of relevance, two for every bit, entropy-coded."""
     chart = relevance(material, side)
     if bits > 5 * chart.k:
         return None
-    return EntropyCodedScalar.fit(examples(material, side), bits, transform=chart)
+    return EntropyCodedScalar.fit(examples(material, side), bits, transform=chart.take(min(chart.k, 2 * round(bits))))
 
 
 def relevance_product(k: int, width: int, blocks: int | None) -> Recipe:
@@ -207,7 +207,7 @@ GAUSSIAN: dict[str, Callable[[np.ndarray, float], Code | None]] = {
     "trellis": lambda vectors, bits: TrellisCode.fit(vectors, int(bits)),
 }
 JOINT: dict[str, Callable[[np.ndarray, float], Code | None]] = {
-    "trellis": lambda vectors, bits: TrellisCode.fit(vectors, int(bits))
+    "trellis": lambda vectors, bits: TrellisCode.fit(vectors, int(bits), memory=9)
 }
 
 

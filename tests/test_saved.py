@@ -41,7 +41,7 @@ FITS = {
     "entropy": lambda x: EntropyCodedScalar.fit(x, 9),
     "dithered": lambda x: DitheredScalar.fit(x, 9),
     "product": lambda x: product(fit_pca(x, 4)),
-    "trellis": lambda x: TrellisCode.fit(x, 12, window=4, rounds=1),
+    "trellis": lambda x: TrellisCode.fit(x, 12, memory=2, rounds=1),
     "signs": lambda x: SignBits.fit(x, 4, transform="rotation"),
     "rescored": lambda x: SignBitsRescored.fit(x, 10),
     "int8": Int8.fit,

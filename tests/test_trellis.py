@@ -17,7 +17,7 @@ def sample(n, seed=0, dimension=8):
 @pytest.fixture(scope="module")
 def code(precision):
     """Eight bits, one for each coefficient, windows of four: words of four bits side by side overlap in three."""
-    return TrellisCode.fit(sample(400).astype(precision), 8, window=4, rounds=3)
+    return TrellisCode.fit(sample(400).astype(precision), 8, memory=3, rounds=3)
 
 
 def every_word(code):
@@ -47,9 +47,9 @@ def test_encoding_finds_the_nearest_of_all_words(code):
 @pytest.mark.parametrize(("bits", "width", "steps", "at_most"), [(16, 1, 16, 0.6817), (64, 2, 32, 0.1175)])
 def test_it_errs_less_than_the_best_scalar_quantizer(bits, width, steps, at_most):
     """Lloyd-Max errs by .3634 at a bit and by .1175 at two; at half a bit it has every other coefficient, .6817."""
-    code = TrellisCode.fit(sample(2000, dimension=32), bits, window=8, rounds=4)
+    code = TrellisCode.fit(sample(1000, dimension=32), bits, rounds=3)
     assert (code.bits, code.width, code.num_symbols) == (bits, width, steps)
-    rows = sample(1000, seed=2, dimension=32)
+    rows = sample(500, seed=2, dimension=32)
     left = ((np.asarray(code.decode(code.encode(rows))) - rows) ** 2).mean()
     assert 2.0 ** (-2 * bits / 32) < left < at_most
 
@@ -59,6 +59,7 @@ def test_bytes_and_what_is_counted(code):
     symbols = code.encode(sample(5, seed=3))
     assert len(code.pack(symbols)) == 5
     np.testing.assert_array_equal(code.from_bytes(code.to_bytes(symbols)), symbols)
+    assert code.encode(sample(0)).shape == (0, 8)
     assert code.encoder_bytes == 4 * (8 + 8 + 16)  # mean, spread, words
     assert code.name == "trellis of 4 bits, 8 x 1 bits"
 
@@ -71,7 +72,7 @@ def test_windows_that_are_no_multiple_of_the_step():
 
 @pytest.mark.float64_only
 def test_budgets_that_are_no_whole_number_of_short_steps_are_refused():
-    with pytest.raises(InputError, match="13 bits for 8 coefficients are 13 bits a step, and a window has 12"):
-        TrellisCode.fit(sample(40), 13)
+    with pytest.raises(InputError, match="17 bits for 8 coefficients are 17 bits a step, 17 with its memory"):
+        TrellisCode.fit(sample(40), 17)
     with pytest.raises(InputError, match="budget"):
         TrellisCode.fit(sample(40), 0)

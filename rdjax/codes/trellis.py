@@ -6,7 +6,7 @@ of its word. So few words make many sequences that are nearly independent, and d
 
 import math
 from dataclasses import dataclass
-from functools import partial
+from functools import partial, reduce
 from typing import Any
 
 import jax
@@ -20,8 +20,10 @@ from rdjax.codes.code import FixedLengthCode
 from rdjax.codes.transform import Transform, coefficient_blocks, fit_transform
 from rdjax.trees import register_dataclass
 
-_TOGETHER = 64  # items whose trellises are searched at a time
-_RUNS = 256  # steps that are spent on closing the ring: of short sequences, several starts are tried
+MOST_WIDTH, MOST_WINDOW = 6, 16  # bits
+_AT_ONCE = 1 << 19  # prices of words, or costs of states, held at a time
+_RUNS = 2048  # steps that are spent on closing a ring: in short ones several starts are tried
+_RUNS_OF_FIT = 128  # the same while words are fitted
 _SAMPLES = 128  # steps per word that words are fitted on, at most
 
 
@@ -59,7 +61,7 @@ class TrellisCode(FixedLengthCode):
         *,
         k: int | None = None,
         transform: str | Transform = "coordinates",
-        window: int = 12,
+        memory: int = 7,
         rounds: int = 6,
         seed: int = 0,
     ) -> "TrellisCode":
@@ -70,23 +72,25 @@ class TrellisCode(FixedLengthCode):
           bits: of an item; with g = gcd(bits, k), a step is bits / g bits for k / g coefficients.
           k: coefficients; None for as many as there are.
           transform: "pca", "coordinates" or "rotation", or one that is already fitted.
-          window: at most; longer ones come nearer to R(D), each bit doubling the time and the words.
+          memory: bits before its own that a step depends on; each comes nearer to R(D) and doubles time and words. In
+            rings of few steps more than 7 are closed badly.
           rounds: of coding and taking means.
           seed: of the words and of the sample they are fitted on.
 
         Raises:
-          InputError: a budget that needs more bits a step than the window has.
+          InputError: a budget that needs steps of too many bits.
 
         Source: Tseng, Sun, Hou, De Sa 2024 (rings of shifted bits); Marcellin and Fischer 1990 (trellis-coded).
         """
         array, bits = fit_vectors(vectors), whole(bits, "the budget")
         fitted = fit_transform(transform, array, k, seed=seed)
         steps = math.gcd(bits, fitted.k)
-        width, window = bits // steps, min(whole(window, "the window"), bits)
+        width = bits // steps
+        window = min(width + whole(memory, "the memory"), bits)
         require(
-            0 < width < window <= 16 or width == window == bits <= 16,
-            f"{bits} bits for {fitted.k} coefficients are {width} bits a step, and a window has {window}; "
-            "take a budget that shares more factors with the number of coefficients.",
+            width <= MOST_WIDTH and window <= MOST_WINDOW,
+            f"{bits} bits for {fitted.k} coefficients are {width} bits a step, {window} with its memory, and at most "
+            f"{MOST_WIDTH} and {MOST_WINDOW} are searched; a budget that shares more factors with k takes fewer.",
         )
         rng = np.random.default_rng(seed)
         kept = rng.permutation(len(array))[: max(1, (_SAMPLES << window) // steps)]
@@ -144,7 +148,8 @@ def windows(symbols: jax.Array, width: int, window: int) -> jax.Array:
 @partial(jax.jit, static_argnames=("width", "window"))
 def _means(words: jax.Array, points: jax.Array, width: int, window: int) -> jax.Array:
     """Words [2^window, V] as the means of the steps of points [n, T, V] that are coded with them; unused ones stay."""
-    places = windows(_searched(words, points, width, window, 1), width, window).ravel()
+    starts = max(1, _RUNS_OF_FIT // points.shape[1])
+    places = windows(_searched(words, points, width, window, starts), width, window).ravel()
     total = jax.ops.segment_sum(points.reshape(-1, words.shape[1]), places, len(words))
     count = jax.ops.segment_sum(jnp.ones(places.shape, points.dtype), places, len(words))[:, None]
     return jnp.where(count > 0, total / jnp.maximum(count, 1), words)
@@ -152,51 +157,68 @@ def _means(words: jax.Array, points: jax.Array, width: int, window: int) -> jax.
 
 def _searched(words: jax.Array, points: jax.Array, width: int, window: int, starts: int) -> jax.Array:
     """Symbols [n, T] of near points [n, T, V], tile by tile."""
-    n, together = len(points), min(len(points), _TOGETHER)
-    tiles = jnp.pad(points, ((0, -n % max(together, 1)), (0, 0), (0, 0)))
-    tiles = jnp.swapaxes(tiles.reshape(-1, max(together, 1), *points.shape[1:]), 1, 2)  # [tiles, T, t, V]
-    found = lax.map(lambda tile: _ring(words, tile, width, window, starts), tiles)
-    return found.reshape(-1, points.shape[1])[:n]
+    n, steps, _ = points.shape
+    starts = min(starts, 1 << (window - width))
+    together = max(1, min(n, _AT_ONCE // (max(steps, starts) << window)))
+    tiles = jnp.pad(points, ((0, -n % together), (0, 0), (0, 0))).reshape(-1, together, *points.shape[1:])
+    half = 0.5 * jnp.sum(words * words, axis=1)
+
+    def search(tile: jax.Array) -> jax.Array:
+        prices = half[None, None, :] - jnp.swapaxes(tile, 0, 1) @ words.T  # [T, t, words], half squares
+        return _ring(prices, width, starts)
+
+    return lax.map(search, tiles).reshape(-1, steps)[:n]
 
 
-def _ring(words: jax.Array, points: jax.Array, width: int, window: int, starts: int) -> jax.Array:
-    """Of the best paths from and to each of the likeliest states the best: points [T, t, V] -> symbols [t, T].
+def _ring(prices: jax.Array, width: int, starts: int) -> jax.Array:
+    """Of the best paths from and to each of the likeliest states the best: prices [T, t, words] -> symbols [t, T].
 
     Likely are the states in which a path ends that has been around twice, from anywhere.
     """
-    states = 1 << (window - width)
-    free = jnp.zeros((points.shape[1], states), points.dtype)
-    around, _ = _forward(words, points, _forward(words, points, free, width)[0], width)
-    likely = lax.top_k(-around, min(starts, states))[1]
-
-    def closed(state: jax.Array) -> tuple[jax.Array, jax.Array]:
-        begin = jnp.where(jnp.arange(states)[None, :] == state[:, None], 0, jnp.inf).astype(points.dtype)
-        cost, back = _forward(words, points, begin, width)
-        return jnp.take_along_axis(cost, state[:, None], axis=1)[:, 0], _backward(back, state, width, states)
-
-    costs, symbols = lax.map(closed, likely.T)
-    return jnp.take_along_axis(symbols, jnp.argmin(costs, axis=0)[None, :, None], axis=0)[0]
+    t, states = prices.shape[1], prices.shape[2] >> width
+    around = _costs(prices, _costs(prices, jnp.zeros((t, 1, states), prices.dtype), width), width)
+    likely = lax.top_k(-around[:, 0], starts)[1]
+    closed = _costs(prices, _only(likely, states, prices.dtype), width)
+    cost = jnp.take_along_axis(closed, likely[:, :, None], axis=2)[:, :, 0]
+    best = jnp.take_along_axis(likely, jnp.argmin(cost, axis=1)[:, None], axis=1)
+    return _path(prices, _only(best, states, prices.dtype), best[:, 0], width)
 
 
-def _forward(words: jax.Array, points: jax.Array, cost: jax.Array, width: int) -> tuple[jax.Array, jax.Array]:
-    """Costs [t, states] after all steps (half squares), and for every step which bits left each state's window."""
-    half = 0.5 * jnp.sum(words * words, axis=1)
-    states = cost.shape[1]
-
-    def step(cost: jax.Array, x: jax.Array) -> tuple[jax.Array, jax.Array]:
-        every = jnp.repeat(cost, 1 << width, axis=1) + half[None, :] - x @ words.T
-        parents = every.reshape(len(x), 1 << width, states)
-        return jnp.min(parents, axis=1), jnp.argmin(parents, axis=1).astype(jnp.int16)
-
-    return lax.scan(step, cost, points)
+def _only(state: jax.Array, states: int, dtype: Any) -> jax.Array:
+    """Costs [t, m, states] that allow one state [t, m]."""
+    return jnp.where(jnp.arange(states)[None, None, :] == state[:, :, None], 0, jnp.inf).astype(dtype)
 
 
-def _backward(back: jax.Array, state: jax.Array, width: int, states: int) -> jax.Array:
-    """Symbols [t, T] of the paths that end in `state` [t]."""
+def _parents(cost: jax.Array, price: jax.Array, width: int) -> list[jax.Array]:
+    """Costs [t, m, states] of the path into every state whose window loses these bits, for each of the 2^width.
 
-    def step(state: jax.Array, came: jax.Array) -> tuple[jax.Array, jax.Array]:
-        left = jnp.take_along_axis(came, state[:, None], axis=1)[:, 0].astype(jnp.int32)
-        number = left * states + state
+    A list, since minima of a few arrays run ten times as fast as those along a short axis.
+    """
+    every = jnp.repeat(cost, 1 << width, axis=2) + price[:, None, :]
+    every = every.reshape(*cost.shape[:2], 1 << width, cost.shape[2])
+    return [every[:, :, left] for left in range(1 << width)]
+
+
+def _costs(prices: jax.Array, cost: jax.Array, width: int) -> jax.Array:
+    """Least costs [t, m, states] after all steps."""
+    step = lambda cost, price: (reduce(jnp.minimum, _parents(cost, price, width)), None)
+    return lax.scan(step, cost, prices)[0]
+
+
+def _path(prices: jax.Array, cost: jax.Array, end: jax.Array, width: int) -> jax.Array:
+    """Symbols [t, T] of the best paths that end in state `end` [t], from costs [t, 1, states]."""
+    states = cost.shape[2]
+
+    def forward(cost: jax.Array, price: jax.Array) -> tuple[jax.Array, jax.Array]:
+        least, *others = _parents(cost, price, width)
+        came = jnp.zeros((*end.shape, states), jnp.int32)
+        for number, other in enumerate(others, 1):
+            came = jnp.where(other[:, 0] < least[:, 0], number, came)
+            least = jnp.minimum(least, other)
+        return least, came
+
+    def backward(state: jax.Array, left: jax.Array) -> tuple[jax.Array, jax.Array]:
+        number = jnp.take_along_axis(left, state[:, None], axis=1)[:, 0] * states + state
         return number >> width, number & ((1 << width) - 1)
 
-    return lax.scan(step, state, back, reverse=True)[1].T
+    return lax.scan(backward, end, lax.scan(forward, cost, prices)[1], reverse=True)[1].T
