@@ -22,8 +22,8 @@ from rdjax.trees import register_dataclass
 
 MOST_WIDTH, MOST_WINDOW = 6, 16  # bits
 _AT_ONCE = 1 << 19  # prices of words, or costs of states, held at a time
-_RUNS = 2048  # steps that are spent on closing a ring: in short ones several starts are tried
-_RUNS_OF_FIT = 128  # the same while words are fitted
+_CLOSING = 1 << 19  # prices that are looked at to close a ring: in short ones all starts are tried
+_CLOSING_IN_FIT = 1 << 15
 _SAMPLES = 128  # steps per word that words are fitted on, at most
 
 
@@ -98,9 +98,9 @@ class TrellisCode(FixedLengthCode):
         points = np.concatenate([*coefficient_blocks(fitted, array[np.sort(kept)])]) / spread
         size = math.sqrt(1 - 2.0 ** (-2 * bits / fitted.k))
         words = device_array(size * rng.standard_normal((1 << window, fitted.k // steps)), fitted.mean.dtype)
-        points = device_array(points.reshape(len(points), steps, -1), fitted.mean.dtype)
+        shown = device_array(points.reshape(len(points), steps, -1), fitted.mean.dtype)
         for _ in range(rounds):
-            words = _means(words, points, width, window)
+            words = _means(words, shown, width, window)
         return cls(fitted, device_array(spread, fitted.mean.dtype), words, width, window)
 
     @property
@@ -130,13 +130,15 @@ class TrellisCode(FixedLengthCode):
         return self.transform.encoder_bytes + 4 * (self.spread.size + self.words.size)
 
     def _encode(self, vectors: jax.Array) -> jax.Array:
+        if vectors.shape[0] == 0:
+            return jnp.zeros((0, self.num_symbols), jnp.int32)
         points = self.transform.apply(vectors) / self.spread[None, :]
-        points = points.reshape(len(points), self.num_symbols, -1)
-        return _searched(self.words, points, self.width, self.window, max(1, _RUNS // self.num_symbols))
+        points = points.reshape(len(points), self.num_symbols, self.words.shape[1])
+        return _searched(self.words, points, self.width, self.window, _CLOSING)
 
     def _decode(self, symbols: jax.Array) -> jax.Array:
         points = self.words[windows(symbols, self.width, self.window)]
-        return self.transform.invert(points.reshape(len(symbols), -1) * self.spread[None, :])
+        return self.transform.invert(points.reshape(len(symbols), self.transform.k) * self.spread[None, :])
 
 
 def windows(symbols: jax.Array, width: int, window: int) -> jax.Array:
@@ -148,17 +150,16 @@ def windows(symbols: jax.Array, width: int, window: int) -> jax.Array:
 @partial(jax.jit, static_argnames=("width", "window"))
 def _means(words: jax.Array, points: jax.Array, width: int, window: int) -> jax.Array:
     """Words [2^window, V] as the means of the steps of points [n, T, V] that are coded with them; unused ones stay."""
-    starts = max(1, _RUNS_OF_FIT // points.shape[1])
-    places = windows(_searched(words, points, width, window, starts), width, window).ravel()
+    places = windows(_searched(words, points, width, window, _CLOSING_IN_FIT), width, window).ravel()
     total = jax.ops.segment_sum(points.reshape(-1, words.shape[1]), places, len(words))
     count = jax.ops.segment_sum(jnp.ones(places.shape, points.dtype), places, len(words))[:, None]
     return jnp.where(count > 0, total / jnp.maximum(count, 1), words)
 
 
-def _searched(words: jax.Array, points: jax.Array, width: int, window: int, starts: int) -> jax.Array:
+def _searched(words: jax.Array, points: jax.Array, width: int, window: int, closing: int) -> jax.Array:
     """Symbols [n, T] of near points [n, T, V], tile by tile."""
     n, steps, _ = points.shape
-    starts = min(starts, 1 << (window - width))
+    starts = max(1, min(closing // (steps << window), 1 << (window - width)))
     together = max(1, min(n, _AT_ONCE // (max(steps, starts) << window)))
     tiles = jnp.pad(points, ((0, -n % together), (0, 0), (0, 0))).reshape(-1, together, *points.shape[1:])
     half = 0.5 * jnp.sum(words * words, axis=1)
