@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from rdjax.checks import InputError
 from rdjax.codes import MappedRankCode, QueryModel, RankCode
 from rdjax.codes.saved import load_code, save_code
 from rdjax.retrieval import mean_reciprocal_rank
@@ -66,3 +67,5 @@ def test_below_the_size_of_the_corpus_rankings_are_designed(made):
     again, _ = load_code(save_code(code), "the file")
     np.testing.assert_array_equal(again.encode(queries[200:]), symbols)
     assert np.asarray(code.decode(symbols)).shape == (100, D)
+    with pytest.raises(InputError, match="made for 60 documents"):
+        code.scores(symbols, documents[:-1])
