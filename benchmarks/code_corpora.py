@@ -8,6 +8,7 @@
 Everything is deterministic by the seed. Vectors are the audit's: modalities side by side, calibrated on the fit queries.
 """
 
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -22,8 +23,9 @@ from rdjax.codes.transform import Projection, fit_pca
 from rdjax.data import Corpus, emoji, gaussian_mixture
 
 NAMES = ("T1", "T2", "T3", "T4", "mixture", "skewed", "large")
-FOLDS = 5  # of the fit queries, for choices among our own candidates
+FOLDS = 4  # of the fit queries, for choices among our own candidates
 TRAINING = 20_000  # training vectors at most, drawn at random: 78 for each of 256 centroids
+SIMULATED = 16_000  # queries for supervised codes; half as many where recipes are compared
 FEW = 400  # fit queries above which one held-out part is enough
 
 
@@ -41,6 +43,7 @@ class Material:
       blocks: widths of the modalities.
       sharpness: <query, document> * sharpness is the calibrated logit.
       prior: law of the searched documents [N].
+      simulated: queries to simulate for supervised codes, about.
     """
 
     code_class: str
@@ -52,20 +55,34 @@ class Material:
     blocks: tuple[int, ...]
     sharpness: float
     prior: np.ndarray
+    simulated: int
 
-    @cached_property
+    @property
     def principal(self) -> Projection:
         """All principal components of the training vectors, shared by every code."""
-        return fit_pca(self.vectors, min(len(self.vectors) - 1, self.vectors.shape[1]))
+        return self.once("principal", lambda: fit_pca(self.vectors, min(len(self.vectors) - 1, self.vectors.shape[1])))
 
     @cached_property
     def _made(self) -> dict:
         return {}
 
+    @cached_property
+    def _seconds(self) -> dict:
+        return {"saved": 0.0}
+
+    @property
+    def saved(self) -> float:
+        """Seconds that were not spent since what was wanted was there already."""
+        return self._seconds["saved"]
+
     def once(self, key: Any, make: Callable[[], Any]) -> Any:
         """What recipes want to fit once for this material (a query model, maps, codes), by a key of their own."""
-        if key not in self._made:
-            self._made[key] = make()
+        if key in self._made:
+            self._seconds["saved"] += self._seconds[key]
+            return self._made[key]
+        start = time.perf_counter() - self.saved
+        self._made[key] = jax.block_until_ready(make())
+        self._seconds[key] = time.perf_counter() - start + self.saved
         return self._made[key]
 
     def forget(self) -> None:
@@ -83,10 +100,10 @@ class Case:
         # temperatures in float64, as the audit fits them; the vectors stay as they are given
         with jax.enable_x64(True):
             self.view: View = calibrated(make_views(test, fit, seed)[0][0], seed)
-        count = FOLDS if self.view.fit.num_queries < FEW else 4
-        parts = np.array_split(np.random.default_rng(seed).permutation(self.view.fit.num_queries), count)
+        parts = np.array_split(np.random.default_rng(seed).permutation(self.view.fit.num_queries), FOLDS)
         self.parts = parts if self.view.fit.num_queries < FEW else parts[:1]
         self._material: dict = {}
+        self.nominal: dict = {}  # budgets that recipes of mean length were last asked for
 
     @property
     def sharpness(self) -> float:
@@ -146,6 +163,7 @@ class Case:
             tuple(array.shape[1] for array in view.test.documents.values()),
             self.sharpness,
             prior / prior.sum(),
+            SIMULATED if part is None else SIMULATED // 2,
         )
 
 

@@ -8,10 +8,12 @@ decoder with its exact g and t.
 """
 
 import math
+from collections.abc import Callable, Iterator
 
 import code_recipes
 import numpy as np
 
+from rdjax.codes import Code
 from rdjax.codes.transform import fit_pca
 from rdjax.data import gaussian_mixture
 from rdjax.limits import blind_rate
@@ -23,6 +25,9 @@ from rdjax.retrieval.metrics import parse_metric
 RATES = (8, 16, 32, 64, 128)
 PROMISED = {16: 0.09, 32: 0.06, 64: 0.02, 128: 0.02}  # how far below the channel a singly coded query may be
 WORDS = 2**16
+TOGETHER = 20  # queries that are coded jointly
+
+Maker = Callable[[np.ndarray, float], Code | None]
 
 
 def channel(vectors: np.ndarray, coded: np.ndarray, bits: float, seed: int = 0) -> np.ndarray:
@@ -124,23 +129,14 @@ def report(seed: int) -> None:
         ceiling = 1 - float(blind_distortion(bits, documents, correlations))
         ideal, _ = mixture.ideal(bits, seed)
         print(f"{bits:5}{ceiling:11.3f}{ideal:9.3f}", end="")
-        for name, make in (code_recipes.GAUSSIAN | {f"{n}, jointly": m for n, m in code_recipes.JOINT.items()}).items():
-            code = _at_rate(make, mixture, bits)
-            if code is None:
+        for name, make, together in codes():
+            measured = _measured(make, mixture, bits, together)
+            if measured is None:
                 continue
-            through = lambda s, code=code: np.asarray(code.decode(code.encode(s)))
-            value, _ = mixture.value(through)
-            symbols = np.asarray(code.encode(mixture.tests[0][0]))
-            spent = 8 * len(code.pack(symbols)) / len(symbols)
-            kind = "fixed" if code.bits is not None else "mean"
+            value, spent, kind = measured
             floor = float(blind_rate(1 - value, documents, correlations))
-            promise = (
-                ""
-                if bits not in PROMISED
-                else ", kept"
-                if value >= ideal - PROMISED[bits]
-                else f", promised {PROMISED[bits]}"
-            )
+            asked = PROMISED.get(bits) if together == 1 else None
+            promise = "" if asked is None else ", kept" if value >= ideal - asked else f", promised {asked}"
             print(
                 f"  {name} [{kind}] {value:.3f} ({spent:.2f}; {ideal - value:+.3f}{promise}; {floor:.1f})",
                 end="",
@@ -152,19 +148,38 @@ def report(seed: int) -> None:
                 end="",
             )
         print(flush=True)
-    if not code_recipes.JOINT:
-        print("  queries coded jointly: no code of ours does that; the channel's column is what it could reach")
 
 
-def _at_rate(make, mixture: Mixture, bits: int):
+def codes() -> Iterator[tuple[str, Maker, int]]:
+    """(name, recipe, queries that are coded together)."""
+    yield from ((name, make, 1) for name, make in code_recipes.GAUSSIAN.items())
+    yield from ((f"{name}, {TOGETHER} jointly", make, TOGETHER) for name, make in code_recipes.JOINT.items())
+
+
+def _measured(make: Maker, mixture: Mixture, bits: int, together: int) -> tuple[float, float, str] | None:
+    """(MRR, bits a query, "fixed" or "mean") of a code of so many queries side by side."""
+    wide = lambda s: s.reshape(len(s) // together, -1)
+    sample = wide(mixture.tests[0][0])
+    code = _at_rate(make, wide(mixture.fitted), sample, bits * together)
+    if code is None:
+        return None
+    value, _ = mixture.value(lambda s: np.asarray(code.decode(code.encode(wide(s)))).reshape(s.shape))
+    return value, _spent(code, sample) / together, "mean" if code.bits is None else "fixed"
+
+
+def _spent(code: Code, sample: np.ndarray) -> float:
+    """Bits of an item."""
+    return 8 * len(code.pack(np.asarray(code.encode(sample)))) / len(sample)
+
+
+def _at_rate(make: Maker, fitted: np.ndarray, sample: np.ndarray, bits: int) -> Code | None:
     """The code at this budget; where lengths vary, its nominal budget is moved until the test queries' mean is there."""
     nominal = float(bits)
     for _ in range(4):
-        code = make(mixture.fitted, bits if nominal == bits else nominal)
+        code = make(fitted, bits if nominal == bits else nominal)
         if code is None or code.bits is not None:
             return code
-        symbols = np.asarray(code.encode(mixture.tests[0][0]))
-        spent = 8 * len(code.pack(symbols)) / len(symbols)
+        spent = _spent(code, sample)
         if 0.99 * bits <= spent <= 1.002 * bits:
             break
         nominal *= 0.998 * bits / spent

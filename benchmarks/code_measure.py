@@ -6,23 +6,27 @@ import json
 import math
 import pathlib
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from typing import Any
 
+import code_learned
 import code_peers
 import code_recipes
 import faiss
 import numpy as np
 from code_corpora import Case, Material
+from code_recipes import Recipe
 
 from rdjax.audit.frontier import count_coded
 from rdjax.audit.quality import values_of
-from rdjax.codes import Code
+from rdjax.codes import Code, EntropyCoded
 from rdjax.retrieval import counts_from_scores
 from rdjax.retrieval.metrics import parse_metric
 from rdjax.retrieval.streaming import count_above
 
+PARTS = 2  # of the fit queries that choices are made on; on the second only the best `FINALISTS` of the first
+FINALISTS = 2
 METRIC = parse_metric("mrr")
 TOO_MANY = 20_000  # documents above which only codes whose scores are inner products are ranked
 VERSION = "1"  # of the peers: change it where a change of code_peers.py changes their results
@@ -121,55 +125,127 @@ def payload_bits(code: Code, symbols: np.ndarray) -> float:
     return 8 * len(code.pack(symbols)) / len(symbols)
 
 
-def fitted(recipe: code_recipes.Recipe, material: Material, side: str, bits: float, coded: np.ndarray) -> Code | None:
-    """The recipe's code whose items take `bits`: where lengths vary the nominal budget is moved until they do."""
-    nominal, best = float(bits), None
-    for _ in range(5):
-        code = recipe(material, side, material.code_class, nominal)
-        if code is None or code.bits is not None:
-            return code
-        spent = payload_bits(code, np.asarray(code.encode(coded)))
-        if spent <= bits * 1.002 and (best is None or spent > best[0]):
-            best = (spent, code)
-        if 0.99 * bits <= spent <= bits * 1.002:
-            break
-        nominal *= bits * 0.997 / spent
-    return best[1] if best else None
+@dataclass(frozen=True)
+class Cell:
+    """One place of the table: what is coded, in which class, at how many bits."""
+
+    case: Case
+    side: str
+    code_class: str
+    bits: float
+
+    @property
+    def coded(self) -> np.ndarray:
+        """Test queries or searched documents."""
+        return self.case.queries if self.side == "queries" else self.case.documents
+
+    def fitted(self, name: str, recipe: Recipe, material: Material, coded: np.ndarray) -> Code | None:
+        """The recipe's code whose items take the budget: where lengths vary the nominal one is moved until they do.
+
+        It starts where it ended for the last material. None where there is none, or where documents that are searched
+        would take less memory than their encoder does.
+        """
+        bits, best = self.bits, None
+        nominal = self.case.nominal.get((name, self.side, self.code_class, bits), float(bits))
+        for _ in range(5):
+            code = recipe(material, self.side, self.code_class, nominal)
+            if code is None or (self._corpus_coded and code.encoder_bytes > 4 * material.searched.size):
+                return None
+            if code.bits is not None:
+                return code
+            spent = payload_bits(code, np.asarray(code.encode(coded)))
+            if spent <= bits * 1.002 and (best is None or spent > best[0]):
+                best = (spent, code)
+                self.case.nominal[name, self.side, self.code_class, bits] = nominal
+            if 0.985 * bits <= spent <= bits * 1.002:
+                break
+            nominal *= bits * 0.995 / spent
+        return best[1] if best else None
+
+    @property
+    def _corpus_coded(self) -> bool:
+        return (self.side, self.code_class) == ("documents", "B")
+
+    def on_fit_split(self, name: str, recipe: Recipe, part: int) -> float:
+        """Mean MRR of a part of the fit queries, coded by what was fitted without it; -inf where it cannot be fitted."""
+        case, held_out = self.case, self.case.parts[part]
+        material, queries = case.material(self.code_class, part), case.view.fit_queries[held_out]
+        coded = queries if self.side == "queries" else material.searched
+        code = self.fitted(name, recipe, material, coded)
+        if code is None:
+            return -math.inf
+        corpus = case.view.fit.take_queries(held_out)
+        counts = count_coded(code, code.encode(coded), self.side, (queries, material.searched), corpus)
+        return float(values(counts, corpus).mean())
 
 
-def on_fit_split(case: Case, recipe: code_recipes.Recipe, side: str, code_class: str, bits: float, part: int) -> float:
-    """Mean MRR of a part of the fit queries, coded by what was fitted without it; -inf where it cannot be fitted."""
-    material, held_out = case.material(code_class, part), case.parts[part]
-    queries = case.view.fit_queries[held_out]
-    coded = queries if side == "queries" else material.searched
-    code = fitted(recipe, material, side, bits, coded)
-    if code is None:
-        return -math.inf
-    corpus = case.view.fit.take_queries(held_out)
-    counts = count_coded(code, code.encode(coded), side, (queries, material.searched), corpus)
-    return float(values(counts, corpus).mean())
+@dataclass(frozen=True)
+class Choice:
+    """A recipe, and what it was worth on the parts of the fit queries it was judged on."""
+
+    name: str
+    recipe: Recipe
+    worth: tuple[float, ...]
+
+    def better(self, other: "Choice") -> bool:
+        """On the parts that both were judged on."""
+        parts = min(len(self.worth), len(other.worth))
+        return sum(self.worth[:parts]) > sum(other.worth[:parts])
 
 
-def ranking(case: Case, table: dict[str, code_recipes.Recipe], side: str, code_class: str, bits: float) -> list[str]:
-    """Recipes, best first, by cross-validation: all on the first part, the best three of those on two others."""
-    names, worth = list(table), dict.fromkeys(table, 0.0)
-    for part in range(min(3, len(case.parts)) if len(names) > 1 else 0):
-        if part == 1:
-            names = sorted(names, key=worth.__getitem__, reverse=True)[:3]
-        for name in names:
-            worth[name] += on_fit_split(case, table[name], side, code_class, bits, part)
-    return [name for name in sorted(names, key=worth.__getitem__, reverse=True) if worth[name] > -math.inf]
+def ranking(cell: Cell, table: dict[str, Recipe]) -> list[Choice]:
+    """Recipes, best first, by cross-validation: all on the first part, the best of those on another."""
+    found = {name: (cell.on_fit_split(name, recipe, 0),) for name, recipe in table.items()}
+    names = sorted((name for name in table if found[name][0] > -math.inf), key=found.__getitem__, reverse=True)
+    best, others = names[:FINALISTS], names[FINALISTS:]
+    for part in range(1, min(PARTS, len(cell.case.parts))) if len(names) > 1 else ():
+        for name in best:
+            found[name] += (cell.on_fit_split(name, table[name], part),)
+    best.sort(key=lambda name: sum(found[name]), reverse=True)
+    return [Choice(name, table[name], found[name]) for name in best + others]
 
 
-def ours(case: Case, table: dict[str, code_recipes.Recipe], side: str, code_class: str, bits: float) -> Outcome | None:
-    """The recipe that is best on the fit split, on test."""
-    coded = case.queries if side == "queries" else case.documents
-    for name in ranking(case, table, side, code_class, bits):
-        fresh = replace(case.material(code_class))  # nothing fitted yet: the time is that of everything the code needs
-        code, fit = measured(lambda name=name, fresh=fresh: fitted(table[name], fresh, side, bits, coded))
-        if code is not None:
-            return our_outcome(case, name, side, code, fit)
-    return None
+def choice(cell: Cell, table: dict[str, Recipe]) -> Choice | None:
+    """The best recipe; or the best of those that can be learned, trained, if that is better on the fit split."""
+    ranked = ranking(cell, table)
+    able = [each for each in ranked if each.name in code_recipes.LEARNABLE]
+    if not able:
+        return ranked[0] if ranked else None
+    name, recipe = f"{able[0].name}, learned", code_learned.trained(able[0].recipe)
+    parts = range(min(PARTS, len(cell.case.parts)))
+    taught = Choice(name, recipe, tuple(cell.on_fit_split(name, recipe, part) for part in parts))
+    return taught if taught.better(ranked[0]) else ranked[0]
+
+
+def made(cell: Cell, chosen: Choice) -> tuple[Code, tuple[float, float]] | None:
+    """The code fitted on everything its class may see, and what that took from nothing."""
+    material = cell.case.material(cell.code_class)
+    before = material.saved
+    code, (seconds, memory) = measured(lambda: cell.fitted(chosen.name, chosen.recipe, material, cell.coded))
+    return None if code is None else (code, (seconds + material.saved - before, memory))
+
+
+def ours(cell: Cell) -> Iterator[tuple[str, Outcome | None]]:
+    """("fixed" or "mean", the recipe that is best on the fit split, on test).
+
+    Of mean length are the tables' own recipes, and the best of fixed length with its symbols entropy-coded.
+    """
+    fixed, mean = choice(cell, code_recipes.FIXED), choice(cell, code_recipes.MEAN)
+    code = made(cell, fixed) if fixed else None
+    yield "fixed", our_outcome(cell.case, fixed.name, cell.side, *code) if fixed and code else None
+    if fixed and code and not (mean and mean.better(fixed)):
+        seen = np.asarray(code[0].encode(code_recipes.examples(cell.case.material(cell.code_class), cell.side)))
+        shorter = EntropyCoded.fit(code[0], seen)
+        yield "mean", our_outcome(cell.case, f"{fixed.name}, entropy-coded", cell.side, shorter, code[1])
+        return
+    code = made(cell, mean) if mean else None
+    yield "mean", our_outcome(cell.case, mean.name, cell.side, *code) if mean and code else None
+
+
+def of_recipe(cell: Cell, name: str, recipe: Recipe) -> Outcome | None:
+    """One recipe, whatever it is worth."""
+    code = made(cell, Choice(name, recipe, ()))
+    return our_outcome(cell.case, name, cell.side, *code) if code else None
 
 
 # Peers

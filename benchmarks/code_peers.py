@@ -62,7 +62,7 @@ class Peer:
 def peers(bits: int, dimension: int, quick: bool = False) -> Iterator[Peer]:
     """Every peer that can be had at this budget; `quick` leaves out those that take long to fit."""
     every = itertools.chain(
-        _product(bits, dimension), _additive(bits), _principal(bits, dimension), _natural(bits, dimension)
+        _product(bits, dimension), _additive(bits, dimension), _principal(bits, dimension), _natural(bits, dimension)
     )
     return (peer for peer in every if not (quick and peer.slow))
 
@@ -80,20 +80,24 @@ def _product(bits: int, dimension: int) -> Iterator[Peer]:
                 yield Peer(
                     f"faiss PCA{kept}, OPQ{name}",
                     lambda x, m=count, b=width, k=kept: behind_pca(x, k, lambda z: rotated(z, m, b)),
-                    slow=kept == 256 or width == 6,
+                    slow=kept == 256 or width == 6 or (width == 4 and kept != 64),
                 )
 
 
-def _additive(bits: int) -> Iterator[Peer]:
+def _additive(bits: int, dimension: int) -> Iterator[Peer]:
     for width in (8, 6, 4):
         count, rest = divmod(bits, width)
         if rest or count < 1:
             continue
         name, slow = f"{count}x{width}", count * 2**width > 2048
-        yield Peer(f"faiss RQ{name}", lambda x, m=count, b=width: residual(x, m, b), slow=slow)
+        yield Peer(f"faiss RQ{name}", lambda x, m=count, b=width: residual(x, m, b), slow=slow or dimension > WIDE)
         for kept in (32, 128):
             quantize = lambda z, m=count, b=width: residual(z, m, b)
-            yield Peer(f"faiss PCA{kept}, RQ{name}", lambda x, k=kept, q=quantize: behind_pca(x, k, q), slow=slow)
+            yield Peer(
+                f"faiss PCA{kept}, RQ{name}",
+                lambda x, k=kept, q=quantize: behind_pca(x, k, q),
+                slow=slow or kept == 32 < bits,
+            )
         if count * 2**width <= 2048 and width != 6:
             quantize = lambda z, m=count, b=width: local_search(z, m, b)
             yield Peer(f"faiss PCA64, LSQ{name}", lambda x, q=quantize: behind_pca(x, 64, q), slow=True)

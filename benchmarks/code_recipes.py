@@ -4,7 +4,7 @@ The benchmark chooses among the recipes of a table by cross-validation on the fi
 class and budget, and looks at the chosen one's test figure once. What is fixed in length, what is mean length and what
 searches the corpus are three tables, never ranked together. A recipe that is a fair candidate goes into its table. What
 several recipes, budgets or sides share (transforms, simulated queries, codes that do not depend on the side) goes
-through `material.once`, so that it is fitted once.
+through `material.once`, so that it is fitted once. `code_learned` trains the best of them.
 """
 
 from collections.abc import Callable, Iterator
@@ -12,14 +12,14 @@ from collections.abc import Callable, Iterator
 import numpy as np
 from code_corpora import Material
 
-from rdjax.codes import Code, EntropyCodedScalar, RankCode, ScalarQuantizer, SignBits
+from rdjax.codes import Code, EntropyCodedScalar, MappedRankCode, RankCode, ScalarQuantizer, SignBits, TrellisCode
 from rdjax.codes.product import ProductQuantizer
 from rdjax.codes.query_model import QueryModel
 from rdjax.codes.rank_designed import DesignedRankCode
-from rdjax.codes.recoded import EntropyCoded
-from rdjax.codes.relevance_map import RelevanceMap, fit_relevance_map
+from rdjax.codes.relevance_map import SIDES, RelevanceMap, fit_relevance_map
+from rdjax.retrieval import calibrate_temperatures
 
-SIMULATED = 16_000  # queries simulated for a supervised code of queries, about
+STEPS = 10  # of k-means for residual stages
 DIRECTIONS = 512  # of a relevance map, at most
 RANK_DRAWS = 16  # queries simulated for each document, for rankings designed for them
 
@@ -61,17 +61,6 @@ def pca_product(k: int, width: int, blocks: int | None) -> Recipe:
     return make
 
 
-def entropy_coded(recipe: Recipe, supervised: bool = False) -> Recipe:
-    """A recipe of fixed length with its symbols entropy-coded, by frequencies over what it was fitted on."""
-
-    def make(material: Material, side: str, code_class: str, bits: float) -> Code | None:
-        code = recipe(material, side, code_class, int(bits))
-        seen = examples(material, side) if supervised else material.vectors
-        return None if code is None else EntropyCoded.fit(code, np.asarray(code.encode(seen)))
-
-    return make
-
-
 def pca_entropy_coded(material: Material, side: str, code_class: str, bits: float) -> Code | None:
     """One step for all principal components, entropy-coded."""
     if bits > 5 * material.principal.k:
@@ -96,7 +85,7 @@ def examples(material: Material, side: str) -> np.ndarray:
     """What a supervised code is fitted on: the documents it may see, or queries simulated for them and the fit queries."""
     if side == "documents":
         return material.seen
-    draws = max(1, SIMULATED // len(material.seen))
+    draws = max(1, material.simulated // len(material.seen))
     simulate = lambda: np.concatenate(
         [query_model(material).simulate(material.seen, draws).astype(np.float32), material.queries]
     )
@@ -112,11 +101,11 @@ def relevance_scalar(material: Material, side: str, code_class: str, bits: float
 
 
 def relevance_entropy_coded(material: Material, side: str, code_class: str, bits: float) -> Code | None:
-    """One step for all directions of relevance, entropy-coded."""
+    """Cells of one price of a bit for the first directions of relevance, two for every bit, entropy-coded."""
     chart = relevance(material, side)
     if bits > 5 * chart.k:
         return None
-    return EntropyCodedScalar.fit(examples(material, side), bits, transform=chart)
+    return EntropyCodedScalar.fit(examples(material, side), bits, transform=chart.take(min(chart.k, 2 * round(bits))))
 
 
 def relevance_product(k: int, width: int, blocks: int | None) -> Recipe:
@@ -131,9 +120,29 @@ def relevance_product(k: int, width: int, blocks: int | None) -> Recipe:
             return None
         rounds = 4 if (side, code_class) == ("documents", "B") else 0
         fit = lambda: ProductQuantizer.fit(
-            vectors, int(bits), transform=chart.take(k), width=width, blocks=blocks, rounds=rounds
+            vectors,
+            int(bits),
+            transform=chart.take(k),
+            width=width,
+            blocks=blocks,
+            rounds=rounds,
+            steps=STEPS if blocks else 25,
         )
         return material.once(("relevance product", side, k, width, blocks, int(bits)), fit)
+
+    return make
+
+
+def relevance_residual(k: int, sides: tuple[str, ...] = SIDES) -> Recipe:
+    """Residual stages of 8 bits, eight in a block at most: more cost more to fit and to search than they gain.
+
+    Of queries 128 directions are enough: codes that are trained from there learn to use the others.
+    """
+
+    def make(material: Material, side: str, code_class: str, bits: float) -> Code | None:
+        if side not in sides:
+            return None
+        return relevance_product(k, 8, -(-int(bits) // 64))(material, side, code_class, bits)
 
     return make
 
@@ -148,37 +157,58 @@ def designed_rankings(material: Material, side: str, code_class: str, bits: floa
     return DesignedRankCode.fit(material.searched, codewords, queries, temperature=heat)
 
 
+def mapped_rankings(material: Material, side: str, code_class: str, bits: float) -> Code | None:
+    """The same along the directions of relevance, the posterior calibrated on queries that the map was not fitted on."""
+    heat = material.once("heat", lambda: mapped_temperature(material))
+    return MappedRankCode.fit(
+        material.searched, 2 ** int(bits), query_model(material), draws=RANK_DRAWS, temperature=heat
+    )
+
+
+def mapped_temperature(material: Material) -> float:
+    """Temperature of mapped scores on every other fit query, the map fitted on the others."""
+    halves = [slice(i, None, 2) for i in (0, 1)]
+    model = QueryModel.fit(material.queries[halves[0]], material.wanted[halves[0]], blocks=material.blocks)
+    wanted = material.wanted[halves[1]]
+    own = {row.tobytes() for row in wanted}
+    corpus = np.concatenate([wanted, [row for row in material.searched if row.tobytes() not in own]])
+    k = min(DIRECTIONS, corpus.shape[1], len(material.searched) - 1)
+    asked, shown = (fit_relevance_map(model, material.searched, k, side=side) for side in SIDES)
+    scores = np.asarray(asked.apply(material.queries[halves[1]])) @ np.asarray(shown.apply(corpus)).T
+    return float(calibrate_temperatures(scores[None], np.arange(len(scores))).temperatures[0])
+
+
 FIXED: dict[str, Recipe] = {
     "PCA + scalar": pca_scalar("gaussian"),
     "PCA + signs": pca_signs,
     "PCA 64 + product of 8": pca_product(64, 8, None),
-    "PCA 32 + residual of 4": pca_product(32, 4, 1),
-    "PCA 128 + residual of 8": pca_product(128, 8, 1),
     "relevance + scalar": relevance_scalar,
     "relevance 128 + product of 8": relevance_product(128, 8, None),
     "relevance 32 + residual of 4": relevance_product(32, 4, 1),
-    "relevance 128 + residual of 8": relevance_product(128, 8, 1),
-    "relevance 512 + residual of 8": relevance_product(512, 8, 1),
+    "relevance 128 + residual of 8": relevance_residual(128),
+    "relevance 256 + residual of 8": relevance_residual(256, ("documents",)),
 }
+#: Those that `LearnedCode` can train.
+LEARNABLE = tuple(name for name in FIXED if name.startswith("relevance") and "scalar" not in name)
 MEAN: dict[str, Recipe] = {
     "PCA + entropy-coded scalar": pca_entropy_coded,
-    "PCA + scalar, entropy-coded": entropy_coded(pca_scalar("gaussian")),
     "relevance + entropy-coded scalar": relevance_entropy_coded,
-    "relevance 128 + product, entropy-coded": entropy_coded(relevance_product(128, 8, None), supervised=True),
-    "PCA 128 + product, entropy-coded": entropy_coded(pca_product(128, 8, None)),
 }
-RANK: dict[str, Recipe] = {"designed rankings": designed_rankings}
+RANK: dict[str, Recipe] = {"designed rankings": designed_rankings, "relevance, rankings": mapped_rankings}
 
 #: Recipes of mean length that the market has too: they stand among the peers as well.
 USUAL_MEAN = ("PCA + entropy-coded scalar",)
 
-#: Of a Gaussian source with equal variances: (vectors [n, d], bits) -> Code or None; in `JOINT` many queries at once.
+#: Of a Gaussian source with equal variances: (vectors [n, d], bits) -> Code or None; `JOINT` are told many side by side.
 GAUSSIAN: dict[str, Callable[[np.ndarray, float], Code | None]] = {
     "scalar": lambda vectors, bits: ScalarQuantizer.fit(vectors, int(bits)),
     "product of 8": lambda vectors, bits: ProductQuantizer.fit(vectors, int(bits), transform="coordinates"),
     "entropy-coded scalar": lambda vectors, bits: EntropyCodedScalar.fit(vectors, bits, transform="coordinates"),
+    "trellis": lambda vectors, bits: TrellisCode.fit(vectors, int(bits)),
 }
-JOINT: dict[str, Callable[[np.ndarray, float], Code | None]] = {}
+JOINT: dict[str, Callable[[np.ndarray, float], Code | None]] = {
+    "trellis": lambda vectors, bits: TrellisCode.fit(vectors, int(bits), memory=9)
+}
 
 
 def supervised(material: Material, side: str) -> Iterator[tuple[str, RelevanceMap, np.ndarray]]:

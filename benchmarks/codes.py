@@ -4,11 +4,12 @@
                                [--classes A B C] [--budgets 16 32 64 128 256] [--quick] [--cache DIR] [--out FILE]
 
 Peers: pip install '.[bench]'. `--quick` leaves out the peers that are slow to fit, `--cache` keeps the peers' results
-between runs, which do not change while ours do; `--out` writes every row as JSON. Class A goes by `--searched-budgets`.
+between runs, which do not change while ours do; `--out` writes every row as JSON, and goes on where a run ended. Class A
+goes by `--searched-budgets`.
 
-Where things are: code_corpora.py the corpora and what may be fitted on; code_recipes.py ours; code_peers.py and
-code_class_a.py theirs; code_measure.py what is measured and how ours are chosen; code_gaussian.py the mixture beside
-Theorem D; code_speed.py a million documents.
+Where things are: code_corpora.py the corpora and what may be fitted on; code_recipes.py and code_learned.py ours;
+code_peers.py and code_class_a.py theirs; code_measure.py what is measured and how ours are chosen; code_gaussian.py the
+mixture beside Theorem D; code_speed.py a million documents.
 """
 
 import os
@@ -32,7 +33,7 @@ import faiss
 import jax
 import numpy as np
 from code_corpora import NAMES, Case
-from code_measure import TOO_MANY, Outcome, of_scores, ours, peer_outcomes, values
+from code_measure import TOO_MANY, Cell, Outcome, of_recipe, of_scores, ours, peer_outcomes, ranking, values
 
 from rdjax.limits import one_shot_distortion
 from rdjax.retrieval.intervals import paired_bootstrap
@@ -45,7 +46,7 @@ calibrated on the fit queries. MRR with expected ties. Intervals: 95% paired boo
 Bits are true: of a fixed-length code what every item takes; of a mean-length code the payload's bytes for all items, with
 the step matched to the budget by that size (never by quality). The two are never ranked together. "peer" is the best
 whose encoder is no larger than ours, "any" the best of any encoder. Seconds on one thread for faiss, two for rdjax;
-ours from nothing, compiling and (mean length) matching the step included; a map that faiss is put behind is not counted;
+ours with what recipes share (components, maps, simulated queries) and (mean length) matching the step; a map that faiss is put behind is not counted;
 encode: microseconds an item, ours compiled; cached peers keep the seconds of the run that made them; MB: peak of the process while it happens, above what it held before."""
 BUDGETS = (16, 32, 64, 128, 256)
 SEARCHED_BUDGETS = (4, 5, 6, 7, 8, 9, 10, 11, 12, 13)
@@ -77,6 +78,12 @@ class Row:
     def difference(self) -> float:
         """Ours - peer, MRR."""
         return math.nan if self.peer is None else self.ours.mean - self.peer.mean
+
+    def entry(self) -> dict:
+        """For JSON."""
+        keys = ("corpus", "kind", "side", "code_class", "budget", "difference", "interval", "verdict", "reference")
+        outcomes = {"ours": self.ours, "peer": self.peer, "any_peer": self.any_peer}
+        return {key: getattr(self, key) for key in keys} | {k: o and o.row() for k, o in outcomes.items()}
 
 
 def compare(
@@ -137,14 +144,18 @@ def _decimal(value: float) -> str:
     return f"{value:6.3f}"
 
 
-def rows(case: Case, options: argparse.Namespace) -> Iterator[Row]:
-    """Every row of a corpus."""
+Done = set[tuple[str, str, str, float]]  # corpus, side, class, budget
+
+
+def rows(case: Case, options: argparse.Namespace, done: Done) -> Iterator[Row]:
+    """Every row of a corpus that is not done."""
     if "A" in options.classes and "queries" in options.side and len(case.documents) <= TOO_MANY:
-        yield from searched_rows(case, options)
+        yield from searched_rows(case, options, done)
     for code_class in [c for c in options.classes if c != "A"]:
         for bits in options.budgets:
-            found = peer_outcomes(case, code_class, bits, options)
-            for side in options.side:
+            sides = [side for side in options.side if (case.name, side, code_class, bits) not in done]
+            found = peer_outcomes(case, code_class, bits, options) if sides else {}
+            for side in sides:
                 channel = code_gaussian.channel(
                     case.material(code_class).vectors, case.queries if side == "queries" else case.documents, bits
                 )
@@ -153,58 +164,61 @@ def rows(case: Case, options: argparse.Namespace) -> Iterator[Row]:
                     "Gaussian channel",
                     values(count_above(*pair, case.view.test.relevant), case.view.test).mean(),
                 )
-                for kind, table in (("fixed", code_recipes.FIXED), ("mean", code_recipes.MEAN)):
-                    mine = ours(case, table, side, code_class, bits)
+                cell = Cell(case, side, code_class, bits)
+                for kind, mine in ours(cell):
                     others = list(found[side, kind])
                     for name in code_recipes.USUAL_MEAN if kind == "mean" else ():
-                        usual = ours(case, {name: table[name]}, side, code_class, bits)
+                        usual = of_recipe(cell, name, code_recipes.MEAN[name])
                         if usual is not None and (mine is None or usual.name != mine.name):
                             others.append(usual)
-                    where = (case.name, kind, side, code_class)
-                    yield from compare(where, bits, mine, others, reference)
+                    yield from compare((case.name, kind, side, code_class), bits, mine, others, reference)
             case.forget()
 
 
-def searched_rows(case: Case, options: argparse.Namespace) -> Iterator[Row]:
-    """Class A, beside Theorem C."""
+def searched_rows(case: Case, options: argparse.Namespace, done: Done) -> Iterator[Row]:
+    """Class A, beside Theorem C; the recipe is chosen at the largest budget, for all."""
     size = 4 * case.documents.size
+    chosen = ranking(Cell(case, "queries", "A", max(options.searched_budgets)), code_recipes.RANK)[0]
     for bits in options.searched_budgets:
+        if (case.name, "queries", "A", bits) in done:
+            continue
         found = [
             Outcome(name, spent, spent, size, of_scores(scores, case.view.test), (seconds, math.nan))
             for name, spent, scores, seconds in code_class_a.ranked(case, bits, case.seed)
         ]
         ceiling = 1 - float(one_shot_distortion(2**bits, case.material("A").prior))
-        mine = ours(case, code_recipes.RANK, "queries", "A", bits)
+        mine = of_recipe(Cell(case, "queries", "A", bits), chosen.name, chosen.recipe)
         yield from compare((case.name, "fixed", "queries", "A"), bits, mine, found, ("Theorem C", ceiling))
 
 
-def summary(all_rows: list[Row]) -> None:
+def summary(entries: list[dict]) -> None:
     """What the rows say together, table by table."""
     print("\nSummary: rows not below the best peer with no larger an encoder, and the median of ours - peer")
-    groups: dict[tuple[str, str, str], list[Row]] = {}
-    for row in all_rows:
-        groups.setdefault((row.kind, row.code_class, row.side), []).append(row)
+    groups: dict[tuple[str, str, str], list[dict]] = {}
+    for entry in entries:
+        groups.setdefault((entry["kind"], entry["code_class"], entry["side"]), []).append(entry)
     for (kind, code_class, side), members in sorted(groups.items()):
-        compared = [row for row in members if row.peer is not None]
+        compared = [entry for entry in members if entry["peer"] is not None]
         if not compared:
             print(f"  {kind:6} {code_class} {side:10} {len(members)} rows, none has a peer with so small an encoder")
             continue
-        count = lambda verdict, compared=compared: sum(row.verdict == verdict for row in compared)
-        median = statistics.median(row.difference for row in compared)
+        count = lambda verdict, compared=compared: sum(entry["verdict"] == verdict for entry in compared)
+        apart = [entry["difference"] for entry in compared]
         print(
             f"  {kind:6} {code_class} {side:10} {len(compared):3} rows: above {count('above')}, not below {count('not below')}, "
-            f"below {count('below')}; median {median:+.3f}, worst {min(row.difference for row in compared):+.3f}"
+            f"below {count('below')}; median {statistics.median(apart):+.3f}, worst {min(apart):+.3f}"
         )
-    for row in [row for row in all_rows if row.verdict == "below"]:
+    place = lambda entry: " ".join(str(entry[key]) for key in ("corpus", "kind", "side", "code_class", "budget"))
+    for entry in [entry for entry in entries if entry["verdict"] == "below"]:
+        print(f"  below: {place(entry)} bits, {entry['difference']:+.3f} to {entry['peer']['name']}")
+    off = lambda mine: abs(mine["bits"] - mine["claimed"]) > max(0.01 * mine["claimed"], 8 / 100)
+    wrong = [entry for entry in entries if off(entry["ours"])]
+    for entry in wrong:
+        mine = entry["ours"]
         print(
-            f"  below: {row.corpus} {row.kind} {row.side} {row.code_class} {row.budget:g} bits, {row.difference:+.3f} to {row.peer.name}"
+            f"  payload: {place(entry)} {mine['name']}: {mine['bits']:.2f} bits written, {mine['claimed']:.2f} reported"
         )
-    wrong = [row for row in all_rows if abs(row.ours.bits - row.ours.claimed) > max(0.01 * row.ours.claimed, 8 / 100)]
-    for row in wrong:
-        print(
-            f"  payload: {row.corpus} {row.side} {row.ours.name}: {row.ours.bits:.2f} bits written, {row.ours.claimed:.2f} reported"
-        )
-    if all_rows and not wrong:
+    if entries and not wrong:
         print("  payload: every row within 1% of the bits reported")
 
 
@@ -234,7 +248,12 @@ def parse() -> argparse.Namespace:
 
 
 def main() -> None:
-    options, all_rows = parse(), []
+    options = parse()
+    out = pathlib.Path(options.out) if options.out else None
+    entries: list[dict] = json.loads(out.read_text()) if out and out.exists() else []
+    cell = lambda entry: (entry["corpus"], entry["side"], entry["code_class"], entry["budget"])
+    done = {cell(entry) for entry in entries if entry["kind"] == "mean" or entry["code_class"] == "A"}
+    entries = [entry for entry in entries if cell(entry) in done]
     print(
         f"{platform.machine()}, {os.cpu_count()} cores, jax {jax.__version__}, faiss {faiss.__version__}, seed {options.seed}\n\n{PROTOCOL}"
     )
@@ -246,37 +265,14 @@ def main() -> None:
         else:
             case = Case(name, options.seed)
             opening(case)
-            for row in rows(case, options):
+            for row in rows(case, options, done):
                 show(row)
-                all_rows.append(row)
+                entries.append(row.entry())
+                if out:
+                    out.write_text(json.dumps(entries, indent=1, default=float))
             jax.clear_caches()
-    if all_rows:
-        summary(all_rows)
-    if options.out:
-        listed = [
-            {
-                **{
-                    key: getattr(row, key)
-                    for key in (
-                        "corpus",
-                        "kind",
-                        "side",
-                        "code_class",
-                        "budget",
-                        "difference",
-                        "interval",
-                        "verdict",
-                        "reference",
-                    )
-                },
-                **{
-                    key: value and value.row()
-                    for key, value in (("ours", row.ours), ("peer", row.peer), ("any_peer", row.any_peer))
-                },
-            }
-            for row in all_rows
-        ]
-        pathlib.Path(options.out).write_text(json.dumps(listed, indent=1, default=float))
+    if entries:
+        summary(entries)
 
 
 if __name__ == "__main__":

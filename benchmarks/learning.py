@@ -25,8 +25,8 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 
+import code_learned
 import code_measure
 import code_recipes
 import numpy as np
@@ -35,7 +35,7 @@ from flax import nnx
 
 from rdjax.audit.dimensions import every_set
 from rdjax.audit.frontier import count_coded
-from rdjax.codes import Code, LearnedCode, simulated_documents
+from rdjax.codes import Code, LearnedCode
 from rdjax.data import emoji
 from rdjax.limits import achieved_dimension, moment_curve, pattern_dimension
 from rdjax.nn import DualEncoder, fit_dual_encoder
@@ -44,57 +44,13 @@ from rdjax.retrieval.intervals import paired_bootstrap
 
 HERE = pathlib.Path(__file__).parent
 PARTS = ("codes", "encoder", "dimensions", "temperatures", "soft")
-Shape = tuple[int | None, int, int | None]
-#: What learning begins at: (directions of relevance, bits of a codebook, blocks); None: as many as there are bits.
-STARTS: dict[str, Shape] = {
-    "signs": (None, 1, None),
-    "32 + residual of 4": (32, 4, 1),
-    "128 + residual of 8": (128, 8, 1),
-    "512 + residual of 8": (512, 8, 1),
-    "128 + product of 8": (128, 8, None),
-}
-WIDE = 512  # directions that the maps may use
-SIMULATED, HELD_OUT = 4_000, 2_000  # queries of a look, and that choose the step
-LIKE_THEM = 1000  # documents that a code of class C is taught on besides those it may see
-OBSERVED = {"queries": 0.0, "documents": 0.5}  # of the noise; by cross-validation on the fit queries of T1 to T4
-STEPS, LOOKS = 120, 3
 MRR = parse_metric("mrr")
-
-
-def taught(material: Material, side: str, seed: int) -> tuple[Callable[[int], tuple], tuple]:
-    """(what is told at each look, what chooses the step): queries simulated for documents it may see.
-
-    A code of class C has to rank documents it never saw: it is taught on a thousand drawn like those of `rest` as well,
-    and those of `rest` choose.
-    """
-    documents, model = material.seen, code_recipes.query_model(material)
-    if material.code_class == "C":
-        documents = np.concatenate([documents, simulated_documents(documents, LIKE_THEM, seed=seed)])
-
-    def told(rows: np.ndarray, total: int, salt: int) -> tuple:
-        draws = max(1, total // len(rows))
-        salted = 1000 * (salt + 1) + seed
-        queries = model.simulate(rows, draws, seed=salted, observed=OBSERVED[side]).astype(np.float32)
-        return queries, rows, np.repeat(np.arange(len(rows)), draws)
-
-    return lambda look: told(documents, SIMULATED, look), told(material.seen, HELD_OUT, LOOKS + 1)
-
-
-def start(material: Material, side: str, bits: float, name: str) -> Code | None:
-    """A recipe of code_recipes.py; signs are codebooks of one bit, one for each direction of relevance."""
-    k, width, blocks = STARTS[name]
-    return code_recipes.relevance_product(k or int(bits), width, blocks)(material, side, material.code_class, bits)
 
 
 def learned(material: Material, side: str, bits: int, name: str, seed: int) -> LearnedCode | None:
     """From one start."""
-    code = start(material, side, bits, name)
-    if code is None:
-        return None
-    told, held_out = taught(material, side, seed)
-    chart = code_recipes.relevance(material, side)
-    wide = chart.take(min(chart.k, WIDE))
-    return LearnedCode.fit(code, told, chart=wide, held_out=held_out, steps=STEPS, looks=LOOKS, patience=3, seed=seed)
+    code = code_learned.start(material, side, bits, name)
+    return None if code is None else code_learned.learned(material, side, code, seed)
 
 
 def values(case: Case, code: Code, side: str) -> np.ndarray:
@@ -103,10 +59,10 @@ def values(case: Case, code: Code, side: str) -> np.ndarray:
     return code_measure.values(counts, case.view.test)
 
 
-def best_start(case: Case, side: str, code_class: str, bits: int) -> str:
+def best_start(cell: code_measure.Cell) -> str:
     """Of the starts the best untrained one, by cross-validation as for all untrained codes."""
-    recipe = lambda name: lambda material, side, _, bits: start(material, side, bits, name)
-    return code_measure.ranking(case, {name: recipe(name) for name in STARTS}, side, code_class, bits)[0]
+    recipe = lambda name: lambda material, side, _, bits: code_learned.start(material, side, bits, name)
+    return code_measure.ranking(cell, {name: recipe(name) for name in code_learned.STARTS})[0].name
 
 
 def codes(given: argparse.Namespace) -> None:
@@ -126,10 +82,11 @@ def codes(given: argparse.Namespace) -> None:
 
 
 def compare(case: Case, side: str, code_class: str, bits: int, seeds: list[int]) -> dict:
-    peer = code_measure.ours(case, code_recipes.FIXED, side, code_class, bits)
+    cell, material = code_measure.Cell(case, side, code_class, bits), case.material(code_class)
+    best = code_measure.ranking(cell, code_recipes.FIXED)[0]
+    peer = code_measure.of_recipe(cell, best.name, best.recipe)
     assert peer is not None
-    material = case.material(code_class)
-    name = best_start(case, side, code_class, bits)
+    name = best_start(cell)
     began, taken, found, last = time.perf_counter(), [], [], None
     for seed in seeds:
         last = learned(material, side, bits, name, seed)

@@ -18,20 +18,16 @@ import resource
 import time
 from collections.abc import Iterator
 
+import code_recipes
 import jax
 import numpy as np
 from code_class_a import ranked
 from code_corpora import Case
 
-from rdjax.codes.query_model import QueryModel
-from rdjax.codes.rank import RankCode, RankingCode
-from rdjax.codes.rank_cells import CellRankCode
-from rdjax.codes.rank_designed import DesignedRankCode
+from rdjax.codes import CellRankCode, Code, RankCode
 from rdjax.limits import one_shot_distortion
 from rdjax.retrieval import counts_from_scores, expected_weight, paired_bootstrap
 from rdjax.retrieval.weights import reciprocal_rank
-
-DRAWS = 16  # simulated queries of each document
 
 
 def values(scores: np.ndarray, relevant: np.ndarray) -> np.ndarray:
@@ -39,17 +35,15 @@ def values(scores: np.ndarray, relevant: np.ndarray) -> np.ndarray:
     return np.asarray(expected_weight(reciprocal_rank, *counts_from_scores(scores, relevant)))
 
 
-def codes(case: Case, bits: int) -> Iterator[RankingCode]:
-    """Ours at this budget: the first is the one to judge by, cells are shown beside it."""
-    documents, heat = case.documents, 1 / case.sharpness
-    if 2**bits >= len(documents):
-        yield RankCode.fit(documents, 2**bits, temperature=heat)
-        return
-    pairs = case.material("A")
-    model = pairs.once("queries", lambda: QueryModel.fit(pairs.queries, pairs.wanted, blocks=pairs.blocks))
-    simulated = pairs.once("simulated", lambda: model.simulate(documents, DRAWS, seed=case.seed))
-    yield DesignedRankCode.fit(documents, 2**bits, simulated, temperature=heat)
-    yield CellRankCode.fit(documents, 2**bits, temperature=heat)
+def codes(case: Case, bits: int) -> Iterator[Code]:
+    """Ours at this budget: the first is the one to judge by, beside it the same without a map, and cells."""
+    material = case.material("A")
+    for recipe in (code_recipes.mapped_rankings, code_recipes.designed_rankings):
+        code = recipe(material, "queries", "A", bits)
+        assert code is not None
+        yield code
+    if 2**bits < len(case.documents):
+        yield CellRankCode.fit(case.documents, 2**bits, temperature=1 / case.sharpness)
 
 
 def show(case: Case, budgets: list[int]) -> None:
@@ -60,7 +54,7 @@ def show(case: Case, budgets: list[int]) -> None:
     print(f"\n{case.name}: uncompressed MRR {plain.mean():.4f} (cosines), {calibrated.mean():.4f} (calibrated)")
     print(
         f"{'bits':>4} {'MRR':>6} {'Thm C':>6} {'peer':>6} {'ours - peer, 95%':>18} {'share of uncompressed':>22} "
-        f"{'cells':>6} {'encoder MB':>10} {'fit s':>6} {'ms/query':>8}  code | best peer, with hindsight"
+        f"{'no map':>6} {'cells':>6} {'encoder MB':>10} {'fit s':>6} {'ms/query':>8}  code | best peer, with hindsight"
     )
     for bits in budgets:
         shown = []
@@ -73,18 +67,16 @@ def show(case: Case, budgets: list[int]) -> None:
         ratio = paired_bootstrap(mine, plain).ratio
         low, high = paired_bootstrap(mine - peer, np.ones(len(peer))).mean
         ceiling = 1 - float(one_shot_distortion(min(2**bits, len(case.documents)), len(case.documents)))
-        cells = f"{shown[1][0].mean():.4f}" if len(shown) > 1 else ""
+        plain_code, cells = f"{shown[1][0].mean():.4f}", f"{shown[2][0].mean():.4f}" if len(shown) > 2 else ""
         print(
             f"{bits:4} {mine.mean():6.4f} {ceiling:6.4f} {peer.mean():6.4f} {low:+8.4f}, {high:+8.4f} "
-            f"{mine.mean() / plain.mean():8.3f} [{ratio[0]:.3f}, {ratio[1]:.3f}] {cells:>6} "
+            f"{mine.mean() / plain.mean():8.3f} [{ratio[0]:.3f}, {ratio[1]:.3f}] {plain_code:>6} {cells:>6} "
             f"{code.encoder_bytes / 1e6:10.1f} {fit:6.1f} {encode:8.2f}  {code.name} | {name}",
             flush=True,
         )
 
 
-def measured(
-    case: Case, bits: int, relevant: np.ndarray
-) -> Iterator[tuple[np.ndarray, RankingCode, tuple[float, float]]]:
+def measured(case: Case, bits: int, relevant: np.ndarray) -> Iterator[tuple[np.ndarray, Code, tuple[float, float]]]:
     """(values, code, (seconds to fit, milliseconds to encode a query, compiled before))."""
     made = codes(case, bits)
     while True:

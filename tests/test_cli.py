@@ -108,6 +108,7 @@ MISTAKES = {
     "audit good.npz --side both": "the side is 'both'; it must be queries or documents.",
     "audit good.npz --memory lots": "the memory is 'lots'; write a size such as 500MB or 8GB.",
     "audit good.npz --memory 1GB": "this audit takes 1.02 GB at least and the budget is 1 GB; give more memory.",
+    "audit good.npz --family fame": "the family is 'fame'; it must be one of: rank code, PCA truncation",
     "audit good.npz --target 0": "the target is 0.0",
     "audit good.npz --target nan": "the target is nan",
     "audit good.npz --metric fame": "metric 'fame' is not known",

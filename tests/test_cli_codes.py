@@ -253,12 +253,16 @@ def test_an_interruption_leaves_what_was_there(place):
     assert ((place / "a.bin").read_bytes(), (place / "b/c.bin").read_bytes()) == (b"new", b"newer")
 
 
-def test_every_family_of_the_audit_can_be_asked_for_by_its_budget():
+def test_every_family_of_the_audit_can_be_asked_for_by_its_budget(monkeypatch):
     """What `budget_of` says of the audit's code, `fit_family` answers with that same code."""
+    monkeypatch.setattr("rdjax.audit.training.EXAMPLES", 512)
+    monkeypatch.setattr("rdjax.audit.training.TAUGHT", 200)
     rng = np.random.default_rng(5)
     documents, wanted = rng.standard_normal((50, 40)), rng.integers(0, 50, 30)
     queries = documents[wanted] + 0.3 * rng.standard_normal((30, 40))
-    material = Training(np.concatenate([documents, queries]), documents, documents, queries, documents[wanted], (40,))
+    material = Training(
+        np.concatenate([documents, queries]), documents, documents, queries, documents[wanted], (40,), False
+    )
     seen = set()
     for side in ("queries", "documents"):
         for trial in trials(side, 40, 1, [family.name for family in FAMILIES]):

@@ -5,6 +5,7 @@ import pytest
 from scipy.stats import multivariate_normal
 
 from rdjax.checks import InputError
+from rdjax.codes.lesson import simulated_lessons
 from rdjax.codes.query_model import QueryModel, _left_out
 
 BLOCKS = (3, 2)
@@ -142,6 +143,21 @@ def test_degenerate_pairs_leave_a_usable_model(queries, documents, blocks):
     assert np.isfinite(model.gains).all()
     assert (np.linalg.eigvalsh(model.noise) > 0).all()
     assert np.isfinite(model.simulate(documents, 2)).all()
+
+
+@pytest.mark.float64_only
+def test_lessons_are_drawn_anew_for_every_look_and_alike_for_the_same(model):
+    documents = pairs(10, seed=3)[1]
+    lessons = simulated_lessons(model, documents, 25, seed=5)
+    (first, shown, wanted), (second, _, _) = lessons(0), lessons(1)
+    np.testing.assert_array_equal(shown, documents)
+    np.testing.assert_array_equal(wanted, np.repeat(np.arange(10), 2))
+    assert first.shape == second.shape == (20, D)
+    assert (np.abs(first - second).min(axis=1) > 0).all()
+    np.testing.assert_array_equal(lessons(0)[0], first)
+    _, some, wanted = simulated_lessons(model, documents, 4)(0)
+    assert {tuple(row) for row in some} < {tuple(row) for row in documents}
+    np.testing.assert_array_equal(wanted, np.arange(4))
 
 
 @pytest.mark.float64_only

@@ -21,6 +21,7 @@ FITS = {
     "rescored": lambda x: SignBitsRescored.fit(x, 10),
     "int8": Int8.fit,
     "rank": RankCode.fit,
+    "weighted": lambda x: Weighted.fit(ScalarQuantizer.fit(x, 31), np.arange(1, D + 1)),
 }
 
 

@@ -30,6 +30,7 @@ from rdjax.codes.randomized import DitheredScalar
 from rdjax.codes.recoded import EntropyCoded
 from rdjax.codes.saved import CLASSES, KEY, load_code, save_code
 from rdjax.codes.transform import fit_pca
+from rdjax.codes.trellis import TrellisCode
 from rdjax.codes.wrapped import Weighted
 
 pytestmark = pytest.mark.float64_only
@@ -40,6 +41,7 @@ FITS = {
     "entropy": lambda x: EntropyCodedScalar.fit(x, 9),
     "dithered": lambda x: DitheredScalar.fit(x, 9),
     "product": lambda x: product(fit_pca(x, 4)),
+    "trellis": lambda x: TrellisCode.fit(x, 12, memory=2, rounds=1),
     "signs": lambda x: SignBits.fit(x, 4, transform="rotation"),
     "rescored": lambda x: SignBitsRescored.fit(x, 10),
     "int8": Int8.fit,

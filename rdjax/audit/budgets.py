@@ -2,7 +2,7 @@
 
 import shlex
 
-from rdjax.audit.families import FAMILIES
+from rdjax.audit.families import FAMILIES, require_families
 from rdjax.audit.result import Point
 from rdjax.audit.training import Training
 from rdjax.checks import InputError, require
@@ -23,8 +23,7 @@ def fit_family(family: str, bits: float | None, side: str, training: Training) -
     Raises:
       InputError: a family that is not known or not for this side, or a budget it does not have.
     """
-    known = ", ".join(_BY_NAME)
-    require(family in _BY_NAME, f"the family is {family!r}; it must be one of: {known}.")
+    require_families([family])
     kind = _BY_NAME[family]
     require(bits is not None or not kind.free, f"{family} comes at any budget; say how many --bits.")
     require(bits is None or 0 < bits < 2**20, f"the budget is {bits} bits; it must be above 0 and below a million.")

@@ -10,6 +10,7 @@ from rdjax.codes import (
     Code,
     EntropyCodedScalar,
     Int8,
+    LearnedCode,
     ProductQuantizer,
     RankCode,
     ScalarQuantizer,
@@ -20,6 +21,7 @@ from rdjax.codes import (
 
 BUDGETS = (16, 32, 64, 128, 256, 512, 1024, 2048, 4096)
 WORDS = 8  # bits of a codebook
+STAGES = 8  # of codebooks in one block of a learned code
 CELLS = "dead zone"  # as good as optimal cells from half a bit a coefficient on, and fitted in a tenth of the time
 RANK_CODE = "rank code"
 
@@ -135,6 +137,15 @@ def _relevance_product(training: Training, side: str, bits: float) -> Code:
     return ProductQuantizer.fit(training.examples(side), _whole(bits), transform=chart.take(k), width=WORDS)
 
 
+def _learned(training: Training, side: str, bits: float) -> Code:
+    chart = training.chart(side)
+    blocks = -(-_whole(bits) // (WORDS * STAGES))
+    start = ProductQuantizer.fit(
+        training.examples(side), _whole(bits), transform=chart.take(min(128, chart.k)), width=WORDS, blocks=blocks
+    )
+    return LearnedCode.fit(start, training.lessons(side), chart=chart, steps=120, looks=3, patience=3)
+
+
 def _directions(bits: float) -> int:
     """Coefficients worth coding: two bits for each, 32 at least."""
     return max(32, int(bits) // 2)
@@ -172,6 +183,7 @@ FAMILIES = (
     Family("PCA + product", _product, _CODEBOOKS, usual=False),
     Family("PCA + entropy-coded scalar", _entropy_coded, _up_to(5)),
     Family("relevance + product", _relevance_product, _CODEBOOKS, learns=True, usual=False),
+    Family("relevance + residual, learned", _learned, _CODEBOOKS, learns=True, usual=False),
     Family("relevance + entropy-coded scalar", _relevance_entropy_coded, _CODEBOOKS, learns=True, usual=False),
     Family("scalar", _plain_scalar, lambda dimension: tuple(float(b * dimension) for b in (2, 3, 4))),
     Family(
@@ -185,3 +197,14 @@ FAMILIES = (
     Family("first coordinates", _first_coordinates, _WIDE, several=False),
     Family("sign bits, int8 rescores", _rescored, _ONE, sides=("documents",), free=False),
 )
+
+
+def require_families(names: Collection[str]) -> None:
+    """All of these are names of families.
+
+    Raises:
+      InputError: naming the first that is none, and all that there are.
+    """
+    known = [family.name for family in FAMILIES]
+    for name in names:
+        require(name in known, f"the family is {name!r}; it must be one of: {', '.join(known)}.")

@@ -48,7 +48,8 @@ def training(
     seen = view.vectors({name: array[seen] for name, array in fit.documents.items()})
     documents = view.pooled_documents[:searched] if whole else seen
     blocks = tuple(array.shape[1] for array in fit.queries.values())
-    return Training(np.concatenate([view.fit_queries[asked], seen]), documents, seen, queries, wanted, blocks)
+    vectors = np.concatenate([view.fit_queries[asked], seen])
+    return Training(vectors, documents, seen, queries, wanted, blocks, code_class == "C")
 
 
 def pairs(view: View, kept: np.ndarray, known: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:

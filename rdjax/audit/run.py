@@ -12,7 +12,7 @@ import jax
 import numpy as np
 
 from rdjax.audit.answer import recommend
-from rdjax.audit.families import Trial, trials
+from rdjax.audit.families import Trial, require_families, trials
 from rdjax.audit.floors import floors_for, relevance_law
 from rdjax.audit.frontier import Bench, cost, sampled
 from rdjax.audit.fusion import fused_modalities
@@ -66,10 +66,11 @@ def audit(
       an `Audit`, every number a `Bound`; rates in bits per item.
 
     Raises:
-      InputError: a target or prior out of range, an unknown metric or side, corpora that do not fit together.
+      InputError: a target or prior out of range, an unknown metric, side or family, corpora that do not fit together.
     """
     require(0 < target <= 1, f"the target is {target}; it is a share of today's quality, above 0 and at most 1.")
     require(side in (None, *SIDES), f"the side is {side!r}; it must be queries or documents.")
+    require_families(families or ())
     measure_by = parse_metric(metric)
     sizes = sizes_within(memory, corpus, fit)
     sides = SIDES if side is None else (side,)

@@ -9,6 +9,7 @@ import jax
 import numpy as np
 
 from rdjax.checks import require
+from rdjax.codes.lesson import Fresh, simulated_documents, simulated_lessons
 from rdjax.codes.query_model import QueryModel
 from rdjax.codes.relevance_map import RelevanceMap, fit_relevance_map
 from rdjax.codes.transform import Transform, fit_pca
@@ -17,6 +18,9 @@ LEAST_PAIRS = 20  # below, a model of queries says too little
 DIRECTIONS = 256  # of a map fitted to relevance, at most
 ROWS = 20_000  # vectors that codes are fitted on, at most: 78 for each of 256 centroids
 EXAMPLES = 16_384  # simulated queries that codebooks of queries are fitted on, about
+TAUGHT = 4_000  # queries that a learned code is told at each look, about
+LIKE_THEM = 1_000  # documents that a code for unknown ones is taught on besides those it may see
+OBSERVED = {"queries": 0.0, "documents": 0.5}  # of the noise: what cross-validation on the emoji tasks chose
 
 
 @dataclass(frozen=True)
@@ -30,6 +34,7 @@ class Training:
       queries: the fit queries with a judged document among `seen`.
       wanted: row i is the document that query i wants.
       blocks: widths of the modalities.
+      blind: whether other documents than `seen` will be searched (class C).
     """
 
     vectors: np.ndarray
@@ -38,11 +43,12 @@ class Training:
     queries: np.ndarray
     wanted: np.ndarray
     blocks: tuple[int, ...]
+    blind: bool
 
     @classmethod
     def of_array(cls, vectors: np.ndarray) -> "Training":
         """One array [n, D] that nobody asked anything of."""
-        return cls(vectors, vectors, vectors, vectors[:0], vectors[:0], (vectors.shape[1],))
+        return cls(vectors, vectors, vectors, vectors[:0], vectors[:0], (vectors.shape[1],), False)
 
     @cached_property
     def principal(self) -> Transform:
@@ -70,6 +76,13 @@ class Training:
     def examples(self, side: str) -> np.ndarray:
         """What codebooks of this side are fitted on: documents, or queries simulated for them and the fit queries."""
         return self._once(("examples", side), lambda: self._examples(side))
+
+    def lessons(self, side: str) -> Fresh:
+        """What a learned code of this side is told: queries of documents it may see, and, if blind, of others."""
+        documents = self.seen
+        if self.blind:
+            documents = np.concatenate([documents, simulated_documents(documents, LIKE_THEM).astype(documents.dtype)])
+        return simulated_lessons(self.model, documents, TAUGHT, observed=OBSERVED[side])
 
     def _chart(self, side: str) -> RelevanceMap:
         most = min(DIRECTIONS, self.vectors.shape[1], len(self.seen) - 1)

@@ -35,6 +35,10 @@ def audit(
     task: Annotated[
         str | None, typer.Option(help="Which emoji task, T1 (hard) to T4 (easy), where there is no PATH.")
     ] = None,
+    family: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="A family of codes to try, instead of the usual ones; may be given again."),
+    ] = None,
     seed: Annotated[int, typer.Option(help="Of every random choice.")] = 0,
     memory: Annotated[
         str | None,
@@ -68,6 +72,7 @@ def audit(
             "side": side,
             "prior": law,
             "seed": seed,
+            "families": family or None,
             "memory": budget,
         }
         found = run(corpus, fit=fitted, progress=progress, **options)

@@ -15,18 +15,20 @@ from rdjax.codes.code import Code, FixedLengthCode
 from rdjax.codes.entropy_coded import EntropyCodedScalar
 from rdjax.codes.integer import Int8
 from rdjax.codes.learned import LearnedCode
-from rdjax.codes.lesson import simulated_documents
+from rdjax.codes.lesson import simulated_documents, simulated_lessons
 from rdjax.codes.product import ProductQuantizer
 from rdjax.codes.query_model import QueryModel
 from rdjax.codes.randomized import DitheredScalar, UniformInCell
 from rdjax.codes.rank import RankCode
 from rdjax.codes.rank_cells import CellRankCode
 from rdjax.codes.rank_designed import DesignedRankCode
+from rdjax.codes.rank_mapped import MappedRankCode
 from rdjax.codes.rate import Rate
 from rdjax.codes.recoded import EntropyCoded
 from rdjax.codes.relevance_map import RelevanceMap, fit_relevance_map
 from rdjax.codes.saved import load_code, save_code
 from rdjax.codes.scalar import ScalarQuantizer
+from rdjax.codes.trellis import TrellisCode
 from rdjax.codes.truncation import Truncation
 from rdjax.codes.wrapped import Weighted
 
@@ -43,12 +45,15 @@ __all__ = [  # noqa: RUF022  reading order
     "DitheredScalar",
     "UniformInCell",
     "ProductQuantizer",
+    "TrellisCode",
     "RankCode",
     "DesignedRankCode",
     "CellRankCode",
+    "MappedRankCode",
     "EntropyCoded",
     "Weighted",
     "LearnedCode",
+    "simulated_lessons",
     "simulated_documents",
     "QueryModel",
     "RelevanceMap",

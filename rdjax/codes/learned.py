@@ -13,7 +13,7 @@ from rdjax.codes.arrays import device_array
 from rdjax.codes.code import Code
 from rdjax.codes.entropy_coded import EntropyCodedScalar
 from rdjax.codes.learning import CROSS_ENTROPY, Plan, Progress, parse_objective, perplexity, sharpness, teach, usage
-from rdjax.codes.lesson import Lesson
+from rdjax.codes.lesson import Fresh, Lesson, Told
 from rdjax.codes.product import ProductQuantizer
 from rdjax.codes.relaxed_forms import form_of
 from rdjax.codes.relevance_map import RelevanceMap
@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     import optax
 
 RELAXATIONS = ("straight-through", "soft")
-Told = tuple[Any, Any, Any]  # queries [q, D], documents [N, D], wanted int [q]
-Fresh = Callable[[int], Told]
 
 
 @register_dataclass

@@ -4,7 +4,7 @@ All in the coordinates of a fitted `RelevanceMap`: an item's coefficients c = ba
 other side, so that the score of decoded coefficients with y is their inner product with its key.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -14,12 +14,40 @@ import numpy as np
 
 from rdjax.checks import require, whole
 from rdjax.codes.arrays import device_array, fit_vectors, require_dimension, working_dtype
+from rdjax.codes.query_model import QueryModel
 from rdjax.codes.relevance_map import RelevanceMap
 from rdjax.codes.transform import coefficient_blocks
 from rdjax.information import shrunk_covariance
 from rdjax.trees import register_dataclass
 
 CANDIDATES = 4096  # documents that a step ranks, at most
+
+Told = tuple[Any, Any, Any]  # queries [q, D], documents [N, D], wanted int [q]
+Fresh = Callable[[int], Told]
+
+
+def simulated_lessons(model: QueryModel, documents: Any, count: int, *, observed: float = 0.0, seed: int = 0) -> Fresh:
+    """What a learned code is told at each look: queries drawn anew for these documents.
+
+    Args:
+      model: of the queries.
+      documents: [N, D]; of more than `count`, so many drawn at random.
+      count: queries of a look, about; as many of every document.
+      observed: share of the noise that is observed residuals, see `QueryModel.simulate`.
+      seed: of NumPy's generators.
+
+    Returns:
+      a function of the look that gives (queries [q, D], documents, wanted int [q]).
+
+    Raises:
+      InputError: as `QueryModel.simulate`.
+    """
+    rows, count = fit_vectors(documents), whole(count, "how many queries")
+    if len(rows) > count:
+        rows = rows[np.sort(np.random.default_rng(seed).choice(len(rows), count, replace=False))]
+    draws = max(1, count // len(rows))
+    wanted = np.repeat(np.arange(len(rows)), draws)
+    return lambda look: (model.simulate(rows, draws, seed=1000 * (look + 1) + seed, observed=observed), rows, wanted)
 
 
 def simulated_documents(documents: Any, count: int, *, seed: int = 0) -> np.ndarray:

@@ -89,11 +89,19 @@ class RankingCode(Code):
         Raises:
           InputError: if `vectors` has another shape than the corpus.
         """
+        self.require_corpus(vectors)
+        return super().scores(symbols, vectors)
+
+    def require_corpus(self, vectors: Any) -> None:
+        """As many vectors as documents.
+
+        Raises:
+          InputError: if there are more or fewer.
+        """
         require(
             np.shape(vectors)[:1] == (self.num_documents,),
             f"vectors have shape {np.shape(vectors)}, but the code was made for {self.num_documents} documents.",
         )
-        return super().scores(symbols, vectors)
 
     def pack(self, symbols: Any) -> bytes:
         """The numbers as digits of big integers, 1,024 at a time; see `Code.pack`."""

@@ -122,8 +122,11 @@ class EntropyCoded(Wrapped):
 
 def _digit_widths(code: Code) -> list[tuple[int, ...]]:
     """Bits of the digits of every symbol, none over 12, high digit first; no digits for a symbol of no bits."""
-    if isinstance(code, FixedLengthCode):
-        widths = code.widths
+    inner = code
+    while isinstance(inner, Wrapped):
+        inner = inner.code
+    if code.bits is not None and isinstance(inner, FixedLengthCode):
+        widths = inner.widths
     else:
         one_number = code.num_symbols == 1 and code.bits is not None
         require(one_number, f"{code.name} is entropy-coded as it is; wrap a code of fixed length.")

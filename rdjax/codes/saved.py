@@ -29,10 +29,12 @@ from rdjax.codes.randomized import DitheredScalar, UniformInCell
 from rdjax.codes.rank import RankCode
 from rdjax.codes.rank_cells import CellRankCode
 from rdjax.codes.rank_designed import DesignedRankCode
+from rdjax.codes.rank_mapped import MappedRankCode
 from rdjax.codes.recoded import EntropyCoded
 from rdjax.codes.relevance_map import RelevanceMap
 from rdjax.codes.scalar import ScalarQuantizer
 from rdjax.codes.transform import Coordinates, Projection
+from rdjax.codes.trellis import TrellisCode
 from rdjax.codes.truncation import Truncation
 from rdjax.codes.wrapped import Weighted
 
@@ -51,12 +53,14 @@ CLASSES: Mapping[str, type] = {
         DitheredScalar,
         UniformInCell,
         ProductQuantizer,
+        TrellisCode,
         SignBits,
         SignBitsRescored,
         Int8,
         RankCode,
         DesignedRankCode,
         CellRankCode,
+        MappedRankCode,
         EntropyCoded,
         Weighted,
         LearnedCode,

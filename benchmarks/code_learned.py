@@ -1,0 +1,63 @@
+"""Learned recipes: what learning begins at, what is told, and the trained code.
+
+Trained on queries simulated anew at every look, for the documents that the class may see. A code of class C has to rank
+documents that it never saw: it is taught on a thousand drawn like those of `rest` as well, and those of `rest` choose.
+"""
+
+from collections.abc import Callable
+
+import code_recipes
+import numpy as np
+from code_corpora import Material
+from code_recipes import Recipe
+
+from rdjax.codes import Code, LearnedCode, simulated_documents, simulated_lessons
+
+Shape = tuple[int | None, int, int | None]
+#: What learning begins at: (directions of relevance, bits of a codebook, blocks); None: as many as there are bits.
+STARTS: dict[str, Shape] = {
+    "signs": (None, 1, None),
+    "32 + residual of 4": (32, 4, 1),
+    "128 + residual of 8": (128, 8, 1),
+    "512 + residual of 8": (512, 8, 1),
+    "128 + product of 8": (128, 8, None),
+}
+WIDE = 512  # directions that the maps may use
+SIMULATED, HELD_OUT = 4_000, 2_000  # queries of a look, and that choose the step
+LIKE_THEM = 1000  # documents that a code of class C is taught on besides those it may see
+OBSERVED = {"queries": 0.0, "documents": 0.5}  # of the noise; by cross-validation on the fit queries of T1 to T4
+STEPS, LOOKS = 120, 3
+
+
+def trained(recipe: Recipe) -> Recipe:
+    """The recipe's code, trained."""
+
+    def make(material: Material, side: str, code_class: str, bits: float) -> Code | None:
+        code = recipe(material, side, code_class, bits)
+        return None if code is None else learned(material, side, code)
+
+    return make
+
+
+def start(material: Material, side: str, bits: float, name: str) -> Code | None:
+    """A recipe of code_recipes.py; signs are codebooks of one bit, one for each direction of relevance."""
+    k, width, blocks = STARTS[name]
+    return code_recipes.relevance_product(k or int(bits), width, blocks)(material, side, material.code_class, bits)
+
+
+def learned(material: Material, side: str, code: Code, seed: int = 0) -> LearnedCode:
+    """The code, trained."""
+    told, held_out = taught(material, side, seed)
+    chart = code_recipes.relevance(material, side)
+    wide = chart.take(min(chart.k, WIDE))
+    return LearnedCode.fit(code, told, chart=wide, held_out=held_out, steps=STEPS, looks=LOOKS, patience=3, seed=seed)
+
+
+def taught(material: Material, side: str, seed: int) -> tuple[Callable[[int], tuple], tuple]:
+    """(what is told at each look, what chooses the step)."""
+    documents, model = material.seen, code_recipes.query_model(material)
+    lessons = lambda rows, count: simulated_lessons(model, rows, count, observed=OBSERVED[side], seed=seed)
+    held_out = lessons(documents, HELD_OUT)(LOOKS + 1)
+    if material.code_class == "C":
+        documents = np.concatenate([documents, simulated_documents(documents, LIKE_THEM, seed=seed)])
+    return lessons(documents, SIMULATED), held_out

@@ -1,0 +1,80 @@
+"""The trellis code beside a search through every word that it has, in NumPy."""
+
+import itertools
+
+import numpy as np
+import pytest
+
+from rdjax.checks import InputError
+from rdjax.codes import TrellisCode
+from rdjax.codes.trellis import windows
+
+
+def sample(n, seed=0, dimension=4):
+    return np.random.default_rng(seed).standard_normal((n, dimension)) + 0.5
+
+
+@pytest.fixture(scope="module")
+def code(precision):
+    """Eight bits, two for each coefficient, windows of four: each step shares two bits with the one before."""
+    return TrellisCode.fit(sample(400).astype(precision), 8, memory=2, rounds=3)
+
+
+RINGS = np.array(list(itertools.product((0, 1), repeat=8)), np.int32)
+
+
+def every_word(code):
+    """[2^8, 4] in the order of the bits, first step first, by the definition: a loop over steps of the ring."""
+    words, made = np.asarray(code.words, np.float64), []
+    for bits in RINGS:
+        numbers = [int("".join(str(bits[(2 * t - 2 + i) % 8]) for i in range(4)), 2) for t in range(4)]
+        made.append(words[numbers, 0] * np.asarray(code.spread, np.float64) + np.asarray(code.transform.mean))
+    return np.array(made)
+
+
+def test_decoding_reads_the_ring(code):
+    symbols = 2 * RINGS[:, ::2] + RINGS[:, 1::2]
+    np.testing.assert_allclose(np.asarray(code.decode(symbols)), every_word(code), atol=1e-5)
+
+
+def test_encoding_finds_the_nearest_of_all_words(code):
+    """Squares in units of the spread; all four states are tried as starts, so the search is exact."""
+    vectors = sample(200, seed=1)
+    spread = np.asarray(code.spread, np.float64)
+    error = lambda words: (((vectors[:, None] - words) / spread) ** 2).sum(axis=2)
+    found = error(np.asarray(code.decode(code.encode(vectors)), np.float64)[:, None])[:, 0]
+    np.testing.assert_allclose(found, error(every_word(code)[None]).min(axis=1), rtol=1e-4)
+
+
+@pytest.mark.float64_only
+def test_it_errs_less_than_the_best_scalar_quantizer():
+    """Half a bit a coefficient: Lloyd-Max has a bit for every other one, (1 + .3634) / 2 = .6817; R(D) is at 1/2."""
+    code = TrellisCode.fit(sample(1000, dimension=32), 16, rounds=3)
+    assert (code.bits, code.width, code.num_symbols) == (16, 1, 16)
+    rows = sample(500, seed=2, dimension=32)
+    left = ((np.asarray(code.decode(code.encode(rows))) - rows) ** 2).mean()
+    assert 0.5 < left < 0.6
+
+
+@pytest.mark.float64_only
+def test_bytes_and_what_is_counted(code):
+    symbols = code.encode(sample(5, seed=3))
+    assert len(code.pack(symbols)) == 5
+    np.testing.assert_array_equal(code.from_bytes(code.to_bytes(symbols)), symbols)
+    assert code.encode(sample(0)).shape == (0, 4)
+    assert code.encoder_bytes == 4 * (4 + 4 + 16)  # mean, spread, words
+    assert code.name == "trellis of 4 bits, 4 x 2 bits"
+
+
+@pytest.mark.float64_only
+def test_windows_that_are_no_multiple_of_the_step():
+    symbols = np.array([[3, 0, 2, 1]])
+    np.testing.assert_array_equal(windows(symbols, 2, 3), [[0b111, 0b100, 0b010, 0b001]])
+
+
+@pytest.mark.float64_only
+def test_budgets_that_are_no_whole_number_of_short_steps_are_refused():
+    with pytest.raises(InputError, match="17 bits for 4 coefficients are 17 bits a step, 17 with its memory"):
+        TrellisCode.fit(sample(40), 17)
+    with pytest.raises(InputError, match="budget"):
+        TrellisCode.fit(sample(40), 0)
