@@ -7,6 +7,7 @@ and checking a corpus does not wait for it.
 """
 
 import math
+import re
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
@@ -55,15 +56,17 @@ def whole(value: Any, what: str, least: int = 1) -> int:
     return int(value)
 
 
-_UNITS = {"": 1.0, "kB": 1e3, "MB": 1e6, "GB": 1e9, "TB": 1e12, "KiB": 2.0**10, "MiB": 2.0**20, "GiB": 2.0**30}
+_UNITS = {"": 1.0, "kb": 1e3, "mb": 1e6, "gb": 1e9, "tb": 1e12, "kib": 2.0**10, "mib": 2.0**20, "gib": 2.0**30}
+_SIZE = re.compile(r"([0-9]+(?:\.[0-9]+)?) ?([A-Za-z]*)")
 
 
 def byte_size(text: str, what: str) -> float:
     """Bytes of a size like 8GB, 500 MB or 1.5GiB."""
-    number = text.rstrip("kKMGTiB ")
-    good = number.replace(".", "", 1).isdecimal() and text[len(number) :].strip() in _UNITS
+    match = _SIZE.fullmatch(text.strip())
+    good = match is not None and match[2].lower() in _UNITS and float(match[1]) > 0
     require(good, f"{what} is {text!r}; write a size such as 500MB or 8GB.")
-    return float(number) * _UNITS[text[len(number) :].strip()]
+    assert match is not None
+    return float(match[1]) * _UNITS[match[2].lower()]
 
 
 def numbers(values: Any, what: str, least: float = -math.inf, most: float = math.inf, *, ends: bool = True) -> None:

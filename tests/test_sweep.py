@@ -19,7 +19,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from rdjax.checks import InputError
+from rdjax.checks import InputError, byte_size
 from rdjax.cli import app
 from rdjax.sweep import (
     Host,
@@ -29,7 +29,6 @@ from rdjax.sweep import (
     parts,
     plan_sweep,
     read_config,
-    read_memory,
     read_table,
     run_sweep,
     tables,
@@ -568,10 +567,10 @@ def _noting(used, on):
 
 def test_sizes_of_memory():
     sizes = ("8GB", "500 mb", "1.5GiB", "4096")
-    assert [read_memory(text) for text in sizes] == [8e9, 5e8, 1.5 * 2**30, 4096]
+    assert [byte_size(text, "the memory") for text in sizes] == [8e9, 5e8, 1.5 * 2**30, 4096]
     for text in ("", "GB", "8 apples", "-1GB", "0MB", "1e9"):
-        with pytest.raises(InputError, match=r"is no size; write e.g. 500MB or 8GB\."):
-            read_memory(text)
+        with pytest.raises(InputError, match=r"write a size such as 500MB or 8GB\."):
+            byte_size(text, "the memory")
 
 
 def test_plan(tmp_path, monkeypatch):

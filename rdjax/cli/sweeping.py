@@ -55,9 +55,10 @@ def sweep(
     process: Annotated[int | None, typer.Option(metavar="I", help="Which of them this is, from 0.")] = None,
 ) -> None:
     """Compute a grid of experiments."""
-    from rdjax.sweep import join, plan_sweep, read_config, read_memory, run_sweep
+    from rdjax.checks import byte_size
+    from rdjax.sweep import join, plan_sweep, read_config, run_sweep
 
-    wanted, limit = read_config(config), None if memory is None else read_memory(memory)
+    wanted, limit = read_config(config), None if memory is None else byte_size(memory, "the memory")
     _use_all_processors()
     if plan:
         _tell(plan_sweep(wanted, processes=processes or 1))

@@ -5,11 +5,10 @@ Reading order: `grid` (cells and their keys), `mixture_known`, `mixture_cell` an
 `hosts` (many processes), `budget` (memory), `run`, `plan`.
 """
 
-from rdjax.sweep.budget import read_memory
 from rdjax.sweep.config import Sweep, read_config
 from rdjax.sweep.hosts import Host, join
 from rdjax.sweep.plan import Plan, plan_sweep
 from rdjax.sweep.run import run_sweep
 from rdjax.sweep.tables import read_table
 
-__all__ = ["Host", "Plan", "Sweep", "join", "plan_sweep", "read_config", "read_memory", "read_table", "run_sweep"]
+__all__ = ["Host", "Plan", "Sweep", "join", "plan_sweep", "read_config", "read_table", "run_sweep"]

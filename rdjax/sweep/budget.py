@@ -1,29 +1,11 @@
 """The memory that a sweep may take: as many devices as it allows; too little is said before anything runs."""
 
-import re
 import resource
 import sys
 from collections.abc import Sequence
 
 from rdjax.checks import require
 from rdjax.sweep.program import Program
-
-UNITS = {"": 1.0, "kB": 1e3, "MB": 1e6, "GB": 1e9, "TB": 1e12, "KiB": 2.0**10, "MiB": 2.0**20, "GiB": 2.0**30}
-_SIZE = re.compile(r"([0-9]+(?:\.[0-9]+)?) ?([A-Za-z]*)")
-
-
-def read_memory(text: str) -> float:
-    """Bytes of a size like 8GB, 500 MB or 1.5GiB.
-
-    Raises:
-      InputError: another kind of text, or 0.
-    """
-    match = _SIZE.fullmatch(text.strip())
-    units = {unit.lower(): size for unit, size in UNITS.items()}
-    good = match is not None and match[2].lower() in units and float(match[1]) > 0
-    require(good, f"the memory {text!r} is no size; write e.g. 500MB or 8GB.")
-    assert match is not None
-    return float(match[1]) * units[match[2].lower()]
 
 
 def within(programs: Sequence[Program], memory: float) -> list[Program]:
