@@ -1,12 +1,12 @@
 """Temperatures side by side: MRR on queries that nothing was fitted on, where the optimum is known and where it is not.
 
-    python benchmarks/temperatures.py [--queries 6000] [--seed 0] [--only rules optimum]
+    python benchmarks/temperatures.py [--queries 6000] [--seed 0] [--samples 30] [--only rules|optimum]
 
 Rules: uniform; the paper's (10) and section 6, from empirical entropies; the best of a grid by four-fold cross-validation;
 calibrated (convex, by Newton); searched (gradient of smooth MRR, hard MRR decides); doubting (a temperature for every
 query). "optimum" is the true one of the mixture, noise over signal. Emoji: fitted on the 228 `rest` queries, which
 search all 1,228 documents; reported on the 1,000 test queries. "wrong image" gives a random half of the queries, of both
-splits, the image of another concept. Seconds are of one fit, warm.
+splits, the image of another concept. Seconds are of one fit, warm. The part "optimum" is temperature_optimum.py's.
 """
 
 import os
@@ -20,6 +20,7 @@ from typing import Any
 
 import jax
 import numpy as np
+from temperature_optimum import optimum
 
 from rdjax.audit.quality import component_entropy
 from rdjax.data import emoji, pool_documents
@@ -131,28 +132,16 @@ def row(name: str, train: Part, test: Part, optimum: Any, seed: int) -> None:
     print(" " * 24 + "; ".join(notes), flush=True)
 
 
-def optimum(noise: tuple[float, float], queries: int, seeds: int) -> None:
-    """How far calibrated temperatures are from the true ones of the mixture, relative, over a few samples."""
-    truth, worst = np.asarray(gaussian_temperatures(np.ones(2), np.square(noise))), []
-    for seed in range(seeds):
-        (scores, relevant, _), _ = mixture(noise, queries, seed)
-        found = np.asarray(calibrate_temperatures(scores, relevant).temperatures)
-        worst.append(float(np.abs(found / truth - 1).max()))
-    print(f"noise {noise}, {queries:,} queries: {', '.join(f'{w:.2%}' for w in worst)} off the optimum", flush=True)
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--queries", type=int, default=6000, help="of the mixtures, to fit on")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--only", choices=("rules", "optimum"), help="one of the two parts")
+    parser.add_argument("--samples", type=int, default=30, help="of 6,000 queries of every mixture; of 200,000 three")
     given = parser.parse_args()
     with jax.enable_x64(True):
         if given.only != "rules":
-            print("calibrated temperatures beside the optimum of the mixture, the worse of two, samples of their own")
-            for noise in NOISES:
-                for queries in (6000, 200_000):
-                    optimum(noise, queries, 3)
+            optimum({6000: given.samples, 200_000: 3})
             print()
         if given.only == "optimum":
             return
