@@ -74,11 +74,11 @@ def render(results: pathlib.Path) -> str:
     lines = ["| peer | measured beside it | theirs / ours | what it does better |", "|---|---|---|---|"]
     for entry in TABLE:
         found = find(entry, results)
-        measured, ratio = "not in the stored run", ""
+        measured, ratio = f"`benchmarks/{entry.benchmark}.py`", "not in the stored runs"
         if found:
             record, row = found
             unit = "" if row["unit"] in ("ms", "s") else f", {row['unit']}"
-            measured = f"`{entry.benchmark}`: {row['name']}{unit}"
+            measured += f": {row['name']}{unit}"
             three = row["ratio"]
             ratio = f"{three['median']:.2g}"
             ratio += f" ({three['least']:.2g} to {three['most']:.2g})" if record["runs"] > 1 else ""

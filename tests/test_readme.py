@@ -26,7 +26,7 @@ def test_the_table_of_peers_is_what_the_stored_results_say():
 def test_another_result_makes_another_table(tmp_path):
     rows = [{"name": "encode 9 x 4", "peer": "faiss", "unit": "s", "ratio": {"median": 0.5, "least": 0.4, "most": 0.6}}]
     (tmp_path / "encode_speed.json").write_text(json.dumps({"runs": 3, "rows": rows}))
-    assert "| faiss | `encode_speed`: encode 9 x 4 | 0.5 (0.4 to 0.6) |" in readme_table.render(tmp_path)
+    assert "| faiss | `benchmarks/encode_speed.py`: encode 9 x 4 | 0.5 (0.4 to 0.6) |" in readme_table.render(tmp_path)
     page = tmp_path / "README.md"
     page.write_text(f"a\n{readme_table.BEGIN}\nold\n{readme_table.END}\nb\n")
     readme_table.write(page, tmp_path)
