@@ -4,7 +4,6 @@ The documents are cut into chunks of `depth` rows a device, and those into tiles
 [devices x tiles, width, D] sharded over its first axis, so with many processes each reads only what its devices hold.
 """
 
-import os
 from collections.abc import Callable, Iterator, Mapping
 from functools import lru_cache, partial
 from typing import Any, NamedTuple
@@ -21,7 +20,6 @@ LARGEST = 2**15 - 64  # rows of a tile, so that two counts of it share an int32
 #: Rows of a tile, and queries. On a processor the scores stay in a core's cache between product and comparison; for
 #: an accelerator a tile is large against the launch of its product (reckoned, not measured).
 _ON_PROCESSORS, _ON_ACCELERATORS = (512, 384), (4096, 2048)
-_FEW = 64  # queries in a block, below which a product is slow
 
 
 class Chunk(NamedTuple):
@@ -87,12 +85,10 @@ class Tiles:
         self.blocks = [self.replicated(padded(asked[i : i + self.height], self.height)) for i in starts]
 
     def _cut(self, query_block: int | None, document_block: int) -> None:
+        """Sizes of blocks and tiles; of blocks whatever the devices are, so that one rounds as many do."""
         share = -(-self.num_documents // self.devices)
-        on_processor = on_processors(self.mesh)
-        width, height = _ON_PROCESSORS if on_processor else _ON_ACCELERATORS
+        width, height = _ON_PROCESSORS if on_processors(self.mesh) else _ON_ACCELERATORS
         blocks = -(-self.num_queries // min(height if query_block is None else query_block, LARGEST - 64))
-        if on_processor and self.devices == 1:  # a block is the work of one core, and all are done at the same time
-            blocks = multiple(blocks, max(1, min(os.cpu_count() or 1, self.num_queries // _FEW)))
         self.height = multiple(-(-self.num_queries // blocks), 8)
         self.width = multiple(max(min(width, document_block, share), self.height), 64)
         self.depth = max(min(document_block, share) // self.width, 1) * self.width
