@@ -9,6 +9,7 @@ from rdjax.checks import require
 from rdjax.sweep.program import Program
 
 UNITS = {"": 1.0, "kB": 1e3, "MB": 1e6, "GB": 1e9, "TB": 1e12, "KiB": 2.0**10, "MiB": 2.0**20, "GiB": 2.0**30}
+WRITING = 1e8  # bytes of tables on their way to disk; 50 to 90 MB were seen, whatever the number of cells
 _SIZE = re.compile(r"([0-9]+(?:\.[0-9]+)?) ?([A-Za-z]*)")
 
 
@@ -36,7 +37,7 @@ def within(programs: Sequence[Program], memory: float) -> list[Program]:
     Raises:
       InputError: one device alone takes more.
     """
-    return [_within(program, memory, resident()) for program in programs]
+    return [_within(program, memory, resident() + WRITING) for program in programs]
 
 
 def resident() -> float:
