@@ -103,7 +103,7 @@ def by_devices():
                 f"{speed:.2f} times one device; processor {row['cpu']:.2f} s, writing {row['writing']:.2f} s, "
                 f"merging {row['merging']:.2f} s"
             )
-    print("  limits: cores; one device has idle cores help in its matrix products, so it is more than one core")
+    print("  limits: cores, of which a device uses one; then the host, which writes parts beside them")
 
 
 def by_memory():

@@ -148,11 +148,14 @@ def budgeted(share):
     """A sweep of large cells within what the process holds and `share` devices' arrays: peak, budget, devices."""
     import resource
 
-    from rdjax.sweep import budget, plan_sweep, read_config, run_sweep
+    import jax
 
-    sweep, narrowed = read_config(config(200_000, 12, queries=128)), []
-    plan = plan_sweep(sweep)
-    limit, on = budget.resident() + share * plan.bytes, budget.Program.on
+    from rdjax.sweep import budget, read_config, run, run_sweep
+
+    sweep, narrowed, on = read_config(config(200_000, 12, queries=128)), [], budget.Program.on
+    ((first, shape),) = run.queue(sweep)
+    program = run.Program(sweep, first, shape, run.part_size(sweep, shape), jax.devices())
+    limit = budget.resident() + budget.WRITING + share * program.bytes
 
     def noted(self, some):
         narrowed.append(len(some))
@@ -161,7 +164,7 @@ def budgeted(share):
     with mock.patch.object(budget.Program, "on", noted), tempfile.TemporaryDirectory() as out:
         run_sweep(sweep, out, memory=limit)
     most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    return {"limit": limit / 2**20, "peak": most, "devices": (narrowed or [plan.devices])[0]}
+    return {"limit": limit / 2**20, "peak": most, "devices": (narrowed or [len(jax.devices())])[0]}
 
 
 def planned(name):

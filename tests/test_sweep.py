@@ -541,7 +541,7 @@ def test_a_failing_process_stops_the_others(monkeypatch):
 
 def test_memory_decides_how_many_devices_compute(whole, tmp_path, monkeypatch):
     """Between what one device takes and what two take, one computes; below, nothing is begun."""
-    monkeypatch.setattr(budget, "resident", lambda: 1e6)
+    monkeypatch.setattr(budget, "resident", lambda: 1e6 - budget.WRITING)
     used = []
     monkeypatch.setattr(budget.Program, "on", _noting(used, budget.Program.on))
     least = plan_sweep(read_config(MANY), devices=jax.devices()[:2]).bytes

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from rdjax.checks import require
 from rdjax.sweep.program import Program
 
+WRITING = 1e8  # bytes of tables on their way to disk; 50 to 90 MB were seen, whatever the number of cells
+
 
 def within(programs: Sequence[Program], memory: float) -> list[Program]:
     """The same programs, each on as many of its devices as fit: fewer take longer and find the same.
@@ -18,7 +20,7 @@ def within(programs: Sequence[Program], memory: float) -> list[Program]:
     Raises:
       InputError: one device alone takes more.
     """
-    return [_within(program, memory, resident()) for program in programs]
+    return [_within(program, memory, resident() + WRITING) for program in programs]
 
 
 def resident() -> float:

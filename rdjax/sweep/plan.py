@@ -8,7 +8,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from rdjax.sweep.budget import resident
+from rdjax.sweep.budget import WRITING, resident
 from rdjax.sweep.config import Sweep
 from rdjax.sweep.program import Program
 from rdjax.sweep.run import part_size, queue
@@ -47,7 +47,7 @@ class Plan:
       shapes: one compilation each, in every process.
       devices: of a process.
       processes: how many share the cells.
-      held: bytes of a process before it computes, programs included.
+      held: bytes of a process beside what it computes with: programs, and tables on their way to disk.
     """
 
     shapes: tuple[ShapePlan, ...]
@@ -98,7 +98,7 @@ def plan_sweep(sweep: Sweep, *, devices: Sequence[jax.Device] | None = None, pro
     shapes = queue(sweep)
     chosen = sorted({int(n) for n in np.linspace(0, len(shapes) - 1, TRIED)})
     compiled = {n: _compile(sweep, *shapes[n], places) for n in chosen}
-    held = resident()
+    held = resident() + WRITING
     seconds = {n: _seconds(sweep, *shapes[n], compiled[n][0]) for n in chosen}
     rows = []
     for number, (_, shape) in enumerate(shapes):
