@@ -20,9 +20,11 @@ def floating(x: ArrayLike) -> jax.Array:
     A NumPy array is copied: JAX remembers one that a traced function closed over in the precision it met it first, and
     would hand it out so even where x64 is off.
     """
+    if isinstance(x, jax.Array) and x.dtype in (jnp.float32, jax.dtypes.canonicalize_dtype(jnp.float64)):
+        return x
     if isinstance(x, np.ndarray):
-        x = np.array(x, np.promote_types(x.dtype, np.float32) if x.dtype.kind == "f" else np.float64)
-        return jnp.asarray(x.astype(jax.dtypes.canonicalize_dtype(x.dtype)))
+        dtype = np.promote_types(x.dtype, np.float32) if x.dtype.kind == "f" else np.dtype(np.float64)
+        return jnp.asarray(np.array(x, jax.dtypes.canonicalize_dtype(dtype)))
     array = jnp.asarray(x)
     inexact = jnp.issubdtype(array.dtype, jnp.inexact)
     return array.astype(jnp.promote_types(array.dtype, jnp.float32) if inexact else float)

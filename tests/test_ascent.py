@@ -5,7 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from rdjax.rate_distortion.ascent import ascend, begin, ended, step
+from rdjax.rate_distortion import ascent
+from rdjax.rate_distortion.ascent import ascend, begin, cycle
 
 
 def problem(name, rng):
@@ -35,17 +36,15 @@ def likelihood(kernel, source, law):
 def test_cycles_rise_and_end_above_as_many_plain_steps(name, rng, dtype, tolerance):
     kernel, source = problem(name, rng)
     k, p = jnp.asarray(kernel, dtype), jnp.asarray(source, dtype)
-    advance = jax.jit(step)
+    advance = jax.jit(cycle)
     state = begin(k, p, jnp.full(24, 1 / 24, dtype))
     levels = [likelihood(kernel, source, state.law)]
-    for taken in range(60):
+    for turn in range(20):
         state = advance(k, p, state)
-        assert int(state.steps) == taken + 1
+        assert int(state.steps) == 3 * (turn + 1)
         assert (np.asarray(state.law) > 0).all()
         np.testing.assert_allclose(np.sum(state.law), 1, rtol=10 * tolerance)
-        if int(state.phase) == 0:
-            levels.append(likelihood(kernel, source, state.law))
-    assert len(levels) == 21
+        levels.append(likelihood(kernel, source, state.law))
     assert (np.diff(levels) >= -10 * tolerance).all()
     assert levels[-1] > likelihood(kernel, source, plain(kernel, source, 60)) - 10 * tolerance
 
@@ -69,23 +68,30 @@ def test_columns_left_out_stay_out(rng, dtype):
 
 
 @pytest.mark.parametrize("steps", range(7))
-def test_it_never_ends_at_an_extrapolation_that_fell(steps, rng, dtype):
+def test_it_ends_with_its_steps_or_with_the_cycle_they_run_out_in(steps, rng, dtype):
     kernel, source = problem("random", rng)
     found = ascend(jnp.asarray(kernel, dtype), jnp.asarray(source, dtype), jnp.full(24, 1 / 24, dtype), 0.0, steps)
-    assert steps <= int(found.steps) <= steps + 1
-    floor = likelihood(kernel, source, plain(kernel, source, max(0, steps - 1)))
+    assert steps <= int(found.steps) <= steps + 2
+    floor = likelihood(kernel, source, plain(kernel, source, steps))
     assert likelihood(kernel, source, found.law) >= floor - 1e-6
 
 
-def test_an_extrapolation_that_fell_is_undone(dtype):
-    """Forced: the level is set above what any law reaches, so the next step must be the two plain ones' law."""
-    kernel, source = (jnp.asarray(x, dtype) for x in problem("random", np.random.default_rng(3)))
-    state = begin(kernel, source, jnp.full(24, 1 / 24, dtype))
-    for _ in range(2):
-        state = step(kernel, source, state)
-    fallen = state._replace(level=jnp.asarray(np.inf, dtype))
-    assert not bool(ended(fallen, 0.0, 2))
-    after = step(kernel, source, fallen)
-    expected = plain(np.asarray(kernel, np.float64), np.asarray(source, np.float64), 2)
-    np.testing.assert_allclose(after.law, expected / expected.sum(), rtol=1e-4)
-    assert float(after.reach) <= float(state.reach)
+def test_sharp_kernels_end_after_a_plain_step(dtype):
+    """The identity: the second law is the optimum, and no extrapolation is tried."""
+    source = jnp.asarray([0.5, 0.3, 0.2], dtype)
+    found = ascend(jnp.eye(3, dtype=dtype), source, jnp.full(3, 1 / 3, dtype), 1e-5, 50)
+    assert int(found.steps) == 1
+    np.testing.assert_allclose(found.law, source, rtol=1e-6)
+
+
+def test_an_extrapolation_that_falls_is_undone(monkeypatch, dtype):
+    """Forced: it is thrown onto one column, so the cycle must end at two plain steps, with less reach."""
+    kernel, source = problem("random", np.random.default_rng(3))
+    thrown = jnp.asarray(np.r_[1 - 23e-6, np.full(23, 1e-6)], dtype)
+    monkeypatch.setattr(ascent, "_extrapolated", lambda start, state: (thrown, start.reach))
+    k, p = jnp.asarray(kernel, dtype), jnp.asarray(source, dtype)
+    start = begin(k, p, jnp.full(24, 1 / 24, dtype))
+    after = cycle(k, p, start)
+    np.testing.assert_allclose(after.law, plain(kernel, source, 2), rtol=1e-4)
+    assert int(after.steps) == 3
+    assert float(after.reach) == float(start.reach) / 4

@@ -412,7 +412,7 @@ def learn_code(rng):
 
 STEPS = {
     relevance_bounds: {
-        relevance_certificate: ("_block", "_append", "_ascend", "_mix", "add_costs", "assignments"),
+        relevance_certificate: ("_block", "_append", "_ascend", "_mix", "_add_costs", "_assignments"),
         rankings_code: ("_round", "_spend_block"),
     },
     embed_freely: {free_embeddings: ("_begin", "_descend", "_read")},

@@ -21,6 +21,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
+from rdjax.limits.queries import Queries
 from rdjax.numerics import xlogy
 from rdjax.rate_distortion.ascent import ascend
 from rdjax.trees import register_dataclass
@@ -49,12 +50,13 @@ class Spent:
     """What the channel P(c|x) proportional to law_c exp(s <q_x, u_c>) spends: float64.
 
     `rate` in nats is I(X; C), with the channel's own output law; `distortion` is 1 - E <q_X, u_C>; `law` [L] is the law
-    of the channel, normalized.
+    of the channel, normalized; `prior` [N] that of the relevant document.
     """
 
     rate: np.ndarray
     distortion: np.ndarray
     law: np.ndarray
+    prior: np.ndarray
 
 
 @jax.jit
@@ -162,33 +164,31 @@ def _round(
     return law, resort(jnp.matmul(joint.T, posteriors, precision=HIGHEST), orders)
 
 
-def spend(
-    posteriors: np.ndarray, source: np.ndarray, code: RankingsCode, worth: np.ndarray, slope: float, rows: int
-) -> Spent:
-    """Rate and distortion of a code's channel, in blocks of `rows` queries (a divisor of X); inside `jax.enable_x64`.
+def spend(queries: Queries, code: RankingsCode, worth: np.ndarray, slope: float) -> Spent:
+    """Rate and distortion of a code's channel, block after block; inside `jax.enable_x64`.
 
     The channel is taken as it is, in float64: the rate is that of its own output law, whatever `code.law` says, so it
     is never below R at this distortion, converged or not.
     """
     law = np.asarray(code.law, np.float64)
     law = law / law.sum()
-    total = [np.zeros(()), np.zeros(()), np.zeros(len(law))]
-    for start in range(0, posteriors.shape[0], rows):
-        part = slice(start, start + rows)
-        sums = _spend_block(posteriors[part], source[part], code.orders, worth, law, slope)
+    total = [np.zeros(()), np.zeros(()), np.zeros(len(law)), np.zeros(len(worth))]
+    for posteriors, source in queries.blocks():
+        sums = _spend_block(posteriors, source, code.orders, worth, law, slope)
         total = [a + np.asarray(b) for a, b in zip(total, sums, strict=True)]
-    negentropy, value, output = total
+    negentropy, value, output, prior = total
     entropy = -np.sum(output * np.log(np.where(output > 0, output, 1)))
-    return Spent(np.maximum(negentropy + entropy, 0), 1 - value, law)
+    return Spent(np.maximum(negentropy + entropy, 0), 1 - value, law, prior / prior.sum())
 
 
 @jax.jit
 def _spend_block(
     posteriors: jax.Array, source: jax.Array, orders: jax.Array, worth: jax.Array, law: jax.Array, slope: float
-) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """sum p P ln P in nats, E <q_X, u_C>, and the output law [L], over some queries."""
-    value = jnp.matmul(posteriors.astype(law.dtype), worth_of(orders, worth).T, precision=HIGHEST)
+) -> tuple[jax.Array, jax.Array, jax.Array, jax.Array]:
+    """sum p P ln P in nats, E <q_X, u_C>, the output law [L] and sum p P(y|x) [N], over some queries."""
+    fine = posteriors.astype(law.dtype)
+    value = jnp.matmul(fine, worth_of(orders, worth).T, precision=HIGHEST)
     weight = jnp.exp(slope * (value - jnp.max(value, axis=1, keepdims=True))) * law[None, :]
     channel = weight / jnp.sum(weight, axis=1, keepdims=True)
     negentropy = source @ jnp.sum(xlogy(channel, channel), axis=1)
-    return negentropy, source @ jnp.sum(channel * value, axis=1), source @ channel
+    return negentropy, source @ jnp.sum(channel * value, axis=1), source @ channel, source @ fine

@@ -20,6 +20,7 @@ from jax.typing import ArrayLike
 
 from rdjax import checks
 from rdjax.limits.bound import Bound
+from rdjax.limits.queries import Queries, queries_of
 from rdjax.limits.rank_knots import KNOTS
 from rdjax.limits.rank_sums import check_weights
 from rdjax.limits.ranking import ranking_rate
@@ -32,6 +33,7 @@ from rdjax.trees import register_dataclass
 LEAST_CODEWORDS = 128
 FEW = 256  # documents up to which the lower bound's majorants are fitted again
 LEAST_SAMPLE = 256  # queries that a design sees, however small the memory
+STARTS = 4  # queries for each codeword of the design, of which the codewords start
 SWEEPS = 2**29  # kernel entries that are swept between re-sorts of the codewords, at least 20 times the kernel
 
 
@@ -86,15 +88,17 @@ def relevance_bounds(
     """A certified interval for the fewest bits at which a code ranks this well when relevance is noisy.
 
     Args:
-      posteriors: P(y | x), [X, N], rows sum to one; float32 halves the time of the design.
+      posteriors: P(y | x), [X, N], rows sum to one; float32 halves the time of the design. Rows may be sharded over the
+        devices of a mesh (a `jax.Array` with a `NamedSharding` of its first axis, in one process or in many), and stay
+        where they are.
       slope: bits per unit of distortion, at least 0: picks the point of the curve.
       source: law of the queries [X]; None for equiprobable.
       weights: a function of the rank, or a non-increasing array [N].
       codewords: of the code; 4 N by default, at least 128.
       rounds: re-sorts of the codewords (the upper bound).
       passes: certification passes at most (the lower bound); fewer than half of them, the first, add columns.
-      memory: bytes that the working arrays beside the posteriors may take, about. Queries that do not fit the design
-        are left out of it, not out of the bounds.
+      memory: bytes that the working arrays beside the posteriors may take, about, on each device. Queries that do not
+        fit the design are left out of it, not out of the bounds.
       seed: of the starting codewords.
 
     Returns:
@@ -102,16 +106,20 @@ def relevance_bounds(
 
     Raises:
       InputError: posteriors that are no laws, shapes that do not belong together, a negative slope, weights that
-        increase; traced values (the loops run on the host).
+        increase; shards of anything but rows; traced values (the loops run on the host).
+
+    On P devices each holds X / P rows, of 8 N + 4 N (1 + passes / 2) + 1,500 bytes while the lower bound is made, and
+    does 1 / P of what is done to rows and to documents on top; the re-sorts of codewords are done by all. What is sent
+    is sums over devices: 4 N numbers a sweep of the design, 4 N^2 a re-sort, 20 N^2 a pass of the certificate.
 
     Source: theory notes, section 2.
     """
     with jax.enable_x64(True):
         problem = _pose(posteriors, slope, source, weights, codewords, memory)
+        queries = problem.queries
         code = _designed(problem, checks.whole(rounds, "rounds", 0), seed)
-        spent = spend(problem.posteriors, problem.source, code, problem.worth, problem.slope, problem.rows)
-        prior = problem.source @ problem.posteriors.astype(np.float64)
-        known = ranking_rate(spent.distortion, prior / prior.sum(), problem.worth)
+        spent = spend(queries, code, problem.worth, problem.slope)
+        known = ranking_rate(spent.distortion, spent.prior, problem.worth)
         dual = _certified(problem, code, checks.whole(passes, "passes")) + problem.slope * float(1 - spent.distortion)
         number = lambda x: np.asarray(x, np.float64)
         return RelevanceBounds(
@@ -137,14 +145,12 @@ def relevance_bound(posteriors: ArrayLike, slope: float, **settings: Any) -> tup
 
 @dataclass(frozen=True)
 class _Problem:
-    """Posteriors [X, N] and source [X] (padded with impossible queries), worth [N], slope in nats, sizes of blocks."""
+    """Queries, worth [N], slope in nats, sizes."""
 
-    posteriors: np.ndarray
-    source: np.ndarray
+    queries: Queries
     worth: np.ndarray
     slope: float
     codewords: int
-    rows: int
     width: int
     sample: int
     generations: int
@@ -160,32 +166,22 @@ def _pose(
 ) -> _Problem:
     """Check what was handed in, and cut it into blocks that fit the memory."""
     checks.require(checks.is_concrete(posteriors, slope, source), "these bounds are computed by loops outside jit.")
-    shape = np.shape(posteriors)
-    checks.require(len(shape) == 2 and min(shape) > 0, f"the posteriors have shape {shape}; they must be [X, N].")
-    checks.law(posteriors, "a posterior")
     checks.require(np.ndim(slope) == 0, f"the slope has shape {np.shape(slope)}; give one number (loop for many).")
     checks.require(
         0 <= float(slope) < math.inf, f"the slope is {slope}; it is bits per unit of distortion, at least 0."
     )
-    queries, documents = shape
-    law = np.full(queries, 1.0) if source is None else np.asarray(source, np.float64)
-    checks.require(law.shape == (queries,), f"the source has shape {law.shape} for {queries} queries.")
-    if source is not None:
-        checks.law(law, "the source")
+    documents = np.shape(posteriors)[-1] if np.ndim(posteriors) else 0
     size = max(4 * documents, LEAST_CODEWORDS) if codewords is None else checks.whole(codewords, "codewords")
-    blocks = -(-queries // max(64, memory // (128 * size)))
-    rows = -(-queries // blocks)
-    padding = rows * blocks - queries
-    array = np.asarray(posteriors)
-    array = array if array.dtype in (np.float32, np.float64) else array.astype(np.float32)
-    array = np.pad(array, ((0, padding), (0, 0)), mode="edge") if padding else array
-    width = max(1, memory // (32 * KNOTS * (rows + 2 * documents)))
+    queries = queries_of(posteriors, source, memory, 16 * size)
+    width = max(1, memory // (32 * KNOTS * (queries.rows + 2 * documents)))
     width = -(-documents // -(-documents // width))
-    sample = max(LEAST_SAMPLE, memory // (KERNELS * size * array.dtype.itemsize))
-    padded = np.pad(law / law.sum(), (0, padding))
+    shares = min(-(-width // queries.devices), documents // queries.devices)  # of documents on top, for each device
+    width = shares * queries.devices or width
+    held = queries.posteriors
+    sample = queries.devices * max(LEAST_SAMPLE, memory // (KERNELS * size * held.dtype.itemsize))
+    generations = queries.devices * memory // (8 * held.size)
     worth = _worth(weights, documents)
-    generations = memory // (8 * array.size)
-    return _Problem(array, padded, worth, float(slope) * LN2, size, rows, width, sample, generations)
+    return _Problem(queries, worth, float(slope) * LN2, size, width, sample, generations)
 
 
 def _worth(weights: Weights | ArrayLike, documents: int) -> np.ndarray:
@@ -197,24 +193,13 @@ def _worth(weights: Weights | ArrayLike, documents: int) -> np.ndarray:
 
 def _designed(problem: _Problem, rounds: int, seed: int) -> RankingsCode:
     """The code, from as many queries as the memory takes."""
-    posteriors, source = problem.posteriors, problem.source
-    if posteriors.shape[0] > problem.sample:
-        possible = np.flatnonzero(source)
-        chosen = np.sort(np.random.default_rng(seed).permutation(possible)[: problem.sample])
-        posteriors, source = posteriors[chosen], source[chosen]
+    queries = problem.queries.sample(problem.sample, seed)
+    posteriors, source = queries.on_devices()
     dtype = posteriors.dtype
-    orders = first_orders(posteriors[source > 0], problem.codewords, seed)
-    sweeps = int(np.clip(SWEEPS // (posteriors.shape[0] * orders.shape[0]), 20, 2000))
-    source = (source / source.sum()).astype(dtype)
-    return design(
-        jax.device_put(posteriors),
-        source,
-        problem.worth.astype(dtype),
-        problem.slope,
-        orders,
-        rounds=rounds,
-        sweeps=sweeps,
-    )
+    orders = first_orders(queries.sample(STARTS * problem.codewords, seed).on_host(), problem.codewords, seed)
+    sweeps = int(np.clip(SWEEPS // (queries.size * orders.shape[0]), 20, 2000))
+    worth = problem.worth.astype(dtype)
+    return design(posteriors, source, worth, problem.slope, orders, rounds=rounds, sweeps=sweeps)
 
 
 def _certified(problem: _Problem, code: RankingsCode, passes: int) -> float:
@@ -223,5 +208,5 @@ def _certified(problem: _Problem, code: RankingsCode, passes: int) -> float:
         return -problem.slope * float(problem.worth[0])
     generations = min((passes - 1) // 2, problem.generations)
     fits = 3 if len(problem.worth) <= FEW else 1  # where they are many, more fits gain little and take long
-    sizes = Sizes(problem.rows, problem.width, passes, generations, fits)
-    return certify(problem.posteriors, problem.source, problem.worth, problem.slope, code, sizes)
+    sizes = Sizes(problem.width, passes, generations, fits)
+    return certify(problem.queries, problem.worth, problem.slope, code, sizes)

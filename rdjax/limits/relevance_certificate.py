@@ -24,12 +24,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
+from jax.sharding import NamedSharding, PartitionSpec
 
 from rdjax.limits.kernel_majorant import Majorant, majorant_at, majorize
+from rdjax.limits.queries import Queries
 from rdjax.limits.rank_knots import Knots, lay_knots
 from rdjax.limits.ranking_assignment import add_costs, assignments
 from rdjax.limits.rankings_code import RankingsCode
 from rdjax.rate_distortion.ascent import ascend
+from rdjax.shards import by_rows
 
 HIGHEST = lax.Precision.HIGHEST
 ENOUGH = 1e-4  # nats: passes go on while they gain more
@@ -39,10 +42,9 @@ SWEEPS = 50  # of the mixture's law after columns were added
 
 
 class Sizes(NamedTuple):
-    """Queries (a divisor of X) and documents on top in flight; passes at most; how many of them add columns; how often
-    the majorants are fitted and all of that is done."""
+    """Documents on top in flight; passes at most; how many of them add columns; how often the majorants are fitted and
+    all of that is done."""
 
-    rows: int
     width: int
     passes: int
     generations: int
@@ -62,14 +64,11 @@ class _Block(NamedTuple):
     columns: jax.Array
 
 
-def certify(
-    posteriors: np.ndarray, source: np.ndarray, worth: np.ndarray, slope: float, code: RankingsCode, sizes: Sizes
-) -> float:
+def certify(queries: Queries, worth: np.ndarray, slope: float, code: RankingsCode, sizes: Sizes) -> float:
     """The best lower bound found of min over codes of I(X; C) - s E <q_X, u_C>, in nats; -inf if it overflows.
 
     Args:
-      posteriors: [X, N], N at least 2.
-      source: [X], float64.
+      queries: posteriors [X, N], N at least 2, and their law.
       worth: [N], float64.
       slope: nats.
       code: a good one; the bounds are made tight at its codewords, and after the first fit also at the best rankings
@@ -79,16 +78,15 @@ def certify(
     knots, best = lay_knots(worth, slope), -math.inf
     columns = np.asarray(code.orders), np.asarray(code.law, np.float64)
     for _ in range(sizes.fits):
-        value, mass, rankings = _passes(posteriors, source, worth, slope, knots, *columns, sizes)
+        value, mass, rankings = _passes(queries, worth, slope, knots, *columns, sizes)
         best = max(best, value)
         columns = _with_rankings(code, rankings, mass)
-    terms = len(posteriors) + len(worth) * knots.worth.shape[0] + 16 * (slope + 1)
+    terms = queries.size + len(worth) * knots.worth.shape[0] + 16 * (slope + 1)
     return best - 4 * float(np.finfo(np.float64).eps) * terms  # rounding of sums of so many terms
 
 
 def _passes(
-    posteriors: np.ndarray,
-    source: np.ndarray,
+    queries: Queries,
     worth: np.ndarray,
     slope: float,
     knots: Knots,
@@ -100,18 +98,16 @@ def _passes(
     rankings [N, N]."""
     documents, best = len(worth), -math.inf
     groups = documents * (1 + sizes.generations)
-    blocks = []
-    for first in range(0, len(posteriors), sizes.rows):
-        part = slice(first, first + sizes.rows)
-        blocks.append(_block(posteriors[part], source[part], worth, slope, knots, orders, law, groups=groups))
+    make = partial(_block, groups=groups, sharding=queries.sharding)
+    blocks = [make(*block, worth, slope, knots, orders, law) for block in queries.blocks()]
     mass = _balance(blocks, np.bincount(orders[:, 0], law, groups))
     for turn in range(sizes.passes):
-        value, scores, rankings = _pass(blocks, mass, worth, slope, knots, sizes.width)
+        value, scores, rankings = _pass(queries, blocks, mass, worth, slope, knots, sizes.width)
         gain, best = value - best, max(value, best)
         mass = _reweighted(mass.reshape(-1, documents), scores, min(turn, sizes.generations))
         if turn < sizes.generations:
-            add = partial(_append, worth=worth, slope=slope, knots=knots, rankings=rankings)
-            blocks = [add(block, first=documents * (turn + 1)) for block in blocks]
+            add = partial(_append, first=documents * (turn + 1), sharding=queries.sharding)
+            blocks = [add(block, worth, slope, knots, rankings) for block in blocks]
             mass[turn + 1] = mass.sum(axis=0)
             mass = _balance(blocks, mass.ravel())
         elif turn > sizes.generations and not gain > ENOUGH:
@@ -143,7 +139,7 @@ def _reweighted(mass: np.ndarray, scores: np.ndarray, latest: int) -> np.ndarray
     return mass
 
 
-@partial(jax.jit, static_argnames="groups")
+@partial(jax.jit, static_argnames=("groups", "sharding"))
 def _block(
     posteriors: jax.Array,
     source: jax.Array,
@@ -153,21 +149,37 @@ def _block(
     orders: jax.Array,
     law: jax.Array,
     groups: int,
+    sharding: NamedSharding | None,
 ) -> _Block:
-    rows = posteriors.astype(jnp.float64)
-    majorant, means = majorize(rows, worth, slope, knots, orders, law)
-    scale = jnp.max(means, axis=1)
-    # float32 from here: all that is lost is how well v is chosen
-    columns = jnp.pad((means / scale[:, None]).astype(jnp.float32), ((0, 0), (0, groups - means.shape[1])))
-    return _Block(rows, source, majorant, scale, columns)
+    def made(rows: tuple, rest: tuple) -> _Block:
+        posteriors, source = rows[0].astype(jnp.float64), rows[1]
+        majorant, means = majorize(posteriors, *rest)
+        scale = jnp.max(means, axis=1)
+        # float32 from here: all that is lost is how well v is chosen
+        columns = jnp.pad((means / scale[:, None]).astype(jnp.float32), ((0, 0), (0, groups - means.shape[1])))
+        return _Block(posteriors, source, majorant, scale, columns)
+
+    return by_rows(made, sharding)((posteriors, source), (worth, slope, knots, orders, law))
 
 
-@jax.jit
-def _append(block: _Block, worth: jax.Array, slope: float, knots: Knots, rankings: jax.Array, first: int) -> _Block:
+@partial(jax.jit, static_argnames="sharding")
+def _append(
+    block: _Block,
+    worth: jax.Array,
+    slope: float,
+    knots: Knots,
+    rankings: jax.Array,
+    first: int,
+    sharding: NamedSharding | None,
+) -> _Block:
     """The block with the bounds at N more rankings as columns, from column `first` on."""
-    bounds = majorant_at(block.posteriors, block.majorant, worth, slope, knots, rankings) / block.scale[:, None]
-    columns = lax.dynamic_update_slice_in_dim(block.columns, bounds.astype(jnp.float32), first, axis=1)
-    return block._replace(columns=columns)
+
+    def added(block: _Block, rest: tuple) -> jax.Array:
+        *problem, first = rest
+        bounds = majorant_at(block.posteriors, block.majorant, *problem) / block.scale[:, None]
+        return lax.dynamic_update_slice_in_dim(block.columns, bounds.astype(jnp.float32), first, axis=1)
+
+    return block._replace(columns=by_rows(added, sharding)(block, (worth, slope, knots, rankings, first)))
 
 
 def _balance(blocks: list[_Block], mass: np.ndarray) -> np.ndarray:
@@ -178,28 +190,74 @@ def _balance(blocks: list[_Block], mass: np.ndarray) -> np.ndarray:
 
 @jax.jit
 def _ascend(columns: list[jax.Array], sources: list[jax.Array], mass: jax.Array) -> jax.Array:
-    kernel, source = jnp.concatenate(columns), jnp.concatenate(sources).astype(jnp.float32)
+    # blocks side by side, not one after the other: so no row of a device moves to another
+    kernel = jnp.stack(columns, axis=1).reshape(-1, columns[0].shape[1])
+    source = jnp.stack(sources, axis=1).ravel().astype(jnp.float32)
     return ascend(kernel, source, (mass / jnp.sum(mass)).astype(jnp.float32), 1e-6, SWEEPS).law
 
 
 def _pass(
-    blocks: list[_Block], mass: np.ndarray, worth: np.ndarray, slope: float, knots: Knots, width: int
+    queries: Queries,
+    blocks: list[_Block],
+    mass: np.ndarray,
+    worth: np.ndarray,
+    slope: float,
+    knots: Knots,
+    width: int,
 ) -> tuple[float, np.ndarray, np.ndarray]:
     """The lower bound that a law of the columns [G] gives; for each document on top, a bound from above of the best
     score [N], and a ranking that is good [N, N]."""
-    documents = len(worth)
+    documents, sharding = len(worth), queries.sharding
     mixes = [_mix(block, mass, slope) for block in blocks]
     scores, rankings = np.zeros(documents), np.zeros((documents, documents), np.int32)
     for first in range(0, documents, width):
         first = min(first, documents - width)
-        table: jax.Array | np.ndarray = np.zeros((documents, width, knots.worth.shape[0]))
+        table = queries.zeros((documents, width, knots.worth.shape[0]))
         for block, (dual, _) in zip(blocks, mixes, strict=True):
-            table = add_costs(table, block.posteriors, block.majorant, dual, worth, slope, knots, first)
-        bounds, orders = assignments(table, knots, first)
+            table = _add_costs(table, block, dual, worth, slope, knots, first, sharding=sharding)
+        bounds, orders = _assignments(table, knots, first, sharding=sharding)
         scores[first : first + width], rankings[first : first + width] = bounds, orders
     with np.errstate(all="ignore"):  # an overflow ends here, as no bound
         value = float(-sum(float(total) for _, total in mixes) - np.log(np.max(scores)))
     return (value if math.isfinite(value) else -math.inf), scores, rankings
+
+
+@partial(jax.jit, static_argnames="sharding")
+def _add_costs(
+    table: jax.Array,
+    block: _Block,
+    dual: jax.Array,
+    worth: jax.Array,
+    slope: float,
+    knots: Knots,
+    first: int,
+    sharding: NamedSharding | None,
+) -> jax.Array:
+    """Adds what a block costs to the tables [devices, N, width, K], on each device what its own queries cost."""
+
+    def added(rows: tuple, rest: tuple) -> jax.Array:
+        table, block, dual = rows
+        return add_costs(table[0], block.posteriors, block.majorant, dual, *rest)[None]
+
+    return by_rows(added, sharding)((table, block, dual), (worth, slope, knots, first))
+
+
+@partial(jax.jit, static_argnames="sharding")
+def _assignments(
+    table: jax.Array, knots: Knots, first: int, sharding: NamedSharding | None
+) -> tuple[jax.Array, jax.Array]:
+    """`assignments` of the sum of all devices' tables; each device takes a share of the documents on top."""
+    if sharding is None or table.shape[2] % table.shape[0]:
+        return assignments(jnp.sum(table, axis=0), knots, first)
+    axes = sharding.spec[0]
+
+    def shared(table: jax.Array, rest: tuple) -> tuple[jax.Array, jax.Array]:
+        knots, first = rest
+        share = lax.psum_scatter(table[0], axes, scatter_dimension=1, tiled=True)
+        return assignments(share, knots, first + lax.axis_index(axes) * share.shape[1])
+
+    found = by_rows(shared, sharding)(table, (knots, first))
+    return lax.with_sharding_constraint(found, NamedSharding(sharding.mesh, PartitionSpec()))
 
 
 @jax.jit

@@ -1,8 +1,9 @@
 """Blahut-Arimoto as one `lax.while_loop`, stopped by the certified gap in bits, never by a change between iterates.
 
-The step is q <- q c(q) (see `problem`), with a squared extrapolation every third time (see `ascent`); at every step it
-proves how far it is from the optimum. It costs two matrix-vector products, so this is the solver for very large or easy
-problems, and for a modest gap; where it needs thousands of steps, `newton` needs a dozen or two. Source: Blahut 1972.
+The step is q <- q c(q) (see `problem`), with a squared extrapolation every third time (see `ascent`); after every three
+it looks how far from the optimum it is. A step costs two matrix-vector products, so this is the solver for very large
+or easy problems, and for a modest gap; where it needs thousands of steps, `newton` needs a dozen or two. Source: Blahut
+1972.
 """
 
 from functools import partial
@@ -13,7 +14,7 @@ from jax import lax
 from jax.typing import ArrayLike
 
 from rdjax import checks
-from rdjax.rate_distortion.ascent import Ascent, ascend, begin, ended, step
+from rdjax.rate_distortion.ascent import Ascent, ascend, begin, cycle, ended
 from rdjax.rate_distortion.implicit import points_of
 from rdjax.rate_distortion.problem import (
     Problem,
@@ -44,7 +45,7 @@ def blahut_arimoto(
       slope: s = -dR/dD, bits per unit of distortion, at least 0, any shape; neighbors start from each other's law. At
         slope 0 infinite distortions stay forbidden: the limit from above.
       tolerance: bits; it stops when the certified gap is below.
-      max_steps: 10,000 by default. Static, as the tolerance is.
+      max_steps: 10,000 by default, and up to two more to end a cycle. Static, as the tolerance is.
 
     Returns:
       `RateDistortion`, fields the shape of `slope` (output [..., M]). In float32 a gap below about 1e-5 bits cannot be
@@ -99,7 +100,7 @@ def _in_lanes(
 ) -> tuple[jax.Array, jax.Array, jax.Array]:
     """Small problems: several slopes swept together; a lane that is done takes the next slope, so none waits long."""
     count, lanes = slopes.shape[0], min(slopes.shape[0], max(1, IN_FLIGHT // problem.excess.size))
-    sweep = jax.vmap(step, in_axes=(0, None, 0))
+    sweep = jax.vmap(cycle, in_axes=(0, None, 0))
 
     def finished(state: Ascent, index: jax.Array) -> jax.Array:
         return (index < count) & ended(state, enough, max_steps)

@@ -43,7 +43,7 @@ SPREAD = 0.01  # of the start is uniform, so that no column starts on the bounda
 TO_BOUNDARY = 0.995
 PATIENCE = 12  # steps without a better gap before a precision is said to be exhausted
 WORTH_REDUCING = 192  # columns from which a smaller problem is tried first
-WORTH_SPLITTING = 512  # columns from which half of a symmetric product is left out
+WORTH_SPLITTING = 512  # columns from which half of a symmetric product is left out, and a still smaller problem tried
 TOGETHER = 2**25  # kernel entries of the slopes that an accelerator solves together; it holds some six such arrays
 
 
@@ -77,6 +77,13 @@ def interior_point(
     Gradients: see `RateDistortion`. A step is one M x M product of X terms (X x X where X is much the smaller) and one
     Cholesky factor (`benchmarks/rate_distortion.py` has the times). Slopes are solved one after the other on a CPU, as
     a batch on accelerators. This is the solver to choose unless an M x M matrix does not fit.
+
+    Rows on many devices: hand in source and distortion sharded over their first axis (`jax.device_put` with a
+    `NamedSharding`; pad X with zero probabilities to a multiple of the devices) and they stay where they are. Each of P
+    devices holds about four arrays [X / P, M] and four [M, M], does 1 / P of the products and all of the M^3 / 3 of the
+    factor. What is sent is sums over devices: M numbers twice a sweep or step, M^2 more a Newton step (5/8 of it from
+    512 columns). A device waits for the others at each of them, which one problem cut by rows cannot avoid; problems
+    that fit a device are better shared out whole (`sweep`). `benchmarks/sharded_rows.py` has times and memory.
     """
     problem = pose(source, distortion)
     steps = checks.whole(MAX_STEPS if max_steps is None else max_steps, "max_steps")
@@ -143,7 +150,7 @@ def _reduced(
 ) -> tuple[jax.Array, jax.Array, jax.Array]:
     """The interior point on the columns that matter most, as few as hold the support, certified on all."""
     size = near.law.shape[0]
-    tiers = (size // 8, size // 2)
+    tiers = (size // 8, size // 2) if size >= WORTH_SPLITTING else (size // 2,)
     order = jnp.argsort(-near.law)
     needed = jnp.sum(near.law > 1.0 / size)
 
@@ -160,8 +167,8 @@ def _reduced(
         usable = jnp.all(served | (source == 0)) & (gap <= enough)
         return jnp.where(usable, law, start[0]), jnp.where(usable, gap, start[1]), taken
 
-    choice = jnp.where(needed <= tiers[0], 0, jnp.where(needed <= tiers[1], 1, 2))
-    return lax.switch(choice, [partial(on, tiers[0]), partial(on, tiers[1]), lambda start: start], start)
+    choice = jnp.sum(needed > jnp.array(tiers))
+    return lax.switch(choice, [*(partial(on, columns) for columns in tiers), lambda start: start], start)
 
 
 class _State(NamedTuple):
@@ -206,13 +213,15 @@ def _step(kernel: jax.Array, source: jax.Array, state: _State) -> _State:
         relative = solve(q * (ratio - 1) + center - cross)
         return relative, (center - cross) / q - z - z * relative
 
+    def moved(relative: jax.Array, change: jax.Array, share: float) -> tuple[jax.Array, jax.Array]:
+        room = _room(jnp.stack([relative, change / z]), share)
+        return q * (1 + room[0] * relative), z + room[1] * change
+
     relative, change = direction(jnp.zeros_like(mean), jnp.zeros_like(q))
-    after = jnp.mean(q * (1 + _room(relative, 1.0) * relative) * (z + _room(change / z, 1.0) * change))
-    center = mean * jnp.clip(after / mean, 0, 1) ** 3
-    relative, change = direction(center, q * relative * change)
-    law = q * (1 + _room(relative, TO_BOUNDARY) * relative)
-    slack = z + _room(change / z, TO_BOUNDARY) * change
-    good = jnp.all(jnp.isfinite(law)) & jnp.all(jnp.isfinite(slack))
+    law, slack = moved(relative, change, 1.0)
+    center = mean * jnp.clip(jnp.mean(law * slack) / mean, 0, 1) ** 3
+    law, slack = moved(*direction(center, q * relative * change), TO_BOUNDARY)
+    good = jnp.isfinite(jnp.sum(law * slack))
     law, slack = jnp.where(good, law, q), jnp.where(good, slack, z)
     unit = law / jnp.sum(law)
     gap = plain_gap(unit, ratios(kernel, source, unit))
@@ -223,8 +232,8 @@ def _step(kernel: jax.Array, source: jax.Array, state: _State) -> _State:
 
 
 def _room(relative: jax.Array, share: float) -> jax.Array:
-    """The longest step, at most 1, that goes `share` of the way to the boundary."""
-    fall = jnp.max(-relative)
+    """The longest step, at most 1, that goes `share` of the way to the boundary, for each row of changes."""
+    fall = jnp.max(-relative, axis=1)
     return jnp.minimum(1, share / jnp.where(fall > 0, fall, 1e-30))
 
 
@@ -248,13 +257,17 @@ def _factor(channel: jax.Array, product: jax.Array, ridge: jax.Array) -> Callabl
 
 
 def _lower_half(matrix: jax.Array, diagonal: jax.Array) -> jax.Array:
-    """A'A + diag(d) [M, M] of A [X, M]; of large ones little above the diagonal, so 3/8 of the work is not done."""
-    size = matrix.shape[1]
-    parts = 4 if size >= WORTH_SPLITTING else 1
-    ends = [size * (i + 1) // parts for i in range(parts)]
-    rows = []
-    for start, end in zip([0, *ends], ends, strict=False):
-        row = jnp.matmul(matrix[:, start:end].T, matrix[:, :end], precision=HIGHEST)
-        row = row.at[:, start:].add(jnp.diag(diagonal[start:end]))
-        rows.append(jnp.pad(row, ((0, 0), (0, size - end))))
-    return jnp.concatenate(rows)
+    """A'A + diag(d) [M, M] of A [X, M]; of large ones little above the diagonal, so 3/8 of the work is not done.
+
+    By pairs of blocks of columns, which are made once: slices of them for larger products would be copies.
+    """
+    parts = 4 if matrix.shape[1] >= WORTH_SPLITTING else 1
+    blocks, diagonals = jnp.array_split(matrix, parts, axis=1), jnp.array_split(diagonal, parts)
+
+    def product(i: int, j: int) -> jax.Array:
+        if j > i:
+            return jnp.zeros((blocks[i].shape[1], blocks[j].shape[1]), matrix.dtype)
+        both = jnp.matmul(blocks[i].T, blocks[j], precision=HIGHEST)
+        return both + jnp.diag(diagonals[i]) if i == j else both
+
+    return jnp.block([[product(i, j) for j in range(parts)] for i in range(parts)])

@@ -113,10 +113,10 @@ def certify(
     chex.assert_shape(law, problem.excess.shape[1:])
     chex.assert_rank([slope, steps, exhausted], 0)
     kernel = lax.optimization_barrier(kernel_of(problem.excess, slope))  # or its exponentials are taken anew per use
-    finite = lax.optimization_barrier(problem.excess)  # or a cleaned copy is kept from the kernel until here
-    moved = kernel * jnp.where(jnp.isfinite(finite), finite, 0)
     mix = mixture(kernel, problem.source, law)
-    spread = jnp.matmul(problem.source / mix, moved, precision=HIGHEST)  # sum_x p_x W(j|x) excess_xj / q_j
+    # sum_x p_x W(j|x) excess_xj / q_j; of terms that wait for the law, or they are made first and kept all along
+    terms = (problem.source / mix)[:, None] * kernel * jnp.where(jnp.isfinite(problem.excess), problem.excess, 0)
+    spread = jnp.matmul(jnp.ones_like(mix), terms, precision=HIGHEST)
     excess = jnp.sum(law * spread)
     value = lagrangian(problem, slope, law)
     base = jnp.sum(problem.source * problem.least)

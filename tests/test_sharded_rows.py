@@ -1,0 +1,118 @@
+"""Rows over eight devices: the answers of one, with sums over devices and nothing else between them."""
+
+import re
+
+import jax
+import numpy as np
+import pytest
+from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
+
+from rdjax.checks import InputError
+from rdjax.limits import queries, rankings_code, relevance, relevance_certificate
+from rdjax.limits.relevance import relevance_bounds
+from rdjax.rate_distortion import blahut_arimoto, interior_point, newton
+from rdjax.rate_distortion.problem import pose, slopes_in_nats
+
+pytestmark = pytest.mark.float64_only
+MESH = Mesh(np.array(jax.devices()).reshape(4, 2), ("hosts", "devices"))
+ROWS = PartitionSpec(("hosts", "devices"))
+
+
+def sharded(array, mesh=MESH, spec=ROWS):
+    return jax.device_put(array, NamedSharding(mesh, spec))
+
+
+def transfers(compiled):
+    """What goes between devices: name and number of entries of each."""
+    found = re.findall(r"= (.*?) (all-\w+|reduce-scatter|collective-\w+)(?:-start)?\(", compiled.as_text())
+    sizes = lambda shapes: [
+        np.prod([int(n) for n in dims.split(",") if n]) for dims in re.findall(r"\[([\d,]*)\]", shapes)
+    ]
+    return [(name, int(size)) for shapes, name in found for size in sizes(shapes)]
+
+
+@pytest.fixture
+def problem(rng):
+    return rng.dirichlet(np.ones(48)), rng.random((48, 24))
+
+
+def test_the_interior_point_only_sums_over_devices(problem, monkeypatch):
+    """The smaller problem on some columns, too: no more than a matrix M x M is ever sent, and no rows are."""
+    monkeypatch.setattr(newton, "WORTH_REDUCING", 8)
+    split = pose(*map(sharded, problem))
+    slope = slopes_in_nats(6.0, split)
+    compiled = newton.points.lower(split, slope, 1e-9, 39).compile()  # 39: traced here, with what is patched
+    assert {name for name, _ in transfers(compiled)} == {"all-reduce"}
+    assert max(size for _, size in transfers(compiled)) == 24 * 24
+    arguments = compiled.memory_analysis().argument_size_in_bytes
+    assert arguments < (48 * 24 / 8 + 200) * 8  # of a device
+    one, many = (newton.points(posed, slope, 1e-9, 39) for posed in (pose(*problem), split))
+    assert many.status == 0
+    assert abs(float(one.lagrangian - many.lagrangian)) <= float(one.gap + many.gap)
+    assert many.output.sharding.is_fully_replicated
+
+
+@pytest.mark.parametrize("kind", ["Auto", "Explicit"])
+def test_solvers_take_shards_of_both_kinds_of_meshes(kind, problem):
+    mesh = jax.make_mesh((8,), ("rows",), axis_types=(AxisType[kind],))
+    split = [sharded(array, mesh, PartitionSpec("rows")) for array in problem]
+    one, many = (blahut_arimoto(*arrays, 6.0) for arrays in (problem, split))
+    assert many.status == 0
+    assert abs(float(one.lagrangian - many.lagrangian)) <= float(one.gap + many.gap)
+
+
+def test_bad_rows_are_named_wherever_they_are(problem):
+    source, distortion = problem
+    wrong = distortion.copy()
+    wrong[13, 5] = np.nan
+    with pytest.raises(InputError, match="nan in row 13, column 5"):
+        interior_point(sharded(source), sharded(wrong), 6.0)
+    rows = np.full((8, 4), 0.25)
+    rows[5] = 0.3
+    with pytest.raises(InputError, match=r"a posterior sums to 1\.2"):
+        relevance_bounds(sharded(rows), 3.0)
+    with pytest.raises(InputError, match="shard their rows and nothing else"):
+        relevance_bounds(sharded(np.full((8, 4), 0.25), spec=PartitionSpec("hosts", "devices")), 3.0)
+
+
+def test_relevance_bounds_only_sum_over_devices(rng, monkeypatch):
+    """Blocks that do not divide the rows, documents that do not divide by devices, queries that are impossible."""
+    monkeypatch.setattr(relevance, "FEW", 0)  # one fit: half the compiling
+    monkeypatch.setattr(relevance, "SWEEPS", 0)  # twenty sweeps
+    monkeypatch.setattr(queries, "LEAST_ROWS", 5)
+    posteriors, source = rng.dirichlet(np.full(10, 0.2), 136), np.r_[np.zeros(3), np.full(133, 1 / 133)]
+    settings = {"source": source, "rounds": 2, "passes": 5, "memory": 160_000, "codewords": 96}
+    called = {}
+
+    def recorded(name, function):
+        def call(*args, **kwargs):
+            if name not in called:
+                called[name] = transfers(function.lower(*args, **kwargs).compile())
+            return function(*args, **kwargs)
+
+        return call
+
+    steps = {
+        relevance_certificate: ("_block", "_append", "_ascend", "_mix", "_add_costs", "_assignments"),
+        rankings_code: ("_round", "_spend_block"),
+        queries: ("_rows",),
+    }
+    for module, names in steps.items():
+        for name in names:
+            monkeypatch.setattr(module, name, recorded(name, getattr(module, name)))
+    many = relevance_bounds(sharded(posteriors), 9.0, **settings)
+    assert all(called[name] == [] for name in ("_block", "_append", "_add_costs", "_rows"))
+    for name in ("_ascend", "_mix", "_round", "_spend_block"):
+        assert {kind for kind, _ in called[name]} == {"all-reduce"}
+    assert {kind for kind, _ in called["_assignments"]} == {"reduce-scatter", "all-gather"}
+    assert max(size for kind, size in called["_assignments"] if kind == "all-gather") == 8 * 10  # 8 rankings
+    monkeypatch.undo()
+    monkeypatch.setattr(relevance, "FEW", 0)
+    one = relevance_bounds(posteriors, 9.0, **settings)
+    for found in (one, many):
+        assert found.lower <= found.upper
+    shift = 9 * (one.distortion - many.distortion)
+    assert many.lower <= one.upper + shift + 1e-9
+    assert one.lower + shift <= many.upper + 1e-9
+    assert many.certificate == pytest.approx(one.certificate + shift, abs=0.02)
+    assert many.upper == pytest.approx(one.upper + shift, abs=0.02)
