@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import scipy.optimize
 
 from rdjax.checks import InputError
 from rdjax.rate_distortion import capacity
@@ -56,3 +57,24 @@ def test_bad_input_and_steps_that_run_out():
         capacity(np.array([0.5, 0.5]))
     found = capacity(np.array([[0.9, 0.1], [0.3, 0.7]]), tolerance=1e-6, max_steps=1)
     assert "steps ran out" in found.message
+
+
+def test_an_unused_input_on_the_edge_takes_a_few_steps(precision):
+    """Two inputs are enough; the third would lose nothing at first order, so plain steps are slow to drop it."""
+    output = np.array([0.4, 0.2, 0.4])
+    divergence = lambda row: (row * np.log2(row / output)).sum()
+    row = np.array([0.7, 0.2, 0.1])
+    bits = divergence(row)
+    third = lambda t: np.array([t, 1 - 2 * t, t])
+    edge = scipy.optimize.brentq(lambda t: divergence(third(t)) - bits, 0.01, 0.4, xtol=1e-15)
+    channel = np.array([row, row[::-1], third(edge)])
+    tolerance = 1e-9 if precision == "float64" else 1e-5
+    found = capacity(channel, tolerance=tolerance, max_steps=140)
+    assert found.status == 0, found.message
+    assert abs(float(found.rate) - bits) <= tolerance + (1e-6 if precision == "float32" else 1e-12)
+    assert float(found.input[2]) < (1e-4 if precision == "float64" else 1e-2)
+    law = np.full(3, 1 / 3)
+    for _ in range(5000):
+        terms = np.array([(one * np.log2(one / (law @ channel))).sum() for one in channel])
+        law = law * np.exp2(terms) / (law @ np.exp2(terms))
+    assert terms.max() - law @ terms > 1e-8  # plain steps: a gap of 1 over the square of their number

@@ -303,6 +303,7 @@ LIBRARY_CALLS = {
     "temperature_intervals": {"cholesky"},
     "curve": {"cholesky"},
     "intent_from_covariance": {"cholesky", "eigenvalues"},
+    "capacity": {"cholesky"},
     "interior_point": {"cholesky"},
     "interior_point, reduced": {"cholesky"},
     "interior_point, gradient of the value": {"cholesky"},

@@ -9,7 +9,16 @@ import numpy as np
 import pytest
 
 from rdjax.checks import InputError, assert_fixed_point
-from rdjax.rate_distortion import blahut, blahut_arimoto, curve, interior_point, newton, rate_at, sources
+from rdjax.rate_distortion import (
+    blahut,
+    blahut_arimoto,
+    curve,
+    interior_point,
+    newton,
+    predictor_corrector,
+    rate_at,
+    sources,
+)
 from rdjax.rate_distortion.problem import kernel_of, pose, ratios, reachable, slopes_in_nats
 from tests.oracles import blahut_point
 
@@ -342,7 +351,7 @@ def test_the_source_alone_may_be_traced():
 def test_half_of_a_symmetric_product_is_enough_for_its_factor(rng, dtype, tolerance):
     """Above `WORTH_SPLITTING` columns blocks above the diagonal are left out: the lower half must be all there."""
     matrix, diagonal = rng.standard_normal((8, 515)), 1 + rng.random(515)  # 515: blocks of unequal width
-    half = newton._lower_half(jnp.asarray(matrix, dtype), jnp.asarray(diagonal, dtype))
+    half = predictor_corrector._lower_half(jnp.asarray(matrix, dtype), jnp.asarray(diagonal, dtype))
     whole = matrix.T @ matrix + np.diag(diagonal)
     np.testing.assert_allclose(np.tril(half), np.tril(whole), rtol=100 * tolerance, atol=100 * tolerance)
     assert (np.asarray(half)[:100, 400:] == 0).all()  # it did leave some out

@@ -1,10 +1,12 @@
-"""The capacity of a channel, by Blahut-Arimoto, stopped by its own certificate.
+"""The capacity of a channel, by Blahut-Arimoto and, where that crawls, by an interior point.
 
 The step is r_x <- r_x 2^(D_x) / Z with D_x = sum_y W(y|x) log2( W(y|x) / (r W)_y ), and at every input law r
 
     sum_x r_x D_x  <=  C  <=  max_x D_x.
 
-Source: Blahut 1972; Arimoto 1972.
+It crawls where an input is on the edge, unused with D_x = C. The same optimum, times e^C, is the least over all r >= 0
+of sum_y q_y ln q_y - q_y - sum_x r_x sum_y W(y|x) ln W(y|x), q = r W, whose falling gradient is D_x at r: what
+`predictor_corrector` solves in a dozen steps. Source: Blahut 1972; Arimoto 1972; theory notes, section 10.
 """
 
 from dataclasses import dataclass
@@ -19,11 +21,14 @@ from jax.typing import ArrayLike
 
 from rdjax import checks
 from rdjax.numerics import floating, to_bits, xlogy
+from rdjax.rate_distortion.predictor_corrector import newton_steps
 from rdjax.rate_distortion.problem import HIGHEST, rounding, tolerance_in_nats
 from rdjax.rate_distortion.solution import CONVERGED, MESSAGES, PRECISION, STEPS
 from rdjax.trees import register_dataclass
 
 MAX_STEPS = 100_000
+SWEEPS = 100  # of Blahut-Arimoto before the interior point
+NEWTON_STEPS = 40
 
 
 @register_dataclass
@@ -58,6 +63,19 @@ class _State(NamedTuple):
     steps: jax.Array
 
 
+class _Use(NamedTuple):
+    """The objective of `predictor_corrector` of a channel [X, Y]."""
+
+    channel: jax.Array
+
+    def look(self, q: jax.Array) -> tuple[jax.Array, jax.Array]:
+        output = jnp.maximum(jnp.matmul(q, self.channel, precision=HIGHEST), jnp.finfo(q.dtype).tiny)
+        return _divergences(self.channel, q), (self.channel * q[:, None] * lax.rsqrt(output)[None, :]).T
+
+    def gap(self, law: jax.Array) -> jax.Array:
+        return _measure(self.channel, law, jnp.zeros((), jnp.int32)).gap
+
+
 def capacity(channel: ArrayLike, *, tolerance: float = 1e-6, max_steps: int | None = None) -> Capacity:
     """C = max over input laws of I(X; Y).
 
@@ -67,7 +85,7 @@ def capacity(channel: ArrayLike, *, tolerance: float = 1e-6, max_steps: int | No
       max_steps: 100,000 by default. Static, as the tolerance is.
 
     Returns:
-      `Capacity`.
+      `Capacity`; `steps` counts those of Blahut-Arimoto and, after the first 100, of the interior point.
 
     Raises:
       InputError: a row that is no law, a shape that is not [X, Y].
@@ -93,14 +111,27 @@ def _capacity(channel: jax.Array, tolerance: float, max_steps: int) -> Capacity:
 
 
 def _ascend(channel: jax.Array, enough: float, max_steps: int) -> _State:
+    """Sweeps, then the interior point, then, if precision stopped that, more sweeps."""
+    start = jnp.full(channel.shape[0], 1 / channel.shape[0], channel.dtype)
+    near = _sweeps(channel, _measure(channel, start, jnp.zeros((), jnp.int32)), enough, min(SWEEPS, max_steps))
+    if max_steps <= SWEEPS:
+        return near
+
+    def improve(near: _State) -> _State:
+        q = near.law * jnp.exp(jnp.max(near.divergence))
+        law, gap, steps = newton_steps(_Use(channel), q, enough, min(NEWTON_STEPS, max_steps - SWEEPS))
+        return _measure(channel, jnp.where(gap < near.gap, law, near.law), near.steps + steps)
+
+    return _sweeps(channel, lax.cond(near.gap > enough, improve, lambda near: near, near), enough, max_steps)
+
+
+def _sweeps(channel: jax.Array, state: _State, enough: float, max_steps: int) -> _State:
     def step(state: _State) -> _State:
         # the largest divergence is taken off, so that nothing overflows
         law = state.law * jnp.exp(state.divergence - jnp.max(state.divergence))
         return _measure(channel, law / jnp.sum(law), state.steps + 1)
 
-    start = jnp.full(channel.shape[0], 1 / channel.shape[0], channel.dtype)
-    going = lambda state: (state.gap > enough) & (state.steps < max_steps)
-    return lax.while_loop(going, step, _measure(channel, start, jnp.zeros((), jnp.int32)))
+    return lax.while_loop(lambda state: (state.gap > enough) & (state.steps < max_steps), step, state)
 
 
 def _measure(channel: jax.Array, law: jax.Array, steps: jax.Array) -> _State:

@@ -48,7 +48,8 @@ def curve(source: ArrayLike, distortion: ArrayLike, slopes: ArrayLike, *, tolera
     Raises:
       InputError: as `interior_point`.
 
-    For curves of problems too large for M x M solves call `blahut_arimoto` with an array of slopes.
+    Every point starts anew: from a neighbor's law Newton takes more steps, not fewer. For problems too large for M x M
+    solves call `blahut_arimoto` with an array of slopes.
     """
     return interior_point(source, distortion, slopes, tolerance=tolerance)
 

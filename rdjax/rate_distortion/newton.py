@@ -1,29 +1,26 @@
-"""The same problem by an interior point: Mehrotra's predictor-corrector, about ten Newton steps where it converges.
+"""The same problem by an interior point: about ten Newton steps where it converges (see `predictor_corrector`).
 
 The optimum is that of  min_q -sum_x p_x ln(K q)_x + sum_j q_j,  q >= 0, with slacks z_j = 1 - c_j >= 0, q_j z_j = 0.
-In the unknown dq / q the Newton matrix is
+Its Gram matrix in the unknown dq / q is
 
-    B'B + diag(q z),    B_xj = sqrt(p_x) W(j|x),    W(j|x) = K_xj q_j / (K q)_x,
+    B'B,    B_xj = sqrt(p_x) W(j|x),    W(j|x) = K_xj q_j / (K q)_x,
 
-whose first part has eigenvalues at most 1 whatever the slope. That scaling, with the diagonal brought to one, is what
-makes it work in float32: in the unknown dq the same matrix has entries from 0 to 1 / q^2. Source: Mehrotra 1992;
-Koenker and Mizera 2014 for the mixture problem that this is; theory notes, section 10.
+with eigenvalues at most 1 whatever the slope. Source: Koenker and Mizera 2014; theory notes, section 10.
 """
 
-from collections.abc import Callable
 from functools import partial
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jax import lax
-from jax.scipy.linalg import cho_solve
 from jax.typing import ArrayLike
 
 from rdjax import checks
 from rdjax.rate_distortion.ascent import Ascent, ascend
 from rdjax.rate_distortion.blahut import uniform
 from rdjax.rate_distortion.implicit import each, points_of
+from rdjax.rate_distortion.predictor_corrector import newton_steps
 from rdjax.rate_distortion.problem import (
     HIGHEST,
     Problem,
@@ -39,11 +36,8 @@ from rdjax.rate_distortion.solution import RateDistortion
 
 MAX_STEPS = 40
 SWEEPS = 60  # of Blahut-Arimoto first, or a third of the columns: a tenth of the time that the Newton steps take
-SPREAD = 0.01  # of the start is uniform, so that no column starts on the boundary
-TO_BOUNDARY = 0.995
-PATIENCE = 12  # steps without a better gap before a precision is said to be exhausted
 WORTH_REDUCING = 192  # columns from which a smaller problem is tried first
-WORTH_SPLITTING = 512  # columns from which half of a symmetric product is left out, and a still smaller problem tried
+WORTH_REDUCING_MORE = 512  # columns from which a still smaller one is
 TOGETHER = 2**25  # kernel entries of the slopes that an accelerator solves together; it holds some six such arrays
 
 
@@ -141,7 +135,7 @@ def _improve(
 ) -> tuple[jax.Array, jax.Array, jax.Array]:
     """The interior point from a law; the better of the two laws."""
     law, gap, steps = found
-    better, its_gap, taken = newton_steps(kernel, source, law, enough, max_steps)
+    better, its_gap, taken = newton_steps(Mixture(kernel, source), law, enough, max_steps)
     return jnp.where(its_gap < gap, better, law), jnp.minimum(gap, its_gap), steps + taken
 
 
@@ -150,7 +144,7 @@ def _reduced(
 ) -> tuple[jax.Array, jax.Array, jax.Array]:
     """The interior point on the columns that matter most, as few as hold the support, certified on all."""
     size = near.law.shape[0]
-    tiers = (size // 8, size // 2) if size >= WORTH_SPLITTING else (size // 2,)
+    tiers = (size // 8, size // 2) if size >= WORTH_REDUCING_MORE else (size // 2,)
     order = jnp.argsort(-near.law)
     needed = jnp.sum(near.law > 1.0 / size)
 
@@ -159,9 +153,8 @@ def _reduced(
         part = kernel[:, kept]
         top = jnp.max(part, axis=1)  # rows are shifted anew, so that each has a 1 in it here too
         served = top > 1 / jnp.finfo(top.dtype).max
-        law, _, taken = newton_steps(
-            part / jnp.where(served, top, 1)[:, None], source, near.law[kept], enough, max_steps
-        )
+        smaller = Mixture(part / jnp.where(served, top, 1)[:, None], source)
+        law, _, taken = newton_steps(smaller, near.law[kept], enough, max_steps)
         law = jnp.zeros_like(near.law).at[kept].set(law)
         gap = plain_gap(law, ratios(kernel, source, law))
         usable = jnp.all(served | (source == 0)) & (gap <= enough)
@@ -171,103 +164,18 @@ def _reduced(
     return lax.switch(choice, [*(partial(on, columns) for columns in tiers), lambda start: start], start)
 
 
-class _State(NamedTuple):
-    law: jax.Array  # q, not normalized on the way
-    slack: jax.Array  # z
-    best: jax.Array  # normalized law of the least gap so far
-    gap: jax.Array
-    ridge: jax.Array
-    steps: jax.Array
-    idle: jax.Array  # steps since the gap was last improved
+class Mixture(NamedTuple):
+    """-sum_x p_x ln(K q)_x + sum_j q_j of a row-shifted kernel [X, M] and a source [X]."""
 
+    kernel: jax.Array
+    source: jax.Array
 
-def newton_steps(
-    kernel: jax.Array, source: jax.Array, law: jax.Array, enough: float, max_steps: int
-) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """Predictor-corrector steps from a law [M] until its plain gap is at most `enough` nats: law, gap, steps."""
-    law = (1 - SPREAD) * law + SPREAD / law.shape[0]
-    ratio = ratios(kernel, source, law)
-    zero = jnp.zeros((), jnp.int32)
-    ridge = jnp.asarray(32 * jnp.finfo(law.dtype).eps, law.dtype)
-    slack = jnp.maximum(1 - ratio, SPREAD)
-    first = _State(law, slack, law, plain_gap(law, ratio), ridge, zero, zero)
+    def look(self, q: jax.Array) -> tuple[jax.Array, jax.Array]:
+        """c - 1, and sqrt(p_x) W(j|x)."""
+        mix = mixture(self.kernel, self.source, q)
+        ratio = jnp.matmul(self.source / mix, self.kernel, precision=HIGHEST)
+        return ratio - 1, (jnp.sqrt(self.source) / mix)[:, None] * self.kernel * q[None, :]
 
-    def going(state: _State) -> jax.Array:
-        return (state.gap > enough) & (state.steps < max_steps) & (state.idle < PATIENCE)
-
-    last = lax.while_loop(going, partial(_step, kernel, source), first)
-    return last.best, last.gap, last.steps
-
-
-def _step(kernel: jax.Array, source: jax.Array, state: _State) -> _State:
-    """One predictor-corrector step, with one factorization; a step that breaks down is tried again with more ridge."""
-    q, z = state.law, state.slack
-    mix = mixture(kernel, source, q)
-    ratio = jnp.matmul(source / mix, kernel, precision=HIGHEST)
-    channel = (jnp.sqrt(source) / mix)[:, None] * kernel * q[None, :]
-    product = q * z
-    solve = _factor(channel, product, state.ridge)
-    mean = jnp.mean(product)
-
-    def direction(center: jax.Array, cross: jax.Array) -> tuple[jax.Array, jax.Array]:
-        relative = solve(q * (ratio - 1) + center - cross)
-        return relative, (center - cross) / q - z - z * relative
-
-    def moved(relative: jax.Array, change: jax.Array, share: float) -> tuple[jax.Array, jax.Array]:
-        room = _room(jnp.stack([relative, change / z]), share)
-        return q * (1 + room[0] * relative), z + room[1] * change
-
-    relative, change = direction(jnp.zeros_like(mean), jnp.zeros_like(q))
-    law, slack = moved(relative, change, 1.0)
-    center = mean * jnp.clip(jnp.mean(law * slack) / mean, 0, 1) ** 3
-    law, slack = moved(*direction(center, q * relative * change), TO_BOUNDARY)
-    good = jnp.isfinite(jnp.sum(law * slack))
-    law, slack = jnp.where(good, law, q), jnp.where(good, slack, z)
-    unit = law / jnp.sum(law)
-    gap = plain_gap(unit, ratios(kernel, source, unit))
-    better = gap < state.gap
-    ridge = jnp.where(good, state.ridge, 30 * state.ridge)
-    best, least = jnp.where(better, unit, state.best), jnp.where(better, gap, state.gap)
-    return _State(law, slack, best, least, ridge, state.steps + 1, jnp.where(better, 0, state.idle + 1))
-
-
-def _room(relative: jax.Array, share: float) -> jax.Array:
-    """The longest step, at most 1, that goes `share` of the way to the boundary, for each row of changes."""
-    fall = jnp.max(-relative, axis=1)
-    return jnp.minimum(1, share / jnp.where(fall > 0, fall, 1e-30))
-
-
-def _factor(channel: jax.Array, product: jax.Array, ridge: jax.Array) -> Callable[[jax.Array], jax.Array]:
-    """Solves (B'B + diag(product)) x = b; by the smaller side of Woodbury's identity where float64 allows it."""
-    if channel.dtype == jnp.float64 and 2 * channel.shape[0] < channel.shape[1]:
-        inner = jnp.matmul(channel / product[None, :], channel.T, precision=HIGHEST)
-        factor = jnp.linalg.cholesky(inner + jnp.eye(channel.shape[0], dtype=channel.dtype))
-
-        def by_rows(b: jax.Array) -> jax.Array:
-            inside = cho_solve((factor, True), jnp.matmul(channel, b / product, precision=HIGHEST))
-            return (b - jnp.matmul(inside, channel, precision=HIGHEST)) / product
-
-        return by_rows
-    diagonal = jnp.sum(channel * channel, axis=0) + product
-    scale = lax.rsqrt(diagonal)
-    scaled = channel * scale[None, :]
-    matrix = _lower_half(scaled, product * scale**2 + ridge)
-    factor = lax.linalg.cholesky(matrix, symmetrize_input=False)
-    return lambda b: scale * cho_solve((factor, True), scale * b)
-
-
-def _lower_half(matrix: jax.Array, diagonal: jax.Array) -> jax.Array:
-    """A'A + diag(d) [M, M] of A [X, M]; of large ones little above the diagonal, so 3/8 of the work is not done.
-
-    By pairs of blocks of columns, which are made once: slices of them for larger products would be copies.
-    """
-    parts = 4 if matrix.shape[1] >= WORTH_SPLITTING else 1
-    blocks, diagonals = jnp.array_split(matrix, parts, axis=1), jnp.array_split(diagonal, parts)
-
-    def product(i: int, j: int) -> jax.Array:
-        if j > i:
-            return jnp.zeros((blocks[i].shape[1], blocks[j].shape[1]), matrix.dtype)
-        both = jnp.matmul(blocks[i].T, blocks[j], precision=HIGHEST)
-        return both + jnp.diag(diagonals[i]) if i == j else both
-
-    return jnp.block([[product(i, j) for j in range(parts)] for i in range(parts)])
+    def gap(self, law: jax.Array) -> jax.Array:
+        """See `plain_gap`."""
+        return plain_gap(law, ratios(self.kernel, self.source, law))
