@@ -49,6 +49,13 @@ def is_concrete(*values: Any) -> bool:
     return jax is None or not any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(values))
 
 
+def arrays_of(values: Any) -> Any:
+    """What looks at values where they are: `jax.numpy` on an accelerator, so that nothing large is copied, or NumPy."""
+    jax = sys.modules.get("jax")
+    far = jax is not None and isinstance(values, jax.Array) and any(d.platform != "cpu" for d in values.devices())
+    return jax.numpy if far else np
+
+
 def whole(value: Any, what: str, least: int = 1) -> int:
     """A whole number that is at least `least`, as an int."""
     good = isinstance(value, int | np.integer) and not isinstance(value, bool) and value >= least
@@ -73,13 +80,14 @@ def numbers(values: Any, what: str, least: float = -math.inf, most: float = math
     """Finite real numbers in [least, most], or strictly between. Traced values pass unseen."""
     if not is_concrete(values):
         return
+    xp = arrays_of(values)
     try:
-        array = np.asarray(values)
-        if array.dtype.kind not in "fiu":
+        array = xp.asarray(values)
+        if array.dtype.kind not in "fiu" and (xp is np or array.dtype.kind == "c"):  # bfloat16 is of another kind
             array = array.astype(np.float64, casting="same_kind" if array.dtype.kind == "c" else "unsafe")
     except (TypeError, ValueError):
         raise InputError(f"{what} holds {np.asarray(values).dtype} values; it must hold real numbers.") from None
-    bad = ~np.isfinite(array)
+    bad = ~xp.isfinite(array)
     if math.isfinite(least):
         bad |= array < least if ends else array <= least
     if math.isfinite(most):

@@ -12,8 +12,10 @@ import numpy as np
 import pytest
 from jax.sharding import Mesh
 
+from rdjax import checks
 from rdjax.checks import InputError
 from rdjax.retrieval import count_above, counts_from_scores, fuse, modality_scores, parse_metric, top_document
+from rdjax.retrieval import scores as scores_module
 
 
 def integers(rng, rows, dimension=12):
@@ -278,3 +280,18 @@ def test_one_compilation_serves_all_tiles(rng):
 def test_mistakes_are_one_sentence(call, message):
     with pytest.raises(InputError, match=message):
         call()
+
+
+@pytest.mark.float64_only
+def test_values_on_an_accelerator_are_looked_at_where_they_are(monkeypatch):
+    """With jax.numpy in NumPy's place, as there, the same is refused and the same is taken."""
+    for module in (checks, scores_module):
+        monkeypatch.setattr(module, "arrays_of", lambda values: jnp)
+    for bad in (jnp.array([0.0, jnp.nan]), jnp.array([1.0, -1.0]), jnp.array([1j])):
+        with pytest.raises(InputError, match=r"^the grades "):
+            checks.numbers(bad, "the grades", 0)
+    checks.numbers(jnp.ones(3, jnp.bfloat16), "the grades", 0)
+    for refusing in (scores_module.checked_scores, lambda scores: counts_from_scores(scores, jnp.array([0]))):
+        with pytest.raises(InputError, match=r"^the scores hold a NaN"):
+            refusing(jnp.array([[0.0, jnp.nan]]))
+    assert scores_module.checked_scores(jnp.array([[0.0, -jnp.inf]])).shape == (1, 2)
