@@ -52,8 +52,9 @@ def is_concrete(*values: Any) -> bool:
 def arrays_of(values: Any) -> Any:
     """What looks at values where they are: `jax.numpy` on an accelerator, so that nothing large is copied, or NumPy."""
     jax = sys.modules.get("jax")
-    far = jax is not None and isinstance(values, jax.Array) and any(d.platform != "cpu" for d in values.devices())
-    return jax.numpy if far else np
+    if jax is None or not isinstance(values, jax.Array) or all(d.platform == "cpu" for d in values.devices()):
+        return np
+    return jax.numpy
 
 
 def whole(value: Any, what: str, least: int = 1) -> int:

@@ -21,6 +21,7 @@ from rdjax.limits import free_embeddings, rankings_code, relevance_certificate
 from rdjax.nn import dual_encoder
 from rdjax.rate_distortion import GaussianIntent, interior_point
 from rdjax.retrieval import streaming
+from rdjax.sweep.fused_threefry import folded_key
 from rdjax.sweep.mixture_cell import MixtureCells
 from rdjax.sweep.source_cell import SourceCells
 
@@ -276,15 +277,16 @@ SHAPE = {"documents": 6, "queries": 4, "modalities": 2, "intent_dim": 3, "metric
 
 def mixture_cell(noise, step, inverse, norm, code, fitted):
     parameters = {"noise": noise, "step": step, "inverse": inverse, "norm": norm, "code": code, "fitted": fitted}
-    return MixtureCells(modalities=2).cell(SHAPE, (), jax.random.key(0), parameters)
+    cells = MixtureCells(modalities=2)
+    return cells.cell(SHAPE, (), cells.draw(SHAPE, folded_key(jnp.zeros(2, jnp.uint32), 0)), parameters)
 
 
 def source_cell(law, distortion, slope):
-    return SourceCells().cell({"size": 5}, (law, distortion), jax.random.key(0), {"slope": slope})
+    return SourceCells().cell({"size": 5}, (law, distortion), (), {"slope": slope})
 
 
 SWEEP = {
-    "mixture cell": (mixture_cell, (2,), (2,), (2,), (), (INT, ()), (INT, ())),
+    "mixture cell": (mixture_cell, (2, 2), (2,), (2,), (), (INT, ()), (INT, ())),
     "source cell": (source_cell, (5,), (5, 5), ()),
 }
 TABLE = RETRIEVAL | LIMITS | RATE_DISTORTION | INFORMATION | NN | SWEEP

@@ -2,6 +2,7 @@
 
 import os
 import tracemalloc
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -152,9 +153,9 @@ def test_the_file_is_named_as_it_was_typed(tmp_path, monkeypatch):
     refused("vectors.csv", "neither a .npz or .safetensors file nor a folder")
     for name in ("one.npy", "documents.parquet"):
         (tmp_path / name).write_bytes(b"PAR1")
-        refused(
-            name, "is one side of a corpus; put it into a folder as documents.npy, beside queries.npy, and give that"
-        )
+        kind = Path(name).suffix
+        both = f"documents{kind}, beside queries{kind}"
+        refused(name, f"is one side of a corpus; put it into a folder as {both}, and give that")
 
 
 def test_documents_twice(tmp_path):

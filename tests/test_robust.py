@@ -2,12 +2,9 @@
 
 import inspect
 
-import hypothesis
 import jax
 import numpy as np
 import pytest
-from hypothesis import strategies as st
-from hypothesis.extra import numpy as arrays
 
 from tests.docstrings import _is_array, parameters
 from tests.spoiled import arrays_of, complaint, replaced, values_of
@@ -34,7 +31,7 @@ CHEAP = (
     ),
     *("retrieval.gaussian", "retrieval.quantized", "retrieval.printed", "retrieval.section"),
 )
-VALUES = st.one_of(st.sampled_from([0.0, -0.0, 1.0, np.nan, np.inf, -np.inf, 1e-30, 1e30, -1.0]), st.floats(-10, 10))
+VALUES = [0.0, -0.0, 1.0, np.nan, np.inf, -np.inf, 1e-30, 1e30, -1.0]
 
 
 @pytest.fixture(scope="module")
@@ -58,13 +55,14 @@ def test_a_nan_is_never_passed_on_in_silence(package, calls):
     assert not wrong, "\n".join(wrong)
 
 
-@hypothesis.settings(max_examples=60, deadline=None, derandomize=True, database=None)
-@hypothesis.given(data=st.data())
-def test_any_numbers_give_numbers_or_a_sentence(calls, data):
-    function, args, kwargs = calls[data.draw(st.sampled_from([name for name in calls if name.startswith(CHEAP)]))]
-    path, array = data.draw(st.sampled_from(arrays_of(args, kwargs)))
-    other = data.draw(arrays.arrays(np.float64, array.shape, elements=VALUES))
-    assert complaint(function, *replaced(args, kwargs, path, other)) is None
+def test_any_numbers_give_numbers_or_a_sentence(calls, rng):
+    for name, (function, args, kwargs) in calls.items():
+        for path, array in arrays_of(args, kwargs) if name.startswith(CHEAP) else ():
+            for _ in range(6):
+                plain = rng.uniform(-10, 10, array.shape)
+                other = np.where(rng.random(array.shape) < 0.5, rng.choice(VALUES, array.shape), plain)
+                said = complaint(function, *replaced(args, kwargs, path, other))
+                assert said is None, f"{name}{jax.tree_util.keystr(path)} {other}: {said}"
 
 
 @pytest.mark.float64_only

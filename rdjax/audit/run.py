@@ -71,8 +71,7 @@ def audit(
     require(0 < target <= 1, f"the target is {target}; it is a share of today's quality, above 0 and at most 1.")
     require(side in (None, *SIDES), f"the side is {side!r}; it must be queries or documents.")
     require_families(families or ())
-    measure_by = parse_metric(metric)
-    sizes = sizes_within(memory, corpus, fit)
+    measure_by, sizes = parse_metric(metric), sizes_within(memory, corpus, fit)
     sides = SIDES if side is None else (side,)
     tell = progress or (lambda *_: None)
     with jax.enable_x64(True):

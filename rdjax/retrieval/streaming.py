@@ -10,6 +10,7 @@ import numpy as np
 from jax.sharding import Mesh, PartitionSpec
 
 from rdjax.checks import InputError, require
+from rdjax.retrieval.beside import Beside
 from rdjax.retrieval.scores import check_relevant, inner_products
 from rdjax.retrieval.tiles import Tiles, ends, on_processors, padded
 
@@ -75,12 +76,12 @@ def count_above(
     _check_finite(np.swapaxes(own, 1, 2).reshape(every.shape)[: len(wanted)], wanted)
     places, levels = ([plan.replicated(rows) for rows in arrays] for arrays in (split, own))
     step, counts = _on(_count_tiles, plan.mesh), [_no_counts(plan, split.shape[1])] * len(plan.blocks)
-    for chunk in plan.chunks():
-        jax.block_until_ready(counts)  # the next chunk was read meanwhile; no more than two are in memory
-        counts = [
-            step(*chunk, block, place, level, *count)
-            for block, place, level, count in zip(plan.blocks, places, levels, counts, strict=True)
-        ]
+    with Beside(plan.mesh) as beside:
+        for chunk in plan.chunks():
+            counts = beside.done(counts)  # the next chunk was read meanwhile; no more than two are in memory
+            given = zip(plan.blocks, places, levels, counts, strict=True)
+            counts = beside.begin(step, [(*chunk, *fixed, *count) for *fixed, count in given])
+        counts = beside.done(counts)
     sums = plan.merged([count[1:] for count in counts], _sum)
     above, tied = (np.concatenate(parts, axis=1).T[: len(wanted)].astype(np.int64) for parts in zip(*sums, strict=True))
     judged, shape = wanted >= 0, np.shape(relevant)
@@ -111,9 +112,11 @@ def top_document(
     plan = Tiles(queries, documents, query_block, document_block, mesh)
     empty = np.full((plan.devices, plan.height), -np.inf, plan.dtype), np.zeros((plan.devices, plan.height), np.int32)
     step, best = _on(_top_tiles, plan.mesh), [tuple(map(plan.per_device, empty))] * len(plan.blocks)
-    for chunk in plan.chunks():
-        jax.block_until_ready(best)
-        best = [step(*chunk, block, *state) for block, state in zip(plan.blocks, best, strict=True)]
+    with Beside(plan.mesh) as beside:
+        for chunk in plan.chunks():
+            states = zip(plan.blocks, beside.done(best), strict=True)
+            best = beside.begin(step, [(*chunk, block, *state) for block, state in states])
+        best = beside.done(best)
     scores, documents = (np.concatenate(parts, axis=1) for parts in zip(*plan.merged(best, _all), strict=True))
     highest = scores.max(axis=0)
     finite = np.isfinite(highest[: plan.num_queries])
