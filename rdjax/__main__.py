@@ -3,6 +3,7 @@
 import os
 import signal
 import sys
+import threading
 from typing import Any
 
 
@@ -15,7 +16,15 @@ def main() -> None:
         interrupted = True
         raise KeyboardInterrupt
 
+    def lost(what: "sys.UnraisableHookArgs") -> None:
+        """Where Python ignores exceptions (a finalizer, a collector's callback) an interruption is made once more."""
+        if issubclass(what.exc_type, KeyboardInterrupt):
+            threading.Timer(0.01, os.kill, (os.getpid(), signal.SIGINT)).start()
+        else:
+            sys.__unraisablehook__(what)
+
     signal.signal(signal.SIGINT, interrupt)
+    sys.unraisablehook = lost
     try:
         from rdjax.cli import app
 

@@ -50,6 +50,7 @@ def test_whatever_an_interruption_becomes_the_code_is_130(monkeypatch):
     left = []
     monkeypatch.setattr("rdjax.cli.app", app)
     monkeypatch.setattr(os, "_exit", left.append)
+    monkeypatch.setattr(sys, "unraisablehook", sys.unraisablehook)  # put back afterwards
     before = signal.getsignal(signal.SIGINT)
     try:
         with pytest.raises(RuntimeError, match="lost"):
@@ -57,6 +58,26 @@ def test_whatever_an_interruption_becomes_the_code_is_130(monkeypatch):
     finally:
         signal.signal(signal.SIGINT, before)
     assert left == [130]
+
+
+def test_an_interruption_that_python_ignores_is_made_again(tmp_path):
+    """XLA asks the collector to call it; what is raised there is printed and forgotten."""
+    program = """
+import gc, os, signal, time
+from rdjax import __main__, cli
+def app():
+    fall = lambda phase, info: (gc.callbacks.clear(), os.kill(os.getpid(), signal.SIGINT), time.sleep(1))
+    gc.callbacks[:] = [fall]
+    gc.collect()
+    print("went on", flush=True)
+    time.sleep(60)
+cli.app = app
+__main__.main()
+"""
+    kept = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run([sys.executable, "-c", program], env=kept, capture_output=True, timeout=50)
+    assert (done.returncode, done.stderr) == (130, b"")
+    assert done.stdout == b"went on\n"  # it was ignored at first
 
 
 def test_families_that_wait_are_not_begun_after_an_error():
