@@ -104,6 +104,7 @@ MISTAKES = {
     "audit --fit good.npz": "--fit goes with a PATH of your own",
     "audit bad.npz": "bad.npz: documents.text has a NaN or infinity in row 2",
     "audit objects.npz": "holds Python objects",
+    "audit one.npz bad.npz": "reads one file or folder, and bad.npz is given beside one.npz; put them into a folder as",
     "audit one.npz": "holds one document",
     "audit good.npz --side both": "the side is 'both'; it must be queries or documents.",
     "audit good.npz --memory lots": "the memory is 'lots'; write a size such as 500MB or 8GB.",
@@ -155,7 +156,7 @@ def test_a_mistake_is_one_sentence_and_leaves_nothing(place, line):
     assert sorted(place.rglob("*")) == before
 
 
-@pytest.mark.parametrize("line", ["rate --value 0.5", "audit --target much", "audit a b", "guess", "audit --colour"])
+@pytest.mark.parametrize("line", ["rate --value 0.5", "audit --target much", "doctor a", "guess", "audit --colour"])
 def test_a_wrong_option_also_exits_with_2(place, line):
     result = run(*line.split())
     assert result.exit_code == 2

@@ -13,9 +13,13 @@ if TYPE_CHECKING:
     from rdjax.data import Corpus
 
 
-@app.command(epilog="Example: rdjax audit my-corpus --side documents --out my-report")
+@app.command(
+    epilog="Example: rdjax audit my-corpus --side documents --out my-report",
+    context_settings={"allow_extra_args": True},  # to say what to do with two arrays
+)
 @answering
 def audit(
+    context: typer.Context,
     path: Annotated[
         str | None,
         typer.Argument(help="Your embeddings: .npz, .safetensors or a folder (see README). Without it, the emoji."),
@@ -57,6 +61,7 @@ def audit(
     from rdjax.checks import byte_size
     from rdjax.report import Progress, check_writable, print_audit, to_json, write_report
 
+    _check_one(path, context.args)
     budget = None if memory is None else byte_size(memory, "the memory")
     check_writable(out)
     with Progress() as progress:
@@ -93,6 +98,17 @@ def audit(
             typer.echo(f"To {purpose}:\n  {command}")
     whole, page = (os.path.join(out, name) for name in ("report.json", "report.html"))
     typer.echo(f"The whole report: {whole}, to be read in {page}, with its figures (.svg and .png).", err=as_json)
+
+
+def _check_one(path: str | None, more: list[str]) -> None:
+    """Two arrays are what many have, and give."""
+    from rdjax.checks import require
+
+    require(
+        not more,
+        f"an audit reads one file or folder, and {' '.join(more)} is given beside {path}; "
+        f"put them into a folder as documents.npy and queries.npy, and give that.",
+    )
 
 
 def corpora(path: str | None, fit: str | None, task: str | None) -> "tuple[Corpus | None, Corpus]":

@@ -7,6 +7,7 @@ from a thread for each core it runs as many (`benchmarks/scale.py --only ranks`)
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import lru_cache
 from typing import Any
 
 import jax
@@ -14,6 +15,27 @@ import numpy as np
 from jax.sharding import Mesh
 
 from rdjax.retrieval.tiles import on_processors
+
+#: For a step on a core of its own: products by Eigen (XLA's other library keeps to one program at a time), on one core.
+_BY_EIGEN = {"xla_cpu_experimental_ynn_fusion_type": "LIBRARY_FUSION_TYPE_INDIVIDUAL_CONVOLUTION"}
+_ON_ONE_CORE = {"xla_cpu_multi_thread_eigen": False}
+
+
+def options(mesh: Mesh) -> dict[str, Any] | None:
+    """Compiler options for the steps of a `Beside`; None where the devices are no processors."""
+    return _known_options() if on_processors(mesh) else None
+
+
+@lru_cache(maxsize=1)
+def _known_options() -> dict[str, Any]:
+    """Those that this version of XLA knows; without them a step is right as well, and slower."""
+    for some in (_ON_ONE_CORE | _BY_EIGEN, _ON_ONE_CORE):
+        try:
+            jax.jit(lambda: 0, compiler_options=some).lower().compile()
+        except jax.errors.JaxRuntimeError:
+            continue
+        return some
+    return {}
 
 
 class Beside:

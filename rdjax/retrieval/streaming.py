@@ -10,9 +10,9 @@ import numpy as np
 from jax.sharding import Mesh, PartitionSpec
 
 from rdjax.checks import InputError, require
-from rdjax.retrieval.beside import Beside
+from rdjax.retrieval.beside import Beside, options
 from rdjax.retrieval.scores import check_relevant, inner_products
-from rdjax.retrieval.tiles import Tiles, ends, on_processors, padded
+from rdjax.retrieval.tiles import Tiles, ends, padded
 
 _TIE = 2**16  # a tile's two counts share an int32: above + 2^16 tied
 
@@ -204,8 +204,7 @@ def _on(step: Callable, mesh: Mesh) -> Callable:
 
     shared = jax.shard_map(share, mesh=mesh, in_specs=given, out_specs=results, check_vma=False)
     # A core for each block from product to counts, not all cores for each product: comparisons run on one anyway.
-    alone = {"xla_cpu_multi_thread_eigen": False} if on_processors(mesh) else None
-    return jax.jit(shared, compiler_options=alone)
+    return jax.jit(shared, compiler_options=options(mesh))
 
 
 def _no_counts(plan: Tiles, columns: int) -> tuple[jax.Array, jax.Array, jax.Array]:
