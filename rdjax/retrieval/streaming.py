@@ -56,7 +56,7 @@ def count_above(
       documents: [N, D], NumPy array or memory map of any numeric type; or modality name -> array [N, D_m], put side by
         side one chunk at a time, so that memory maps are never copied whole. N below 2^31.
       relevant: int [Q], or int [Q, J] padded with -1.
-      query_block: the most queries of a product; None: 384 on processors, 2,048 on accelerators.
+      query_block: the most queries of a product; None: 768 on processors, 2,048 on accelerators.
       document_block: the most documents that a device holds at a time, twice.
       mesh: devices that share the documents between them along all axes of the mesh, of one process or of many (all of
         them call with the same arguments and get the same counts); None: the default device alone.

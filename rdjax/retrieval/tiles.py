@@ -17,9 +17,9 @@ from rdjax.checks import require
 from rdjax.retrieval.scores import working
 
 LARGEST = 2**15 - 64  # rows of a tile, so that two counts of it share an int32
-#: Rows of a tile, and queries. On a processor the scores stay in a core's cache between product and comparison; for
-#: an accelerator a tile is large against the launch of its product (reckoned, not measured).
-_ON_PROCESSORS, _ON_ACCELERATORS = (512, 384), (4096, 2048)
+#: Rows of a tile, and queries. On a processor the packing of the product is spread over enough of both, and the scores
+#: stay near a core's cache (`benchmarks/scale.py`); on an accelerator it is large against a launch (reckoned).
+_ON_PROCESSORS, _ON_ACCELERATORS = (768, 768), (4096, 2048)
 
 
 class Chunk(NamedTuple):
