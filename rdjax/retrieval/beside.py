@@ -56,18 +56,22 @@ class Beside:
         if self._pool is not None:
             self._pool.shutdown(cancel_futures=True)
 
-    def begin(self, step: Callable[..., Any], arguments: Sequence[tuple[Any, ...]]) -> list[Any]:
-        """step(*a) for each a of the arguments, begun."""
+    def begin(self, step: Callable[..., Any], given: Sequence[tuple[Any, ...]], states: Sequence[Any]) -> list[Any]:
+        """step(*given, *state) for each, begun; states that are begun themselves are waited for there, not here."""
         if self._pool is None:
-            return [step(*given) for given in arguments]
+            return [step(*fixed, *state) for fixed, state in zip(given, states, strict=True)]
         wide = jax.dtypes.canonicalize_dtype(np.float64) == np.float64  # the setting belongs to a thread
 
-        def run(*given: Any) -> Any:
+        def run(fixed: tuple[Any, ...], state: Any) -> Any:
             with jax.enable_x64(wide):
-                return jax.block_until_ready(step(*given))
+                return jax.block_until_ready(step(*fixed, *_there(state)))
 
-        return [self._pool.submit(run, *given) for given in arguments]
+        return [self._pool.submit(run, *pair) for pair in zip(given, states, strict=True)]
 
-    def done(self, begun: Sequence[Any]) -> list[Any]:
+    def done(self, states: Sequence[Any]) -> list[Any]:
         """What was begun, or is there already, once it is there."""
-        return jax.block_until_ready([one.result() if isinstance(one, Future) else one for one in begun])
+        return jax.block_until_ready([_there(state) for state in states])
+
+
+def _there(state: Any) -> Any:
+    return state.result() if isinstance(state, Future) else state

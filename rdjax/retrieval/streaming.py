@@ -72,16 +72,12 @@ def count_above(
     wanted = np.asarray(relevant).reshape(plan.num_queries, -1)
     every = padded(wanted, len(plan.blocks) * plan.height, fill=-1)
     split = np.swapaxes(every.reshape(len(plan.blocks), plan.height, -1), 1, 2)  # [J, height] each
-    own = _own_scores(plan, split)
-    _check_finite(np.swapaxes(own, 1, 2).reshape(every.shape)[: len(wanted)], wanted)
-    places, levels = ([plan.replicated(rows) for rows in arrays] for arrays in (split, own))
-    step, counts = _on(_count_tiles, plan.mesh), [_no_counts(plan, split.shape[1])] * len(plan.blocks)
     with Beside(plan.mesh) as beside:
-        for chunk in plan.chunks():
-            counts = beside.done(counts)  # the next chunk was read meanwhile; no more than two are in memory
-            given = zip(plan.blocks, places, levels, counts, strict=True)
-            counts = beside.begin(step, [(*chunk, *fixed, *count) for *fixed, count in given])
-        counts = beside.done(counts)
+        own = _own_scores(plan, split, beside)
+        _check_finite(np.swapaxes(own, 1, 2).reshape(every.shape)[: len(wanted)], wanted)
+        places, levels = ([plan.replicated(rows) for rows in arrays] for arrays in (split, own))
+        fixed = list(zip(plan.blocks, places, levels, strict=True))
+        counts = _over_chunks(plan, beside, _count_tiles, fixed, _no_counts(plan, split.shape[1]))
     sums = plan.merged([count[1:] for count in counts], _sum)
     above, tied = (np.concatenate(parts, axis=1).T[: len(wanted)].astype(np.int64) for parts in zip(*sums, strict=True))
     judged, shape = wanted >= 0, np.shape(relevant)
@@ -111,12 +107,9 @@ def top_document(
     """
     plan = Tiles(queries, documents, query_block, document_block, mesh)
     empty = np.full((plan.devices, plan.height), -np.inf, plan.dtype), np.zeros((plan.devices, plan.height), np.int32)
-    step, best = _on(_top_tiles, plan.mesh), [tuple(map(plan.per_device, empty))] * len(plan.blocks)
+    nothing, blocks = tuple(map(plan.per_device, empty)), [(block,) for block in plan.blocks]
     with Beside(plan.mesh) as beside:
-        for chunk in plan.chunks():
-            states = zip(plan.blocks, beside.done(best), strict=True)
-            best = beside.begin(step, [(*chunk, block, *state) for block, state in states])
-        best = beside.done(best)
+        best = _over_chunks(plan, beside, _top_tiles, blocks, nothing)
     scores, documents = (np.concatenate(parts, axis=1) for parts in zip(*plan.merged(best, _all), strict=True))
     highest = scores.max(axis=0)
     finite = np.isfinite(highest[: plan.num_queries])
@@ -125,6 +118,15 @@ def top_document(
     )
     first = np.where(scores == highest, documents, np.iinfo(np.int32).max).min(axis=0)
     return first[: plan.num_queries].astype(np.int64)
+
+
+def _over_chunks(plan: Tiles, beside: Beside, step: Callable, fixed: list[tuple], start: tuple) -> list[tuple]:
+    """The state of each block after all documents; a block goes on to the next chunk whatever the others do."""
+    begun, states = _on(step, plan.mesh), [start] * len(fixed)
+    for chunk in plan.chunks():
+        earlier, states = states, beside.begin(begun, [(*chunk, *one) for one in fixed], states)
+        beside.done(earlier)  # the next chunk is read while this one is at work; no more than two are in memory
+    return beside.done(states)
 
 
 def _sum(counts: jax.Array) -> jax.Array:
@@ -213,20 +215,20 @@ def _no_counts(plan: Tiles, columns: int) -> tuple[jax.Array, jax.Array, jax.Arr
     return plan.per_device(np.zeros(shape, plan.dtype)), zero, zero
 
 
-def _own_scores(plan: Tiles, places: np.ndarray) -> np.ndarray:
+def _own_scores(plan: Tiles, places: np.ndarray, beside: Beside) -> np.ndarray:
     """Scores [blocks, J, B] of each query's own relevant documents, by `_count_tiles` on tiles of them; inf at none."""
     share, columns, at_once = plan.width // plan.height, places.shape[1], plan.depth // plan.width
     jobs = [(b, c, min(c + share, columns)) for b in range(len(plan.blocks)) for c in range(0, columns, share)]
     tiles = [padded(np.maximum(places[b, c:end], 0).ravel(), plan.width) for b, c, end in jobs]
     own = np.full(places.shape, np.inf, plan.dtype)
-    found: list[jax.Array] = []
+    found: list[Any] = []
     level, none, step = plan.replicated(own[0]), _no_counts(plan, columns), _on(_count_tiles, plan.mesh)
     rows = {span: plan.replicated(_rows_of(plan, columns, span)) for span in {job[1:] for job in jobs}}
     for (block, *span), chunk in zip(jobs, plan.repeated(tiles), strict=True):
         if len(found) >= at_once:  # no more than two chunks are in memory
-            found[-at_once].block_until_ready()
-        found.append(step(*chunk, plan.blocks[block], rows[tuple(span)], level, *none)[0])
-    for (block, first, end), scores in zip(jobs, found, strict=True):
+            beside.done(found[-at_once:][:1])
+        found += beside.begin(step, [(*chunk, plan.blocks[block], rows[tuple(span)], level)], [none])
+    for (block, first, end), (scores, *_) in zip(jobs, beside.done(found), strict=True):
         own[block, first:end] = np.asarray(scores.addressable_data(0))[0, first:end]
     return np.where(places >= 0, own, np.inf)
 
