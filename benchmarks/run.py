@@ -78,6 +78,7 @@ BENCHMARKS = {
     "large": Benchmark(None, repeats=False),
     "scale": Benchmark(None, repeats=False),
     "robust": Benchmark(None, repeats=False),
+    "wheel": Benchmark(None, repeats=False),
     "hostile": Benchmark(None, repeats=False),
     "fuzz_streams": Benchmark(None, repeats=False),
     "kills": Benchmark(None, repeats=False),
