@@ -3,7 +3,6 @@
 The paper's own methods are here, as section 5 and section 7.1 have them; ours and the limits are in `our_columns`.
 """
 
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -23,8 +22,6 @@ from rdjax.paper.decoders import (
 )
 from rdjax.paper.readings import Sizes, Trial
 from rdjax.retrieval.closed_forms import printed_rule, section_six_rule
-
-Through = Callable[[np.ndarray], np.ndarray]
 
 
 class Reading(NamedTuple):
