@@ -18,6 +18,7 @@ from rdjax.codes.code import FixedLengthCode
 from rdjax.codes.nearest_words import TILE, comparable
 from rdjax.codes.residual import fit_stages, search, words_of
 from rdjax.codes.transform import Transform, coefficient_blocks, fit_transform
+from rdjax.codes.transformed import Transformed
 from rdjax.codes.turning import turned_to_product
 from rdjax.trees import register_dataclass
 
@@ -32,7 +33,7 @@ _RUNNING = 3
     meta_fields=["blocks", "table", "beam"],
 )
 @dataclass(frozen=True)
-class ProductQuantizer(FixedLengthCode):
+class ProductQuantizer(Transformed, FixedLengthCode):
     """Every block of coefficients to the sum of one word of each of its codebooks.
 
     One stage is product quantization (Jegou, Douze, Schmid 2011): the nearest word of every block. One block of many
@@ -123,17 +124,7 @@ class ProductQuantizer(FixedLengthCode):
             f"{widths.pop()} bits" if len(widths) == 1 else f"{min(widths)} to {max(widths)} bits, {self.bits} in all"
         )
         kind = " ".join([*parts, size])
-        return f"{self.transform.label} + {kind}" if self.transform.label else kind
-
-    @property
-    def dimension(self) -> int:
-        """D."""
-        return self.transform.mean.shape[0]
-
-    @property
-    def dtype(self) -> Any:
-        """Precision of the fitted arrays."""
-        return self.codebooks.dtype
+        return self._named(kind)
 
     @property
     def widths(self) -> tuple[int, ...]:
