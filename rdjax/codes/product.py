@@ -12,7 +12,7 @@ import numpy as np
 from jax.typing import ArrayLike
 
 from rdjax.checks import is_concrete
-from rdjax.codes.arrays import fit_vectors, padded, require_dimension
+from rdjax.codes.arrays import fit_vectors, host_vectors, padded
 from rdjax.codes.blocks import Bits, Blocks, from_blocks, lay_out, to_blocks
 from rdjax.codes.code import FixedLengthCode
 from rdjax.codes.nearest_words import TILE, comparable
@@ -145,11 +145,10 @@ class ProductQuantizer(Transformed, FixedLengthCode):
         if not is_concrete(self, vectors) or np.ndim(vectors) != 2 or np.shape(vectors)[0] <= AT_ONCE:
             return super().encode(vectors)
         rows = vectors if isinstance(vectors, np.ndarray) else np.asarray(vectors)
-        require_dimension(rows, self.dimension, self.name)
         symbols = np.empty((len(rows), self.num_symbols), np.int32)
         running: deque[tuple[int, jax.Array]] = deque()  # a block runs on one core, so several run at a time
         for start in range(0, len(rows), AT_ONCE):
-            block = np.asarray(rows[start : start + AT_ONCE], self.dtype)
+            block = host_vectors(rows[start : start + AT_ONCE], self.dtype, self.dimension, self.name, start)
             running.append((start, _encoded(self, padded(block, AT_ONCE) if len(block) < AT_ONCE else block)))
             if len(running) > _RUNNING:
                 _write(symbols, *running.popleft())
