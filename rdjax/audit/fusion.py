@@ -18,7 +18,7 @@ def fused_modalities(views: list[View], metric: Metric, seed: int) -> Fusion | N
     """The record of the fusion, with calibrated temperatures where there are any; None of one modality.
 
     Args:
-      views: calibrated where there are judgements.
+      views: calibrated where there are judgments.
       metric: what is measured.
       seed: of every sample.
     """

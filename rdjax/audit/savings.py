@@ -25,7 +25,7 @@ def modality_savings(
     """For each modality what the audited queries lose without it.
 
     Args:
-      views: calibrated where there are judgements.
+      views: calibrated where there are judgments.
       metric: what is counted.
       fused: what the fusion of all modalities is worth at each audited query, and the most it can be worth there.
       seed: of the bootstrap and the samples that temperatures are calibrated on.
