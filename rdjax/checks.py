@@ -170,6 +170,33 @@ def indices(values: np.ndarray, size: int, where: str, what: str = "documents") 
         )
 
 
+def covariance(array: np.ndarray) -> None:
+    """Refuse matrices [..., d, d] that are not finite, symmetric and positive semidefinite, up to rounding."""
+    require(bool(np.isfinite(array).all()), "the covariance has a NaN or infinity.")
+    scale, slack = np.abs(array).max(axis=(-1, -2), initial=0.0), _slack(array)
+    symmetric = np.abs(array - np.swapaxes(array, -1, -2)) <= slack * scale[..., None, None]
+    require(bool(symmetric.all()), "the covariance is not symmetric; give (S + S^T) / 2.")
+    least = np.linalg.eigvalsh(array)[..., 0]
+    require(
+        bool((least >= -slack * scale).all()),
+        f"the covariance has a negative eigenvalue ({least.min(initial=0.0):.3g}); no random vector has it.",
+    )
+
+
+def not_singular(array: np.ndarray, what: str) -> None:
+    """Refuse a covariance [..., d, d] that is singular at unit variances, so that units do not matter."""
+    spread = np.sqrt(np.diagonal(array, axis1=-2, axis2=-1))
+    usable = bool((spread > 0).all())
+    if usable:
+        least = np.linalg.eigvalsh(array / spread[..., :, None] / spread[..., None, :])[..., 0]
+        usable = bool((least > _slack(array)).all())
+    require(usable, f"{what} is singular; leave out what the rest of it determines.")
+
+
+def _slack(array: np.ndarray) -> float:
+    return 64 * array.shape[-1] * float(np.finfo(array.dtype).eps)
+
+
 def characters(array: np.ndarray, where: str) -> None:
     """Strings of a NumPy array, of numbers that are characters: Python cannot read others."""
     if array.size and array.dtype.itemsize:

@@ -62,19 +62,6 @@ def entropy_nats(law: ArrayLike) -> jax.Array:
     return -jnp.sum(xlogy(law, law), axis=-1)
 
 
-def log_mean_exp(x: ArrayLike, axis: int = -1) -> jax.Array:
-    """ln of the mean of exp x over an axis, without overflow; -inf where every entry is."""
-    x = jnp.asarray(x)
-    return jax.nn.logsumexp(x, axis=axis) - math.log(x.shape[axis])
-
-
-def masked_mean(x: ArrayLike, mask: ArrayLike, axis: int = -1) -> jax.Array:
-    """Mean of x where mask holds; 0 with gradient 0 where it holds nowhere."""
-    x, mask = jnp.asarray(x), jnp.asarray(mask)
-    count = jnp.sum(mask, axis=axis)
-    return jnp.sum(jnp.where(mask, x, 0.0), axis=axis) / jnp.maximum(count, 1)
-
-
 def without_gradient(why: str) -> Callable[[jax.Array], jax.Array]:
     """The identity; differentiating through it raises TypeError with `why`, where the alternative is a silent zero."""
 

@@ -215,7 +215,7 @@ def test_without_judgements_the_search_itself_is_the_standard():
     assert result.today.value.lower == 1
     assert all("calibrated" not in q.name for q in result.qualities)
     unproved = [f for f in result.floors if f.bits is None]
-    assert any("without judgements" in f.why for f in unproved)
+    assert any("without judgments" in f.why for f in unproved)
     (code,) = [p for p in result.points if p.code_class == "A"]
     assert code.value.lower == 1  # the number of the top document is the top document
 
@@ -278,7 +278,7 @@ def test_rescoring_touches_less_than_it_stores():
         ({"prior": "zipf"}, "not known"),
         ({"prior": np.ones(3) / 3}, "shape"),
         ({"prior": np.full(40, 0.5)}, "sums to 20"),
-        ({"fit": small(relevant=None)}, "no judgements"),
+        ({"fit": small(relevant=None)}, "no judgments"),
     ],
 )
 def test_mistakes_get_one_sentence(changes, words):

@@ -123,6 +123,13 @@ def test_an_array_alone(place):
     assert done["class"] == "C, fitted on other vectors"
 
 
+def test_without_a_place_named_a_saved_code_writes_a_stream_of_the_name_of_what_it_encodes(place):
+    ran("encode flat.npy --family int8")
+    assert set(os.listdir("rdjax-codes")) == {"code.safetensors", "flat.rdx"}
+    assert list(ran("encode flat.npy --code rdjax-codes/code.safetensors")["files"]) == ["flat.rdx"]
+    assert (place / "flat.rdx").read_bytes() == (place / "rdjax-codes/flat.rdx").read_bytes()
+
+
 def test_queries_by_a_code_that_searches(place):
     done = ran("encode corpus.npz --side queries --family 'rank code' --out codes")
     assert done["class"].startswith("A, fitted on nothing")

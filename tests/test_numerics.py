@@ -29,20 +29,6 @@ def test_entropy_of_a_law_with_zeros(tolerance):
     assert numerics.to_nats(numerics.to_bits(2.0)) == pytest.approx(2, rel=tolerance)
 
 
-def test_log_mean_exp_neither_overflows_nor_forgets_its_count(tolerance):
-    assert numerics.log_mean_exp(jnp.asarray([1000.0, 1000.0])) == pytest.approx(1000, rel=tolerance)
-    assert numerics.log_mean_exp(jnp.log(jnp.asarray([1.0, 2.0, 6.0]))) == pytest.approx(np.log(3), rel=10 * tolerance)
-    assert numerics.log_mean_exp(jnp.full(3, -jnp.inf)) == -jnp.inf
-
-
-def test_masked_mean_of_nothing_is_zero_with_gradient_zero():
-    values, mask = jnp.asarray([1.0, 2.0, 4.0]), jnp.asarray([True, False, True])
-    assert numerics.masked_mean(values, mask) == 2.5
-    nothing = lambda x: numerics.masked_mean(x, jnp.zeros(3, bool))
-    assert nothing(values) == 0
-    np.testing.assert_array_equal(jax.grad(nothing)(values), 0)
-
-
 def test_floating_follows_the_precision_in_force_even_after_a_closure(precision):
     """JAX remembers a NumPy array that a trace closed over; the other precision must not get that copy."""
     table = np.full(3, 1 / 3)

@@ -128,6 +128,9 @@ def test_many_vectors_are_encoded_block_by_block(plain, monkeypatch):
     np.testing.assert_array_equal(plain.encode(x), whole)
     with pytest.raises(InputError, match="6 dimensions"):
         plain.encode(x[:, 1:])
+    x[777, 3] = np.nan
+    with pytest.raises(InputError, match="NaN or infinity in row 777"):
+        plain.encode(x)
 
 
 def test_encoder_memory_counts_words_in_use(plain, mixed):

@@ -7,7 +7,7 @@ import pytest
 from scipy.special import expit
 
 from rdjax.checks import InputError
-from rdjax.codes.relaxed import cell_bits, nearest_word, noisy, rounded, straight_through, used_words
+from rdjax.codes.relaxed import cell_bits, nearest_word, noisy, rounded, straight_through
 
 
 def test_straight_through_has_one_value_and_another_gradient(dtype):
@@ -58,13 +58,6 @@ def test_the_gradient_of_the_nearest_word_is_that_of_the_mean(rng):
     value = lambda w: float(jnp.sum(nearest_word(x, w, 0.7, hard=False).words * weights))
     expected = (value(words + step * move) - value(words - step * move)) / (2 * step)
     assert float(jnp.sum(of(False)[1] * move)) == pytest.approx(expected, rel=1e-7)
-
-
-def test_used_words_count_from_one_to_all(dtype, tolerance):
-    assert float(used_words(jnp.eye(8, dtype=dtype))) == pytest.approx(8, rel=20 * tolerance)
-    collapsed = jnp.zeros((6, 8), dtype).at[:, 2].set(1)
-    assert float(used_words(collapsed)) == pytest.approx(1, rel=20 * tolerance)
-    assert np.isfinite(jax.grad(lambda s: used_words(s))(collapsed)).all()
 
 
 LAWS = (np.array([[0.3, 0.7]]), np.array([[-1.2, 2.0]]), np.array([[0.8, 0.4]]))

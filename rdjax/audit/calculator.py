@@ -7,12 +7,11 @@ import jax
 import numpy as np
 
 from rdjax.audit.dimensions import Dimensions, dimensions_for
-from rdjax.audit.result import FIXED, STREAM, Floor
+from rdjax.audit.result import EVERY_CLASS, FIXED, STREAM, Floor
 from rdjax.checks import require
 from rdjax.limits import blind_bound, one_shot_bound, one_shot_codewords, ranking_bound
 from rdjax.retrieval.metrics import parse_metric
 
-EVERY = "A, B, C"
 BLIND = "code made without the corpus (Theorem D)"
 
 
@@ -76,8 +75,8 @@ def limit_at(
     with jax.enable_x64(True):
         stream, fixed = ranking_bound(distortion, law, asked.weights), one_shot_bound(distortion, law, asked.weights)
         floors = [
-            Floor(f"any code (Theorem {'A' if uniform else 'B'})", "queries", EVERY, STREAM, stream, ""),
-            Floor("any code of fixed length (Theorem C)", "queries", EVERY, FIXED, fixed, ""),
+            Floor(f"any code (Theorem {'A' if uniform else 'B'})", "queries", EVERY_CLASS, STREAM, stream, ""),
+            Floor("any code of fixed length (Theorem C)", "queries", EVERY_CLASS, FIXED, fixed, ""),
             *_blind(distortion, documents, asked.weights, uniform, correlations),
         ]
         codewords = one_shot_codewords(distortion, law, asked.weights)

@@ -1,11 +1,11 @@
-"""The floors that bind each class of code at the target quality. Never one class against another's floor unlabelled."""
+"""The floors that bind each class of code at the target quality. Never one class against another's floor unlabeled."""
 
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from rdjax.audit.result import FIXED, STREAM, Floor, Setting
+from rdjax.audit.result import EVERY_CLASS, FIXED, STREAM, Floor, Setting
 from rdjax.checks import law, require
 from rdjax.data import Corpus
 from rdjax.limits import (
@@ -62,7 +62,7 @@ def floors_for(
     """Every floor of one side, those that could not be proved among them with the reason.
 
     Args:
-      corpus: with the judgements of all audited queries.
+      corpus: with the judgments of all audited queries.
       prior: as `relevance_law` gives it.
       aim: the quality to be reached, in the units of the metric.
       correlations: of the Gaussian fit, or None where there is none.
@@ -73,26 +73,26 @@ def floors_for(
         return [*blind, Floor("class B codebooks", side, "B", STREAM, None, why)]
     if setting.judgements == "several":
         return [_several(metric, corpus, aim), *blind]
-    distortion, worst = 1 - aim, setting.prior
+    distortion, rests = 1 - aim, setting.prior
     stream = ranking_bound(distortion, prior, metric.weights)
     fixed = one_shot_bound(distortion, prior, metric.weights)
-    sizes = np.unique(np.round(np.minimum(GRID[GRID <= 40], 40)))
+    sizes = np.unique(np.round(GRID[GRID <= 40]))
     return [
         Floor(
             name="any code, rate-distortion (Theorem B)",
             side=side,
-            classes="A, B, C",
+            classes=EVERY_CLASS,
             kind=STREAM,
-            bits=_as_float(stream, worst),
+            bits=_as_float(stream, rests),
             why="",
             curve=_curve(lambda bits: 1 - ranking_distortion(bits, prior, metric.weights)),
         ),
         Floor(
             name="any code, one query at a time (Theorem C)",
             side=side,
-            classes="A, B, C",
+            classes=EVERY_CLASS,
             kind=FIXED,
-            bits=_as_float(fixed, worst),
+            bits=_as_float(fixed, rests),
             why="",
             curve=tuple((float(b), _one_shot_quality(b, prior, metric)) for b in sizes),
         ),
@@ -109,14 +109,13 @@ def _several(metric: Metric, corpus: Corpus, aim: float) -> Floor:
     name, side = "any code, several relevant documents", "queries"
     if not metric.first_relevant:
         why = f"{metric.name} of several relevant documents is not covered by any of the theorems"
-        return Floor(name, side, "A, B, C", STREAM, None, why)
-    law = relevance_frequencies(corpus)
-    bits = np.asarray(GRID)
+        return Floor(name, side, EVERY_CLASS, STREAM, None, why)
+    shares = relevance_frequencies(corpus)
     quality = np.linspace(0.02, 0.999, 50)
-    rates = np.asarray(first_relevant_rate(1 - quality, law, metric.weights))
-    curve = tuple((float(b), float(q)) for b, q in zip(rates, quality, strict=True) if bits[0] <= b <= bits[-1])
-    bound = _as_float(first_relevant_bound(1 - aim, law, metric.weights), "the audited queries' own frequencies")
-    return Floor(name, side, "A, B, C", STREAM, bound, "", curve)
+    rates = np.asarray(first_relevant_rate(1 - quality, shares, metric.weights))
+    curve = tuple((float(b), float(q)) for b, q in zip(rates, quality, strict=True) if GRID[0] <= b <= GRID[-1])
+    bound = _as_float(first_relevant_bound(1 - aim, shares, metric.weights), "the audited queries' own frequencies")
+    return Floor(name, side, EVERY_CLASS, STREAM, bound, "", curve)
 
 
 def _blind(
@@ -125,7 +124,7 @@ def _blind(
     what = "stored without knowledge of the others" if side == "documents" else "made without the corpus"
     name = f"code {what} (Theorem D)"
     if setting.judgements == "fidelity":
-        why = "without judgements the relevant document depends on all the others, which Theorem D does not allow"
+        why = "without judgments the relevant document depends on all the others, which Theorem D does not allow"
         return [Floor(name, side, "C", STREAM, None, why)]
     if setting.judgements == "several":
         why = "Theorem D is proved for one relevant document a query"
@@ -135,8 +134,8 @@ def _blind(
     found = [Floor(name, side, "C", STREAM, _as_float(plain), "", _curve(at))]
     if correlations is not None:
         model = blind_bound(1 - aim, documents, correlations, metric.weights).assuming(ALONE)
-        modelled = lambda bits: 1 - blind_distortion(bits, documents, correlations, metric.weights)
-        found.append(Floor(f"{name}, Gaussian fit", side, "C", STREAM, _as_float(model), "", _curve(modelled)))
+        modeled = lambda bits: 1 - blind_distortion(bits, documents, correlations, metric.weights)
+        found.append(Floor(f"{name}, Gaussian fit", side, "C", STREAM, _as_float(model), "", _curve(modeled)))
     return found
 
 

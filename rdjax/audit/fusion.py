@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from rdjax.audit.quality import in_order, todays_name, uncompressed, values_of
+from rdjax.audit.quality import CALIBRATED, in_order, todays_name, uncompressed, values_of
 from rdjax.audit.result import Fusion, Temperature
 from rdjax.audit.savings import full_values, modality_savings, reaches
 from rdjax.audit.stress import wrong_queries
@@ -11,7 +11,6 @@ from rdjax.limits import Bound
 from rdjax.retrieval import temperature_intervals
 from rdjax.retrieval.metrics import Metric
 
-CALIBRATED = "fused, calibrated tau"
 SPREAD = "95%, large-sample (sandwich) over fit queries, drawn independently"
 
 
@@ -19,7 +18,7 @@ def fused_modalities(views: list[View], metric: Metric, seed: int) -> Fusion | N
     """The record of the fusion, with calibrated temperatures where there are any; None of one modality.
 
     Args:
-      views: calibrated where there are judgements.
+      views: calibrated where there are judgments.
       metric: what is measured.
       seed: of every sample.
     """
@@ -29,14 +28,15 @@ def fused_modalities(views: list[View], metric: Metric, seed: int) -> Fusion | N
     taus = [np.ones(len(names)) if view.temperatures is None else view.temperatures for view in views]
     parts = [values_of(metric, uncompressed(v.test, t, names), v.test) for v, t in zip(views, taus, strict=True)]
     values = in_order(views, parts)
-    full = reaches(values, full_values(views, metric))
+    full = full_values(views, metric)
+    reached = reaches(values, full)
     return Fusion(
         name=todays_name(names) if views[0].temperatures is None else CALIBRATED,
         value=Bound.value(float(values.mean()), "measured", "ties in expectation"),
-        reached=Bound.value(int(full.sum()), "measured", "ties are not enough"),
-        reached_share=Bound.value(float(full.mean()), "measured", "ties are not enough"),
+        reached=Bound.value(int(reached.sum()), "measured", "ties are not enough"),
+        reached_share=Bound.value(float(reached.mean()), "measured", "ties are not enough"),
         temperatures=_temperatures(views[0], len(views), seed),
-        savings=modality_savings(views, metric, values, seed),
+        savings=modality_savings(views, metric, (values, full), seed),
         stresses=wrong_queries(views, metric, taus, seed),
     )
 

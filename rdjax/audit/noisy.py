@@ -7,7 +7,7 @@ which other documents the query resembles; `limits.relevance_bounds` brackets th
 import jax
 import numpy as np
 
-from rdjax.audit.result import STREAM, Floor, Setting
+from rdjax.audit.result import EVERY_CLASS, STREAM, Floor, Setting
 from rdjax.audit.view import View
 from rdjax.limits import Bound, ranking_rate, relevance_bounds
 from rdjax.limits.relevance import RelevanceBounds
@@ -24,7 +24,7 @@ RESTS = ("calibrated posterior is true", "the audited queries, each as likely")
 
 def posterior_floor(views: list[View], setting: Setting, metric: Metric, aim: float, seed: int) -> Floor:
     """Bits per query between a certificate and an explicit code, at the aim, both in the model's own expectation."""
-    without = lambda why: Floor(NAME, "queries", "A, B, C", STREAM, None, why)
+    without = lambda why: Floor(NAME, "queries", EVERY_CLASS, STREAM, None, why)
     if setting.judgements != "single":
         return without("a posterior is calibrated only where each query has one relevant document")
     if setting.queries < LEAST:
@@ -43,7 +43,7 @@ def posterior_floor(views: list[View], setting: Setting, metric: Metric, aim: fl
     upper = min((float(f.upper) for f in found if f.distortion <= 1 - aim), default=np.inf)
     bits = Bound(lower, max(upper, lower), "certificate", RESTS)
     curve = tuple((float(b), float(q)) for b, q in zip(_lower(found, 1 - quality), quality, strict=True))
-    return Floor(NAME, "queries", "A, B, C", STREAM, bits, "", curve)
+    return Floor(NAME, "queries", EVERY_CLASS, STREAM, bits, "", curve)
 
 
 def _posteriors(view: View) -> np.ndarray:

@@ -13,6 +13,7 @@ from rdjax.retrieval.intervals import paired_bootstrap
 from rdjax.retrieval.metrics import Metric, gains
 from rdjax.retrieval.streaming import count_above
 
+CALIBRATED = "fused, calibrated tau"
 CELLS = 256  # into which each component is cut for the empirical entropy of the printed rule
 
 
@@ -51,7 +52,7 @@ def ways_to_rank(views: list[View]) -> list[tuple[str, tuple[str, ...], list[np.
     ways += [(f"{name} alone", (name,), [np.ones(1)] * len(views)) for name in modalities]
     ways.append((todays_name(modalities), modalities, [np.ones(len(modalities))] * len(views)))
     if views[0].temperatures is not None:
-        ways.append(("fused, calibrated tau", modalities, [view.temperatures for view in views]))
+        ways.append((CALIBRATED, modalities, [view.temperatures for view in views]))
     ways.append(("fused, printed rule (10)", modalities, [_rule_ten(view) for view in views]))
     return ways
 

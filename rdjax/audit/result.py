@@ -9,6 +9,7 @@ from rdjax.limits.bound import Bound
 
 STREAM = "average over a stream"
 FIXED = "fixed length"
+EVERY_CLASS = "A, B, C"
 
 
 @dataclass(frozen=True)
@@ -17,7 +18,7 @@ class Setting:
 
     `corpus` is its name, with its `notes`; `metric`, `target`, `prior` and `seed` as they were asked for. `documents`,
     `queries` and `fit_queries` count them. `judgements` is "single" (one relevant document a query), "several", or
-    "fidelity" (no judgements: the uncompressed top document stands for the relevant one). `protocol` says in words what
+    "fidelity" (no judgments: the uncompressed top document stands for the relevant one). `protocol` says in words what
     was fitted where. `dimensions` per modality and `stored_bits` describe the vectors as they are today.
     """
 

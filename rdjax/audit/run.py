@@ -48,7 +48,7 @@ def audit(
     """How many bits per query, and per stored document, are necessary?
 
     Args:
-      corpus: what is audited. Without judgements the uncompressed top document stands for the relevant one.
+      corpus: what is audited. Without judgments the uncompressed top document stands for the relevant one.
       fit: what everything is fitted on and every choice is made by; it may share documents with `corpus`. None: a
         seeded split of the queries, or cross-fitting where there are fewer than 400.
       metric: mrr, recall@K, ndcg@K, dcg, precision@K, rbp@P or map.

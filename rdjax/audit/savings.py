@@ -19,19 +19,20 @@ ROUNDING = 1e-9  # relative, of a sum of worths
 LEFT_OUT = "the others with temperatures calibrated without it"
 
 
-def modality_savings(views: list[View], metric: Metric, values: np.ndarray, seed: int) -> tuple[Saving, ...]:
+def modality_savings(
+    views: list[View], metric: Metric, fused: tuple[np.ndarray, np.ndarray], seed: int
+) -> tuple[Saving, ...]:
     """For each modality what the audited queries lose without it.
 
     Args:
-      views: calibrated where there are judgements.
+      views: calibrated where there are judgments.
       metric: what is counted.
-      values: of the fusion of all modalities, at each audited query.
+      fused: what the fusion of all modalities is worth at each audited query, and the most it can be worth there.
       seed: of the bootstrap and the samples that temperatures are calibrated on.
     """
-    full = full_values(views, metric)
     names = named_queries(views)
     return tuple(
-        _saving(name, values, without, full, names, seed)
+        _saving(name, fused, without, names, seed)
         for name, without in zip(views[0].test.modalities, _without_each(views, metric, seed), strict=True)
     )
 
@@ -85,8 +86,9 @@ def _calibrated(scores: Any, relevant: np.ndarray) -> np.ndarray:
 
 
 def _saving(
-    name: str, values: np.ndarray, without: np.ndarray, full: np.ndarray, names: list[str], seed: int
+    name: str, fused: tuple[np.ndarray, np.ndarray], without: np.ndarray, names: list[str], seed: int
 ) -> Saving:
+    values, full = fused
     difference = values - without
     low, high = paired_bootstrap(difference, np.ones_like(difference), seed=seed).mean
     with_it, without_it = reaches(values, full), reaches(without, full)

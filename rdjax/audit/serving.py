@@ -14,7 +14,7 @@ from rdjax.data.corpus import trusted
 def serving_view(corpus: Corpus, fit: Corpus | None, seed: int, *, learns: bool) -> View:
     """The audit's division of the queries, calibrated as there; where it has several, one view of all queries.
 
-    Without judgements nothing is calibrated, and a search stands in for them only where the code `learns` from them.
+    Without judgments nothing is calibrated, and a search stands in for them only where the code `learns` from them.
     """
     judged = with_judgements if learns else _judged
     whole = judged(corpus)
@@ -44,7 +44,7 @@ def array_training(vectors: np.ndarray, seed: int) -> Training:
 
 
 def _judged(corpus: Corpus) -> Corpus:
-    """With stand-ins where there are no judgements: the division of the queries does not look at them."""
+    """With stand-ins where there are no judgments: the division of the queries does not look at them."""
     if corpus.relevant is not None:
         return corpus
     return trusted(corpus, relevant=np.full(corpus.num_queries, -1), grades=None)

@@ -28,7 +28,7 @@ def wrong_queries(views: list[View], metric: Metric, taus: list[np.ndarray], see
     """The metric with each modality wrong in turn, and what doubting it is worth.
 
     Args:
-      views: calibrated where there are judgements.
+      views: calibrated where there are judgments.
       metric: what is measured.
       taus: temperatures of the fusion, for each view.
       seed: of the exchange and the bootstrap.

@@ -28,7 +28,7 @@ class View:
     """One division: `test` is audited, `fit` is fitted on; `places` are test's positions among all audited queries.
 
     `own_documents` are fit's documents that are not searched ones, numbered in `fit`: what class C may see of
-    documents. `temperatures` [M] are calibrated on fit; None without judgements, where there is nothing to calibrate
+    documents. `temperatures` [M] are calibrated on fit; None without judgments, where there is nothing to calibrate
     on.
     """
 
@@ -110,9 +110,9 @@ def make_views(corpus: Corpus, fit: Corpus | None, seed: int) -> tuple[list[View
 
 
 def _judged_alike(fit: Corpus, judged: bool) -> Corpus:
-    """The corpus to fit on, with judgements of the kind that the audit goes by."""
+    """The corpus to fit on, with judgments of the kind that the audit goes by."""
     if judged:
-        words = "the corpus to fit on has no judgements, but the audited one has; give it some, or leave both without."
+        words = "the corpus to fit on has no judgments, but the audited one has; give it some, or leave both without."
         require(fit.relevant is not None, words)
         return fit
     return with_judgements(trusted(fit, relevant=None, grades=None))
@@ -123,7 +123,7 @@ def _few(count: int) -> str:
 
 
 def with_judgements(corpus: Corpus) -> Corpus:
-    """The corpus itself; without judgements, its uncompressed top document stands for the relevant one."""
+    """The corpus itself; without judgments, its uncompressed top document stands for the relevant one."""
     if corpus.relevant is not None:
         return corpus
     return trusted(corpus, relevant=top_document(fuse(corpus.queries), corpus.documents))

@@ -39,8 +39,13 @@ def encode(
     task: Annotated[str | None, typer.Option(help="Which emoji task, T1 to T4, where there is no PATH.")] = None,
     seed: Annotated[int, typer.Option(help="Of every random choice, as in audit.")] = 0,
     out: Annotated[
-        str, typer.Option(metavar="PATH", help="Folder for code.safetensors and the stream; with --code, the stream.")
-    ] = "rdjax-codes",
+        str | None,
+        typer.Option(
+            metavar="PATH",
+            help="Folder for code.safetensors and the stream; with --code, the stream.",
+            show_default="rdjax-codes; with --code, NAME.rdx here",
+        ),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of lines.")] = False,
 ) -> None:
     """Write vectors as the bytes of a code.

@@ -5,7 +5,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from rdjax.checks import first_row_not_finite, numeric_matrix, require
+from rdjax.checks import InputError, first_row_not_finite, numeric_matrix, require
 
 
 def fit_vectors(vectors: Any) -> np.ndarray:
@@ -35,8 +35,10 @@ def working_dtype(array: np.ndarray) -> Any:
     return jax.dtypes.canonicalize_dtype(np.promote_types(array.dtype, np.float32))
 
 
-def host_vectors(vectors: Any, dtype: Any, dimension: int, name: str) -> np.ndarray:
+def host_vectors(vectors: Any, dtype: Any, dimension: int, name: str, first: int = 0) -> np.ndarray:
     """Vectors to code, [n, dimension] and finite, on the host and in the code's precision.
+
+    `first` is the number of their first row, for the message.
 
     Raises:
       InputError: if they are not.
@@ -49,7 +51,9 @@ def host_vectors(vectors: Any, dtype: Any, dimension: int, name: str) -> np.ndar
         array = array.astype(dtype, copy=False)
         suspect = not np.isfinite(array.sum())  # one pass, and no array of its size
     row = first_row_not_finite(array) if suspect and len(array) else None
-    require(row is None, f"vectors have a NaN or infinity in row {row}, as {array.dtype}; {name} has no code for it.")
+    if row is not None:
+        where = f"in row {first + row}, as {array.dtype}"
+        raise InputError(f"vectors have a NaN or infinity {where}; {name} has no code for it.")
     return array
 
 

@@ -14,12 +14,13 @@ from rdjax.codes.arrays import device_array, fit_vectors
 from rdjax.codes.code import FixedLengthCode
 from rdjax.codes.integer import Int8
 from rdjax.codes.transform import Transform, coefficient_blocks, fit_transform
+from rdjax.codes.transformed import Transformed
 from rdjax.trees import register_dataclass
 
 
 @partial(register_dataclass, data_fields=["transform", "scale"], meta_fields=[])
 @dataclass(frozen=True)
-class SignBits(FixedLengthCode):
+class SignBits(Transformed, FixedLengthCode):
     """c_l ~ +scale_l or -scale_l by the sign of c_l, scale_l = mean |c_l|: the least squared error of one bit.
 
     Scoring is asymmetric: the other side stays real, so <decode, y> costs one signed sum of y's scaled coefficients.
@@ -55,17 +56,7 @@ class SignBits(FixedLengthCode):
     @property
     def name(self) -> str:
         """E.g. "sign bits", "PCA 64 + sign bits"."""
-        return f"{self.transform.label} + sign bits" if self.transform.label else "sign bits"
-
-    @property
-    def dimension(self) -> int:
-        """D."""
-        return self.transform.mean.shape[0]
-
-    @property
-    def dtype(self) -> Any:
-        """Precision of the fitted arrays."""
-        return self.scale.dtype
+        return self._named("sign bits")
 
     @property
     def widths(self) -> tuple[int, ...]:

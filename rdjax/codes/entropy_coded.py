@@ -15,6 +15,7 @@ from rdjax.codes.code import COEFFICIENTS, Code, sample_of_singles
 from rdjax.codes.lloyd import SMOOTHING
 from rdjax.codes.mean_rate import dead_zone_cells, optimal_cells
 from rdjax.codes.transform import Transform, fit_transform
+from rdjax.codes.transformed import Transformed
 from rdjax.trees import register_dataclass
 
 _COLUMNS = 8  # tables are padded to a multiple of this, to share compiled programs
@@ -76,7 +77,7 @@ class VariableLengthCode(Code):
     meta_fields=["cells", "budget"],
 )
 @dataclass(frozen=True)
-class EntropyCodedScalar(VariableLengthCode):
+class EntropyCodedScalar(Transformed, VariableLengthCode):
     """Every coefficient to one of its cells, coded at about -log2 of the cell's frequency in the fit.
 
     Args:
@@ -168,17 +169,7 @@ class EntropyCodedScalar(VariableLengthCode):
         """E.g. "PCA 32 + entropy-coded scalar, fitted to 64 bits", or "PCA 32 + dead-zone entropy-coded ..."."""
         kind = {"optimal": "", "dead zone": "dead-zone "}.get(self.cells, f"{self.cells} ") + "entropy-coded"
         kind = f"{kind} scalar, fitted to {self.budget:g} bits"
-        return f"{self.transform.label} + {kind}" if self.transform.label else kind
-
-    @property
-    def dimension(self) -> int:
-        """D."""
-        return self.transform.mean.shape[0]
-
-    @property
-    def dtype(self) -> Any:
-        """Precision of the fitted arrays."""
-        return self.levels.dtype
+        return self._named(kind)
 
     @property
     def encoder_bytes(self) -> int:

@@ -19,6 +19,7 @@ from rdjax.codes.randomized import DitheredScalar, UniformInCell
 from rdjax.codes.rank import RankCode
 from rdjax.codes.recoded import EntropyCoded
 from rdjax.codes.scalar import ScalarQuantizer
+from rdjax.codes.transformed import Transformed
 from rdjax.codes.truncation import Truncation
 from rdjax.codes.wrapped import Weighted
 
@@ -79,7 +80,8 @@ def _recipe(code: Code, count: int) -> tuple[Tables, list[str]]:
     if isinstance(code, RankCode):
         return {"documents": np.asarray(code.documents)}, ["vectors = documents[symbols[:, 0]]"]
     tables, lines = _coefficients(code, count)
-    rows, offset = affine_inverse(code.transform)  # type: ignore[attr-defined]
+    assert isinstance(code, Transformed)
+    rows, offset = affine_inverse(code.transform)
     return {**tables, "rows": rows, "offset": offset}, [*lines, "vectors = c @ rows + offset"]
 
 

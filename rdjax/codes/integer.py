@@ -10,7 +10,7 @@ import numpy as np
 
 from rdjax.codes.arrays import device_array, fit_vectors, working_dtype
 from rdjax.codes.code import FixedLengthCode
-from rdjax.codes.transform import row_blocks
+from rdjax.codes.transform import float64_blocks
 from rdjax.trees import register_dataclass
 
 _TOP = 127  # levels run from -127 to 127; the symbol is the level plus 127
@@ -35,7 +35,7 @@ class Int8(FixedLengthCode):
           vectors: [n, D].
         """
         array = fit_vectors(vectors)
-        largest = np.max([np.abs(block).max(axis=0) for block in row_blocks(array)], axis=0)
+        largest = np.max([np.abs(block).max(axis=0) for block in float64_blocks(array)], axis=0)
         return cls(device_array(largest / _TOP, working_dtype(array)))
 
     @property

@@ -43,26 +43,25 @@ def lloyd_max(num_levels: int) -> tuple[np.ndarray, np.ndarray, float]:
     require(num_levels >= 1, f"a quantizer with {num_levels} levels was asked for; it needs at least one.")
     levels = np.array([math.sqrt(3) * NormalDist().inv_cdf((i + 0.5) / num_levels) for i in range(num_levels)])
     for _ in range(50):
-        centroids, slopes, _ = _lloyd_step(levels)
+        centroids, slopes, _ = lloyd_step(levels)
         step = np.linalg.solve(np.eye(num_levels) - slopes, centroids - levels)
         levels = levels + step
         if np.abs(step).max() < 1e-12:
             break
     levels = (levels - levels[::-1]) / 2  # symmetric to the last bit
-    _, _, mass = _lloyd_step(levels)
+    _, _, mass = lloyd_step(levels)
     borders = (levels[1:] + levels[:-1]) / 2
     levels.setflags(write=False)
     borders.setflags(write=False)
     return levels, borders, float(1 - mass @ levels**2)
 
 
-def lloyd_step(levels: np.ndarray) -> np.ndarray:
-    """One step of Lloyd's iteration for a unit Gaussian: borders halfway, then the centroid of every cell [K]."""
-    return _lloyd_step(np.asarray(levels, np.float64))[0]
+def lloyd_step(levels: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """One step of Lloyd's iteration for a unit Gaussian: borders halfway, then the centroid of every cell.
 
-
-def _lloyd_step(levels: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """(centroids [K], their derivatives by the levels [K, K], probabilities of the cells [K])."""
+    Returns:
+      (centroids [K], their derivatives by the levels [K, K], probabilities of the cells [K]).
+    """
     borders = (levels[1:] + levels[:-1]) / 2
     density = np.concatenate([[0.0], np.exp(-(borders**2) / 2) / math.sqrt(2 * math.pi), [0.0]])
     upper = np.array([1.0] + [math.erfc(b / math.sqrt(2)) / 2 for b in borders] + [0.0])

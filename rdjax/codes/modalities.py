@@ -41,11 +41,9 @@ def fit_pca_by_modality(vectors: Any, modalities: Sequence[int], k: Sequence[int
     columns = np.split(np.arange(array.shape[1]), np.cumsum(sizes)[:-1])
     parts = [fit_pca(array[:, part[0] : part[-1] + 1], count) for part, count in zip(columns, kept, strict=True)]
     basis = block_diag(*[np.asarray(part.basis) for part in parts])
-    mean, variances = (np.concatenate([np.asarray(getattr(part, name)) for part in parts]) for name in _JOINED)
+    mean = np.concatenate([np.asarray(part.mean) for part in parts])
+    variances = np.concatenate([np.asarray(part.variances) for part in parts])
     dtype = parts[0].mean.dtype
     return Projection(
         device_array(mean, dtype), device_array(basis, dtype), device_array(variances, dtype), "PCA by modality"
     )
-
-
-_JOINED = ("mean", "variances")

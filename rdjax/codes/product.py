@@ -12,12 +12,13 @@ import numpy as np
 from jax.typing import ArrayLike
 
 from rdjax.checks import is_concrete
-from rdjax.codes.arrays import fit_vectors, padded, require_dimension
+from rdjax.codes.arrays import fit_vectors, host_vectors, padded
 from rdjax.codes.blocks import Bits, Blocks, from_blocks, lay_out, to_blocks
 from rdjax.codes.code import FixedLengthCode
 from rdjax.codes.nearest_words import TILE, comparable
 from rdjax.codes.residual import fit_stages, search, words_of
 from rdjax.codes.transform import Transform, coefficient_blocks, fit_transform
+from rdjax.codes.transformed import Transformed
 from rdjax.codes.turning import turned_to_product
 from rdjax.trees import register_dataclass
 
@@ -32,7 +33,7 @@ _RUNNING = 3
     meta_fields=["blocks", "table", "beam"],
 )
 @dataclass(frozen=True)
-class ProductQuantizer(FixedLengthCode):
+class ProductQuantizer(Transformed, FixedLengthCode):
     """Every block of coefficients to the sum of one word of each of its codebooks.
 
     One stage is product quantization (Jegou, Douze, Schmid 2011): the nearest word of every block. One block of many
@@ -123,17 +124,7 @@ class ProductQuantizer(FixedLengthCode):
             f"{widths.pop()} bits" if len(widths) == 1 else f"{min(widths)} to {max(widths)} bits, {self.bits} in all"
         )
         kind = " ".join([*parts, size])
-        return f"{self.transform.label} + {kind}" if self.transform.label else kind
-
-    @property
-    def dimension(self) -> int:
-        """D."""
-        return self.transform.mean.shape[0]
-
-    @property
-    def dtype(self) -> Any:
-        """Precision of the fitted arrays."""
-        return self.codebooks.dtype
+        return self._named(kind)
 
     @property
     def widths(self) -> tuple[int, ...]:
@@ -154,11 +145,10 @@ class ProductQuantizer(FixedLengthCode):
         if not is_concrete(self, vectors) or np.ndim(vectors) != 2 or np.shape(vectors)[0] <= AT_ONCE:
             return super().encode(vectors)
         rows = vectors if isinstance(vectors, np.ndarray) else np.asarray(vectors)
-        require_dimension(rows, self.dimension, self.name)
         symbols = np.empty((len(rows), self.num_symbols), np.int32)
         running: deque[tuple[int, jax.Array]] = deque()  # a block runs on one core, so several run at a time
         for start in range(0, len(rows), AT_ONCE):
-            block = np.asarray(rows[start : start + AT_ONCE], self.dtype)
+            block = host_vectors(rows[start : start + AT_ONCE], self.dtype, self.dimension, self.name, start)
             running.append((start, _encoded(self, padded(block, AT_ONCE) if len(block) < AT_ONCE else block)))
             if len(running) > _RUNNING:
                 _write(symbols, *running.popleft())

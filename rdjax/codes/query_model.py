@@ -82,7 +82,7 @@ class QueryModel:
         mean_query, mean_document = queries.mean(axis=0), documents.mean(axis=0)
         noise = np.zeros((len(mean_query), len(mean_query)))
         gains, shrinkages = np.zeros(len(blocks)), np.zeros(len(blocks))
-        for m, own in enumerate(_slices(blocks)):
+        for m, own in enumerate(modality_slices(blocks)):
             asked, wanted = queries[:, own] - mean_query[own], documents[:, own] - mean_document[own]
             gains[m], noise[own, own], shrinkages[m] = _fit_modality(asked, wanted, shrinkage)
         some = _evenly(len(queries), _MOST_RESIDUALS)
@@ -151,7 +151,7 @@ class QueryModel:
             errors = (np.sqrt(heat * observed) * self.residuals).astype(means.dtype)
             means += errors[rng.integers(len(errors), size=len(means))]
         scale = np.sqrt(heat * (1 - observed))
-        for columns in _slices(self.blocks):
+        for columns in modality_slices(self.blocks):
             root = (scale * np.linalg.cholesky(self.noise[columns, columns])).T.astype(means.dtype)
             for start in range(0, len(means), 65536):
                 rows = means[start : start + 65536, columns]
@@ -182,7 +182,8 @@ def _evenly(count: int, most: int) -> np.ndarray:
     return np.linspace(0, count - 1, min(count, most)).astype(np.int64)
 
 
-def _slices(blocks: tuple[int, ...]) -> list[slice]:
+def modality_slices(blocks: tuple[int, ...]) -> list[slice]:
+    """Columns of each modality, from their widths."""
     ends = np.cumsum(blocks)
     return [slice(int(end) - width, int(end)) for end, width in zip(ends, blocks, strict=True)]
 

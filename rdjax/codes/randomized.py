@@ -21,10 +21,11 @@ from rdjax.codes.code import COEFFICIENTS
 from rdjax.codes.entropy_coded import VariableLengthCode
 from rdjax.codes.mean_rate import count_symbols, step_for
 from rdjax.codes.transform import Transform, fit_transform
+from rdjax.codes.transformed import Transformed
 from rdjax.trees import register_dataclass
 
 
-class UniformCells(VariableLengthCode):
+class UniformCells(Transformed, VariableLengthCode):
     """What the two share: symbol l is a whole number, round(c_l / step + a draw or nothing), counted from lowest_l.
 
     Args:
@@ -38,7 +39,6 @@ class UniformCells(VariableLengthCode):
       budget: bits that were asked for, for the name.
     """
 
-    transform: Transform
     step: jax.Array
     lowest: jax.Array
     seed: jax.Array
@@ -89,17 +89,7 @@ class UniformCells(VariableLengthCode):
     def name(self) -> str:
         """E.g. "PCA 32 + dithered entropy-coded scalar, fitted to 64 bits"."""
         kind = f"{self.kind} entropy-coded scalar, fitted to {self.budget:g} bits"
-        return f"{self.transform.label} + {kind}" if self.transform.label else kind
-
-    @property
-    def dimension(self) -> int:
-        """D."""
-        return self.transform.mean.shape[0]
-
-    @property
-    def dtype(self) -> Any:
-        """Precision of the fitted arrays."""
-        return self.step.dtype
+        return self._named(kind)
 
     @property
     def encoder_bytes(self) -> int:

@@ -54,7 +54,7 @@ class EntropyCoded(Wrapped):
         widths = _digit_widths(code)
         symbols = code._host(symbols)
         require(len(symbols) > 0, f"no items were given to fit the frequencies of {code.name}; give at least one.")
-        columns = _checked_digits(symbols, widths).T
+        columns = _digits(symbols, widths).T
         counts = [np.bincount(column, minlength=1 << w) for column, w in zip(columns, _flat(widths), strict=True)]
         chosen = [_chosen_smoothing(count) for count in counts]
         flat = np.concatenate([np.zeros(0, np.int32), *counts])
@@ -106,7 +106,7 @@ class EntropyCoded(Wrapped):
 
     def pack(self, symbols: Any) -> bytes:
         """The digits through a range coder; see `Code.pack`."""
-        return pack_entropy(_checked_digits(self._host(symbols), _digit_widths(self.code)), self._models)
+        return pack_entropy(_digits(self._host(symbols), _digit_widths(self.code)), self._models)
 
     def unpack(self, payload: bytes, num_items: int) -> jax.Array:
         """The inverse of `pack`; see `Code.unpack`."""
@@ -114,7 +114,7 @@ class EntropyCoded(Wrapped):
         return device_array(_joined(digits, _digit_widths(self.code)), np.int32)
 
     def _lengths(self, symbols: np.ndarray) -> tuple[float, float]:
-        digits = _checked_digits(symbols, _digit_widths(self.code))
+        digits = _digits(symbols, _digit_widths(self.code))
         lengths = sum(-np.log2(law)[column].sum() for law, column in zip(self.laws, digits.T, strict=True))
         singles = [8 * len(pack_entropy(item[None, :], self._models)) for item in sample_of_singles(digits)]
         return float(lengths / len(symbols)), float(np.mean(singles))
@@ -139,14 +139,6 @@ def _digit_widths(code: Code) -> list[tuple[int, ...]]:
 
 def _flat(widths: list[tuple[int, ...]]) -> list[int]:
     return [width for parts in widths for width in parts]
-
-
-def _checked_digits(symbols: np.ndarray, widths: list[tuple[int, ...]]) -> np.ndarray:
-    """`_digits`, if every symbol is in its alphabet; one of 32 bits takes any int32."""
-    sizes = np.array([1 << sum(parts) for parts in widths], np.int64)
-    outside = ((symbols < 0) | (symbols >= sizes[None, :])) & (sizes < 1 << 32)[None, :]
-    require(not outside.any(), "a symbol is outside its alphabet; pack what this very code encoded.")
-    return _digits(symbols, widths)
 
 
 def _digits(symbols: np.ndarray, widths: list[tuple[int, ...]]) -> np.ndarray:

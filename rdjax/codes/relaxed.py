@@ -88,21 +88,6 @@ def nearest_word(x: ArrayLike, words: ArrayLike, softness: ArrayLike, *, hard: b
     return Assigned(straight_through(mean, words[numbers]) if hard else mean, numbers, shares)
 
 
-def used_words(shares: ArrayLike) -> jax.Array:
-    """How many words a batch uses: 2 to the entropy of their mean share, from 1 (all collapsed) to K.
-
-    Args:
-      shares: [..., K], of each vector; softmax or one-hot.
-
-    Returns:
-      a number, with a gradient: a guard against codebooks that collapse.
-    """
-    shares = jnp.asarray(shares)
-    mean = jnp.mean(shares.reshape(-1, shares.shape[-1]), axis=0)
-    logs = jnp.log(jnp.where(mean > 0, mean, 1))
-    return jnp.exp(-jnp.sum(mean * logs))
-
-
 def cell_bits(symbols: ArrayLike, weights: ArrayLike, means: ArrayLike, scales: ArrayLike) -> jax.Array:
     """-log2 of the probability that a mixture of logistic laws gives to the cell around a value.
 

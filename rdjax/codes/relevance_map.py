@@ -16,7 +16,7 @@ import numpy as np
 
 from rdjax.checks import require
 from rdjax.codes.arrays import device_array, fit_vectors, require_dimension, working_dtype
-from rdjax.codes.query_model import QueryModel
+from rdjax.codes.query_model import QueryModel, modality_slices
 from rdjax.codes.transform import Transform, covariance, mean_and_variance, require_k, signs, wider
 from rdjax.trees import register_dataclass
 
@@ -135,8 +135,7 @@ def _on_device(
 
 def _directions(model: QueryModel, spread: np.ndarray, k: int | Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
     """(H V [D, k], lambda [k]), of all modalities together or of each by itself."""
-    ends, whiten = np.cumsum(model.blocks), np.zeros_like(spread)
-    slices = [slice(int(end) - width, int(end)) for end, width in zip(ends, model.blocks, strict=True)]
+    slices, whiten = modality_slices(model.blocks), np.zeros_like(spread)
     for own in slices:
         values, axes = np.linalg.eigh(model.noise[own, own])
         whiten[own, own] = (axes / np.sqrt(values)) @ axes.T

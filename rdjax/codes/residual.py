@@ -26,7 +26,7 @@ def search(codebooks: jax.Array, compared: jax.Array, points: jax.Array, beam: i
 
     Args:
       codebooks: [B, S, K, d].
-      compared: the same, `codebooks.comparable` [B, S, K, d + 1].
+      compared: the same, `nearest_words.comparable` [B, S, K, d + 1].
       points: a tile [B, d, t].
       beam: partial sums kept after every stage.
 

@@ -14,6 +14,7 @@ from rdjax.codes.cells import cell_of, level_of, lloyd_cells, relevance_gains, s
 from rdjax.codes.code import COEFFICIENTS, FixedLengthCode
 from rdjax.codes.lloyd import lloyd_max
 from rdjax.codes.transform import Transform, fit_transform
+from rdjax.codes.transformed import Transformed
 from rdjax.trees import register_dataclass
 
 
@@ -23,7 +24,7 @@ from rdjax.trees import register_dataclass
     meta_fields=["allocation", "law"],
 )
 @dataclass(frozen=True)
-class ScalarQuantizer(FixedLengthCode):
+class ScalarQuantizer(Transformed, FixedLengthCode):
     """Every coefficient to the nearest of 2^b_l Lloyd-Max levels.
 
     Args:
@@ -89,17 +90,7 @@ class ScalarQuantizer(FixedLengthCode):
         """E.g. "PCA 32 + 4-bit scalar", or "PCA 32 + scalar, 64 bits" where the widths differ."""
         same = len(set(self.widths)) == 1
         kind = f"{self.widths[0]}-bit scalar" if same else f"scalar, {self.bits} bits"
-        return f"{self.transform.label} + {kind}" if self.transform.label else kind
-
-    @property
-    def dimension(self) -> int:
-        """D."""
-        return self.transform.mean.shape[0]
-
-    @property
-    def dtype(self) -> Any:
-        """Precision of the fitted arrays."""
-        return self.levels.dtype
+        return self._named(kind)
 
     @property
     def widths(self) -> tuple[int, ...]:

@@ -255,7 +255,7 @@ def fit_rotation(vectors: Any, k: int, *, seed: int = 0) -> Projection:
     return Projection(device_array(mean, dtype), device_array(basis, dtype), device_array(variances, dtype), "rotation")
 
 
-def row_blocks(array: np.ndarray, size: int = 65536) -> Iterator[np.ndarray]:
+def float64_blocks(array: np.ndarray, size: int = 65536) -> Iterator[np.ndarray]:
     """The rows in float64, a block at a time."""
     for start in range(0, len(array), size):
         yield np.asarray(array[start : start + size], np.float64)
@@ -264,24 +264,24 @@ def row_blocks(array: np.ndarray, size: int = 65536) -> Iterator[np.ndarray]:
 def coefficient_blocks(transform: Transform, array: np.ndarray) -> Iterator[np.ndarray]:
     """Coefficients of the rows in the transform's precision, a block at a time, without leaving the host."""
     host = jax.tree.map(np.asarray, transform)
-    for block in row_blocks(array):
+    for block in float64_blocks(array):
         yield host.apply(block.astype(host.mean.dtype))
 
 
 def mean_and_variance(array: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Mean and variance (divisor n) of every column, float64, in two passes."""
-    mean = sum(block.sum(axis=0) for block in row_blocks(array)) / len(array)
-    return mean, sum(((block - mean) ** 2).sum(axis=0) for block in row_blocks(array)) / len(array)
+    mean = sum(block.sum(axis=0) for block in float64_blocks(array)) / len(array)
+    return mean, sum(((block - mean) ** 2).sum(axis=0) for block in float64_blocks(array)) / len(array)
 
 
 def covariance(array: np.ndarray, mean: np.ndarray) -> np.ndarray:
     """Covariance (divisor n) about the mean, float64."""
-    return sum((block - mean).T @ (block - mean) for block in row_blocks(array)) / len(array)
+    return sum((block - mean).T @ (block - mean) for block in float64_blocks(array)) / len(array)
 
 
 def _spread(array: np.ndarray, mean: np.ndarray, basis: np.ndarray) -> np.ndarray:
     """Variance along every direction."""
-    return sum((((block - mean) @ basis) ** 2).sum(axis=0) for block in row_blocks(array)) / len(array)
+    return sum((((block - mean) @ basis) ** 2).sum(axis=0) for block in float64_blocks(array)) / len(array)
 
 
 def signs(basis: np.ndarray) -> np.ndarray:

@@ -18,6 +18,7 @@ from rdjax.checks import require, whole
 from rdjax.codes.arrays import device_array, fit_vectors
 from rdjax.codes.code import FixedLengthCode
 from rdjax.codes.transform import Transform, coefficient_blocks, fit_transform
+from rdjax.codes.transformed import Transformed
 from rdjax.trees import register_dataclass
 
 MOST_WIDTH, MOST_WINDOW = 6, 16  # bits
@@ -33,7 +34,7 @@ _SAMPLES = 128  # steps per word that words are fitted on, at most
     meta_fields=["width", "window"],
 )
 @dataclass(frozen=True)
-class TrellisCode(FixedLengthCode):
+class TrellisCode(Transformed, FixedLengthCode):
     """k coefficients in steps of V: step t decodes to spread * words[the last `window` bits of the ring at step t].
 
     Fixed length, width / V bits a coefficient, for coefficients worth the same number of bits (whitened ones, or equal
@@ -107,17 +108,7 @@ class TrellisCode(FixedLengthCode):
     def name(self) -> str:
         """E.g. "trellis of 12 bits, 16 x 1 bits"."""
         kind = f"trellis of {self.window} bits, {self.num_symbols} x {self.width} bits"
-        return f"{self.transform.label} + {kind}" if self.transform.label else kind
-
-    @property
-    def dimension(self) -> int:
-        """D."""
-        return self.transform.mean.shape[0]
-
-    @property
-    def dtype(self) -> Any:
-        """Precision of the fitted arrays."""
-        return self.words.dtype
+        return self._named(kind)
 
     @property
     def widths(self) -> tuple[int, ...]:

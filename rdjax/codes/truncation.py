@@ -11,6 +11,7 @@ from rdjax.checks import InputError
 from rdjax.codes.arrays import fit_vectors
 from rdjax.codes.code import FixedLengthCode
 from rdjax.codes.transform import Transform, fit_coordinates, fit_pca
+from rdjax.codes.transformed import Transformed
 from rdjax.trees import register_dataclass
 
 _STORED = {"float16": (jnp.float16, jnp.uint16, 16), "float32": (jnp.float32, jnp.int32, 32)}
@@ -18,7 +19,7 @@ _STORED = {"float16": (jnp.float16, jnp.uint16, 16), "float32": (jnp.float32, jn
 
 @partial(register_dataclass, data_fields=["transform"], meta_fields=["store"])
 @dataclass(frozen=True)
-class Truncation(FixedLengthCode):
+class Truncation(Transformed, FixedLengthCode):
     """The first k coordinates (Matryoshka embeddings), or the first k principal components, as floats.
 
     A symbol is the bit pattern of one stored float. Values beyond the range of float16 are clipped to it.
@@ -57,16 +58,6 @@ class Truncation(FixedLengthCode):
     def name(self) -> str:
         """E.g. "PCA 32, float16", "first 64, float16"."""
         return f"{self.transform.label or f'all {self.dimension}'}, {self.store}"
-
-    @property
-    def dimension(self) -> int:
-        """D."""
-        return self.transform.mean.shape[0]
-
-    @property
-    def dtype(self) -> Any:
-        """Precision of the fitted arrays."""
-        return self.transform.mean.dtype
 
     @property
     def widths(self) -> tuple[int, ...]:

@@ -26,26 +26,26 @@ def staged(paths: Sequence[str | os.PathLike[str]]) -> Iterator[list[Path]]:
     for path, place in zip(paths, places, strict=True):
         require(not place.is_dir(), f"{path} is a folder; name a file.")
         require(places.count(place) == 1, f"{path} is to be written twice; name two files.")
-    with _saying(paths[0]):
-        folder = Path(tempfile.mkdtemp(prefix=".rdjax-", dir=_existing(places[0].parent)))
+    with said_of(paths[0]):
+        folder = Path(tempfile.mkdtemp(prefix=".rdjax-", dir=nearest_existing(places[0].parent)))
     try:
         fresh = [folder / f"{number}{place.suffix}" for number, place in enumerate(places)]
         yield fresh
         for path, source, place in zip(paths, fresh, places, strict=True):
-            with _saying(path):
+            with said_of(path):
                 place.parent.mkdir(parents=True, exist_ok=True)
                 os.replace(source, place)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _existing(path: Path) -> Path:
+def nearest_existing(path: Path) -> Path:
     """The path, or its nearest parent that exists."""
-    return path if os.path.lexists(path) or path == path.parent else _existing(path.parent)
+    return path if os.path.lexists(path) or path == path.parent else nearest_existing(path.parent)
 
 
 @contextmanager
-def _saying(path: str | os.PathLike[str]) -> Iterator[None]:
+def said_of(path: str | os.PathLike[str]) -> Iterator[None]:
     """Turns what the system says about a file into a sentence for who named it."""
     try:
         yield

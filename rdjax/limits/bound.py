@@ -1,6 +1,6 @@
 """Bound: the one type for every limit and every measurement that is shown.
 
-A number without its evidence is a rumour. A `Bound` holds an interval, says how it is known, and names what it rests
+A number without its evidence is a rumor. A `Bound` holds an interval, says how it is known, and names what it rests
 on.
 """
 
@@ -20,6 +20,7 @@ EVIDENCE = {
     "measured": "a fact about these very queries",
     "estimate": "a statistical estimate from these queries",
 }
+AVERAGED = "bits averaged over a stream of queries, uniquely decodable"  # what rates of a curve R(D) rest on
 
 
 @partial(register_dataclass, data_fields=["lower", "upper"], meta_fields=["evidence", "assumes"])

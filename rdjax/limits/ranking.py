@@ -27,7 +27,7 @@ from jax import lax
 from jax.typing import ArrayLike
 
 from rdjax import checks
-from rdjax.limits.bound import Bound
+from rdjax.limits.bound import AVERAGED, Bound
 from rdjax.limits.rank_problem import RankProblem, lay_out, pose, refuse_below_best
 from rdjax.limits.rank_sums import Prior, describe_prior
 from rdjax.limits.tilting import (
@@ -152,8 +152,7 @@ def ranking_range(prior: Prior, weights: Weights | ArrayLike = reciprocal_rank) 
 
 def ranking_bound(distortion: ArrayLike, prior: Prior, weights: Weights | ArrayLike = reciprocal_rank) -> Bound:
     """`ranking_rate` as a floor with its evidence and what it rests on."""
-    stream = "bits averaged over a stream of queries, uniquely decodable"
-    return Bound.at_least(ranking_rate(distortion, prior, weights), "theorem", describe_prior(prior), stream)
+    return Bound.at_least(ranking_rate(distortion, prior, weights), "theorem", describe_prior(prior), AVERAGED)
 
 
 def _with_gradient(blocks: Blocks, problem: RankProblem, position: jax.Array) -> Blocks:

@@ -19,7 +19,7 @@ import numpy as np
 from jax.typing import ArrayLike
 
 from rdjax import checks
-from rdjax.limits.bound import Bound
+from rdjax.limits.bound import AVERAGED, Bound
 from rdjax.limits.queries import Queries, queries_of
 from rdjax.limits.rank_knots import KNOTS
 from rdjax.limits.rank_sums import check_weights
@@ -138,8 +138,7 @@ def relevance_bound(posteriors: ArrayLike, slope: float, **settings: Any) -> tup
     Args and errors as in `relevance_bounds`; `settings` are all that follow the slope there.
     """
     found = relevance_bounds(posteriors, slope, **settings)
-    stream = "bits averaged over a stream of queries, uniquely decodable"
-    interval = Bound(float(found.lower), float(found.upper), "certificate", ("calibrated posterior is true", stream))
+    interval = Bound(float(found.lower), float(found.upper), "certificate", ("calibrated posterior is true", AVERAGED))
     return interval, float(found.distortion)
 
 

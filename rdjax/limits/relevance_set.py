@@ -16,7 +16,7 @@ import numpy as np
 from jax.typing import ArrayLike
 
 from rdjax import checks
-from rdjax.limits.bound import Bound
+from rdjax.limits.bound import AVERAGED, Bound
 from rdjax.limits.tilting import Ranks, distortion_residual, refine, solve_slope, tilt
 from rdjax.numerics import floating, to_bits
 from rdjax.retrieval.weights import Weights, reciprocal_rank
@@ -89,5 +89,5 @@ def first_relevant_bound(
     distortion: ArrayLike, frequencies: ArrayLike, weights: Weights | ArrayLike = reciprocal_rank
 ) -> Bound:
     """`first_relevant_rate` as a floor with its evidence and what it rests on."""
-    rests = ("the given relevance frequencies", "bits averaged over a stream of queries, uniquely decodable")
+    rests = ("the given relevance frequencies", AVERAGED)
     return Bound.at_least(first_relevant_rate(distortion, frequencies, weights), "theorem", *rests)

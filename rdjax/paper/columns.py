@@ -3,7 +3,6 @@
 The paper's own methods are here, as section 5 and section 7.1 have them; ours and the limits are in `our_columns`.
 """
 
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -23,8 +22,6 @@ from rdjax.paper.decoders import (
 )
 from rdjax.paper.readings import Sizes, Trial
 from rdjax.retrieval.closed_forms import printed_rule, section_six_rule
-
-Through = Callable[[np.ndarray], np.ndarray]
 
 
 class Reading(NamedTuple):
@@ -90,14 +87,8 @@ def printed_quantizer(queries: Views, entropies: np.ndarray, rate: int, rows: in
 
 def clip_columns(trial: Trial, sizes: Sizes, seed: int) -> Found:
     """Naive CLIP: two linear towers to unit vectors, InfoNCE at tau = .07, query embeddings by the same quantizer."""
-    from flax import nnx
-
-    from rdjax.nn.dual_encoder import CLIP, DualEncoder, fit_dual_encoder
-
-    pairs = tuple(np.concatenate(views, axis=1) for views in (trial.rest.queries, trial.rest.documents))
-    widths = (pairs[0].shape[1], pairs[1].shape[1])
-    start = DualEncoder(*widths, dimension=64, hidden=(), temperature=CLIP, learned=False, rngs=nnx.Rngs(seed))
-    model, _ = fit_dual_encoder(start, *pairs, steps=sizes.clip_steps, batch=512, seed=seed)
+    pairs = [np.concatenate(views, axis=1) for views in (trial.rest.queries, trial.rest.documents)]
+    model = clip_towers(pairs[0], pairs[1], sizes.clip_steps, 512, seed)
     embed = lambda views: np.asarray(model.embed_queries(np.concatenate(views, axis=1)))
     told, asked = embed([x[: sizes.rows] for x in trial.rest.queries]), embed(trial.test.queries)
     documents = np.asarray(model.embed_documents(np.concatenate(trial.test.documents, axis=1)))
@@ -110,6 +101,17 @@ def clip_columns(trial: Trial, sizes: Sizes, seed: int) -> Found:
     whole = qualities(decoder, (asked,), (documents,), sizes.documents)
     found["clip, uncompressed"] = Reading(whole, 32.0 * asked.shape[1]).plain()
     return found
+
+
+def clip_towers(queries: np.ndarray, documents: np.ndarray, steps: int, batch: int, seed: int) -> Any:
+    """A `DualEncoder` trained on these pairs [n, D], [n, E]: linear towers to 64 dimensions, tau fixed at .07."""
+    from flax import nnx
+
+    from rdjax.nn.dual_encoder import CLIP, DualEncoder, fit_dual_encoder
+
+    widths = (queries.shape[1], documents.shape[1])
+    start = DualEncoder(*widths, dimension=64, hidden=(), temperature=CLIP, learned=False, rngs=nnx.Rngs(seed))
+    return fit_dual_encoder(start, queries, documents, steps=steps, batch=batch, seed=seed)[0]
 
 
 def sent_by_all(codes: list[Code | None], queries: Views) -> tuple[Views, float]:

@@ -10,7 +10,6 @@ from rdjax.paper import formulas, instances
 from rdjax.paper.record import Evidence, Statement
 
 FANO, BALANCE = "4.1. A Fano Inequality for Ranking Distortion", "4.2. Decomposing Rate by Modality Balance"
-CONTRASTIVE, UNIMODAL = "4.3. Implications for Contrastive Objectives", "4.4. Unimodal Corollary"
 CURVE, PRICE = "rdjax.limits.ranking_rate", "rdjax.limits.cut_set_rate"
 
 

@@ -4,7 +4,6 @@ On Flickr30k where the user has it; else on the emoji corpus, a drawing and a te
 """
 
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
 
@@ -14,7 +13,7 @@ from rdjax.codes.transform import fit_pca
 from rdjax.data import Corpus, emoji, flickr30k
 from rdjax.data.corpus import trusted
 from rdjax.data.flickr30k import predicted_modality
-from rdjax.paper.columns import sent_by, sent_by_all
+from rdjax.paper.columns import Found, clip_towers, sent_by, sent_by_all
 from rdjax.paper.decoders import Decoder, Views, calibrated_decoder, of_temperatures, per_query
 from rdjax.retrieval.closed_forms import printed_rule, section_six_rule
 
@@ -28,9 +27,6 @@ EMOJI = {
     "image": "a pair is sought by another drawing",
     "both": "a pair is sought by another drawing and another text",
 }
-FLICKR = ("caption", "image", "held-out caption")
-
-Found = dict[str, dict[str, Any]]
 
 
 def load_reading(path: str | None, reading: str) -> tuple[Corpus, Corpus]:
@@ -79,10 +75,10 @@ def pair_columns(fit: Corpus, test: Corpus, steps: int, seed: int) -> Found:
         decoders = {**rules, "calibrated": calibrated_decoder(known, first(wanted), some)}
         for name, decoder in decoders.items():
             found[name][str(rate)] = value(decoder, sent, documents, bits)
-        for name, code in our_codes(told, wanted, whole, rate):
-            (seen, _), (coded, spent) = (sent_by(code, weighted(whole, views)) for views in (first(told), asked))
-            ours = calibrated_decoder((seen,), (np.concatenate(first(wanted), axis=1),), some)
-            found[name][str(rate)] = value(ours, (coded,), (np.concatenate(documents, axis=1),), spent)
+    for rate, name, code in our_codes(told, wanted, whole):
+        (seen, _), (coded, spent) = (sent_by(code, weighted(whole, views)) for views in (first(told), asked))
+        ours = calibrated_decoder((seen,), (np.concatenate(first(wanted), axis=1),), some)
+        found[name][str(rate)] = value(ours, (coded,), (np.concatenate(documents, axis=1),), spent)
     for rate, embedded, kept, bits in _clip(told, wanted, asked, documents, steps, seed):
         found["clip"][str(rate)] = value(Decoder(np.ones(1), 0.0), (embedded,), (kept,), bits)
     found["entropies"] = {"bits": np.round(entropies, 2).tolist()}
@@ -118,34 +114,28 @@ def weighted(decoder: Decoder, views: Views) -> np.ndarray:
     return np.concatenate([w * view for w, view in zip(decoder.weights, views, strict=True)], axis=1).astype(np.float32)
 
 
-def our_codes(told: Views, wanted: Views, whole: Decoder, rate: int) -> Iterator[tuple[str, Code]]:
-    """Scalar quantizers of fixed length of the weighted queries: in principal components, and in those of relevance.
+def our_codes(told: Views, wanted: Views, whole: Decoder) -> Iterator[tuple[int, str, Code]]:
+    """(rate, name, code): scalar quantizers of fixed length of the weighted queries, in two kinds of coordinates.
 
-    The latter are fitted on queries simulated from the pairs.
+    Principal components, and directions of relevance; the latter are fitted on queries simulated from the pairs.
     """
     asked, sought = weighted(whole, told), np.concatenate(wanted, axis=1)
-    yield "ours", ScalarQuantizer.fit(asked, rate)
     model = QueryModel.fit(asked, sought, blocks=tuple(view.shape[1] for view in told))
     k = min(DIRECTIONS, sought.shape[1], len(sought) - 1)
     chart = fit_relevance_map(model, sought, k, side="queries")
     drawn = model.simulate(sought, max(1, SIMULATED // len(sought)))
     examples = np.concatenate([drawn.astype(np.float32), asked])
-    yield "ours, relevance", ScalarQuantizer.fit(examples, rate, transform=chart)
+    for rate in RATES:
+        yield rate, "ours", ScalarQuantizer.fit(asked, rate)
+        yield rate, "ours, relevance", ScalarQuantizer.fit(examples, rate, transform=chart)
 
 
 def _clip(
     told: Views, wanted: Views, asked: Views, documents: Views, steps: int, seed: int
 ) -> Iterator[tuple[int, np.ndarray, np.ndarray, float]]:
     """(rate, query embeddings as sent, document embeddings, bits): two linear towers, tau = .07, trained on fit."""
-    from flax import nnx
-
-    from rdjax.nn.dual_encoder import CLIP, DualEncoder, fit_dual_encoder
-
     x, y = np.concatenate(told, axis=1), np.concatenate(wanted, axis=1)
-    start = DualEncoder(
-        x.shape[1], y.shape[1], dimension=64, hidden=(), temperature=CLIP, learned=False, rngs=nnx.Rngs(seed)
-    )
-    model, _ = fit_dual_encoder(start, x, y, steps=steps, batch=min(256, len(x)), seed=seed)
+    model = clip_towers(x, y, steps, min(256, len(x)), seed)
     kept = np.asarray(model.embed_documents(np.concatenate(documents, axis=1)))
     sent, seen = np.asarray(model.embed_queries(np.concatenate(asked, axis=1))), np.asarray(model.embed_queries(x))
     for rate in RATES:

@@ -40,7 +40,7 @@ SWEEPS: dict[str, dict[str, Law]] = {
 
 
 def sweep_sizes(sizes: Sizes) -> Sizes:
-    """A fifth of the pairs, a third of the corpora, one rate."""
+    """A quarter of the training pairs, a third of the corpora, one rate."""
     return Sizes(
         documents=sizes.documents,
         corpora=max(1, sizes.corpora // 3),

@@ -11,7 +11,6 @@ from rdjax.paper.instances import TABLE_BITS, TABLE_ONE, TABLE_TWO
 from rdjax.paper.record import Evidence, Statement
 
 SETUP, SYNTHETIC = "7.1. Experimental Setup", "7.2. Results on Synthetic Mixtures"
-FLICKR, DISCUSSION = "7.3. Results on FLICKR30K", "7.4. Discussion"
 CURVE, CALIBRATED, MEASURED = (
     "rdjax.limits.ranking_distortion",
     "rdjax.retrieval.calibrate_temperatures",

@@ -66,7 +66,9 @@ def intent_from_covariance(covariance: ArrayLike, size: int) -> GaussianIntent:
     checks.require(square, f"the covariance has shape {values.shape}; it must be square, [..., n, n].")
     checks.require(1 <= size < n, f"the intent takes {size} of {n} dimensions; give it at least 1 and X at least 1.")
     if checks.is_concrete(covariance):
-        _check_covariance(np.asarray(values), size)
+        array = np.asarray(values)
+        checks.covariance(array)
+        checks.not_singular(array[..., size:, size:], "the covariance of X")
     return _explained(values, size)
 
 
@@ -188,22 +190,3 @@ def refuse_below(distortion: jax.Array, least: jax.Array, formula: str) -> None:
             f"a distortion of {asked[at]:.6g} is below {floor[at]:.6g} = {formula}, which the modalities leave "
             f"uncoded; no rate reaches it."
         )
-
-
-def _check_covariance(covariance: np.ndarray, size: int) -> None:
-    slack = 64 * covariance.shape[-1] * np.finfo(covariance.dtype).eps
-    checks.require(bool(np.isfinite(covariance).all()), "the covariance has a NaN or infinity.")
-    scale = np.abs(covariance).max(axis=(-1, -2), keepdims=True)
-    symmetric = np.abs(covariance - np.swapaxes(covariance, -1, -2)) <= slack * scale
-    checks.require(bool(symmetric.all()), "the covariance is not symmetric.")
-    least = np.linalg.eigvalsh(covariance)[..., 0]
-    checks.require(
-        bool((least >= -slack * scale[..., 0, 0]).all()),
-        f"the covariance has a negative eigenvalue ({least.min():.3g}); no random vector has it.",
-    )
-    seen = covariance[..., size:, size:]
-    spread = np.sqrt(np.diagonal(seen, axis1=-2, axis2=-1))
-    usable = bool((spread > 0).all())
-    if usable:  # of unit variances, so that units do not matter
-        usable = bool((np.linalg.eigvalsh(seen / spread[..., None] / spread[..., None, :])[..., 0] > slack).all())
-    checks.require(usable, "the covariance of X is singular; leave out what the rest of X already determines.")

@@ -6,8 +6,7 @@ import math
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,8 @@ import numpy as np
 
 import rdjax
 from rdjax.audit.result import Audit
-from rdjax.checks import InputError, require
+from rdjax.checks import require
+from rdjax.data.writing import nearest_existing, said_of
 from rdjax.limits.bound import EVIDENCE, Bound
 
 SCHEMA = "rdjax.audit/1"
@@ -107,8 +107,8 @@ def check_writable(directory: str | Path) -> None:
     for name in FILES:
         taken = Path(path, name).is_dir()
         require(not taken, f"{Path(directory, name)} is a folder; name another folder for the report.")
-    with _saying(directory):
-        os.rmdir(tempfile.mkdtemp(prefix=".rdjax-", dir=_existing(path)))
+    with said_of(directory):
+        os.rmdir(tempfile.mkdtemp(prefix=".rdjax-", dir=nearest_existing(path)))
 
 
 def write_report(audit: Audit, directory: str | Path, commands: Mapping[str, str] | None = None) -> None:
@@ -142,12 +142,12 @@ def write_report(audit: Audit, directory: str | Path, commands: Mapping[str, str
         Path(place, "report.json").write_text(written, encoding="utf-8")
 
     check_writable(directory)
-    with _saying(directory):
+    with said_of(directory):
         _write(Path(os.path.abspath(directory)), fill)
 
 
 def _write(path: Path, fill: Callable[[Path], None]) -> None:
-    base = _existing(path)
+    base = nearest_existing(path)
     staging = Path(tempfile.mkdtemp(prefix=".rdjax-", dir=base))
     try:
         fresh = staging / "new"
@@ -185,17 +185,3 @@ def _restore(old: Path, path: Path, kept: Iterable[str]) -> None:
             os.replace(old / name, path / name)
         elif name not in kept:
             (path / name).unlink(missing_ok=True)
-
-
-def _existing(path: Path) -> Path:
-    """The path, or its nearest parent that exists."""
-    return path if os.path.lexists(path) or path == path.parent else _existing(path.parent)
-
-
-@contextmanager
-def _saying(directory: str | Path) -> Iterator[None]:
-    """Turns what the system says about a folder into a sentence for who named it."""
-    try:
-        yield
-    except OSError as error:
-        raise InputError(f"{directory} cannot be written: {error.strerror or error}.") from error

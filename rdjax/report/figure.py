@@ -5,7 +5,7 @@ audits give equal files.
 """
 
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -48,10 +48,15 @@ def draw(audit: Audit, directory: str | Path) -> None:
       OSError: it cannot be written.
     """
     about = {"Title": f"rdjax audit of {audit.setting.corpus}", "Description": " ".join(audit.answer)}
+    save(lambda: compose(audit), Path(directory, "frontier"), about)
+
+
+def save(make: Callable[[], Figure], stem: Path, about: Mapping[str, str]) -> None:
+    """Make a figure with our settings, and write it as STEM.png and STEM.svg, with `about` as their metadata."""
     with matplotlib.style.context(["default", SETTINGS]), matplotlib.rc_context({"svg.hashsalt": "rdjax"}):
-        figure = compose(audit)
-        figure.savefig(Path(directory, "frontier.png"), dpi=DPI, metadata={**about, "Software": "rdjax"})
-        figure.savefig(Path(directory, "frontier.svg"), metadata={**about, "Creator": "rdjax", "Date": None})
+        figure = make()
+        figure.savefig(f"{stem}.png", dpi=DPI, metadata={**about, "Software": "rdjax"})
+        figure.savefig(f"{stem}.svg", metadata={**about, "Creator": "rdjax", "Date": None})
 
 
 def compose(audit: Audit) -> Figure:

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib
-import matplotlib.style
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
@@ -15,7 +14,7 @@ from matplotlib.patches import Rectangle
 from rdjax.audit.result import Audit
 from rdjax.limits.bound import Bound
 from rdjax.report import words
-from rdjax.report.figure import DPI, GRAY, LINE, SETTINGS, WIDTH
+from rdjax.report.figure import DPI, GRAY, LINE, WIDTH, save
 from rdjax.report.panel import SMALL, TEXT
 
 MAP = "cividis"  # rises in lightness, and reads alike with every kind of color vision
@@ -34,10 +33,7 @@ def draw_modalities(audit: Audit, directory: str | Path) -> None:
       OSError: it cannot be written.
     """
     about = {"Title": f"Modalities of {audit.setting.corpus}"}
-    with matplotlib.style.context(["default", SETTINGS]), matplotlib.rc_context({"svg.hashsalt": "rdjax"}):
-        figure = compose_modalities(audit)
-        figure.savefig(Path(directory, "modalities.png"), dpi=DPI, metadata={**about, "Software": "rdjax"})
-        figure.savefig(Path(directory, "modalities.svg"), metadata={**about, "Creator": "rdjax", "Date": None})
+    save(lambda: compose_modalities(audit), Path(directory, "modalities"), about)
 
 
 def compose_modalities(audit: Audit) -> Figure:

@@ -26,12 +26,12 @@ FIGURES = {
         "bits that every two share. The tables below hold the same numbers.",
     ),
 }
-MEASURES = (
-    (("redundancy_as_printed",), "redundancy as printed"),
-    (("redundancy",), "redundancy of at most 1"),
-    (("skew_as_printed",), "kappa as printed"),
-    (("imbalance",), "Delta H, bits"),
-)
+MEASURES = {
+    "redundancy_as_printed": "redundancy as printed",
+    "redundancy": "redundancy of at most 1",
+    "skew_as_printed": "kappa as printed",
+    "imbalance": "Delta H, bits",
+}
 
 
 def to_html(audit: Audit, document: dict[str, Any], figures: Mapping[str, str]) -> str:
@@ -88,7 +88,7 @@ def _measures(document: dict[str, Any]) -> list[tuple[str, str, str]]:
     if document["measures"] is None:
         return []
     entropies = [(f"/modalities/{i}/name", "", f"/measures/entropies/{i}") for i in range(len(document["modalities"]))]
-    return [*entropies, *(("", name, f"/measures/{key}") for (key,), name in MEASURES)]
+    return [*entropies, *(("", name, f"/measures/{key}") for key, name in MEASURES.items())]
 
 
 def inline(svg: str, name: str, title: str, description: str) -> Markup:

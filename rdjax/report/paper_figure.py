@@ -5,8 +5,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import matplotlib
-import matplotlib.style
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
@@ -15,11 +13,12 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from rdjax.paper.readings import READINGS
 from rdjax.paper.tables import Row, Table
-from rdjax.report.figure import COLORS, DPI, FINE, GRAY, SETTINGS, WIDTH
+from rdjax.report.figure import COLORS, DPI, FINE, GRAY, WIDTH, save
 from rdjax.report.panel import FLOOR, SMALL, TEXT
 
 PANEL, TOP, KEYS = 2.1, 0.3, 1.06  # inches: of a row of panels with its axis, above them, and of the keys below
-FILES = ("figure1.png", "figure1.svg")
+STEM = "figure1"
+FILES = (f"{STEM}.png", f"{STEM}.svg")
 
 #: label of a row: (key, color, marker or line, how it is drawn)
 LOOKS: dict[str, tuple[str, str, str, Any]] = {
@@ -45,10 +44,7 @@ def draw_figure_one(tables: Sequence[Table], directory: str | Path) -> None:
       directory: exists and can be written.
     """
     about = {"Title": "Figure 1, recomputed", "Description": "mean reciprocal rank against bits per query"}
-    with matplotlib.style.context(["default", SETTINGS]), matplotlib.rc_context({"svg.hashsalt": "rdjax"}):
-        figure = compose(tables)
-        figure.savefig(Path(directory, FILES[0]), dpi=DPI, metadata={**about, "Software": "rdjax"})
-        figure.savefig(Path(directory, FILES[1]), metadata={**about, "Creator": "rdjax", "Date": None})
+    save(lambda: compose(tables), Path(directory, STEM), about)
 
 
 def compose(tables: Sequence[Table]) -> Figure:

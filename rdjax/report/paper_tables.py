@@ -3,12 +3,11 @@
 from collections.abc import Sequence
 from typing import Any
 
-from rich import box
 from rich.console import Console
-from rich.table import Table as RichTable
 from rich.text import Text
 
 from rdjax.paper.tables import AS_PRINTED, Entry, Row, Table
+from rdjax.report.columns import plain_table
 from rdjax.report.document import plain, provenance
 
 NARROW = 110  # columns of a terminal: below, errors are left out
@@ -22,9 +21,7 @@ def print_tables(tables: Sequence[Table], console: Console) -> None:
       console: a rich console of any width; below 110 columns standard errors are left to the JSON.
     """
     for table in tables:
-        title = Text(table.title, "bold")
-        shown = RichTable(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
-        shown.pad_edge = False
+        shown = plain_table(table.title, ())
         shown.add_column(table.corner, overflow="fold", ratio=1)
         for column in table.columns:
             shown.add_column(column, justify="right", no_wrap=True)

@@ -4,12 +4,11 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from rich import box
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from rdjax.paper import VERDICTS, Evidence, Statement
+from rdjax.report.columns import plain_table
 from rdjax.report.document import plain, provenance
 
 Examined = Sequence[tuple[Statement, Evidence | None]]
@@ -22,9 +21,7 @@ def print_statements(examined: Examined, console: Console) -> None:
       examined: statements with their evidence, as `rdjax.paper.examined` gives them.
       console: a rich console of any width.
     """
-    title = Text("The paper's statements: as printed, and what is found", "bold")
-    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), show_lines=False)
-    table.pad_edge = False
+    table = plain_table("The paper's statements: as printed, and what is found", ())
     table.add_column("statement", overflow="fold", ratio=1)
     for header in ("printed", "found"):
         table.add_column(header, justify="right", no_wrap=True)

@@ -70,7 +70,7 @@ def _terms(audit: Audit) -> RenderableType:
 JUDGEMENTS = {
     "single": "one relevant document per query",
     "several": "several relevant documents per query",
-    "fidelity": "no judgements: today's top document stands for the relevant one, so this is fidelity to today",
+    "fidelity": "no judgments: today's top document stands for the relevant one, so this is fidelity to today",
 }
 
 

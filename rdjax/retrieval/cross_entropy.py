@@ -13,7 +13,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from rdjax.retrieval.posteriors import log_prior
+from rdjax.retrieval.posteriors import log_law
 from rdjax.trees import register_dataclass
 
 
@@ -61,15 +61,15 @@ def make_problem(scores: jax.Array, relevant: jax.Array, prior: jax.Array) -> Pr
         picked = jnp.take_along_axis(values, jnp.maximum(relevant, 0), axis=-1)
         return jnp.sum(jnp.where(judged, picked, 0.0), axis=-1) / count
 
-    log_law = log_prior(prior)
+    weight = log_law(prior)
     centered = jnp.where((prior > 0)[None, None, :], scores - jax.vmap(over_relevant)(scores)[..., None], 0.0)
     fixed = jax.lax.stop_gradient(centered)  # the scale is a choice of units: nothing depends on it
     span = jnp.max(jnp.max(fixed, axis=-1) - jnp.min(fixed, axis=-1), axis=-1)
     scale = jnp.where(span > 0, span, 1.0)
     return Problem(
         features=centered / scale[:, None, None],
-        log_prior=log_law,
-        log_target=over_relevant(jnp.broadcast_to(log_law, scores.shape[1:])),
+        log_prior=weight,
+        log_target=over_relevant(jnp.broadcast_to(weight, scores.shape[1:])),
         level=jnp.log(count),
         scale=scale,
         offset=jax.lax.stop_gradient(jnp.max(jnp.abs(scores), axis=(1, 2))) / scale,

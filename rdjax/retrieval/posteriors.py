@@ -37,7 +37,7 @@ def log_posterior(scores: Any, temperatures: Any, prior: Any = None) -> jax.Arra
     )
     check_temperatures(temperatures)
     fused = jnp.tensordot((1.0 / temperatures).astype(scores.dtype), scores, 1, precision=jax.lax.Precision.HIGHEST)
-    weight = log_prior(prior_law(prior, scores.shape[-1], scores.dtype))
+    weight = log_law(prior_law(prior, scores.shape[-1], scores.dtype))
     return jax.nn.log_softmax(fused + jnp.broadcast_to(weight, fused.shape), axis=-1)
 
 
@@ -56,7 +56,7 @@ def prior_law(prior: Any, size: int, dtype: Any) -> jax.Array:
     return jnp.asarray(prior, dtype)
 
 
-def log_prior(law: jax.Array) -> jax.Array:
-    """ln of a prior, -inf with gradient 0 where it is 0."""
+def log_law(law: jax.Array) -> jax.Array:
+    """ln of probabilities, -inf with gradient 0 where they are 0."""
     possible = law > 0
     return jnp.where(possible, jnp.log(jnp.where(possible, law, 1.0)), -jnp.inf)

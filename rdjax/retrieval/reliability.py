@@ -23,7 +23,7 @@ from jax.typing import ArrayLike
 
 from rdjax.checks import is_concrete, require, whole
 from rdjax.numerics import to_bits
-from rdjax.retrieval.posteriors import log_prior, prior_law
+from rdjax.retrieval.posteriors import log_law, prior_law
 from rdjax.retrieval.scores import check_relevant, check_temperatures, checked_scores, working
 from rdjax.retrieval.temperature import calibrate_temperatures
 from rdjax.trees import register_dataclass
@@ -63,7 +63,7 @@ def doubting_posterior(scores: ArrayLike, temperatures: ArrayLike, doubt: ArrayL
       InputError: shapes that do not belong together, a doubt outside [0, 1], a prior that is no law.
     """
     scores, tau, eps = _checked(scores, temperatures, doubt)
-    weight = log_prior(prior_law(prior, scores.shape[-1], scores.dtype))
+    weight = log_law(prior_law(prior, scores.shape[-1], scores.dtype))
     fused = jnp.sum(_log_evidence(scores, tau, eps), axis=0)
     return jax.nn.log_softmax(fused + jnp.broadcast_to(weight, fused.shape), axis=-1)
 
@@ -77,7 +77,7 @@ def query_temperatures(scores: ArrayLike, temperatures: ArrayLike, doubt: ArrayL
     """
     scores, tau, eps = _checked(scores, temperatures, doubt)
     law = jnp.exp(doubting_posterior(scores, tau, eps, prior))
-    share = jnp.exp(_log(eps).reshape(-1, *[1] * (scores.ndim - 1)) - _log_evidence(scores, tau, eps))
+    share = jnp.exp(log_law(eps).reshape(-1, *[1] * (scores.ndim - 1)) - _log_evidence(scores, tau, eps))
     right = 1 - jnp.sum(share * law[None], axis=-1)
     column = tau.reshape(-1, *[1] * (scores.ndim - 2))
     return jnp.where(right > 0, column / jnp.where(right > 0, right, 1), jnp.inf)
@@ -186,12 +186,7 @@ def _log_evidence(scores: jax.Array, tau: jax.Array, eps: jax.Array) -> jax.Arra
     scaled = scores * column(1 / tau)
     size = scores.shape[-1]
     likelihood = jax.nn.log_softmax(scaled, axis=-1) + jnp.log(jnp.asarray(size, scores.dtype))
-    return jnp.logaddexp(column(_log(eps)), column(_log(1 - eps)) + likelihood)
-
-
-def _log(share: jax.Array) -> jax.Array:
-    """ln, and -inf with gradient 0 at 0."""
-    return jnp.where(share > 0, jnp.log(jnp.where(share > 0, share, 1)), -jnp.inf)
+    return jnp.logaddexp(column(log_law(eps)), column(log_law(1 - eps)) + likelihood)
 
 
 def _checked(scores: ArrayLike, temperatures: ArrayLike, doubt: ArrayLike) -> tuple[jax.Array, jax.Array, jax.Array]:

@@ -94,7 +94,7 @@ def top_document(
 ) -> np.ndarray:
     """The document of the highest score for each query, streamed; the lowest index among equals.
 
-    Without judgements it stands for the relevant document: fidelity to this search (theory notes, section 1.7).
+    Without judgments it stands for the relevant document: fidelity to this search (theory notes, section 1.7).
 
     Args:
       queries, documents, query_block, document_block, mesh: as in `count_above`.

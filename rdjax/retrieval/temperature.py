@@ -73,7 +73,7 @@ def calibrate_temperatures(scores: Any, relevant: Any, *, prior: Any = None, max
     M is small and the Hessian is a covariance of scores, so this is Newton's method, each step to the minimum of the
     quadratic model over beta >= 0, rather than L-BFGS: about ten passes over the scores, quadratic at the end. It runs
     as one while-loop, so it traces under jit and vmap. `gap` is a proved bound (see `cross_entropy.certificate`) that
-    includes rounding: float32 states the gap that float32 can honour.
+    includes rounding: float32 states the gap that float32 can honor.
 
     Gradients: `temperatures` differentiate implicitly, through the stationarity of the returned point (active
     constraints stay active), `cross_entropy` therefore by the envelope theorem, both to any order; they mean something

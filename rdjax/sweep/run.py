@@ -14,7 +14,7 @@ from rdjax.sweep.budget import within
 from rdjax.sweep.config import Sweep, read_config
 from rdjax.sweep.grid import ranges
 from rdjax.sweep.hosts import Host
-from rdjax.sweep.parts import check_folder, finished_parts, manifest_of, merge, open_folder, write_part
+from rdjax.sweep.parts import TABLE, check_folder, finished_parts, manifest_of, merge, open_folder, write_part
 from rdjax.sweep.program import Program
 from rdjax.sweep.tables import best_format
 
@@ -69,7 +69,7 @@ def run_sweep(
     host.together(lambda: _compute(sweep, folder, suffix, host, programs, progress))
     table: list[Path] = []
     host.together(lambda: table.append(merge(folder, sweep.grid.size, suffix)) if host.leads() else None)
-    return table[0] if table else folder / f"table{suffix}"
+    return table[0] if table else folder / (TABLE + suffix)
 
 
 def part_size(sweep: Sweep, shape: Mapping[str, Any]) -> int:
