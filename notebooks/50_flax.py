@@ -56,9 +56,9 @@ sizes = [fit.queries[name].shape[1] for name in names]
 queries, documents = side(fit.queries), side(fit.documents)
 
 
-def train(trade, steps=60):
+def train(trade, steps=40):
     model, loss = Sender(sizes, nnx.Rngs(0)), RateDistortionLoss("mrr", trade=trade)
-    optimizer = nnx.Optimizer(model, optax.adam(0.02), wrt=nnx.Param)
+    optimizer = nnx.Optimizer(model, optax.adam(0.03), wrt=nnx.Param)
 
     @nnx.jit
     def step(model, optimizer, key):

@@ -20,14 +20,19 @@ from rdjax.data import Corpus, emoji, gaussian_mixture
 from rdjax.data.ranked import Run
 from rdjax.limits import Bound, blind_rate, ranking_rate
 from rdjax.retrieval.metrics import parse_metric
+from tests.optimized import long_loops
 
 pytestmark = pytest.mark.float64_only
 
 
 @pytest.fixture(scope="module")
 def t1():
+    """Two of five budgets for the family that takes long to fit: of 1 and 2 bits a dimension."""
     fit, test = emoji("T1")
-    return audit(test, fit=fit, families=("rank code", "int8", "entropy-coded scalar"))
+    fewer = lambda *asked: (dataclasses.replace(t, makers=t.makers[2::2] or t.makers) for t in trials(*asked))
+    with long_loops() as patch:
+        patch.setattr("rdjax.audit.run.trials", fewer)
+        return audit(test, fit=fit, families=("rank code", "int8", "entropy-coded scalar"))
 
 
 def quality(result, name):
@@ -235,12 +240,12 @@ def test_several_relevant_documents():
 
 @pytest.mark.parametrize("metric", ["recall@3", "ndcg@5", "dcg", "precision@2", "rbp@0.6", "map"])
 def test_every_metric_has_its_floor(metric):
-    result = audit(small(queries=40), families=("int8",), side="queries", metric=metric)
+    result = audit(small(), families=("int8",), side="queries", metric=metric)
     assert result.setting.metric == metric
     stream = result.floors[0]
     weights = parse_metric(metric).weights
     with jax.enable_x64(True):
-        law, _ = relevance_law(small(queries=40), "queries")
+        law, _ = relevance_law(small(), "queries")
         assert stream.bits.lower == pytest.approx(float(ranking_rate(1 - result.aim.lower, law, weights)), rel=1e-6)
 
 
@@ -327,16 +332,16 @@ def test_families_do_not_repeat():
 def test_constant_scores_are_no_news():
     """Documents that are all alike tie for everything; the audit says so instead of falling over."""
     rng = np.random.default_rng(0)
-    documents, queries = np.ones((12, 3)), rng.normal(size=(30, 3))
-    corpus = Corpus({"x": documents}, {"x": queries}, rng.integers(0, 12, 30))
+    documents, queries = np.ones((40, 6)), rng.normal(size=(60, 6))  # shapes of `small`, whose programs are there
+    corpus = Corpus({"x": documents}, {"x": queries}, rng.integers(0, 40, 60))
     result = audit(corpus, families=(), side="queries")
-    assert result.today.value.lower == pytest.approx(np.mean(1 / np.arange(1, 13)))
+    assert result.today.value.lower == pytest.approx(np.mean(1 / np.arange(1, 41)))
     assert result.floors[0].bits.lower < 1
 
 
 def test_a_run_is_measured_beside_the_embeddings(rng):
     """The uncompressed search written as a run has its very value; reversed it has that of the reversed ranks."""
-    corpus = small(queries=420, documents=30)
+    corpus = small(queries=420)
     scores = sum(corpus.queries[name] @ corpus.documents[name].T for name in corpus.modalities)
     order = np.argsort(-scores, axis=1)
     placed = np.take_along_axis(scores, order, axis=1)
@@ -346,4 +351,4 @@ def test_a_run_is_measured_beside_the_embeddings(rng):
     ranks = 1 + (scores > scores[np.arange(420), corpus.relevant][:, None]).sum(axis=1)
     audited = make_views(corpus, None, 0)[0][0].test
     rows = [np.flatnonzero((corpus.queries["view1"] == row).all(axis=1))[0] for row in audited.queries["view1"]]
-    assert quality(result, "run worst").value.lower == pytest.approx(np.mean(1 / (31 - ranks[rows])), abs=1e-12)
+    assert quality(result, "run worst").value.lower == pytest.approx(np.mean(1 / (41 - ranks[rows])), abs=1e-12)

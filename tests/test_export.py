@@ -17,7 +17,7 @@ from jax import export
 
 from rdjax import codes, information, limits, nn, rate_distortion, retrieval
 from rdjax.codes import learning
-from rdjax.limits import free_embeddings, rankings_code, relevance_certificate
+from rdjax.limits import free_embeddings, rankings_code, relevance, relevance_certificate
 from rdjax.nn import dual_encoder
 from rdjax.rate_distortion import GaussianIntent, interior_point
 from rdjax.retrieval import streaming
@@ -384,7 +384,9 @@ def test_lowers_for_cuda_and_tpu(name):
 
 
 def relevance_bounds(rng):
-    limits.relevance_bounds(rng.dirichlet(np.full(6, 0.3), 24), 6.0)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(relevance, "FEW", 0)  # one fit: half the compiling
+        limits.relevance_bounds(rng.dirichlet(np.full(6, 0.3), 24), 6.0)
 
 
 def embed_freely(rng):
@@ -403,14 +405,19 @@ def learn_code(rng):
     wanted = np.repeat(np.arange(20), 3)
     queries = documents[wanted] + 0.3 * rng.standard_normal((60, 4))
     model = codes.QueryModel.fit(queries, documents[wanted], blocks=(4,))
-    for side, coded, objective in (("queries", queries, "mrr"), ("documents", documents, "bits above the floor")):
-        chart = codes.fit_relevance_map(model, documents, 3, side=side)
-        fitted = (
-            codes.ProductQuantizer.fit(coded, 4, transform=chart, width=2, blocks=1),
-            codes.EntropyCodedScalar.fit(coded, 3.0, transform=chart),
+    quantizer, scalar = codes.ProductQuantizer, codes.EntropyCodedScalar
+    for side, kind, objective in (
+        ("queries", quantizer, "cross-entropy"),
+        ("queries", scalar, "mrr"),
+        ("documents", scalar, "bits above the floor"),
+    ):
+        chart, coded = (
+            codes.fit_relevance_map(model, documents, 3, side=side),
+            {"queries": queries}.get(side, documents),
         )
-        for code, goal in zip(fitted, ("cross-entropy", objective), strict=True):
-            codes.LearnedCode.fit(code, (queries, documents, wanted), chart=chart, steps=2, looks=2, objective=goal)
+        options = {"width": 2, "blocks": 1} if kind is quantizer else {}
+        code = kind.fit(coded, 4 if options else 3.0, transform=chart, **options)
+        codes.LearnedCode.fit(code, (queries, documents, wanted), chart=chart, steps=2, looks=2, objective=objective)
 
 
 STEPS = {

@@ -10,6 +10,7 @@ import tomllib
 import pytest
 
 import rdjax
+from tests.optimized import long_loops
 
 pytestmark = pytest.mark.float64_only
 ROOT = pathlib.Path(__file__).parent.parent
@@ -80,8 +81,9 @@ def test_python_in_the_readme_runs():
     blocks = (ROOT / "README.md").read_text().split("```python\n")[1:]
     assert len(blocks) >= 2
     namespace = {}
-    for block in blocks:
-        exec(block.split("```")[0], namespace)
+    with long_loops():
+        for block in blocks:
+            exec(block.split("```")[0], namespace)
     assert namespace["result"].today.value.lower == pytest.approx(0.710, abs=1e-3)
     assert float(namespace["ranking_rate"](1 - 0.59, 1000)) == pytest.approx(4.8465, abs=1e-4)
 

@@ -8,6 +8,8 @@ import matplotlib
 import matplotlib.pyplot as plt
 import pytest
 
+from tests.optimized import long_loops
+
 pytestmark = pytest.mark.float64_only  # users run them as they are: in float32
 
 NOTEBOOKS = sorted((pathlib.Path(__file__).parent.parent / "notebooks").glob("*.py"))
@@ -24,7 +26,7 @@ def cells(path):
 def test_runs(path, capsys):
     matplotlib.use("agg")
     names: dict = {"__name__": "__main__"}
-    with jax.enable_x64(False), jax.numpy_rank_promotion("allow"):
+    with jax.enable_x64(False), jax.numpy_rank_promotion("allow"), long_loops():
         for number, (kind, source) in enumerate(cells(path)):
             if kind == "code":
                 exec(compile(source, f"{path.name}, cell {number}", "exec"), names)

@@ -16,10 +16,11 @@ from typer.testing import CliRunner
 from rdjax import paper
 from rdjax.checks import InputError
 from rdjax.cli import app
-from rdjax.limits import fano_bounds, ranking_rate
+from rdjax.limits import fano_bounds, generalization, ranking_rate
 from rdjax.paper import formulas, instances, sample_formulas
 from rdjax.paper.record import VERDICTS, Evidence, Statement
 from rdjax.report.statements import print_statements, statements_to_json
+from tests.optimized import optimized
 
 pytestmark = pytest.mark.float64_only
 
@@ -281,8 +282,9 @@ def test_first_lines_carry_the_paper_s_place(name):
 # simulations
 
 
-def test_lemma_6_1_is_far_off_with_as_many_cells_as_samples():
+def test_lemma_6_1_is_far_off_with_as_many_cells_as_samples(monkeypatch):
     """Theory notes, section 5: R_n = .4435 where the lemma allows .0801."""
+    monkeypatch.setattr(generalization, "_suprema", optimized(generalization._suprema, "sizes"))
     assert float(paper.complexity(np.log(1e4), 1000, 10_000)) == pytest.approx(0.0801, abs=5e-5)
     assert instances.rademacher(10_000, 10_000, 1000, 5) == pytest.approx(0.4435, abs=2e-3)
 

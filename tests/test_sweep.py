@@ -302,7 +302,8 @@ def child(tmp_path, die, *address, **cluster):
     config = tmp_path / "many.py"
     config.write_text(f"config = {MANY!r}\n")
     command = [sys.executable, "-c", CHILD, str(config), str(tmp_path / "out"), die, *map(str, address)]
-    cache = {} if address or cluster else {"JAX_COMPILATION_CACHE_DIR": jax.config.jax_compilation_cache_dir}
+    folder = {"JAX_COMPILATION_CACHE_DIR": str(tmp_path / "cache"), "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0"}
+    cache = {} if address or cluster else folder
     environment = {
         **os.environ,
         **cluster,

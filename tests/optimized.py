@@ -1,0 +1,28 @@
+"""Loops that compute for seconds, compiled as users have them: conftest leaves LLVM's optimizations out."""
+
+from contextlib import contextmanager
+from functools import cache
+
+import jax
+import pytest
+
+from rdjax.codes import codebooks
+from rdjax.limits import relevance_certificate
+from rdjax.retrieval import reliability
+
+
+@cache
+def optimized(function, *static):
+    """The same jitted function, with its `static` arguments by name; sorts, above all, take half as long."""
+    options = {"xla_backend_optimization_level": 2}
+    return jax.jit(function.__wrapped__, static_argnames=static, compiler_options=options)
+
+
+@contextmanager
+def long_loops():
+    """Those of an audit of a thousand documents run optimized meanwhile."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(codebooks, "_lloyd", optimized(codebooks._lloyd))
+        patch.setattr(reliability, "_fit", optimized(reliability._fit))
+        patch.setattr(relevance_certificate, "_assignments", optimized(relevance_certificate._assignments, "sharding"))
+        yield patch
