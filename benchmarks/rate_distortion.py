@@ -24,6 +24,7 @@ import jax.numpy as jnp
 import numpy as np
 import optimistix
 import scipy.sparse
+from rows import record
 
 from rdjax.rate_distortion import blahut_arimoto, curve, interior_point, sources
 
@@ -225,6 +226,13 @@ def all_cases(sizes, limit, chosen):
                 by_clarabel(source, distortion, slope, limit) if size <= 256 else (limit, np.inf),
                 by_dit(source, distortion, slope, limit) if size <= 64 else (limit, np.inf),
             ]
+            for label, (peer_spent, peer_gap) in zip(names, peers, strict=True):
+                if peer_gap <= GAP:
+                    record(f"{name}, slope {slope:g}", 1e3 * spent, 1e3 * peer_spent, label)
+                elif label == "dit" and np.isfinite(peer_gap):  # it stops by itself, wherever it is
+                    record(
+                        f"{name}, slope {slope:g}, dit to a gap of {peer_gap:.0e}", 1e3 * spent, 1e3 * peer_spent, label
+                    )
             table.append((size, name, slope, spent, reached, int(found.steps), whole, called, peers))
             row = "  ".join(f"{label} {show(pair):>11}" for label, pair in zip(names, peers, strict=True))
             print(

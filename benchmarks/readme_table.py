@@ -20,6 +20,13 @@ class Entry:
 
 TABLE = (
     Entry("faiss", "encode_speed", "encode", "faiss", "indexes that are searched: IVF, HNSW, GPUs, years of use"),
+    Entry(
+        "faiss, flat",
+        "scale",
+        "documents x 64",
+        "faiss flat, the first 100",
+        "the documents themselves, not only ranks",
+    ),
     Entry("ranx", "metrics", "all metrics", "ranx", "fusion of runs, significance tests, tables for papers"),
     Entry("ir_measures", "metrics", "all metrics", "ir_measures", "every measure of trec_eval, and its very numbers"),
     Entry(
@@ -44,12 +51,16 @@ TABLE = (
     Entry(
         "optimistix",
         "rate_distortion",
-        "random",
+        "random(64), slope 8",
         "optimistix",
         "any fixed point, root or least squares, not only this one",
     ),
     Entry(
-        "dit", "rate_distortion", "random", "dit", "partial information decompositions, many entropies of joint laws"
+        "dit",
+        "rate_distortion",
+        "random(64), slope 8",
+        "dit",
+        "partial information decompositions, many entropies of joint laws",
     ),
     Entry(
         "bitbudget",

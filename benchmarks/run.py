@@ -76,7 +76,7 @@ BENCHMARKS = {
     "learning": Benchmark(None, peer=("--peer-python", "rax"), repeats=False),
     "sweep": Benchmark(None, repeats=False),
     "large": Benchmark(None, repeats=False),
-    "scale": Benchmark(None, repeats=False),
+    "scale": Benchmark(("--only", "ranks", "--quick"), repeats=False),
     "robust": Benchmark(None, repeats=False),
     "wheel": Benchmark(None, repeats=False),
     "hostile": Benchmark(None, repeats=False),
