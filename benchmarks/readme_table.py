@@ -80,6 +80,11 @@ def find(entry: Entry, results: pathlib.Path) -> tuple[dict, dict] | None:
     return (record, rows[0]) if rows else None
 
 
+def _two_digits(value: float) -> str:
+    """1,400, not 1.4e+03."""
+    return f"{float(f'{value:.2g}'):,.10g}"
+
+
 def render(results: pathlib.Path) -> str:
     """The table in Markdown."""
     lines = ["| peer | measured beside it | theirs / ours | what it does better |", "|---|---|---|---|"]
@@ -90,9 +95,8 @@ def render(results: pathlib.Path) -> str:
             record, row = found
             unit = "" if row["unit"] in ("ms", "s") else f", {row['unit']}"
             measured += f": {row['name']}{unit}"
-            three = row["ratio"]
-            ratio = f"{three['median']:.2g}"
-            ratio += f" ({three['least']:.2g} to {three['most']:.2g})" if record["runs"] > 1 else ""
+            middle, least, most = (_two_digits(row["ratio"][key]) for key in ("median", "least", "most"))
+            ratio = f"{middle} ({least} to {most})" if record["runs"] > 1 else middle
         lines.append(f"| {entry.peer} | {measured} | {ratio} | {entry.better} |")
     return "\n".join(lines)
 
