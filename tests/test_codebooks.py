@@ -1,5 +1,6 @@
 """Codebooks: nearest words against brute force, k-means at its fixed point, starts, revival, weights."""
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ from rdjax import checks
 from rdjax.checks import InputError
 from rdjax.codes import codebooks
 from rdjax.codes.codebooks import kmeans
-from rdjax.codes.nearest_words import comparable, nearest, with_ones
+from rdjax.codes.nearest_words import comparable, nearest, nearest_at_once, nearest_in_turn, with_ones
 
 
 def points(n, d=3, seed=4, centers=9):
@@ -36,21 +37,25 @@ def means(x, weights):
     return step
 
 
-def test_the_nearest_word_is_the_nearest_and_the_first_among_equals(precision, rng):
-    words, x = rng.standard_normal((7, 3)).astype(precision), rng.standard_normal((256, 3)).astype(precision)
-    words[5] = words[2]
-    compared = comparable(jnp.asarray(words), jnp.array(6))  # the last is not in use
-    found, score = nearest(compared, with_ones(jnp.asarray(x.T)))
-    np.testing.assert_array_equal(found, cells(words[:6].astype(np.float64), x.astype(np.float64)))
-    assert 5 not in found
+@pytest.mark.parametrize("how", [nearest, nearest_in_turn, nearest_at_once])
+@pytest.mark.parametrize("size", [1, 6, 8, 19])
+def test_the_nearest_word_is_the_nearest_and_the_first_among_equals(how, size, precision, rng):
+    words, x = rng.standard_normal((size + 1, 3)).astype(precision), rng.standard_normal((256, 3)).astype(precision)
+    words[size // 2 + 1 : size] = words[: size - size // 2 - 1]
+    searched = jax.jit(lambda words, x: how(comparable(words, jnp.array(size)), with_ones(x)))  # the last is not in use
+    found, score = searched(words, x.T)
+    used = words[:size].astype(np.float64)
+    np.testing.assert_array_equal(found, cells(used, x.astype(np.float64)))
+    assert np.max(found) <= size // 2
     distance = np.sum(x**2, axis=1) + 2 * np.asarray(score)
-    np.testing.assert_allclose(distance, np.min(((x[:, None] - words[None, :6]) ** 2).sum(2), axis=1), atol=1e-5)
+    np.testing.assert_allclose(distance, np.min(((x[:, None] - used[None]) ** 2).sum(2), axis=1), atol=1e-5)
 
 
-def test_what_is_no_number_still_has_a_word():
-    compared = comparable(jnp.eye(4), jnp.array(4))
-    found, _ = nearest(compared, with_ones(jnp.full((4, 256), jnp.nan)))
+@pytest.mark.parametrize("how", [nearest_in_turn, nearest_at_once])
+def test_what_is_no_number_still_has_a_word(how):
+    found, score = how(comparable(jnp.eye(4), jnp.array(4)), with_ones(jnp.full((4, 256), jnp.nan)))
     assert ((np.asarray(found) >= 0) & (np.asarray(found) < 4)).all()
+    assert not np.isfinite(score).any()
 
 
 @pytest.mark.float64_only
