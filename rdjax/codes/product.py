@@ -1,14 +1,15 @@
 """Product and residual quantizers: codebooks of vectors for blocks of coefficients, one stage after another."""
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.sharding import Mesh
 from jax.typing import ArrayLike
 
 from rdjax.checks import is_concrete
@@ -20,6 +21,8 @@ from rdjax.codes.residual import fit_stages, search, words_of
 from rdjax.codes.transform import Transform, coefficient_blocks, fit_transform
 from rdjax.codes.transformed import Transformed
 from rdjax.codes.turning import turned_to_product
+from rdjax.retrieval.beside import Beside, options
+from rdjax.retrieval.tiles import default_device
 from rdjax.trees import register_dataclass
 
 POINTS = 128  # vectors per word that codebooks are fitted on, at most
@@ -146,14 +149,16 @@ class ProductQuantizer(Transformed, FixedLengthCode):
             return super().encode(vectors)
         rows = vectors if isinstance(vectors, np.ndarray) else np.asarray(vectors)
         symbols = np.empty((len(rows), self.num_symbols), np.int32)
-        running: deque[tuple[int, jax.Array]] = deque()  # a block runs on one core, so several run at a time
-        for start in range(0, len(rows), AT_ONCE):
-            block = host_vectors(rows[start : start + AT_ONCE], self.dtype, self.dimension, self.name, start)
-            running.append((start, _encoded(self, padded(block, AT_ONCE) if len(block) < AT_ONCE else block)))
-            if len(running) > _RUNNING:
-                _write(symbols, *running.popleft())
-        for entry in running:
-            _write(symbols, *entry)
+        mesh, running = default_device(), deque[tuple[int, Any]]()
+        with Beside(mesh) as beside:  # a block runs on one core, so several run at a time
+            for start in range(0, len(rows), AT_ONCE):
+                block = host_vectors(rows[start : start + AT_ONCE], self.dtype, self.dimension, self.name, start)
+                whole = padded(block, AT_ONCE) if len(block) < AT_ONCE else block
+                running += zip([start], beside.begin(_encoded_on(mesh), [(self, whole)], [()]), strict=True)
+                if len(running) > _RUNNING:
+                    _write(symbols, beside, running.popleft())
+            for entry in running:
+                _write(symbols, beside, entry)
         return jax.device_put(symbols)
 
     def _encode(self, vectors: jax.Array) -> jax.Array:
@@ -174,13 +179,14 @@ class ProductQuantizer(Transformed, FixedLengthCode):
         return jax.lax.map(tile, _tiles(symbols)).reshape(-1, self.dimension)[: len(symbols)]
 
 
-@jax.jit
-def _encoded(code: ProductQuantizer, vectors: jax.Array) -> jax.Array:
-    return code._encode(vectors)
+@lru_cache(maxsize=2)
+def _encoded_on(mesh: Mesh) -> Callable[[ProductQuantizer, Any], jax.Array]:
+    return jax.jit(ProductQuantizer._encode, compiler_options=options(mesh))
 
 
-def _write(symbols: np.ndarray, start: int, block: jax.Array) -> None:
-    symbols[start : start + AT_ONCE] = np.asarray(block)[: len(symbols) - start]
+def _write(symbols: np.ndarray, beside: Beside, entry: tuple[int, Any]) -> None:
+    start, begun = entry
+    symbols[start : start + AT_ONCE] = np.asarray(*beside.done([begun]))[: len(symbols) - start]
 
 
 def _tiles(rows: jax.Array) -> jax.Array:

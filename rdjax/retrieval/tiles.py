@@ -76,7 +76,7 @@ class Tiles:
         )
         stored = [jax.dtypes.canonicalize_dtype(array.dtype) for array in self._arrays]
         self._stored, self.dtype = jnp.result_type(*stored), jnp.result_type(asked.dtype, *stored)
-        self.mesh = Mesh(np.array(list(jnp.zeros(()).devices())), ("documents",)) if mesh is None else mesh
+        self.mesh = default_device() if mesh is None else mesh
         self.devices = self.mesh.size
         self._cut(query_block, document_block)
         most = 2**31 - self.devices * self.depth
@@ -154,6 +154,11 @@ def _everywhere(mesh: Mesh, reduce: Callable) -> Callable:
 
 def _alike(rows: np.ndarray, _: int) -> np.ndarray:
     return rows
+
+
+def default_device() -> Mesh:
+    """The device that JAX puts arrays on, as a mesh."""
+    return Mesh(np.array(list(jnp.zeros(()).devices())), ("documents",))
 
 
 def on_processors(mesh: Mesh) -> bool:
