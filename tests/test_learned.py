@@ -110,7 +110,7 @@ def test_gradients_are_differences(kind, objective, side):
     world = World(side)
     code = getattr(world, kind)()
     form = form_of(code)
-    plan = Plan(form, parse_objective(objective), optax.sgd(0.1))
+    plan = Plan(form, parse_objective(objective), optax.sgd(0.1), fidelity=0.3)
     start = parameters_of(form, code, world.lesson)
     names = ["log_sharpness", "out", "words"] if kind == "product" else ["log_sharpness", "out", "logits", "log_scales"]
     rng = np.random.default_rng(1)
@@ -127,6 +127,24 @@ def test_gradients_are_differences(kind, objective, side):
                 np.testing.assert_array_equal(search(end), symbols)
         measured = (both(ends[0])[0] - both(ends[1])[0]) / (2 * step)
         np.testing.assert_allclose(jnp.sum(slopes[name] * way), measured, rtol=2e-4, atol=1e-7, err_msg=name)
+
+
+@pytest.mark.parametrize("side", SIDES)
+def test_fidelity_counts_half_the_squared_error_of_what_is_coded(side):
+    world = World(side)
+    code = world.product()
+    form = form_of(code)
+    start = parameters_of(form, code, world.lesson)
+    loss = lambda fidelity: float(
+        loss_of(Plan(form, "cross-entropy", optax.sgd(0.1), fidelity), start, world.lesson, world.batch(), 2.0, None)
+    )
+    rows = world.coded[: 64 if side == "queries" else N]  # of the batch; all documents
+    wide = np.asarray(world.chart.apply(rows))
+    told = np.zeros_like(wide)
+    for stage, symbol in zip(np.asarray(code.codebooks)[0], np.asarray(code.encode(rows)).T, strict=True):
+        told[:, list(code.blocks[0])] += stage[symbol][:, : len(code.blocks[0])]
+    expected = 0.25 * 0.5 * np.mean(np.sum((told - wide) ** 2, axis=1))
+    assert loss(0.25) - loss(0.0) == pytest.approx(expected, rel=1e-10)
 
 
 def test_noise_makes_the_rate_differentiable_in_the_steps():

@@ -62,6 +62,7 @@ class LearnedCode(Wrapped):
         chart: RelevanceMap | None = None,
         held_out: Told | None = None,
         objective: str = CROSS_ENTROPY,
+        fidelity: float = 0.0,
         relaxation: str = "straight-through",
         optimizer: "optax.GradientTransformation | None" = None,
         steps: int = 600,
@@ -88,6 +89,8 @@ class LearnedCode(Wrapped):
           chart: the map whose first directions are the code's, with all that maps may learn to use; None: its own.
           held_out: the same for the choice of the step; None: a fifth of the queries told, or a telling of their own.
           objective: "cross-entropy", a metric (smooth), or "bits above the floor", see `learning.loss_of`.
+          fidelity: weight of half the squared error of the coefficients beside it, see `learning.loss_of`; for what is
+            coded again and again as it was told, such as the documents of a code of class B.
           relaxation: of words: "straight-through" or "soft", from soft to hard. Scalars have their own: noise in the
             rate, straight-through values.
           optimizer: of Optax; None: Adam, rate .02 falling to 0. Making it anew compiles anew.
@@ -108,7 +111,10 @@ class LearnedCode(Wrapped):
         looks = min(whole(looks, "looks"), count)
         lessons, rest = _lessons(wide, told, held_out, looks, seed)
         every = lessons(0)
-        plan = Plan(form, parse_objective(objective), _usual(count) if optimizer is None else optimizer)
+        require(fidelity >= 0, f"the fidelity is {fidelity}; it must be at least 0.")
+        plan = Plan(
+            form, parse_objective(objective), _usual(count) if optimizer is None else optimizer, float(fidelity)
+        )
         begin = form.begin(cast(Any, code), every.coded)
         begin["log_sharpness"] = device_array(np.log(sharpness(form, begin, every)), every.coded.dtype)
         found = teach(

@@ -38,11 +38,13 @@ class Plan:
       form: of the code.
       objective: "cross-entropy", "bits above the floor", or a metric.
       optimizer: of Optax.
+      fidelity: of the loss, see `loss_of`.
     """
 
     form: Form
     objective: str | Metric
     optimizer: "optax.GradientTransformation"
+    fidelity: float = 0.0
 
 
 class Taught(NamedTuple):
@@ -66,14 +68,19 @@ def parse_objective(name: str) -> str | Metric:
 def loss_of(
     plan: Plan, parameters: Parameters, lesson: Lesson, batch: Batches, trade: jax.Array, relaxed: Relaxed | None
 ) -> jax.Array:
-    """rate + trade * distortion, nats, of one batch (rows of queries [b], of documents [C]).
+    """rate + trade * distortion + fidelity * error, nats, of one batch (rows of queries [b], of documents [C]).
 
     cross-entropy: distortion is -ln of the posterior at the document that is wanted. a metric: 1 - its smooth form.
+    error: half the squared error of the coefficients, which is what coding takes from the log-likelihood of a query
+    given its document (`RelevanceMap`); ranking alone leaves decoded vectors free where simulated queries do not look.
     bits above the floor: the rate less R(D) of ranking C documents, D that of the smooth reciprocal rank (Theorem A);
     the trade has no part in it.
     """
     coded, logits, target = _logits(plan.form, parameters, lesson, batch, relaxed)
     rate = to_nats(jnp.mean(coded.bits))
+    if plan.fidelity:
+        told = lesson.coded[batch.queries if lesson.side == "queries" else batch.documents]
+        rate += plan.fidelity * 0.5 * jnp.mean(jnp.sum((coded.values - told) ** 2, axis=-1))
     if plan.objective == CROSS_ENTROPY:
         own = jnp.take_along_axis(jax.nn.log_softmax(logits, axis=-1), target[:, None], axis=-1)
         return rate - trade * jnp.mean(own)
