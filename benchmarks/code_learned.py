@@ -51,7 +51,8 @@ def learned(material: Material, side: str, code: Code, seed: int = 0) -> Learned
     told, held_out = taught(material, side, seed)
     chart = code_recipes.relevance(material, side)
     wide = chart.take(min(chart.k, WIDE))
-    options = {"fidelity": FIDELITY.get((side, material.code_class), 0.0), "steps": STEPS, "looks": LOOKS, "patience": 3}
+    fidelity = FIDELITY.get((side, material.code_class), 0.0)
+    options = {"fidelity": fidelity, "steps": STEPS, "looks": LOOKS, "patience": 3}
     return LearnedCode.fit(code, told, chart=wide, held_out=held_out, seed=seed, **options)
 
 
