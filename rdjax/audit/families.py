@@ -143,7 +143,10 @@ def _learned(training: Training, side: str, bits: float) -> Code:
     start = ProductQuantizer.fit(
         training.examples(side), _whole(bits), transform=chart.take(min(128, chart.k)), width=WORDS, blocks=blocks
     )
-    return LearnedCode.fit(start, training.lessons(side), chart=chart, steps=120, looks=3, patience=3)
+    fidelity = training.fidelity(side)
+    return LearnedCode.fit(
+        start, training.lessons(side), chart=chart, fidelity=fidelity, steps=120, looks=3, patience=3
+    )
 
 
 def _directions(bits: float) -> int:
