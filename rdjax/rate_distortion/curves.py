@@ -26,6 +26,7 @@ from rdjax.rate_distortion.problem import (
     tolerance_in_nats,
 )
 from rdjax.rate_distortion.solution import RateDistortion, certify, lagrangian, mean_excess
+from rdjax.shards import on_host
 
 MAX_SLOPES = 60
 EXPONENT_RANGE = 700.0  # nats: a slope beyond it changes nothing
@@ -80,7 +81,7 @@ def rate_at(source: ArrayLike, distortion: ArrayLike, target: ArrayLike, *, tole
 
 
 def _check_target(target: np.ndarray, problem: Problem) -> None:
-    best = float(jnp.sum(problem.source * problem.least))
+    best = float(on_host(problem.source) @ on_host(problem.least))
     slack = 64 * float(jnp.finfo(problem.source.dtype).eps) * max(1.0, abs(best))
     checks.require(not np.isnan(target).any(), "a target distortion is NaN; give a number.")
     low = float(np.min(target, initial=np.inf))
