@@ -13,7 +13,7 @@ from jax.typing import ArrayLike
 from rdjax import checks
 from rdjax.limits.rank_sums import Prior, check_weights, checked_size, rank_nodes
 from rdjax.limits.tilting import Ranks
-from rdjax.numerics import entropy_nats
+from rdjax.numerics import entropy_nats, on_device
 from rdjax.retrieval.weights import Weights
 from rdjax.trees import register_dataclass
 
@@ -41,9 +41,9 @@ def pose(values: ArrayLike, prior: Prior, weights: Weights | ArrayLike) -> RankP
     given = [x for x in (values, prior, weights) if not callable(x) and jnp.issubdtype(jnp.result_type(x), jnp.inexact)]
     dtype = jnp.promote_types(jnp.result_type(*given, 1.0), jnp.float32)
     uniform, documents = np.ndim(prior) == 0, checked_size(prior)
-    law = jnp.asarray(np.ones(1) if uniform else prior, dtype)
+    law = on_device(np.ones(1) if uniform else prior, dtype)
     worth, count = _worth(weights, documents, dtype, uniform, np if checks.is_concrete(prior, weights) else jnp)
-    array = lambda x: jnp.asarray(x, dtype)
+    array = lambda x: on_device(np.asarray(x) if checks.is_concrete(x) else x, dtype)
     return RankProblem(law, array(worth[0] - worth), array(count), array(1 - worth[0]), array(documents), uniform)
 
 

@@ -14,6 +14,7 @@ from jax import lax
 from jax.typing import ArrayLike
 
 from rdjax import checks
+from rdjax.numerics import on_device
 from rdjax.rate_distortion.bordered import attach_slope
 from rdjax.rate_distortion.implicit import attach, each
 from rdjax.rate_distortion.newton import MAX_STEPS, interior_point, solve_law
@@ -76,7 +77,7 @@ def rate_at(source: ArrayLike, distortion: ArrayLike, target: ArrayLike, *, tole
     problem = pose(source, distortion)
     if checks.is_concrete(target, problem.source, problem.least):
         _check_target(np.asarray(target, np.float64), problem)
-    goals = jnp.asarray(target, problem.source.dtype)
+    goals = on_device(target, problem.source.dtype)
     return _rates(problem, goals, tolerance_in_nats(tolerance))
 
 
