@@ -16,17 +16,25 @@ from jax.typing import ArrayLike
 LN2 = math.log(2.0)
 
 
+def on_device(x: ArrayLike, dtype: Any = None) -> jax.Array:
+    """`jnp.asarray`, which compiles a program for each shape of a NumPy array; this casts it on the host and copies."""
+    if isinstance(x, np.ndarray):
+        return jax.device_put(x if dtype is None else x.astype(dtype), may_alias=False)
+    return jnp.asarray(x, dtype)
+
+
 def floating(x: ArrayLike) -> jax.Array:
     """An array of floats, float32 at least, in the precision of the input as far as the x64 setting allows.
 
     A NumPy array is copied: JAX remembers one that a traced function closed over in the precision it met it first, and
-    would hand it out so even where x64 is off.
+    would hand it out so even where x64 is off. Its precision is named, or JAX compiles a program for each shape.
     """
     if isinstance(x, jax.Array) and x.dtype in (jnp.float32, jax.dtypes.canonicalize_dtype(jnp.float64)):
         return x
     if isinstance(x, np.ndarray):
         dtype = np.promote_types(x.dtype, np.float32) if x.dtype.kind == "f" else np.dtype(np.float64)
-        return jnp.asarray(np.array(x, jax.dtypes.canonicalize_dtype(dtype)))
+        dtype = jax.dtypes.canonicalize_dtype(dtype)
+        return jnp.asarray(np.array(x, dtype), dtype)
     array = jnp.asarray(x)
     inexact = jnp.issubdtype(array.dtype, jnp.inexact)
     return array.astype(jnp.promote_types(array.dtype, jnp.float32) if inexact else float)

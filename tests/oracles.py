@@ -19,9 +19,9 @@ def blahut_point(prior, distortion, slope_nats, sweeps=20000, tolerance=1e-9):
     size = kernel.shape[1]
     law = 1 + 0.1 * np.sin(np.arange(size))
     law /= law.sum()
-    for _ in range(sweeps):
+    for sweep in range(sweeps):
         ratio = (prior / (kernel @ law)) @ kernel
-        if math.log(ratio.max()) - (law * ratio) @ np.log(np.maximum(ratio, 1e-300)) < tolerance:
+        if sweep % 16 == 0 and math.log(ratio.max()) - (law * ratio) @ np.log(np.maximum(ratio, 1e-300)) < tolerance:
             break
         law = law * ratio
     channel = kernel * law

@@ -3,7 +3,6 @@
 import itertools
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 from scipy.stats import binom
@@ -70,9 +69,7 @@ def test_complexity_is_within_its_bound_s_constant_where_it_is_known():
 )
 def test_figures_of_the_theory(n, cells, documents, bound, data, rng):
     k, y = rng.integers(0, cells, n), rng.integers(0, documents, n)
-    found, error = limits.rademacher_complexity(
-        jax.random.key(0), jnp.asarray(k), jnp.asarray(y), sizes=(cells, documents), draws=40
-    )
+    found, error = limits.rademacher_complexity(jax.random.key(0), k, y, sizes=(cells, documents), draws=40)
     worth = 1 / np.arange(1, documents + 1)
     assert float(found) == pytest.approx(data, rel=0.03)
     assert 0 < float(error) < 0.02 * data

@@ -1,6 +1,7 @@
 """Metrics against brute force over every tie order, closed forms, and the peers."""
 
 import itertools
+from functools import cache
 
 import jax
 import jax.numpy as jnp
@@ -60,9 +61,10 @@ def by_order(name: str, gains: list[float]) -> float:
     return gain if family == "dcg" else gain / best
 
 
-def by_all_orders(name: str, scores: np.ndarray, gains: np.ndarray) -> list[float]:
+@cache
+def by_all_orders(name: str, scores: tuple[float, ...], gains: tuple[float, ...]) -> list[float]:
     """The metric under every order of the documents that the scores allow."""
-    groups = [list(np.flatnonzero(scores == level)) for level in sorted(set(scores), reverse=True)]
+    groups = [[i for i, s in enumerate(scores) if s == level] for level in sorted(set(scores), reverse=True)]
     orders = itertools.product(*(itertools.permutations(group) for group in groups))
     return [by_order(name, [gains[i] for group in order for i in group]) for order in orders]
 
@@ -80,7 +82,7 @@ def listed(gains: np.ndarray, length: int) -> tuple[np.ndarray, np.ndarray]:
 @pytest.mark.parametrize("rule", ["expected", "optimistic", "pessimistic"])
 def test_every_metric_equals_brute_force_over_all_tie_orders(name, rule, rng, dtype, tolerance):
     summary = {"expected": np.mean, "optimistic": np.max, "pessimistic": np.min}[rule]
-    scores = rng.integers(0, 3, (12, 6)).astype(float)
+    scores = rng.integers(0, 3, (12, 6)).astype(dtype)
     gains = rng.choice([0.0, 1.0, 2.0, 3.0], size=(12, 6), p=[0.4, 0.2, 0.2, 0.2])
     gains[:, 0] = 1.0
     gains[11] = 0.0
@@ -88,8 +90,8 @@ def test_every_metric_equals_brute_force_over_all_tie_orders(name, rule, rng, dt
     scores[9] = 1.0
     tables = [listed(row, 7) for row in gains]
     relevant, grades = np.stack([r for r, _ in tables]), np.stack([g for _, g in tables])
-    expected = [summary(by_all_orders(name, s, g)) for s, g in zip(scores, gains, strict=True)]
-    values = parse_metric(name)(jnp.asarray(scores, dtype), relevant, grades=grades, ties=rule)
+    expected = [summary(by_all_orders(name, tuple(s), tuple(g))) for s, g in zip(scores, gains, strict=True)]
+    values = parse_metric(name)(scores, relevant, grades=grades, ties=rule)
     np.testing.assert_allclose(values, expected, rtol=5 * tolerance, atol=tolerance)
 
 
@@ -97,18 +99,19 @@ def test_every_metric_equals_brute_force_over_all_tie_orders(name, rule, rng, dt
 @pytest.mark.parametrize("rule", ["expected", "optimistic", "pessimistic"])
 def test_one_relevant_document_is_its_weight(name, rule, rng, dtype, tolerance):
     summary = {"expected": np.mean, "optimistic": np.max, "pessimistic": np.min}[rule]
-    scores = rng.integers(0, 3, (12, 6)).astype(float)
+    scores = rng.integers(0, 3, (12, 6)).astype(dtype)
     relevant = rng.integers(0, 6, 12)
-    expected = [summary(by_all_orders(name, s, np.eye(6)[r])) for s, r in zip(scores, relevant, strict=True)]
-    one = parse_metric(name)(jnp.asarray(scores, dtype), relevant, ties=rule)
+    alone = np.eye(6)[relevant]
+    expected = [summary(by_all_orders(name, tuple(s), tuple(g))) for s, g in zip(scores, alone, strict=True)]
+    one = parse_metric(name)(scores, relevant, ties=rule)
     padded = np.pad(relevant[:, None], ((0, 0), (2, 4)), constant_values=-1)
-    listed_alone = parse_metric(name)(jnp.asarray(scores, dtype), padded, ties=rule)
+    listed_alone = parse_metric(name)(scores, padded, ties=rule)
     np.testing.assert_allclose(one, expected, rtol=5 * tolerance, atol=tolerance)
     np.testing.assert_allclose(listed_alone, expected, rtol=5 * tolerance, atol=tolerance)
 
 
 def test_constant_scorer_over_five_documents(dtype, tolerance):
-    scores, relevant = jnp.ones((3, 5), dtype), np.array([0, 2, 4])
+    scores, relevant = np.ones((3, 5), dtype), np.array([0, 2, 4])
     np.testing.assert_allclose(mean_reciprocal_rank(scores, relevant), 137 / 300, rtol=tolerance)
     np.testing.assert_allclose(recall_at_k(scores, relevant, 1), 0.2, rtol=tolerance)
     np.testing.assert_allclose(mean_reciprocal_rank(scores, relevant, ties="optimistic"), 1.0)
@@ -117,17 +120,17 @@ def test_constant_scorer_over_five_documents(dtype, tolerance):
 
 
 def test_ranks_of_one_and_of_several(dtype):
-    scores = jnp.asarray([0.5, 2.0, 2.0, 1.0, 2.0], dtype)
+    scores = np.array([0.5, 2.0, 2.0, 1.0, 2.0], dtype)
     relevant = np.array([1, 3, 0, -1])
     np.testing.assert_array_equal(ranks(scores, relevant), [2, 4, 5, np.inf])
     np.testing.assert_array_equal(ranks(scores, relevant, ties="optimistic"), [1, 4, 5, np.inf])
     np.testing.assert_array_equal(ranks(scores, relevant, ties="pessimistic"), [3, 4, 5, np.inf])
     assert float(ranks(scores, 3)) == 4.0
-    assert ranks(jnp.zeros((2, 3, 4), dtype), np.zeros((2, 3), int)).shape == (2, 3)
+    assert ranks(np.zeros((2, 3, 4), dtype), np.zeros((2, 3), int)).shape == (2, 3)
 
 
 def test_named_functions_are_means_of_the_metrics(rng, dtype, tolerance):
-    scores, relevant = jnp.asarray(rng.integers(0, 4, (9, 12)), dtype), np.tile([3, 7, -1], (9, 1))
+    scores, relevant = rng.integers(0, 4, (9, 12)).astype(dtype), np.tile([3, 7, -1], (9, 1))
     grades = np.tile([1.0, 3.0, 0.0], (9, 1))
     pairs = [
         (mean_reciprocal_rank(scores, relevant), parse_metric("mrr")(scores, relevant)),
@@ -184,7 +187,7 @@ def test_weights_may_be_an_array_and_end(tolerance):
 
 @pytest.mark.parametrize("name", ["mrr", "map"])
 def test_jit_and_vmap_agree_with_eager(name, rng, dtype, tolerance):
-    scores, relevant = jnp.asarray(rng.integers(0, 3, (4, 5, 8)), dtype), rng.integers(0, 8, (4, 5, 1))
+    scores, relevant = rng.integers(0, 3, (4, 5, 8)).astype(dtype), rng.integers(0, 8, (4, 5, 1))
     several = np.concatenate([relevant, (relevant + 3) % 8, np.full((4, 5, 1), -1)], axis=-1)
     metric = parse_metric(name)
     eager = metric(scores, several)
@@ -205,7 +208,7 @@ def test_counts_under_jit_need_the_length():
 
 
 def test_differentiating_a_metric_is_refused(dtype):
-    scores = jnp.asarray([[1.0, 2.0, 3.0]], dtype)
+    scores = np.array([[1.0, 2.0, 3.0]], dtype)
     with pytest.raises(TypeError, match="piecewise constant"):
         jax.grad(lambda s: mean_reciprocal_rank(s, np.array([1])))(scores)
     gradient = jax.grad(lambda s: jnp.sum(s) + mean_reciprocal_rank(jax.lax.stop_gradient(s), np.array([1])))(scores)

@@ -4,7 +4,6 @@ import itertools
 import math
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 from scipy.optimize import linear_sum_assignment
@@ -22,6 +21,7 @@ from tests.oracles import permutation_distortions
 
 pytestmark = pytest.mark.float64_only  # both sides are float64 whatever the precision in force
 LN2 = math.log(2)
+majorized = jax.jit(majorize)
 METRICS = (reciprocal_rank, dcg, recall_at(2))
 
 
@@ -165,15 +165,13 @@ def test_majorants_lie_above_every_kernel(rng, weights):
     documents, slope = 40, 6.0
     posteriors = rng.dirichlet(np.full(documents, 0.1), 16)
     worth = np.asarray(weights(np.arange(1.0, documents + 1)), np.float64)
-    knots = lay_knots(worth, slope)
-    start = first_orders(posteriors, 64)
-    law = jnp.full(64, 1 / 64)
-    bound, means = jax.jit(majorize)(jnp.asarray(posteriors), worth, slope, knots, start, law)
-    shift = np.asarray(bound.shift)
+    knots, start = jax.device_get((lay_knots(worth, slope), first_orders(posteriors, 64)))
+    bound, means = jax.device_get(majorized(posteriors, worth, slope, knots, start, np.full(64, 1 / 64)))
+    shift = bound.shift
     exact = np.exp(slope * (posteriors @ worth[np.asarray(positions(start))].T - shift[:, None]))
-    tops = np.asarray(start)[:, 0]
+    tops = start[:, 0]
     for top in set(tops):
-        assert (np.asarray(means)[:, top] >= exact[:, tops == top].mean(axis=1) * (1 - 1e-12)).all()
+        assert (means[:, top] >= exact[:, tops == top].mean(axis=1) * (1 - 1e-12)).all()
     excess = []
     for order in [rng.permutation(documents) for _ in range(200)]:
         rank = np.argsort(order)
@@ -188,15 +186,15 @@ def separable(posteriors, bound, worth, slope, knots, top, rank):
     """The bound at one ranking, written out from the definition of `Majorant`."""
     above = []
     for x, row in enumerate(posteriors):
-        near = list(np.asarray(bound.near)[x])
+        near = list(bound.near[x])
         place = near.index(top) if top in near else len(near)
         key = near[1] if place == 0 else near[0]
         spot = rank[key] - 1
-        share, left, right = (float(np.asarray(a)[spot]) for a in (knots.share, knots.left, knots.right))
-        phi = np.asarray(bound.phi)[x, place]
-        total = share * phi[int(left)] + (1 - share) * phi[int(right)]
-        total += float(bound.chord[x, place]) * (row @ worth[rank] - row[top] * worth[0])
-        far = math.exp(slope * worth[0] * (row[top] - float(bound.level[x]))) if place == len(near) else 1.0
+        share, left, right = knots.share[spot], knots.left[spot], knots.right[spot]
+        phi = bound.phi[x, place]
+        total = share * phi[left] + (1 - share) * phi[right]
+        total += bound.chord[x, place] * (row @ worth[rank] - row[top] * worth[0])
+        far = math.exp(slope * worth[0] * (row[top] - bound.level[x])) if place == len(near) else 1.0
         above.append(total * far)
     return np.array(above)
 
@@ -205,17 +203,16 @@ def test_costs_add_up_and_prices_bound_the_assignment(rng):
     documents, slope = 40, 6.0
     posteriors = rng.dirichlet(np.full(documents, 0.1), 16)
     worth = 1 / np.arange(1.0, documents + 1)
-    knots = lay_knots(worth, slope)
-    start = first_orders(posteriors, 64)
-    law = jnp.full(64, 1 / 64)
-    bound, _ = jax.jit(majorize)(jnp.asarray(posteriors), worth, slope, knots, start, law)
+    knots, start = jax.device_get((lay_knots(worth, slope), first_orders(posteriors, 64)))
+    bound, _ = jax.device_get(majorized(posteriors, worth, slope, knots, start, np.full(64, 1 / 64)))
     dual = rng.uniform(0.5, 1.5, 16)
     table = np.zeros((documents, 8, knots.worth.shape[0]))
     table = add_costs(table, posteriors, bound, dual, worth, slope, knots, 5)
-    left, right, share = (np.asarray(a) for a in (knots.left, knots.right, knots.share))
+    left, right, share = knots.left, knots.right, knots.share
     scores, rankings = (np.asarray(a) for a in assignments(table, knots, 5))
+    table = np.asarray(table)
     for place in range(8):
-        full = np.asarray(table)[:, place, left] * share + np.asarray(table)[:, place, right] * (1 - share)
+        full = table[:, place, left] * share + table[:, place, right] * (1 - share)
         others = np.delete(np.arange(documents), 5 + place)
         best = full[others][linear_sum_assignment(-full[others])].sum()
         assert best * (1 - 1e-12) <= scores[place] <= best * 1.02
@@ -232,7 +229,7 @@ def test_costs_add_up_and_prices_bound_the_assignment(rng):
 def test_resort_keeps_the_old_order_on_ties(rng, dtype):
     scores = rng.integers(0, 3, (7, 9)).astype(dtype)
     old = np.array([rng.permutation(9) for _ in range(7)])
-    got = np.asarray(resort(jnp.asarray(scores), jnp.asarray(old, jnp.int32)))
+    got = np.asarray(resort(scores, old.astype(np.int32)))
     for row in range(7):
         place = np.argsort(old[row])
         assert list(got[row]) == sorted(range(9), key=lambda y: (-scores[row, y], place[y]))

@@ -31,18 +31,16 @@ def brute(scores, relevant):
 
 
 def test_modality_scores_and_fusion_agree(rng, dtype, tolerance):
-    queries = {name: jnp.asarray(rng.normal(size=(4, d)), dtype) for name, d in (("image", 5), ("text", 3))}
-    documents = {name: jnp.asarray(rng.normal(size=(6, d)), dtype) for name, d in (("image", 5), ("text", 3))}
-    scores = modality_scores(dict(reversed(queries.items())), documents)
+    queries = {name: rng.normal(size=(4, d)).astype(dtype) for name, d in (("image", 5), ("text", 3))}
+    documents = {name: rng.normal(size=(6, d)).astype(dtype) for name, d in (("image", 5), ("text", 3))}
+    scores = np.asarray(modality_scores(dict(reversed(queries.items())), documents))
     assert scores.shape == (2, 4, 6)
     assert scores.dtype == dtype
-    np.testing.assert_allclose(
-        scores[1], np.asarray(queries["text"]) @ np.asarray(documents["text"]).T, atol=10 * tolerance
-    )
-    tau = jnp.asarray([0.25, 4.0], dtype)
-    fused = fuse(queries, tau) @ fuse(documents).T
+    np.testing.assert_allclose(scores[1], queries["text"] @ documents["text"].T, atol=10 * tolerance)
+    side = np.asarray(fuse(documents)).T
+    fused = np.asarray(fuse(queries, np.array([0.25, 4.0], dtype))) @ side
     np.testing.assert_allclose(fused, scores[0] / 0.25 + scores[1] / 4, rtol=50 * tolerance, atol=50 * tolerance)
-    alone = fuse(queries, np.array([0.5, np.inf])) @ fuse(documents).T
+    alone = np.asarray(fuse(queries, np.array([0.5, np.inf], dtype))) @ side
     np.testing.assert_allclose(alone, scores[0] / 0.5, rtol=50 * tolerance, atol=50 * tolerance)
 
 
@@ -54,8 +52,8 @@ def test_stored_types_are_widened(stored, rng):
 
 
 def test_fusion_is_differentiable_in_the_temperatures(dtype):
-    features = {"a": jnp.ones((2, 3), dtype), "b": jnp.ones((2, 1), dtype)}
-    gradient = jax.grad(lambda tau: jnp.sum(fuse(features, tau)))(jnp.asarray([0.5, 2.0], dtype))
+    features = {"a": np.ones((2, 3), dtype), "b": np.ones((2, 1), dtype)}
+    gradient = jax.jit(jax.grad(lambda tau: jnp.sum(fuse(features, tau))))(np.array([0.5, 2.0], dtype))
     np.testing.assert_allclose(gradient, [-6 / 0.25, -2 / 4])
 
 
@@ -72,12 +70,14 @@ def test_counts_from_a_matrix(rng, dtype):
 
 
 def test_nan_counts_against_us_where_it_cannot_be_refused(dtype):
-    above, tied = jax.jit(counts_from_scores)(jnp.asarray([[1.0, jnp.nan, 0.0]], dtype), jnp.asarray([0]))
-    assert (int(above[0]), int(tied[0])) == (1, 1)
-    worth = jax.jit(lambda s: parse_metric("mrr")(s, jnp.asarray([1])))(jnp.asarray([[1.0, jnp.nan, 0.0]], dtype))
-    assert float(worth[0]) == 0.0
+    scores = np.array([[1.0, np.nan, 0.0]], dtype)
+    both = lambda scores: (counts_from_scores(scores, np.array([0])), parse_metric("mrr")(scores, np.array([1])))
+    (above, tied), worth = jax.jit(both)(scores)
+    np.testing.assert_array_equal([above, tied], [[1], [1]])
+    np.testing.assert_array_equal(worth, [0])
 
 
+@pytest.mark.float64_only  # what is handed in is float32 and less
 @pytest.mark.parametrize(("query_block", "document_block"), [(256, 10**9), (16, 100), (1, 1)])
 def test_streamed_counts_equal_brute_force(query_block, document_block, rng):
     queries, documents = integers(rng, 37), integers(rng, 301)
@@ -94,10 +94,10 @@ def test_streamed_counts_equal_brute_force(query_block, document_block, rng):
     np.testing.assert_array_equal(top, scores.argmax(axis=1))
 
 
-@pytest.mark.parametrize("shape", [(2,), (8,), (2, 4)])
+@pytest.mark.parametrize("shape", [(2,), (2, 4)])
 def test_documents_shared_by_devices_count_as_on_one(shape, rng, dtype):
     mesh = Mesh(np.array(jax.devices()[: np.prod(shape)]).reshape(shape), ("rows", "columns")[: len(shape)])
-    queries, relevant = jnp.asarray(rng.normal(size=(37, 19)), dtype), rng.integers(0, 1001, (37, 2))
+    queries, relevant = rng.normal(size=(37, 19)).astype(dtype), rng.integers(0, 1001, (37, 2))
     documents = rng.normal(size=(1001, 19)).astype(dtype)
     documents[rng.integers(0, 1001, 50)] = documents[relevant[0, 0]]
     for blocks in ({}, {"query_block": 16, "document_block": 64}):
@@ -167,7 +167,7 @@ def test_identical_documents_tie_wherever_they_stand(dimension, rng, dtype):
     assert copies.max() > 3
     for blocks in ((256, 4096), (16, 128)):
         above, tied = count_above(
-            jnp.asarray(queries, dtype),
+            queries.astype(dtype),
             documents.astype(dtype),
             relevant,
             query_block=blocks[0],
@@ -181,7 +181,7 @@ def test_identical_documents_tie_wherever_they_stand(dimension, rng, dtype):
 
 
 def test_a_relevant_document_is_never_above_itself(rng, dtype):
-    queries, documents = jnp.asarray(rng.normal(size=(64, 17)), dtype), np.asarray(rng.normal(size=(200, 17)), dtype)
+    queries, documents = rng.normal(size=(64, 17)).astype(dtype), rng.normal(size=(200, 17)).astype(dtype)
     above, tied = count_above(queries, documents, np.arange(64))
     assert (tied == 1).all()
     above, tied = count_above(queries * 0, documents, np.arange(64))
@@ -204,6 +204,7 @@ class Watched:
         return rows
 
 
+@pytest.mark.float64_only  # what is handed in is float32 and less
 def test_memory_maps_and_several_modalities_are_read_in_tiles(rng, tmp_path):
     parts = {name: integers(rng, 500, d).astype(np.float16) for name, d in (("image", 6), ("text", 4))}
     maps = {}
@@ -245,6 +246,7 @@ def test_emoji_corpus_uncompressed():
     np.testing.assert_allclose(figures, [0.387, 0.409, 0.710, 0.590], atol=0.0006)
 
 
+@pytest.mark.float64_only
 def test_one_compilation_serves_all_tiles(rng):
     from rdjax.retrieval import streaming
 

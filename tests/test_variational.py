@@ -86,12 +86,12 @@ class TestValues:
         expected = [np.mean(a - b) / LN2 for a, b in zip(first, second, strict=True)]
         found = barber_agakov(jnp.asarray(first, dtype), jnp.asarray(second, dtype))
         np.testing.assert_allclose(found, expected, rtol=10 * tolerance, atol=tolerance)
-        assert float(barber_agakov(jnp.array([0.0, -jnp.inf], dtype), jnp.zeros(2, dtype))) == -math.inf
+        assert float(barber_agakov(np.array([0.0, -np.inf], dtype), np.zeros(2, dtype))) == -math.inf
 
     @pytest.mark.float64_only
     @by_name
     def test_jit_and_vmap(self, bound, rng):
-        scores = jnp.asarray(rng.standard_normal((2, SIZE, SIZE)))
+        scores = rng.standard_normal((2, SIZE, SIZE))
         many = jax.jit(jax.vmap(bound))(scores)
         np.testing.assert_allclose(many, [float(bound(s)) for s in scores], rtol=1e-12)
 
@@ -99,7 +99,7 @@ class TestValues:
     @by_name
     def test_the_gradient_is_that_of_the_value(self, bound, rng):
         scores, weights = rng.standard_normal((SIZE, SIZE)), rng.dirichlet(np.ones(SIZE))
-        found = jax.grad(bound)(jnp.asarray(scores), weights=jnp.asarray(weights))
+        found = jax.jit(jax.grad(bound))(scores, weights=weights)
         expected = np.empty_like(scores)
         for place in np.ndindex(*scores.shape):
             step = np.zeros_like(scores)
@@ -121,13 +121,13 @@ class TestValues:
 class TestEdges:
     @pytest.mark.parametrize("height", [0.0, 30.0, 1e4])
     def test_the_ceiling_of_infonce_is_reached_and_not_passed(self, height, dtype):
-        scores = height * jnp.eye(SIZE, dtype=dtype)
+        scores = height * np.eye(SIZE, dtype=dtype)
         assert float(infonce(scores)) <= math.log2(SIZE) + 1e-6
         expected = (height - math.log(math.exp(min(height, 700.0)) + SIZE - 1)) / LN2 if height < 700 else 0
         assert float(infonce(scores)) == pytest.approx(expected + math.log2(SIZE), abs=1e-5)
 
     def test_no_information_where_all_scores_are_equal(self, dtype):
-        scores = jnp.zeros((SIZE, SIZE), dtype)
+        scores = np.zeros((SIZE, SIZE), dtype)
         for bound in (infonce, donsker_varadhan, smile_two, jensen_shannon, leave_one_out, club):
             assert float(bound(scores)) == pytest.approx(0, abs=1e-6)
         assert float(nwj(scores + 1)) == pytest.approx(0, abs=1e-6)
@@ -135,15 +135,16 @@ class TestEdges:
 
     def test_ratios_of_zero(self, dtype):
         """Every y_j is impossible given another x: the most that each bound can say, and no NaN."""
-        scores = jnp.where(jnp.eye(SIZE, dtype=bool), 1.0, -jnp.inf).astype(dtype)
+        scores = np.where(np.eye(SIZE, dtype=bool), 1.0, -np.inf).astype(dtype)
         assert float(infonce(scores)) == pytest.approx(math.log2(SIZE), rel=1e-6)
         assert float(nwj(scores)) == pytest.approx(1 / LN2, rel=1e-6)
         for bound in (donsker_varadhan, leave_one_out, club):
             assert float(bound(scores)) == math.inf
         assert float(smile_two(scores)) == pytest.approx(3 / LN2, rel=1e-6)
         for bound in (infonce, nwj, smile_two):
-            assert np.isfinite(jax.grad(bound)(scores)).all()
-        assert float(nwj(scores.at[0, 0].set(-jnp.inf))) == -math.inf
+            assert np.isfinite(jax.jit(jax.grad(bound))(scores)).all()
+        scores[0, 0] = -np.inf
+        assert float(nwj(scores)) == -math.inf
 
     def test_large_scores_do_not_overflow(self, dtype):
         scores = jnp.asarray(np.add.outer(np.zeros(SIZE), np.arange(SIZE)) + 5000.0, dtype)
@@ -190,7 +191,7 @@ class TestGaussianPairs:
 
     @pytest.fixture
     def draws(self, rng):
-        return jnp.asarray(np.stack([gaussian_scores(rng, 32, 0.8) for _ in range(2000)]))
+        return np.stack([gaussian_scores(rng, 32, 0.8) for _ in range(2000)])
 
     def mean_and_error(self, bound, draws):
         values = np.asarray(jax.jit(jax.vmap(bound))(draws))
@@ -211,12 +212,12 @@ class TestGaussianPairs:
         assert abs(mean - 0.64 / 0.36 / LN2) < 4 * error < 0.1
 
     def test_donsker_varadhan_exceeds_the_truth_even_at_the_best_critic(self, draws):
-        four = jnp.concatenate([draws[:, k : k + 4, k : k + 4] for k in range(0, 32, 4)])
+        four = np.concatenate([draws[:, k : k + 4, k : k + 4] for k in range(0, 32, 4)])
         mean, error = self.mean_and_error(donsker_varadhan, four)
         assert mean > self.TRUTH + 4 * error
 
     def test_smile_exceeds_the_truth_where_it_clips(self, rng):
-        draws = jnp.asarray(np.stack([gaussian_scores(rng, 32, 0.99) for _ in range(2000)]))
+        draws = np.stack([gaussian_scores(rng, 32, 0.99) for _ in range(2000)])
         mean, error = self.mean_and_error(partial(smile, clip=1.0), draws)
         assert mean > -0.5 * math.log2(1 - 0.99**2) + 0.3 + 4 * error
 

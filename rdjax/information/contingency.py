@@ -10,7 +10,7 @@ from jax.typing import ArrayLike
 
 from rdjax import checks
 from rdjax.information.counts import as_counts, check_method, estimate, known_symbols, standard_error
-from rdjax.numerics import safe_log, to_bits
+from rdjax.numerics import on_device, safe_log, to_bits
 
 Sizes = tuple[int, ...]
 
@@ -38,7 +38,7 @@ def contingency_table(*columns: ArrayLike, sizes: Sizes) -> jax.Array:
     for m, (column, size) in enumerate(zip(columns, sizes, strict=True)):
         if checks.is_concrete(column):
             checks.indices(np.asarray(column), size, f"column {m}", "symbols")
-    return _tabulate([jnp.asarray(column) for column in columns], sizes)
+    return _tabulate([on_device(column) for column in columns], sizes)
 
 
 def mutual_information_from_counts(

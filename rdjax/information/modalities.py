@@ -29,6 +29,7 @@ from rdjax.information.discrete import conditional_entropy, entropy, mutual_info
 from rdjax.information.entropy_calibration import calibrate_entropy
 from rdjax.information.neighbors import ksg
 from rdjax.information.rows import check_observations
+from rdjax.numerics import on_device
 from rdjax.trees import register_dataclass
 
 UNIT_CAVEAT = (
@@ -115,10 +116,16 @@ def modalities_of_law(joint: ArrayLike) -> Modalities:
     """
     count = np.ndim(joint)
     checks.require(count > 0, "the joint law is a number; give one axis for each modality.")
-    law = jnp.asarray(joint)
-    alone = jnp.stack([entropy(_marginal(law, (m,))) for m in range(count)])
-    pairs = {pair: mutual_information(_marginal(law, pair)) for pair in combinations(range(count), 2)}
-    return Modalities(alone, _symmetric(count, pairs, alone.dtype), False, ())
+    checks.law(np.ravel(joint) if checks.is_concrete(joint) else joint, "the law")
+    alone, shared = _of_law(on_device(joint))
+    return Modalities(alone, shared, False, ())
+
+
+@jax.jit
+def _of_law(law: jax.Array) -> tuple[jax.Array, jax.Array]:
+    marginal = lambda *kept: jnp.sum(law, axis=tuple(axis for axis in range(law.ndim) if axis not in kept))
+    alone = [entropy(marginal(m)) for m in range(law.ndim)]
+    return _tables(alone, [mutual_information(marginal(*pair)) for pair in combinations(range(law.ndim), 2)])
 
 
 def unique_relevance(joint: ArrayLike) -> jax.Array:
@@ -140,12 +147,14 @@ def unique_relevance(joint: ArrayLike) -> jax.Array:
     """
     count = np.ndim(joint) - 1
     checks.require(count > 0, f"the joint law has shape {np.shape(joint)}; it must be [K_1, ..., K_M, K_Y].")
-    law = jnp.asarray(joint)
+    checks.law(np.ravel(joint) if checks.is_concrete(joint) else joint, "the joint law")
+    return _unique(on_device(joint))
 
-    def price(m: int) -> jax.Array:
-        return conditional_entropy(jnp.sum(law, axis=m).reshape(-1, law.shape[-1]))
 
-    return jnp.stack([price(m) for m in range(count)])
+@jax.jit
+def _unique(law: jax.Array) -> jax.Array:
+    price = lambda m: conditional_entropy(jnp.sum(law, axis=m).reshape(-1, law.shape[-1]))
+    return jnp.stack([price(m) for m in range(law.ndim - 1)])
 
 
 def modalities_of_symbols(symbols: ArrayLike, sizes: tuple[int, ...], method: str = "miller_madow") -> Modalities:
@@ -165,14 +174,15 @@ def modalities_of_symbols(symbols: ArrayLike, sizes: tuple[int, ...], method: st
     shape = np.shape(symbols)
     checks.require(len(shape) == 2, f"the symbols have shape {shape}; they must be [M, n], one row for each modality.")
     checks.require(len(sizes) == shape[0], f"there are {shape[0]} modalities and {len(sizes)} sizes; give one each.")
-    rows = jnp.asarray(symbols)
+    rows = np.asarray(symbols) if checks.is_concrete(symbols) else jnp.asarray(symbols)
     table = lambda *which: contingency_table(*(rows[m] for m in which), sizes=tuple(sizes[m] for m in which))
-    alone = jnp.stack([entropy_from_counts(table(m), method, symbols=size) for m, size in enumerate(sizes)])
-    pairs = {
-        (m, n): mutual_information_from_counts(table(m, n), method, symbols=(sizes[m], sizes[n]))
+    alone = [entropy_from_counts(table(m), method, symbols=size) for m, size in enumerate(sizes)]
+    pairs = [
+        mutual_information_from_counts(table(m, n), method, symbols=(sizes[m], sizes[n]))
         for m, n in combinations(range(shape[0]), 2)
-    }
-    return Modalities(alone, _symmetric(shape[0], pairs, alone.dtype), False, ())
+    ]
+    values, shared = _tables(alone, pairs)
+    return Modalities(values, shared, False, ())
 
 
 def modalities_of_samples(samples: Mapping[str, ArrayLike], *, neighbors: int = 3, seed: int = 0) -> Modalities:
@@ -202,9 +212,10 @@ def modalities_of_samples(samples: Mapping[str, ArrayLike], *, neighbors: int = 
             withheld[members] = why
         return float("nan") if found is None else float(found.estimate)
 
-    alone = jnp.asarray([believed((m,)) for m in range(len(arrays))])
-    pairs = {pair: jnp.asarray(believed(pair)) for pair in combinations(range(len(arrays)), 2)}
-    return Modalities(alone, _symmetric(len(arrays), pairs, alone.dtype), True, tuple(withheld.items()))
+    alone = [believed((m,)) for m in range(len(arrays))]
+    pairs = [believed(pair) for pair in combinations(range(len(arrays)), 2)]
+    values, shared = _tables(alone, pairs)
+    return Modalities(values, shared, True, tuple(withheld.items()))
 
 
 def calibrated_reading(arrays: Sequence[ArrayLike], neighbors: int = 3, seed: int = 0) -> tuple[Any, str]:
@@ -219,13 +230,11 @@ def calibrated_reading(arrays: Sequence[ArrayLike], neighbors: int = 3, seed: in
     return (found, "") if found.trusted else (None, found.message)
 
 
-def _marginal(law: jax.Array, kept: tuple[int, ...]) -> jax.Array:
-    return jnp.sum(law, axis=tuple(axis for axis in range(law.ndim) if axis not in kept))
-
-
-def _symmetric(count: int, pairs: Mapping[tuple[int, int], jax.Array], dtype: jnp.dtype) -> jax.Array:
-    """[M, M] of the values above the diagonal, and their mirror."""
-    table = jnp.zeros((count, count), dtype)
-    for (m, n), value in pairs.items():
-        table = table.at[m, n].set(value.astype(dtype)).at[n, m].set(value.astype(dtype))
-    return table
+@jax.jit
+def _tables(alone: Sequence[ArrayLike], pairs: Sequence[ArrayLike]) -> tuple[jax.Array, jax.Array]:
+    """The values of each [M]; and of every two [M, M], given above the diagonal, and their mirror."""
+    values = jnp.stack(alone)
+    above = jnp.zeros((len(alone), len(alone)), values.dtype)
+    if pairs:
+        above = above.at[np.triu_indices(len(alone), 1)].set(jnp.stack(pairs).astype(values.dtype))
+    return values, above + above.T

@@ -24,8 +24,8 @@ from jax import lax
 from jax.typing import ArrayLike
 
 from rdjax import checks
-from rdjax.checks import is_concrete, numbers, require
-from rdjax.numerics import floating, to_bits
+from rdjax.checks import arrays_of, is_concrete, numbers, require
+from rdjax.numerics import floating, on_device, to_bits
 
 #: A bound as this file has them: scores [N, N] and weights [N] (or None) to bits.
 MatrixBound = Callable[..., jax.Array]
@@ -59,8 +59,7 @@ def jensen_shannon(scores: ArrayLike, weights: ArrayLike | None = None) -> jax.A
     has no ceiling, its expectation never exceeds I whatever f is, and it varies as NWJ does. Source: Nowozin, Cseke,
     Tomioka 2016 (the loss); Poole et al. 2019 (this pair of loss and estimate).
     """
-    scores, weights = _matrix(scores, weights, 2)
-    return _nwj(scores + 1, weights)
+    return _jensen_shannon(*_matrix(scores, weights, 2))
 
 
 def donsker_varadhan(scores: ArrayLike, weights: ArrayLike | None = None) -> jax.Array:
@@ -115,8 +114,8 @@ def barber_agakov(log_conditional: ArrayLike, log_marginal: ArrayLike) -> jax.Ar
         f"log-densities have shapes {first.shape} and {second.shape}; both must be [N], the same pairs.",
     )
     _no_nonsense(first, "a conditional log-density")
-    _no_nonsense(-second, "a marginal log-density (its sign turned)")
-    return to_bits(jnp.mean(first - second, axis=-1))
+    _no_nonsense(second, "a marginal log-density (its sign turned)", -1)
+    return _barber_agakov(first, second)
 
 
 def leave_one_out(log_conditional: ArrayLike, weights: ArrayLike | None = None) -> jax.Array:
@@ -164,10 +163,16 @@ def bound_standard_error(bound: MatrixBound, scores: ArrayLike) -> jax.Array:
     Source: Jaeckel 1972; Efron 1982.
     """
     scores, weights = _matrix(scores, None, 2)
-    numbers(jnp.diagonal(scores), "the diagonal of the scores")
+    if is_concrete(scores):
+        numbers(arrays_of(scores).diagonal(scores), "the diagonal of the scores")
     slopes = jax.grad(lambda w: bound(scores, weights=w))(weights)
     size = scores.shape[0]
     return jnp.sqrt(jnp.sum((slopes - jnp.mean(slopes)) ** 2) / (size * (size - 1)))
+
+
+@jax.jit
+def _barber_agakov(first: jax.Array, second: jax.Array) -> jax.Array:
+    return to_bits(jnp.mean(first - second, axis=-1))
 
 
 @jax.jit
@@ -179,6 +184,11 @@ def _infonce(scores: jax.Array, weights: jax.Array) -> jax.Array:
 def _nwj(scores: jax.Array, weights: jax.Array) -> jax.Array:
     mean, shift = _shifted_mean(scores, _product_law(scores, weights))
     return to_bits(jnp.sum(weights * jnp.diagonal(scores)) - jnp.exp(shift - 1) * mean)
+
+
+@jax.jit
+def _jensen_shannon(scores: jax.Array, weights: jax.Array) -> jax.Array:
+    return _nwj(scores + 1, weights)
 
 
 @jax.jit
@@ -247,15 +257,16 @@ def _matrix(scores: ArrayLike, weights: ArrayLike | None, least: int) -> tuple[j
     array = floating(scores)
     _no_nonsense(array, "a score")
     if weights is None:
-        return array, jnp.full(shape[0], 1 / shape[0], array.dtype)
+        return array, on_device(np.full(shape[0], 1 / shape[0]), array.dtype)
     require(np.shape(weights) == shape[:1], f"weights have shape {np.shape(weights)}; there are {shape[0]} pairs.")
     checks.law(weights, "the law on the pairs")
     if least > 1 and is_concrete(weights):
-        require(bool(jnp.max(jnp.asarray(weights)) < 1), "the law on the pairs sits on one pair; spread it over two.")
-    return array, jnp.asarray(weights).astype(array.dtype)
+        require(bool(np.max(np.asarray(weights)) < 1), "the law on the pairs sits on one pair; spread it over two.")
+    return array, on_device(weights, array.dtype)
 
 
-def _no_nonsense(values: jax.Array, what: str) -> None:
+def _no_nonsense(values: jax.Array, what: str, sign: int = 1) -> None:
     if is_concrete(values):
-        fine = bool(jnp.all(values < jnp.inf))
+        values = arrays_of(values).asarray(values)
+        fine = bool((values < np.inf if sign > 0 else values > -np.inf).all())
         require(fine, f"{what} is NaN or +inf; a critic that diverged makes them, so train it with smaller steps.")

@@ -19,7 +19,7 @@ from rdjax.limits.bound import Bound
 from rdjax.limits.rank_problem import RankProblem, lay_out, pose, refuse_below_best
 from rdjax.limits.rank_sums import Prior, describe_prior
 from rdjax.limits.tilting import Ranks, distortion_residual, largest_slope, pool, refine, solve_slope, tilt
-from rdjax.numerics import entropy_nats, floating, safe_log, to_bits
+from rdjax.numerics import entropy_nats, floating, on_device, safe_log, to_bits
 from rdjax.retrieval.weights import Weights, reciprocal_rank
 
 HALVINGS = 120  # of the bracket of a slope
@@ -52,7 +52,7 @@ def fano_bounds(distortion: ArrayLike, prior: Prior, weights: Weights | ArrayLik
     """
     problem = pose(distortion, prior, weights)
     refuse_below_best(distortion, problem)
-    lower, upper = _fano(jnp.asarray(distortion, problem.gap.dtype), problem)
+    lower, upper = _fano(on_device(distortion, problem.gap.dtype), problem)
     return Bound(lower, upper, "theorem", (describe_prior(prior), "bits averaged over a stream of queries"))
 
 
@@ -95,7 +95,7 @@ def shannon_rate(distortion: ArrayLike, prior: Prior, weights: Weights | ArrayLi
     """
     problem = pose(distortion, prior, weights)
     refuse_below_best(distortion, problem)
-    return _shannon(jnp.asarray(distortion, problem.gap.dtype), problem)
+    return _shannon(on_device(distortion, problem.gap.dtype), problem)
 
 
 @jax.jit
@@ -198,11 +198,15 @@ def success_range(
     checks.numbers(distortion, "the distortion")
     n, d = checks.whole(num_documents, "the number of documents", 2), floating(distortion)
     if callable(weights):
-        first, second, last = floating(weights(np.array([1.0, 2.0, n])))
-    else:
-        shape = np.shape(weights)
-        checks.require(shape == (n,), f"the weights have shape {shape} for {n} documents.")
-        first, second, last = floating(weights)[jnp.array([0, 1, n - 1])]
+        return _success(d, floating(weights(np.array([1.0, 2.0, n]))))
+    shape = np.shape(weights)
+    checks.require(shape == (n,), f"the weights have shape {shape} for {n} documents.")
+    return _success(d, floating(weights))
+
+
+@jax.jit
+def _success(d: jax.Array, worth: jax.Array) -> tuple[jax.Array, jax.Array]:
+    first, second, last = worth[0], worth[1], worth[-1]
     excess = d - (1 - first)
     least, most = (1 - _ratio(excess, first - other, empty) for other, empty in ((second, 1.0), (last, 0.0)))
     return jnp.clip(least, 0, 1), jnp.clip(most, 0, 1)

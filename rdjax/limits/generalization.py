@@ -22,7 +22,7 @@ from jax.typing import ArrayLike
 
 from rdjax import checks
 from rdjax.limits.rank_sums import rank_nodes
-from rdjax.numerics import floating
+from rdjax.numerics import floating, on_device
 from rdjax.retrieval.weights import Weights, reciprocal_rank
 
 
@@ -225,7 +225,8 @@ def _places(cells: ArrayLike, documents: ArrayLike, sizes: tuple[int, int], n: i
         checks.require(np.shape(values) == (n,), f"the {what} have shape {np.shape(values)} for {n} signs.")
         if checks.is_concrete(values):
             checks.indices(np.asarray(values), size, f"the {what}", what)
-    return jnp.asarray(cells) * sizes[1] + jnp.asarray(documents)
+    cells, documents = (np.asarray(x, np.int64) if checks.is_concrete(x) else x for x in (cells, documents))
+    return on_device(cells * sizes[1] + documents)
 
 
 def _worth(weights: Weights | ArrayLike, documents: int) -> jax.Array:

@@ -16,9 +16,9 @@ from jax import lax
 from jax.typing import ArrayLike
 
 from rdjax import checks
-from rdjax.limits.rank_problem import pose, refuse_below_best
+from rdjax.limits.rank_problem import RankProblem, pose, refuse_below_best
 from rdjax.limits.tilting import Ranks, distortion_residual, pool, refine, solve_slope, tilt
-from rdjax.numerics import entropy_nats, floating, to_bits
+from rdjax.numerics import entropy_nats, floating, on_device, to_bits
 from rdjax.retrieval.weights import Weights, reciprocal_rank
 
 
@@ -91,21 +91,22 @@ def indirect_rate(
         checks.require(
             np.shape(source) == rows.shape[:1], f"the source has shape {np.shape(source)} for {rows.shape[0]} queries."
         )
-    law = jnp.full(rows.shape[0], 1 / rows.shape[0], rows.dtype) if source is None else floating(source)
-    mean = law @ rows
-    problem = pose(distortion, mean, weights)
+    law = floating(np.full(rows.shape[0], 1 / rows.shape[0], rows.dtype) if source is None else source)
+    problem = pose(distortion, law @ rows, weights)
     refuse_below_best(distortion, problem)
-    dtype = problem.gap.dtype
-    falling = lambda table: -jnp.sort(-table.astype(dtype))
-    most, mass = law.astype(dtype) @ falling(rows), falling(mean)
-    ranks = Ranks(problem.gap, problem.count, mass, entropy_nats(mass), True, most)
-    return _rate(jnp.asarray(distortion, dtype), problem.best, ranks, most) / jnp.asarray(contraction)
+    return _rate(on_device(distortion, problem.gap.dtype), problem, law, rows, on_device(contraction))
 
 
 @jax.jit
-def _rate(distortion: jax.Array, best: jax.Array, ranks: Ranks, most: jax.Array) -> jax.Array:
+def _rate(
+    distortion: jax.Array, problem: RankProblem, law: jax.Array, rows: jax.Array, contraction: jax.Array
+) -> jax.Array:
+    best, dtype = problem.best, problem.gap.dtype
+    falling = lambda table: -jnp.sort(-table.astype(dtype))
+    most, mass = law.astype(dtype) @ falling(rows), falling(problem.prior)
+    ranks = Ranks(problem.gap, problem.count, mass, entropy_nats(mass), True, most)
     least, worst = most @ ranks.gap, ranks.mass @ ranks.gap
-    slack = 64 * jnp.finfo(best.dtype).eps
+    slack = 64 * jnp.finfo(dtype).eps
 
     def at(one: jax.Array) -> jax.Array:
         target = jnp.maximum(one - best, least)
@@ -116,7 +117,7 @@ def _rate(distortion: jax.Array, best: jax.Array, ranks: Ranks, most: jax.Array)
         needed = jnp.where((target < worst) & (nats > 0), to_bits(nats), 0)
         return jnp.where(one - best < least - slack, jnp.inf, needed)
 
-    return jnp.vectorize(at)(distortion)
+    return jnp.vectorize(at)(distortion) / contraction
 
 
 def _posteriors(posteriors: ArrayLike) -> jax.Array:

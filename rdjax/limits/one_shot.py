@@ -18,7 +18,7 @@ from jax.typing import ArrayLike
 from rdjax import checks
 from rdjax.limits.bound import Bound
 from rdjax.limits.rank_sums import Prior, check_weights, checked_size, describe_prior, rank_nodes
-from rdjax.numerics import floating
+from rdjax.numerics import floating, on_device
 from rdjax.retrieval.weights import Weights, reciprocal_rank
 
 
@@ -48,7 +48,7 @@ def one_shot_distortion(
         )
         scores = [_uniform_score(int(size), documents, _hashable(weights)) for size in np.ravel(num_codewords)]
         return 1 - jnp.asarray(scores, float).reshape(np.shape(num_codewords))
-    return _from_prior(jnp.asarray(num_codewords), floating(prior), weights)
+    return (_from_prior if callable(weights) else _from_listed)(on_device(num_codewords), floating(prior), weights)
 
 
 def one_shot_codewords(distortion: float, prior: Prior, weights: Weights | ArrayLike = reciprocal_rank) -> int:
@@ -111,7 +111,7 @@ def _uniform_score(size: int, documents: int, weights: Any) -> float:
     return (min(size, documents) * float(worth @ count) + rest * last) / documents
 
 
-def _from_prior(sizes: jax.Array, prior: jax.Array, weights: Weights | ArrayLike) -> jax.Array:
+def _any_prior(sizes: jax.Array, prior: jax.Array, weights: Weights | ArrayLike) -> jax.Array:
     falling = -jnp.sort(-prior)
     order = jnp.arange(prior.shape[0])
 
@@ -121,3 +121,7 @@ def _from_prior(sizes: jax.Array, prior: jax.Array, weights: Weights | ArrayLike
         return worth @ falling
 
     return 1 - jnp.vectorize(score)(sizes)
+
+
+_from_prior = jax.jit(_any_prior, static_argnums=2)
+_from_listed = jax.jit(_any_prior)

@@ -7,9 +7,9 @@ ranks whose worths hardly differ costs as much as one.
 from dataclasses import dataclass
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
+from rdjax.numerics import on_device
 from rdjax.trees import register_dataclass
 
 NEAR = 8  # documents of each query whose place on top is bounded exactly; the others share one bound
@@ -51,15 +51,15 @@ def lay_knots(worth: np.ndarray, slope: float, count: int = KNOTS, near: int = N
     capacity = np.bincount(left, share, len(at)) + np.bincount(right, 1 - share, len(at))
     high, low = _removals(rest, at, min(near, len(worth)))
     return Knots(
-        worth=jnp.asarray(rest[at]),
-        left=jnp.asarray(left),
-        right=jnp.asarray(right),
-        share=jnp.asarray(share),
-        capacity=jnp.asarray(capacity),
-        above=jnp.asarray(_between(np.cumsum(capacity)[:-1], len(rest))),
-        within=jnp.asarray(_between(capacity, len(rest))),
-        high=jnp.asarray(high),
-        low=jnp.asarray(low),
+        worth=on_device(rest[at]),
+        left=on_device(left),
+        right=on_device(right),
+        share=on_device(share),
+        capacity=on_device(capacity),
+        above=on_device(_between(np.cumsum(capacity)[:-1], len(rest))),
+        within=on_device(_between(capacity, len(rest))),
+        high=on_device(high),
+        low=on_device(low),
     )
 
 

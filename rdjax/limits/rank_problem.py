@@ -13,7 +13,7 @@ from jax.typing import ArrayLike
 from rdjax import checks
 from rdjax.limits.rank_sums import Prior, check_weights, checked_size, rank_nodes
 from rdjax.limits.tilting import Ranks
-from rdjax.numerics import entropy_nats
+from rdjax.numerics import entropy_nats, on_device
 from rdjax.retrieval.weights import Weights
 from rdjax.trees import register_dataclass
 
@@ -41,25 +41,25 @@ def pose(values: ArrayLike, prior: Prior, weights: Weights | ArrayLike) -> RankP
     given = [x for x in (values, prior, weights) if not callable(x) and jnp.issubdtype(jnp.result_type(x), jnp.inexact)]
     dtype = jnp.promote_types(jnp.result_type(*given, 1.0), jnp.float32)
     uniform, documents = np.ndim(prior) == 0, checked_size(prior)
-    law = jnp.ones(1, dtype) if uniform else jnp.asarray(prior, dtype)
-    worth, count = _worth(weights, documents, uniform, dtype)
-    array = lambda x: jnp.asarray(x, dtype)
+    law = on_device(np.ones(1) if uniform else prior, dtype)
+    worth, count = _worth(weights, documents, dtype, uniform, np if checks.is_concrete(prior, weights) else jnp)
+    array = lambda x: on_device(np.asarray(x) if checks.is_concrete(x) else x, dtype)
     return RankProblem(law, array(worth[0] - worth), array(count), array(1 - worth[0]), array(documents), uniform)
 
 
-def _worth(weights: Weights | ArrayLike, documents: int, uniform: bool, dtype: Any) -> tuple[Any, Any]:
+def _worth(weights: Weights | ArrayLike, documents: int, dtype: Any, uniform: bool, xp: Any) -> tuple[Any, Any]:
     """Worth and multiplicity of every rank, or of the rank nodes when a function meets the uniform prior."""
     if callable(weights) and uniform:
         return rank_nodes(weights, documents)
-    ones = jnp.ones(documents, dtype)
+    ones = xp.ones(documents, dtype)
     if callable(weights):
         _check_every_rank(weights, documents)
-        return weights(jnp.arange(1, documents + 1, dtype=dtype)), ones
+        return weights(xp.arange(1, documents + 1, dtype=dtype)), ones
     shape = np.shape(weights)
     checks.require(shape == (documents,), f"the weights have shape {shape} for {documents} documents.")
     if checks.is_concrete(weights):
         check_weights(np.asarray(weights, np.float64))
-    return jnp.asarray(weights, dtype), ones
+    return xp.asarray(weights, dtype), ones
 
 
 def lay_out(problem: RankProblem) -> tuple[Ranks, jax.Array]:

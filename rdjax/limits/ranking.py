@@ -41,7 +41,7 @@ from rdjax.limits.tilting import (
     solve_slope,
     tilt,
 )
-from rdjax.numerics import to_bits, to_nats
+from rdjax.numerics import on_device, to_bits, to_nats
 from rdjax.retrieval.weights import Weights, reciprocal_rank
 from rdjax.trees import register_dataclass
 
@@ -133,7 +133,7 @@ def ranking_curve(slopes: ArrayLike, prior: Prior, weights: Weights | ArrayLike 
         good = bool(np.all((np.asarray(slopes) >= 0) & (np.asarray(slopes) < np.inf)))
         checks.require(good, "a slope is negative, infinite or NaN; slopes are finite and at least 0.")
     rate, distortion = _over(_curve, problem, slopes)
-    return RankingCurve(rate, distortion, jnp.asarray(slopes, rate.dtype))
+    return RankingCurve(rate, distortion, on_device(slopes, rate.dtype))
 
 
 def ranking_range(prior: Prior, weights: Weights | ArrayLike = reciprocal_rank) -> RankingRange:

@@ -18,7 +18,7 @@ from jax.typing import ArrayLike
 from rdjax import checks
 from rdjax.limits.bound import AVERAGED, Bound
 from rdjax.limits.tilting import Ranks, distortion_residual, refine, solve_slope, tilt
-from rdjax.numerics import floating, to_bits
+from rdjax.numerics import floating, on_device, to_bits
 from rdjax.retrieval.weights import Weights, reciprocal_rank
 
 
@@ -36,7 +36,12 @@ def first_relevant_law(frequencies: ArrayLike) -> jax.Array:
     """
     checks.numbers(frequencies, "the relevance frequencies", 0, 1)
     checks.require(np.ndim(frequencies) > 0, "the relevance frequencies are a number; give one a document, [N].")
-    falling = -jnp.sort(-floating(frequencies))
+    return _law(floating(frequencies))
+
+
+@jax.jit
+def _law(frequencies: jax.Array) -> jax.Array:
+    falling = -jnp.sort(-frequencies)
     reached = jnp.minimum(jnp.cumsum(falling), 1.0)
     return jnp.diff(reached, prepend=0.0)
 
@@ -62,11 +67,12 @@ def first_relevant_rate(
         good = given.ndim == 1 and given.size > 0 and bool(np.all((given >= 0) & (given <= 1)))
         checks.require(good, "the relevance frequencies must be an array [N] of numbers in [0, 1].")
     law = first_relevant_law(frequencies)
-    worth = weights(jnp.arange(1, law.shape[0] + 1, dtype=law.dtype)) if callable(weights) else floating(weights)
+    xp = np if checks.is_concrete(frequencies) else jnp
+    worth = weights(xp.arange(1, law.shape[0] + 1, dtype=law.dtype)) if callable(weights) else floating(weights)
     if checks.is_concrete(distortion) and checks.is_concrete(worth):
-        reached = np.min(np.asarray(distortion), initial=np.inf) >= 1 - float(worth[0]) - 1e-6
+        reached = np.min(np.asarray(distortion), initial=np.inf) >= 1 - float(np.asarray(worth)[0]) - 1e-6
         checks.require(bool(reached), "a distortion is below 1 - w_1, which a perfect ranking has; no rate reaches it.")
-    return _rate(jnp.asarray(distortion, law.dtype), law, worth)
+    return _rate(on_device(distortion, law.dtype), law, worth)
 
 
 @jax.jit

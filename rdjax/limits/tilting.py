@@ -145,7 +145,7 @@ def solve_slope(target: jax.Array, ranks: Ranks, residual: Residual) -> tuple[ja
     """
     target, ranks = lax.stop_gradient((target, ranks))
     span = jnp.max(ranks.gap)
-    start = 1 / jnp.where(span > 0, span, 1)
+    start = unit = 1 / jnp.where(span > 0, span, 1)  # slopes far below it are 0: a target that asks for nothing ends
     if ranks.pooled and ranks.gap.shape[0] > COARSE_FROM:
         start, _ = solve_slope(target, _coarse(ranks), residual)
     limit = largest_slope(ranks)
@@ -160,11 +160,12 @@ def solve_slope(target: jax.Array, ranks: Ranks, residual: Residual) -> tuple[ja
         step = value / jnp.where(derivative > 0, derivative, jnp.inf)
         newton = jnp.clip(slope - step, slope / 16, slope * 16)
         inside = (derivative > 0) & (newton > low) & (newton < high)
-        fallback = jnp.where(value <= 0, jnp.minimum(4 * slope, (slope + high) / 2), (low + slope) / 2)
+        lower = jnp.where(low > 0, (low + slope) / 2, slope / 16)
+        fallback = jnp.where(value <= 0, jnp.minimum(4 * slope, (slope + high) / 2), lower)
         following = jnp.where(inside, newton, fallback)
         move = jnp.abs(following - slope)
         exact = inside & (move < 1e-3 * slope) & (0.5 * moments.variance * move**2 < enough)
-        settled = exact | (high - low <= 4 * jnp.finfo(low.dtype).eps * high)
+        settled = exact | (high - low <= 4 * jnp.finfo(low.dtype).eps * jnp.maximum(high, unit))
         done = settled | ((value <= 0) & (slope >= limit))
         return jnp.where(done, slope, following), low, high, blocks, done, steps + 1
 

@@ -72,14 +72,14 @@ def ascend(kernel: jax.Array, source: jax.Array, law: jax.Array, enough: float, 
     There is one step at least, and a cycle that has begun is ended, so there may be two more than `max_steps`.
     """
 
-    def while_going(step: Callable[..., Ascent], most: int, state: Ascent) -> Ascent:
+    def while_going(step: Callable[..., Ascent], most: int | jax.Array, state: Ascent) -> Ascent:
         return lax.while_loop(lambda state: ~ended(state, enough, most), partial(step, kernel, source), state)
 
     first = plain_step(kernel, source, begin(kernel, source, law))  # of the start no gap is computed: none uses it
-    return while_going(cycle, max_steps, while_going(plain_step, min(PLAIN, max_steps), first))
+    return while_going(cycle, max_steps, while_going(plain_step, jnp.minimum(PLAIN, max_steps), first))
 
 
-def ended(state: Ascent, enough: float, max_steps: int) -> jax.Array:
+def ended(state: Ascent, enough: float, max_steps: int | jax.Array) -> jax.Array:
     """Whether the gap is small enough or the steps are spent."""
     return (state.gap <= enough) | (state.steps >= max_steps)
 

@@ -14,6 +14,7 @@ from jax import lax
 from jax.typing import ArrayLike
 
 from rdjax import checks
+from rdjax.numerics import on_device
 from rdjax.rate_distortion.bordered import attach_slope
 from rdjax.rate_distortion.implicit import attach, each
 from rdjax.rate_distortion.newton import MAX_STEPS, interior_point, solve_law
@@ -26,6 +27,7 @@ from rdjax.rate_distortion.problem import (
     tolerance_in_nats,
 )
 from rdjax.rate_distortion.solution import RateDistortion, certify, lagrangian, mean_excess
+from rdjax.shards import on_host
 
 MAX_SLOPES = 60
 EXPONENT_RANGE = 700.0  # nats: a slope beyond it changes nothing
@@ -75,12 +77,12 @@ def rate_at(source: ArrayLike, distortion: ArrayLike, target: ArrayLike, *, tole
     problem = pose(source, distortion)
     if checks.is_concrete(target, problem.source, problem.least):
         _check_target(np.asarray(target, np.float64), problem)
-    goals = jnp.asarray(target, problem.source.dtype)
+    goals = on_device(target, problem.source.dtype)
     return _rates(problem, goals, tolerance_in_nats(tolerance))
 
 
 def _check_target(target: np.ndarray, problem: Problem) -> None:
-    best = float(jnp.sum(problem.source * problem.least))
+    best = float(on_host(problem.source) @ on_host(problem.least))
     slack = 64 * float(jnp.finfo(problem.source.dtype).eps) * max(1.0, abs(best))
     checks.require(not np.isnan(target).any(), "a target distortion is NaN; give a number.")
     low = float(np.min(target, initial=np.inf))

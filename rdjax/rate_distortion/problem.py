@@ -20,7 +20,7 @@ from jax import lax
 from jax.typing import ArrayLike
 
 from rdjax import checks
-from rdjax.numerics import LN2, floating
+from rdjax.numerics import LN2, floating, on_device
 from rdjax.shards import automatic, on_host
 from rdjax.trees import register_dataclass
 
@@ -95,7 +95,7 @@ def slopes_in_nats(slope: ArrayLike, problem: Problem) -> jax.Array:
         values = np.asarray(slope, np.float64)
         good = bool(np.all((values >= 0) & np.isfinite(values)))
         checks.require(good, "a slope is negative, infinite or NaN; slopes are bits per unit, at least 0.")
-        return jnp.asarray(values * LN2, problem.source.dtype)
+        return on_device(values * LN2, problem.source.dtype)
     return jnp.asarray(slope, problem.source.dtype) * LN2
 
 

@@ -115,7 +115,7 @@ def gaussian_bottleneck(correlations: ArrayLike, rate: ArrayLike) -> jax.Array:
 
     Source: Chechik, Globerson, Tishby and Weiss 2005, Information bottleneck for Gaussian variables.
     """
-    return _bottleneck(_squares(correlations), _positive(rate, "the rate"))
+    return _bottleneck(_correlations(correlations), _positive(rate, "the rate"))
 
 
 def gaussian_bottleneck_rate(correlations: ArrayLike, information: ArrayLike) -> jax.Array:
@@ -132,11 +132,12 @@ def gaussian_bottleneck_rate(correlations: ArrayLike, information: ArrayLike) ->
     Raises:
       InputError: a correlation outside [-1, 1], or negative information.
     """
-    return _inverses(_squares(correlations), _positive(information, "the information"))
+    return _inverses(_correlations(correlations), _positive(information, "the information"))
 
 
 @jax.jit
-def _bottleneck(square: jax.Array, rates: jax.Array) -> jax.Array:
+def _bottleneck(rho: jax.Array, rates: jax.Array) -> jax.Array:
+    square = _square(rho)
     used = square > 0
     strength = jnp.where(used, square, 0.5)
     height = jnp.where(used, 0.5 * (jnp.log2(strength) - jnp.log2(1 - strength)), -jnp.inf)
@@ -149,7 +150,8 @@ def _bottleneck(square: jax.Array, rates: jax.Array) -> jax.Array:
 
 
 @jax.jit
-def _inverses(square: jax.Array, goals: jax.Array) -> jax.Array:
+def _inverses(rho: jax.Array, goals: jax.Array) -> jax.Array:
+    square = _square(rho)
     return jnp.vectorize(lambda goal: _bottleneck_inverse(square, goal))(goals)
 
 
@@ -194,9 +196,12 @@ def _positive(values: ArrayLike, what: str) -> jax.Array:
     return floating(values)
 
 
-def _squares(correlations: ArrayLike) -> jax.Array:
+def _correlations(correlations: ArrayLike) -> jax.Array:
     if checks.is_concrete(correlations):
         good = bool(np.all(np.abs(np.asarray(correlations)) <= 1))
         checks.require(good, "a correlation lies outside [-1, 1], or is NaN.")
-    rho = floating(correlations)
+    return floating(correlations)
+
+
+def _square(rho: jax.Array) -> jax.Array:
     return jnp.minimum(rho**2, 1 - 4 * jnp.finfo(rho.dtype).eps)  # a perfect component, up to rounding

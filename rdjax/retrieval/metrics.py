@@ -20,7 +20,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from rdjax.checks import InputError, is_concrete, numbers, require, whole_numbers
+from rdjax.checks import InputError, arrays_of, is_concrete, numbers, require, whole_numbers
+from rdjax.numerics import on_device
 from rdjax.retrieval import aggregates
 from rdjax.retrieval import ties as tie_law
 from rdjax.retrieval import weights as weight_table
@@ -70,7 +71,7 @@ class Metric:
         if gains is None:
             return tie_law.expected_weight(self.weights, above, tied, ties=ties, size=size)
         tie_law.check_ties(ties)
-        above, tied, worth = jnp.asarray(above), jnp.asarray(tied), jnp.asarray(gains, jnp.result_type(float))
+        above, tied, worth = on_device(above), on_device(tied), on_device(gains, jnp.result_type(float))
         _check_gains(worth, above)
         if ties != "expected":
             (above, tied), size = tie_law.resolve(above, tied, worth, ties), 0
@@ -160,7 +161,7 @@ def ranks(scores: Any, relevant: Any, *, ties: str = "expected") -> jax.Array:
       InputError: see `counts_from_scores`; an unknown `ties`.
     """
     tie_law.check_ties(ties)
-    return _ranks(*counts_from_scores(scores, relevant), jnp.asarray(relevant), ties)
+    return _ranks(*counts_from_scores(scores, relevant), on_device(relevant), ties)
 
 
 def mean_reciprocal_rank(scores: Any, relevant: Any, *, ties: str = "expected") -> jax.Array:
@@ -237,7 +238,7 @@ def _several(metric: Metric, above: jax.Array, tied: jax.Array, worth: jax.Array
     return metric.aggregate(metric.weights, mean, above, tied, worth)
 
 
-def listed_gains(scores: Any, relevant: Any, grades: Any) -> jax.Array | None:
+def listed_gains(scores: Any, relevant: Any, grades: Any) -> Any:
     """Gains [..., J] from `relevant` and `grades`; None for one relevant document per query."""
     if np.ndim(relevant) < np.ndim(scores):
         require(
@@ -245,12 +246,12 @@ def listed_gains(scores: Any, relevant: Any, grades: Any) -> jax.Array | None:
             "grades are given for one relevant document per query; give relevant as [..., J] with grades.",
         )
         return None
-    judged = jnp.asarray(relevant) >= 0
     require(
         grades is None or np.shape(grades) == np.shape(relevant),
         f"grades have shape {np.shape(grades)} and relevant {np.shape(relevant)}; both must be the same.",
     )
-    worth = jnp.where(judged, 1.0 if grades is None else jnp.asarray(grades, jnp.result_type(float)), 0.0)
+    xp = arrays_of(relevant) if is_concrete(relevant, grades) else jnp
+    worth = xp.where(xp.asarray(relevant) >= 0, 1.0 if grades is None else xp.asarray(grades, float), 0.0)
     _check_worth(worth)
     return worth
 
@@ -262,9 +263,10 @@ def _check_gains(worth: jax.Array, above: jax.Array) -> None:
     _check_worth(worth)
 
 
-def _check_worth(worth: jax.Array) -> None:
+def _check_worth(worth: Any) -> None:
     if is_concrete(worth):
-        good = bool(jnp.all((worth >= 0) & (worth < jnp.inf)))
+        worth = arrays_of(worth).asarray(worth)
+        good = bool(((worth >= 0) & (worth < np.inf)).all())
         require(good, "a grade is below 0, infinite or not a number; gains are at least 0.")
 
 

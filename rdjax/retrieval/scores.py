@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from rdjax.checks import InputError, arrays_of, is_concrete, numbers, require
-from rdjax.numerics import without_gradient
+from rdjax.numerics import on_device, without_gradient
 
 Features = Mapping[str, Any]
 
@@ -63,17 +63,22 @@ def fuse(features: Features, temperatures: Any = None) -> jax.Array:
       InputError: a temperature missing, or not above 0; a NaN or an infinity.
     """
     _check_features(features, "vectors")
+    arrays = tuple(on_device(array) for array in features.values())
     if temperatures is None:
-        return jnp.concatenate([working(array) for array in features.values()], axis=-1)
+        return _beside(arrays, None)
     require(
         np.shape(temperatures) == (len(features),),
         f"there are {len(features)} modalities and temperatures of shape {np.shape(temperatures)}; give one for each.",
     )
     check_temperatures(temperatures)
-    parts = []
-    for array, temperature in zip(features.values(), jnp.asarray(temperatures), strict=True):
-        part = working(array)
-        parts.append(part * (1.0 / temperature).astype(part.dtype))
+    return _beside(arrays, on_device(temperatures))
+
+
+@jax.jit
+def _beside(arrays: tuple[jax.Array, ...], temperatures: jax.Array | None) -> jax.Array:
+    parts = [working(array) for array in arrays]
+    if temperatures is not None:
+        parts = [part * (1.0 / t).astype(part.dtype) for part, t in zip(parts, temperatures, strict=True)]
     return jnp.concatenate(parts, axis=-1)
 
 
@@ -120,7 +125,7 @@ def counts_from_scores(scores: Any, relevant: Any) -> tuple[jax.Array, jax.Array
       TypeError: when differentiated: counts are piecewise constant, so their gradient says nothing.
     """
     check_relevant(scores, relevant)
-    return _counts(_ranked(jnp.asarray(scores)), jnp.asarray(relevant))
+    return _counts(_ranked(on_device(scores)), on_device(relevant))
 
 
 @jax.jit
@@ -140,7 +145,7 @@ def _counts(scores: jax.Array, relevant: jax.Array) -> tuple[jax.Array, jax.Arra
 
 def working(array: Any) -> jax.Array:
     """A JAX array in the precision of the input, and at least float32."""
-    array = jnp.asarray(array)
+    array = on_device(array)
     require(not jnp.issubdtype(array.dtype, jnp.complexfloating), f"there are {array.dtype} values; give real numbers.")
     return array.astype(jnp.promote_types(array.dtype, jnp.float32))
 

@@ -49,7 +49,7 @@ def smooth_metric(
     check_relevant(scores, relevant)
     several = listed_gains(scores, relevant, grades)
     listed = relevant if several is not None else relevant[..., None]
-    gains = jnp.ones(listed.shape, scores.dtype) if several is None else several.astype(scores.dtype)
+    gains = jnp.ones(listed.shape, scores.dtype) if several is None else jnp.asarray(several, scores.dtype)
     ranks = rank_fn(scores, listed)
     smooth = getattr(metric.weights, "smooth", lambda rank, _: metric.weights(rank))  # any function of the rank will do
     worth = smooth(ranks, width)

@@ -13,7 +13,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from rdjax.checks import InputError, is_concrete, numbers, require, whole_numbers
+from rdjax.checks import InputError, arrays_of, is_concrete, numbers, require, whole_numbers
+from rdjax.numerics import on_device
 
 TIES = ("expected", "optimistic", "pessimistic")
 _CHUNK = 128
@@ -49,13 +50,18 @@ def expected_weight(
         numbers(weights, "the weights")
         good = np.ndim(weights) == 1 and np.size(weights) > 0
         require(good, f"the weights have shape {np.shape(weights)}; give one for each rank, [N].")
-    above, tied = jnp.asarray(above), jnp.asarray(tied)
+    above, tied = on_device(above), on_device(tied)
     require(above.shape == tied.shape, f"the counts have shapes {above.shape} and {tied.shape}; both must be the same.")
     if ties == "expected":
         table = prefix_table(weights, table_size(above, tied, size))
         return (_compiled if callable(weights) else _compiled_listed)(weights, above, tied, table)
-    worst = 0 if ties == "optimistic" else jnp.maximum(tied - 1, 0)
-    return expected_weight(weights, above + worst, jnp.minimum(tied, 1), size=0)
+    return expected_weight(weights, *_untied(above, tied, ties), size=0)
+
+
+@partial(jax.jit, static_argnums=2)
+def _untied(above: jax.Array, tied: jax.Array, ties: str) -> tuple[jax.Array, jax.Array]:
+    """Counts of one document after its best or its worst tie order."""
+    return above if ties == "optimistic" else above + jnp.maximum(tied - 1, 0), jnp.minimum(tied, 1)
 
 
 def check_ties(ties: str) -> None:
@@ -69,16 +75,18 @@ def table_size(above: jax.Array, tied: jax.Array, size: int | None) -> int:
         if size is None:
             raise InputError("the length of the list is not known under jit; pass size=N.")
         return size
-    if above.size == 0 or int(jnp.max(tied)) <= 1:
+    xp = arrays_of(tied)
+    above, tied = xp.asarray(above), xp.asarray(tied)
+    if above.size == 0 or int(tied.max()) <= 1:
         return 0
-    return 1 << int(jnp.max(jnp.where(tied > 1, above + tied, 0)) - 1).bit_length()
+    return 1 << int(xp.where(tied > 1, above + tied, 0).max() - 1).bit_length()
 
 
 def prefix_table(weights: Any, size: int) -> tuple[jax.Array, jax.Array]:
     """W_k = w_1 + ... + w_k for k = 0 .. size as a pair (high, low) whose sum has more digits than either."""
     sums = _prefix_sums(weights, size) if callable(weights) else _array_sums(weights)
     high = sums.astype(jnp.result_type(float))
-    return jnp.asarray(high), jnp.asarray((sums - high).astype(high.dtype))
+    return on_device(high), on_device((sums - high).astype(high.dtype))
 
 
 @lru_cache(maxsize=8)
