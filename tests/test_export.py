@@ -16,7 +16,7 @@ from flax import nnx
 from jax import export
 
 from rdjax import codes, information, limits, nn, rate_distortion, retrieval
-from rdjax.codes import learning
+from rdjax.codes import learning, relaxed_forms
 from rdjax.limits import free_embeddings, rankings_code, relevance, relevance_certificate
 from rdjax.nn import dual_encoder
 from rdjax.rate_distortion import GaussianIntent, interior_point
@@ -427,7 +427,10 @@ STEPS = {
     },
     embed_freely: {free_embeddings: ("_begin", "_descend", "_read")},
     fit_dual_encoder: {dual_encoder: ("_train",)},
-    learn_code: {learning: ("_begin", "_stretch", "_losses", "_symbols")},
+    learn_code: {
+        learning: ("_begin", "_entry", "_hard_logits", "_stretch", "_losses", "_symbols"),
+        relaxed_forms: ("_hard_bits",),
+    },
 }
 
 
