@@ -50,6 +50,7 @@ def test_batches_of_a_metric_are_the_whole(name, rng, dtype, tolerance):
     assert np.isnan(metric.compute())
 
 
+@pytest.mark.float64_only
 def test_graded_queries_and_company(rng):
     scores, relevant = rng.standard_normal((6, 9)), np.tile([[1, 4, -1]], (6, 1))
     grades = np.tile([[3.0, 1.0, 0.0]], (6, 1))
@@ -64,6 +65,7 @@ def test_graded_queries_and_company(rng):
     assert found["loss"] == 1
 
 
+@pytest.mark.float64_only  # it sets its own precision
 def test_sums_do_not_drift_in_float32():
     with jax.enable_x64(False):
         metric, one = RankingMetric("mrr"), jnp.asarray([[2.0, 3.0, 1.0, 4.0]])  # rank 3
@@ -103,6 +105,7 @@ def test_a_fixed_temperature_stays():
     assert float(trained.temperature) == float(model.temperature)
 
 
+@pytest.mark.float64_only
 @pytest.mark.parametrize(
     ("call", "words"),
     [

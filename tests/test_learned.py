@@ -242,7 +242,10 @@ def test_fresh_queries_for_every_look():
 def test_what_does_not_improve_is_not_kept():
     world = World()
     code = world.product()
-    found = LearnedCode.fit(code, world.told, chart=world.chart, optimizer=optax.sgd(0.0), steps=4, looks=2)
+    told = (world.queries[64:], world.documents, world.wanted[64:])
+    strangers = (world.queries[::5], world.documents, world.wanted[::5][::-1])  # want what they are not like
+    found = LearnedCode.fit(code, told, chart=world.chart, held_out=strangers, **SHORT)
+    assert found.history[1] > found.history[0]
     assert int(found.step) == 0
     assert found.code is code
     assert "nothing better" in found.message
