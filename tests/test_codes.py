@@ -1,4 +1,7 @@
-"""A table of codes times the properties every code has."""
+"""A table of codes times the properties every code has.
+
+Symbols are whole numbers, so what is done with them, and what is refused, is the same in either precision.
+"""
 
 import itertools
 import math
@@ -40,6 +43,13 @@ FITS = {
     "int8": Int8.fit,
     "number of the top document": RankCode.fit,
 }
+OP_BY_OP = [
+    "PCA 6, float16",
+    "first 4 + entropy-coded scalar, fitted to 9.5 bits",
+    "rotation 9 + sign bits",
+    "sign bits, int8 rescores 10",
+    "number of the top document",
+]
 ENTROPY_CODED = [name for name in FITS if "entropy-coded" in name]
 
 
@@ -94,6 +104,7 @@ def test_no_vectors_have_no_symbols(code):
     assert code.decode(symbols).shape == (0, D)
 
 
+@pytest.mark.float64_only
 @pytest.mark.parametrize("n", [0, 1, 7, 1000])
 def test_bytes_give_back_the_symbols_exactly(code, symbols, n):
     batch = np.resize(symbols, (n, code.num_symbols))
@@ -105,6 +116,7 @@ def test_bytes_give_back_the_symbols_exactly(code, symbols, n):
     np.testing.assert_array_equal(code.unpack(code.pack(batch), n), batch)
 
 
+@pytest.mark.float64_only
 def test_bytes_that_were_cut_or_belong_to_another_code_are_refused(code, symbols, fitted):
     data = code.to_bytes(symbols[:7])
     for bad in [data[:i] for i in range(len(data))] + [data + b"\0", data[:-1] + bytes([data[-1] ^ 1])]:
@@ -115,6 +127,7 @@ def test_bytes_that_were_cut_or_belong_to_another_code_are_refused(code, symbols
         other.from_bytes(data)
 
 
+@pytest.mark.float64_only
 @pytest.mark.parametrize("name", [name for name in FITS if name not in ENTROPY_CODED])
 def test_a_payload_of_the_wrong_length_is_refused(name, fitted, encoded):
     """Of an entropy-coded payload only the frame knows the length."""
@@ -138,6 +151,7 @@ def test_the_three_rates(code, symbols):
     assert code.rate(symbols[:64]).single == np.mean([8 * len(code.pack(item[None])) for item in symbols[:64]])
 
 
+@pytest.mark.float64_only
 @pytest.mark.parametrize("name", [name for name in FITS if name not in ENTROPY_CODED])
 def test_fixed_lengths_are_the_bits(name, fitted, encoded):
     rate = fitted[name].rate(encoded[name])
@@ -145,6 +159,7 @@ def test_fixed_lengths_are_the_bits(name, fitted, encoded):
     assert math.ceil(rate.entropy) == fitted[name].bits
 
 
+@pytest.mark.float64_only
 def test_entropy_coded_lengths_are_not_fixed(fitted):
     assert [name for name, code in fitted.items() if code.bits is None] == ENTROPY_CODED
 
@@ -165,7 +180,7 @@ def test_it_traces_under_an_outer_jit(code, symbols):
 
 
 @pytest.mark.float64_only
-@pytest.mark.parametrize("name", [name for name in FITS if "scalar" not in name or "first" in name])
+@pytest.mark.parametrize("name", OP_BY_OP)
 def test_what_is_compiled_equals_what_runs_op_by_op(name, fitted, encoded):
     """Binary search runs so slowly this way that fixed-length scalars are held against nearest levels elsewhere."""
     code, symbols = fitted[name], encoded[name]
@@ -176,6 +191,7 @@ def test_what_is_compiled_equals_what_runs_op_by_op(name, fitted, encoded):
     np.testing.assert_allclose(decoded, code.decode(symbols)[:20], atol=1e-12)
 
 
+@pytest.mark.float64_only
 def test_the_wrong_shape_is_refused(code, symbols):
     for act, bad in (
         (code.encode, vectors(3)[:, 1:]),
@@ -190,6 +206,7 @@ def test_the_wrong_shape_is_refused(code, symbols):
             act(bad)
 
 
+@pytest.mark.float64_only
 @pytest.mark.parametrize("name", [name for name in FITS if "float32" not in name])  # there any int32 is a number
 def test_symbols_outside_the_alphabet_are_refused(name, fitted):
     for bad in (-1, 1 << 20):
@@ -197,6 +214,7 @@ def test_symbols_outside_the_alphabet_are_refused(name, fitted):
             fitted[name].to_bytes(np.full((3, fitted[name].num_symbols), bad))
 
 
+@pytest.mark.float64_only
 @pytest.mark.parametrize("name", list(FITS))
 @pytest.mark.parametrize("bad", ["nan", "no rows", "flat", "words"])
 def test_unusable_vectors_are_refused_at_the_fit(name, bad):
@@ -222,6 +240,7 @@ def test_a_dimension_that_never_varies_does_no_harm(name, precision):
         np.testing.assert_allclose(decoded[:, 3:5], x[:, 3:5], atol=0.01)
 
 
+@pytest.mark.float64_only
 @pytest.mark.parametrize(
     "fit",
     [
@@ -235,8 +254,8 @@ def test_a_dimension_that_never_varies_does_no_harm(name, precision):
         RankCode.fit,
     ],
 )
-def test_one_dimension(fit, precision):
-    x = vectors(100, dimensions=1).astype(precision)
+def test_one_dimension(fit):
+    x = vectors(100, dimensions=1)
     code = fit(x)
     symbols = code.encode(x)
     np.testing.assert_array_equal(code.from_bytes(code.to_bytes(symbols)), symbols)
@@ -261,7 +280,7 @@ def error(code, x):
 )
 def test_error_falls_with_bits(family):
     x = vectors(300)
-    errors = [error(family(x, bits), x) for bits in (8, 24, 64)]
+    errors = [error(family(x, bits), x) for bits in (8, 24, 40)]
     assert all(later < 0.97 * earlier for earlier, later in itertools.pairwise(errors)), errors
 
 
@@ -278,6 +297,7 @@ def test_low_precision_inputs_are_fitted_in_float32():
         assert SignBits.fit((10 * vectors(30)).astype(kind)).dtype == jnp.float32
 
 
+@pytest.mark.float64_only
 def test_codes_are_pytrees_that_come_back_whole(code, symbols):
     leaves, tree = jax.tree.flatten(code)
     again = jax.tree.unflatten(tree, leaves)

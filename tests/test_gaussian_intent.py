@@ -1,7 +1,6 @@
 """Gaussian intent: joint and separate encoders against NumPy eigenvalues, SciPy's optimizer and finite differences."""
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 from scipy.optimize import minimize
@@ -148,12 +147,12 @@ def test_edges():
     assert np.isinf(joint_intent_rate(intent, intent.residual).rate)
     for call in (joint_intent_rate, lambda _, d: separate_intent_rate(noise, d)):
         rate = jax.jit(lambda d, call=call: call(intent, d).rate)
-        assert np.isinf(rate(jnp.asarray(0.1)))
-    assert np.isinf(jax.jit(lambda d: separate_intent_rate(noise, d).rate)(jnp.asarray(-1.0)))
+        assert np.isinf(rate(0.1))
+    assert np.isinf(rate(-1.0))
     assert float(separate_intent_distortion(noise, 0.0).distortion) == pytest.approx(1, rel=1e-6)
     assert float(separate_intent_distortion(noise, 200.0).distortion) == pytest.approx(least, rel=1e-6)
     assert float(joint_intent_distortion(intent, 0.0).distortion) == pytest.approx(1, rel=1e-6)
-    singular = jax.jit(lambda c: intent_from_covariance(c, 1).residual)(jnp.ones((3, 3)))
+    singular = jax.jit(lambda c: intent_from_covariance(c, 1).residual)(np.ones((3, 3)))
     assert np.isinf(singular)
     # the covariance of the same scalar model
     by_covariance = intent_from_covariance(np.ones((3, 3)) + np.diag([0, 0.25, 4.0]), 1)
@@ -163,34 +162,35 @@ def test_edges():
 
 @pytest.mark.float64_only
 def test_gradients_against_finite_differences(rng):
-    noise, covariance = jnp.asarray([0.25, 0.9]), jnp.asarray(random_covariance(rng))
-    scalar, residual = jnp.asarray(1.0), intent_from_covariance(covariance, 3).residual
+    noise, covariance = np.array([0.25, 0.9]), random_covariance(rng)
+    residual = np.asarray(intent_from_covariance(covariance, 3).residual)
     cases = [
-        (lambda v, d, p: separate_intent_rate(v, d, p).rate, (noise, jnp.asarray(0.2), scalar)),  # both active
-        (lambda v, d, p: separate_intent_rate(v, d, p).rate, (noise, jnp.asarray(0.8), scalar)),  # one
-        (lambda v, r, p: separate_intent_distortion(v, r, p).distortion, (noise, jnp.asarray(2.5), scalar)),
+        (lambda v, d, p: separate_intent_rate(v, d, p).rate, (noise, 0.2, 1.0)),  # both active
+        (lambda v, d, p: separate_intent_rate(v, d, p).rate, (noise, 0.8, 1.0)),  # one
+        (lambda v, r, p: separate_intent_distortion(v, r, p).distortion, (noise, 2.5, 1.0)),
         (lambda c, d: joint_intent_rate(intent_from_covariance(c, 3), d).rate, (covariance, residual + 0.3)),
-        (lambda c, r: joint_intent_distortion(intent_from_covariance(c, 3), r).distortion, (covariance, scalar)),
+        (lambda c, r: joint_intent_distortion(intent_from_covariance(c, 3), r).distortion, (covariance, 1.0)),
     ]
     for function, arguments in cases:
-        directions = [jnp.asarray(rng.normal(size=np.shape(a))) for a in arguments]
-        directions = [d + d.T if d.ndim == 2 else d for d in directions]
-        value, along = jax.jit(lambda x, t, f=function: jax.jvp(f, x, t))(tuple(arguments), tuple(directions))
+        ways = [np.asarray(rng.normal(size=np.shape(a))) for a in arguments]
+        ways = tuple(d + d.T if d.ndim == 2 else d for d in ways)
+        both = jax.jit(lambda x, t, f=function: jax.jvp(f, x, t))
+        moved = [tuple(np.asarray(a + h * d) for a, d in zip(arguments, ways, strict=True)) for h in (0, 1e-6, -1e-6)]
+        (value, along), (high, _), (low, _) = (both(at, ways) for at in moved)
         assert np.isfinite(value)
-        moved = [[a + h * d for a, d in zip(arguments, directions, strict=True)] for h in (1e-6, -1e-6)]
-        difference = (function(*moved[0]) - function(*moved[1])) / 2e-6
+        difference = (high - low) / 2e-6
         assert float(along) == pytest.approx(float(difference), rel=1e-6, abs=1e-8)
 
 
 @pytest.mark.float64_only
 def test_derivatives_at_zero_rate_are_one_sided(tolerance):
     """-dD/dR at R = 0 is 2 ln 2 times the largest explained variance; nothing halves it."""
-    noise = jnp.asarray([0.25, 4.0])
+    noise = np.array([0.25, 4.0])
     joint = jax.jit(jax.grad(lambda r: joint_intent_distortion(intent_from_noise(noise), r).distortion))
     slope = -2 * np.log(2) * (1 - 1 / 5.25)
-    assert float(joint(jnp.asarray(0.0))) == pytest.approx(slope, rel=1e2 * tolerance)
+    assert float(joint(0.0)) == pytest.approx(slope, rel=1e2 * tolerance)
     separate = jax.jit(jax.grad(lambda r: separate_intent_distortion(noise, r).distortion))
-    assert float(separate(jnp.asarray(0.0))) == pytest.approx(-2 * np.log(2) * 0.8, rel=1e2 * tolerance)
+    assert float(separate(0.0)) == pytest.approx(-2 * np.log(2) * 0.8, rel=1e2 * tolerance)
 
 
 @pytest.mark.float64_only
@@ -199,7 +199,7 @@ def test_vmap_agrees_with_batches(rng, tolerance):
     keep = 1 / (1 + np.sum(1 / noise, axis=1)) < 0.85
     noise[~keep] = 1.0
     together = separate_intent_rate(noise, distortion)
-    apart = jax.vmap(separate_intent_rate)(jnp.asarray(noise), jnp.asarray(distortion))
+    apart = jax.jit(jax.vmap(separate_intent_rate))(noise, distortion)
     for one, other in zip(jax.tree.leaves(together), jax.tree.leaves(apart), strict=True):
         np.testing.assert_allclose(one, other, rtol=1e2 * tolerance, atol=1e2 * tolerance)
     many = separate_intent_rate(noise[0], np.array([0.5, 0.9]) * (1 - 0.85) + 0.85)
@@ -247,7 +247,7 @@ def test_mistakes_are_told(call, words):
 @pytest.mark.float64_only
 def test_gradient_with_equal_eigenvalues_is_finite_and_right():
     """Three equal eigenvalues 1 / (1 + .5) at D = 1 + .9: 3/2 log2(2/3 / .3) bits, with any eigenvectors."""
-    covariance = jnp.block([[jnp.eye(3), jnp.eye(3)], [jnp.eye(3), 1.5 * jnp.eye(3)]])
+    covariance = np.kron([[1, 1], [1, 1.5]], np.eye(3))
     rate = jax.jit(jax.value_and_grad(lambda c: joint_intent_rate(intent_from_covariance(c, 3), 1.9).rate))
     value, gradient = rate(covariance)
     assert float(value) == pytest.approx(1.5 * np.log2((2 / 3) / 0.3), rel=1e-12)

@@ -1,7 +1,6 @@
 """Learned codes: that they begin as the fitted code, that their gradients are right, that training pays, and guards."""
 
 from dataclasses import replace
-from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -29,6 +28,8 @@ pytestmark = pytest.mark.float64_only  # trained in both precisions below; gradi
 
 D, N, DRAWS = 10, 40, 8
 SIDES = ("queries", "documents")
+SHORT = {"steps": 20, "looks": 1, "optimizer": optax.adam(0.02)}  # one object, so that it is compiled once
+hard = jax.jit(lambda form, parameters, coded: form(parameters, coded, None), static_argnums=0)
 
 
 class World:
@@ -54,11 +55,11 @@ class World:
         return EntropyCodedScalar.fit(self.coded, bits, transform=self.chart.take(4))
 
     def batch(self, size=64):
-        return Batches(jnp.arange(size), jnp.arange(N))
+        return Batches(np.arange(size), np.arange(N))
 
 
 def parameters_of(form, code, lesson):
-    return {**form.begin(code, lesson.coded), "log_sharpness": jnp.asarray(0.3)}
+    return {**form.begin(code, lesson.coded), "log_sharpness": np.array(0.3)}
 
 
 @pytest.mark.parametrize("side", SIDES)
@@ -68,12 +69,14 @@ def test_product_form_begins_and_ends_as_the_code(side, blocks):
     code = world.product(blocks=blocks)
     form = form_of(code)
     parameters = form.begin(code, world.lesson.coded)
-    coded = form(parameters, world.lesson.coded, None)
+    coded = hard(form, parameters, world.lesson.coded)
     symbols = code.encode(world.coded)
     np.testing.assert_array_equal(coded.symbols, symbols)
     assert coded.bits[0] == code.bits
     other = world.documents if side == "queries" else world.queries
-    np.testing.assert_allclose(coded.values @ world.lesson.keys.T, code.scores(symbols, other), atol=1e-10)
+    np.testing.assert_allclose(
+        np.asarray(coded.values) @ np.asarray(world.lesson.keys).T, code.scores(symbols, other), atol=1e-10
+    )
     again = form.finish(code, world.chart, parameters, world.lesson.coded)
     np.testing.assert_array_equal(again.encode(world.coded), symbols)
     np.testing.assert_allclose(again.decode(symbols), code.decode(symbols), atol=1e-12)
@@ -86,12 +89,13 @@ def test_scalar_form_is_the_code_it_finishes_as(side):
     form = form_of(code)
     parameters = form.begin(code, world.lesson.coded)
     made = form.finish(code, world.chart, parameters, world.lesson.coded)
-    coded = form(parameters, world.lesson.coded, None)
+    coded = hard(form, parameters, world.lesson.coded)
     symbols = made.encode(world.coded)
     other = world.documents if side == "queries" else world.queries
-    np.testing.assert_allclose(made.scores(symbols, other), coded.values @ world.lesson.keys.T, atol=1e-9)
+    expected = np.asarray(coded.values) @ np.asarray(world.lesson.keys).T
+    np.testing.assert_allclose(made.scores(symbols, other), expected, atol=1e-9)
     np.testing.assert_array_equal(made.from_bytes(made.to_bytes(symbols)), symbols)
-    assert abs(made.rate(symbols).entropy - float(jnp.mean(coded.bits))) < 1.0  # by counts, by mixtures
+    assert abs(made.rate(symbols).entropy - np.mean(coded.bits)) < 1.0  # by counts, by mixtures
 
 
 @pytest.mark.parametrize(
@@ -99,9 +103,7 @@ def test_scalar_form_is_the_code_it_finishes_as(side):
     [
         ("product", "cross-entropy", "queries"),
         ("product", "mrr", "documents"),
-        ("product", "bits above the floor", "documents"),
         ("scalar", "cross-entropy", "documents"),
-        ("scalar", "mrr", "queries"),
         ("scalar", "bits above the floor", "queries"),
     ],
 )
@@ -114,19 +116,23 @@ def test_gradients_are_differences(kind, objective, side):
     start = parameters_of(form, code, world.lesson)
     names = ["log_sharpness", "out", "words"] if kind == "product" else ["log_sharpness", "out", "logits", "log_scales"]
     rng = np.random.default_rng(1)
-    ways = {name: jnp.asarray(rng.standard_normal(np.shape(start[name]))) for name in names}
+    ways = {name: rng.standard_normal(np.shape(start[name])) for name in names}
     batch = world.batch()
-    both = jax.jit(jax.value_and_grad(lambda p: loss_of(plan, p, world.lesson, batch, jnp.asarray(2.0), None)))
-    search = jax.jit(lambda p: form(p, world.lesson.coded, None).symbols)
-    symbols, slopes = search(start), both(start)[1]
+
+    def loss(parameters):
+        symbols = form(parameters, world.lesson.coded, None).symbols
+        return loss_of(plan, parameters, world.lesson, batch, jnp.asarray(2.0), None), symbols
+
+    both = jax.jit(jax.value_and_grad(loss, has_aux=True))
+    (_, symbols), slopes = both(start)
     for name, way in ways.items():
         step = 1e-6
-        ends = [{**start, name: start[name] + sign * step * way} for sign in (1, -1)]
+        ends = [both({**start, name: np.asarray(start[name]) + sign * step * way})[0] for sign in (1, -1)]
         if name == "words":  # the search must find the same words
-            for end in ends:
-                np.testing.assert_array_equal(search(end), symbols)
-        measured = (both(ends[0])[0] - both(ends[1])[0]) / (2 * step)
-        np.testing.assert_allclose(jnp.sum(slopes[name] * way), measured, rtol=2e-4, atol=1e-7, err_msg=name)
+            for _, found in ends:
+                np.testing.assert_array_equal(found, symbols)
+        measured = (ends[0][0] - ends[1][0]) / (2 * step)
+        np.testing.assert_allclose(np.sum(slopes[name] * way), measured, rtol=2e-4, atol=1e-7, err_msg=name)
 
 
 @pytest.mark.parametrize("side", SIDES)
@@ -154,9 +160,8 @@ def test_noise_makes_the_rate_differentiable_in_the_steps():
     start = parameters_of(form, code, world.lesson)
     rate = lambda p: jnp.mean(form(p, world.lesson.coded, Relaxed(jax.random.key(0), jnp.zeros(()))).bits)
     both = jax.jit(jax.value_and_grad(rate))
-    way = jnp.ones(4)
-    ends = [both({**start, "log_step": start["log_step"] + sign * 1e-5 * way})[0] for sign in (1, -1)]
-    slope = jnp.sum(both(start)[1]["log_step"] * way)
+    ends = [both({**start, "log_step": np.asarray(start["log_step"]) + change})[0] for change in (1e-5, -1e-5)]
+    slope = np.sum(both(start)[1]["log_step"])
     np.testing.assert_allclose(slope, (ends[0] - ends[1]) / 2e-5, rtol=1e-5)
     assert slope < 0  # larger steps, fewer bits
 
@@ -189,21 +194,28 @@ def test_soft_words_harden(blocks):
     form = form_of(code, soft=True)
     start = form.begin(code, world.lesson.coded)
     how = lambda share: Relaxed(jax.random.key(0), jnp.asarray(share))
-    hard, soft = (jax.jit(partial(form, relaxed=r))(start, world.lesson.coded) for r in (None, how(0.0)))
-    np.testing.assert_array_equal(hard.symbols, soft.symbols)
-    np.testing.assert_allclose(hard.values, soft.values, atol=1e-9)
+    both = jax.jit(lambda p: [form(p, world.lesson.coded, relaxed) for relaxed in (None, how(0.0))])
+    greedy, soft = both(start)
+    np.testing.assert_array_equal(greedy.symbols, soft.symbols)
+    np.testing.assert_allclose(greedy.values, soft.values, atol=1e-9)
     one = world.lesson.coded[:1]
     total = lambda words, share: jnp.sum(form({**start, "words": words}, one, how(share)).values)
     slopes = jax.jit(jax.grad(total))
     early, late = (np.abs(slopes(start["words"], share)).sum(axis=-1) for share in (0.0, 1.0))
     assert (early > 1e-6).sum() > (late > 1e-6).sum() >= 2
+
+
+def test_training_softly_lowers_the_loss():
+    world = World()
+    code = world.product(beam=1)
     found = LearnedCode.fit(code, world.told, chart=world.chart, steps=120, looks=6, relaxation="soft")
-    assert float(found.history.min()) < float(found.history[0]) - 0.02
+    history = np.asarray(found.history)
+    assert history.min() < history[0] - 0.02
 
 
 def test_it_is_stored_like_any_code():
     world = World()
-    found = LearnedCode.fit(world.product(), world.told, chart=world.chart, steps=40, looks=2)
+    found = LearnedCode.fit(world.product(), world.told, chart=world.chart, **SHORT)
     loaded, _ = load_code(save_code(found), "a file")
     symbols = found.encode(world.queries)
     np.testing.assert_array_equal(loaded.from_bytes(found.to_bytes(symbols)), symbols)
@@ -216,9 +228,7 @@ def test_same_seed_same_code_and_one_compilation():
     from rdjax.codes.learning import _stretch
 
     world, other = World(), World(seed=5)
-    learn = lambda world, seed: LearnedCode.fit(
-        world.product(), world.told, chart=world.chart, steps=20, looks=1, seed=seed
-    )
+    learn = lambda world, seed: LearnedCode.fit(world.product(), world.told, chart=world.chart, seed=seed, **SHORT)
     one = learn(world, 1)
     before = _stretch._cache_size()
     again, third = learn(world, 1), learn(world, 2)
@@ -233,22 +243,27 @@ def test_fresh_queries_for_every_look():
 
     def told(look):
         asked.append(look)
-        rng = np.random.default_rng(100 + look)
-        return world.documents[world.wanted] + 0.25 * rng.standard_normal((N * DRAWS, D)), world.documents, world.wanted
+        noise = 0.25 * np.random.default_rng(100 + look).standard_normal((len(wanted), D))
+        return world.documents[wanted] + noise, world.documents, wanted
 
-    code = world.product()
-    found = LearnedCode.fit(code, told, chart=world.chart, held_out=world.told, steps=120, looks=6)
+    code, wanted = world.product(), world.wanted[N * DRAWS // 5 :]  # as many as others train with, and hold out
+    held_out = world.queries[::5], world.documents, world.wanted[::5]
+    found = LearnedCode.fit(code, told, chart=world.chart, held_out=held_out, steps=120, looks=6)
     assert asked == [0, 1, 2, 3, 4, 5][: len(asked)]
-    assert float(found.history.min()) < float(found.history[0]) - 0.02
+    history = np.asarray(found.history)
+    assert history.min() < history[0] - 0.02
     asked.clear()
-    LearnedCode.fit(code, told, chart=world.chart, steps=20, looks=2)
+    LearnedCode.fit(code, told, chart=world.chart, **{**SHORT, "steps": 40, "looks": 2})
     assert asked == [2, 0, 1]  # the first of these chooses
 
 
 def test_what_does_not_improve_is_not_kept():
     world = World()
     code = world.product()
-    found = LearnedCode.fit(code, world.told, chart=world.chart, optimizer=optax.sgd(0.0), steps=4, looks=2)
+    told = (world.queries[64:], world.documents, world.wanted[64:])
+    strangers = (world.queries[::5], world.documents, world.wanted[::5][::-1])  # want what they are not like
+    found = LearnedCode.fit(code, told, chart=world.chart, held_out=strangers, **SHORT)
+    assert found.history[1] > found.history[0]
     assert int(found.step) == 0
     assert found.code is code
     assert "nothing better" in found.message
@@ -257,17 +272,18 @@ def test_what_does_not_improve_is_not_kept():
 def test_sweep_trades_rate_for_ranking():
     world = World()
     trades = [1.0, 4.0, 16.0]
-    learned = LearnedCode.sweep(world.scalar(), world.told, trades, chart=world.chart, steps=200, looks=4, patience=4)
+    settings = {"chart": world.chart, "steps": 100, "looks": 2}
+    learned = LearnedCode.sweep(world.scalar(), world.told, trades, **settings)
     spent = [code.rate(code.encode(world.queries)).entropy for code in learned]
     assert spent[0] < spent[1] < spent[2]
-    single = LearnedCode.fit(world.scalar(), world.told, trade=4.0, chart=world.chart, steps=200, looks=4, patience=4)
+    single = LearnedCode.fit(world.scalar(), world.told, trade=4.0, **settings)
     np.testing.assert_allclose(single.history, learned[1].history, rtol=1e-6)
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_precision_is_that_of_the_code(dtype):
     world = World(dtype=dtype)
-    found = LearnedCode.fit(world.product(), world.told, chart=world.chart, steps=10, looks=1, patience=1)
+    found = LearnedCode.fit(world.product(), world.told, chart=world.chart, **SHORT)
     assert found.code.codebooks.dtype == dtype
     assert found.decode(found.encode(world.queries)).dtype == dtype
 
@@ -277,7 +293,7 @@ def test_unused_words_are_revived():
     code = world.product(bits=3)
     words = np.asarray(code.codebooks).copy()
     words[0, 0, 2:] = 50.0  # where no point is
-    code = replace(code, codebooks=jnp.asarray(words))
+    code = replace(code, codebooks=jax.device_put(words))
     form = form_of(code)
     start = form.begin(code, world.lesson.coded)
     counts = usage(form, start, world.lesson)

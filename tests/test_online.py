@@ -1,7 +1,6 @@
 """Temperatures on a stream: regret against the best in hindsight (SciPy), and below its bound, whatever comes."""
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 import scipy.optimize
@@ -14,7 +13,7 @@ from tests.calibration import truth
 BLOCKS, QUERIES, DOCUMENTS = 128, 4, 6
 COLDEST = np.array([0.1, 0.2])
 
-follow = jax.jit(follow_stream)
+follow, update = jax.jit(follow_stream), jax.jit(update_temperatures)
 
 
 def stream(rng, kind):
@@ -52,8 +51,8 @@ def hindsight(scores, relevant, coldest=COLDEST):
 )
 def test_regret_is_below_its_bound_and_the_bound_below_the_root(kind, rng, dtype, tolerance):
     scores, relevant = stream(rng, kind)
-    found = follow(online_temperatures(jnp.asarray(COLDEST, dtype)), jnp.asarray(scores, dtype), relevant)
-    played = np.asarray(1 / found.temperatures, float)
+    found = follow(online_temperatures(COLDEST.astype(dtype)), scores.astype(dtype), relevant)
+    played = 1 / np.asarray(found.temperatures, float)
     costs = [truth(beta, *block) for beta, block in zip(played, zip(scores, relevant, strict=True), strict=True)]
     np.testing.assert_allclose(found.losses, [bits for bits, _ in costs], rtol=20 * tolerance, atol=20 * tolerance)
     gradients = np.array([gradient for _, gradient in costs]) / COLDEST
@@ -89,8 +88,8 @@ def test_the_counted_curvature_holds_between_any_two_points(rng):
     fails = 0
     for _ in range(40):
         b, u = rng.random((2, 2))
-        start = online.OnlineTemperatures(unit.limit, jnp.asarray(b), unit.curvature, unit.ridge)
-        then, _ = update_temperatures(start, scores, relevant)
+        start = online.OnlineTemperatures(unit.limit, b, unit.curvature, unit.ridge)
+        then, _ = update(start, scores, relevant)
         nats = [truth(x, scores, relevant)[0] * np.log(2) for x in (b, u)]
         linear = nats[0] + truth(b, scores, relevant)[1] @ (u - b)
         counted = 0.5 * (u - b) @ np.asarray(then.curvature) @ (u - b)
@@ -111,30 +110,29 @@ def test_a_long_stationary_stream_finds_the_best_and_beats_the_root(rng):
     assert float(best.cross_entropy) * BLOCKS == pytest.approx(optimum[0], rel=1e-6)  # it lies inside the box
     found = follow(online_temperatures(COLDEST), *(np.concatenate([part] * 8) for part in (scores, relevant)))
     fixed = np.array([truth(optimum[1], *block)[0] for block in zip(scores, relevant, strict=True)])
-    regret = np.cumsum(found.losses - np.tile(fixed, 8))
+    regret = np.cumsum(np.asarray(found.losses) - np.tile(fixed, 8))
     early, late = regret[4 * BLOCKS - 1], regret[-1] - regret[4 * BLOCKS - 1]
     assert 0 < late < early / 4  # the root of T: 0.41 of it
     assert found.regret_bound[-1] < 8**0.25 * found.regret_bound[BLOCKS - 1]
     pooled = np.moveaxis(scores, 0, 1).reshape(2, -1, DOCUMENTS)
-    excess = truth(np.asarray(1 / found.state.temperatures), pooled, relevant.ravel())[0] - float(best.cross_entropy)
+    excess = truth(1 / np.asarray(found.state.temperatures), pooled, relevant.ravel())[0] - float(best.cross_entropy)
     assert 0 < excess < 0.01
 
 
 def test_blocks_one_by_one_are_the_scan(rng, dtype, tolerance):
     scores, relevant = stream(rng, "switching")
-    scores = jnp.asarray(scores, dtype)
-    state = online_temperatures(jnp.asarray(COLDEST, dtype))
+    scores, state = scores.astype(dtype), online_temperatures(COLDEST.astype(dtype))
     whole = follow(state, scores[:3], relevant[:3])
     for t in range(3):
         np.testing.assert_allclose(state.temperatures, whole.temperatures[t], rtol=100 * tolerance)
-        state, loss = update_temperatures(state, scores[t], relevant[t])
+        state, loss = update(state, scores[t], relevant[t])
         np.testing.assert_allclose(loss, whole.losses[t], rtol=100 * tolerance)
     assert state.ridge.dtype == dtype
 
 
 def test_scores_without_news_change_nothing(dtype):
-    state = online_temperatures(jnp.asarray(COLDEST, dtype), start=jnp.asarray([1.0, jnp.inf], dtype))
-    then, loss = update_temperatures(state, jnp.zeros((2, QUERIES, DOCUMENTS), dtype), jnp.zeros(QUERIES, int))
+    state = online_temperatures(COLDEST.astype(dtype), start=np.array([1.0, np.inf], dtype))
+    then, loss = update(state, np.zeros((2, QUERIES, DOCUMENTS), dtype), np.zeros(QUERIES, int))
     np.testing.assert_allclose(loss, np.log2(DOCUMENTS), rtol=1e-6)
     np.testing.assert_allclose(then.temperatures, [1.0, np.inf], rtol=1e-6)
     assert float(then.regret_bound) == 0
@@ -165,11 +163,12 @@ def test_mistakes_get_one_sentence(call, words):
 
 def test_the_forgetful_mean_is_its_formula(rng, dtype, tolerance):
     values = rng.random((20, 2))
-    means, count = forgetful_mean(jnp.asarray(values, dtype), 3.0)
+    smooth = jax.jit(forgetful_mean)
+    means, count = smooth(values.astype(dtype), 3.0)
     age = np.arange(20)[:, None] - np.arange(20)
     weight = np.where(age >= 0, 2.0 ** (-age / 3), 0)
     np.testing.assert_allclose(means, weight @ values / weight.sum(1)[:, None], rtol=20 * tolerance)
     np.testing.assert_allclose(count, weight.sum(1) ** 2 / (weight**2).sum(1), rtol=20 * tolerance)
-    means, count = forgetful_mean(jnp.asarray(values, dtype), np.inf)
+    means, count = smooth(values.astype(dtype), np.inf)
     np.testing.assert_allclose(means[-1], values.mean(0), rtol=20 * tolerance)
     assert float(count[-1]) == pytest.approx(20, rel=1e-5)

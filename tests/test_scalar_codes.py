@@ -33,6 +33,7 @@ def test_gaussian_vectors_meet_the_tabled_error(precision):
         np.testing.assert_allclose(error, lloyd_max(2 ** (bits // 3))[2], rtol=0.06)
 
 
+@pytest.mark.float64_only
 def test_names_and_budgets(precision):
     x = gaussian_vectors(100, precision)
     assert ScalarQuantizer.fit(x, 9, spread="equal").name == "PCA 3 + 3-bit scalar"
@@ -83,6 +84,7 @@ class TestFittedLevels:
                 inside = x[symbols[:, column] == symbol, column] - np.asarray(code.transform.mean)[column]
                 assert inside.mean() == pytest.approx(float(code.levels[column, symbol]), rel=1e-4, abs=1e-5)
 
+    @pytest.mark.float64_only
     def test_the_encoder_holds_its_thresholds(self, precision):
         x = gaussian_vectors(400, precision)
         fits = [ScalarQuantizer.fit(x, 9, transform="coordinates", law=law) for law in ("gaussian", "samples")]
@@ -176,6 +178,7 @@ class TestEntropyCoded:
         assert code.rate(symbols).single == 0
         np.testing.assert_allclose(code.decode(code.from_bytes(code.to_bytes(symbols))), x, rtol=1e-6)
 
+    @pytest.mark.float64_only
     def test_singles_of_many_items_are_sampled_with_a_fixed_seed(self, precision, cells):
         x = gaussian_vectors(400, precision)
         code = EntropyCodedScalar.fit(x, 7, cells=cells)
@@ -183,11 +186,13 @@ class TestEntropyCoded:
         whole = np.mean([8 * len(code.pack(item[None])) for item in symbols])
         assert code.rate(symbols).single == code.rate(symbols).single == pytest.approx(whole, abs=0.6)
 
+    @pytest.mark.float64_only
     @pytest.mark.parametrize(("bits", "say"), [(0, "more than 0"), (-1, "more than 0"), (1e4, "too large")])
     def test_impossible_budgets_are_refused(self, precision, cells, bits, say):
         with pytest.raises(InputError, match=say):
             EntropyCodedScalar.fit(gaussian_vectors(50, precision), bits, cells=cells)
 
+    @pytest.mark.float64_only
     def test_what_the_encoder_holds(self, precision, cells):
         code = EntropyCodedScalar.fit(gaussian_vectors(400, precision), 7, transform="coordinates", cells=cells)
         sizes = np.asarray(code.sizes)
@@ -197,6 +202,7 @@ class TestEntropyCoded:
         assert code.encoder_bytes == 4 * (len(sizes) + model + thresholds)
 
 
+@pytest.mark.float64_only
 def test_other_cells_are_refused(precision):
     with pytest.raises(InputError, match="hexagons"):
         EntropyCodedScalar.fit(gaussian_vectors(50, precision), 3, cells="hexagons")

@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
+from jax.typing import ArrayLike
 
 from rdjax.checks import require
 from rdjax.codes.lesson import Batches, Lesson
@@ -109,7 +110,7 @@ def sharpness(form: Form, parameters: Parameters, lesson: Lesson) -> float:
     rows = np.linspace(0, count - 1, min(count, READ_AT_ONCE)).astype(np.int32)
     unscaled = {**parameters, "log_sharpness": jnp.zeros(())}
     batch = Batches(rows, np.arange(lesson.num_documents, dtype=np.int32))
-    _, logits, target = _logits(form, unscaled, lesson, batch, None)
+    logits, target = _hard_logits(form, unscaled, lesson, batch)
     return 1 / float(calibrate_temperatures(logits[None], target).temperatures[0])
 
 
@@ -134,7 +135,7 @@ def teach(
     generator, length = np.random.default_rng(seed), math.ceil(steps / looks)
     count = len(trades)
     trade = jnp.asarray(trades, held_out.coded.dtype)
-    state = _begin(plan, jax.tree.map(lambda leaf: jnp.repeat(leaf[None], count, axis=0), parameters))
+    state = _begin(plan, parameters, trade)
     first = _worth(plan, state[0], held_out, trades)
     history, best, kept = [first], first.copy(), [parameters] * count
     taken, revived = np.zeros(count, int), np.zeros(count, int)
@@ -148,7 +149,7 @@ def teach(
         history.append(values)
         for t in np.flatnonzero(values < best):
             best[t], taken[t] = values[t], (look + 1) * length
-            kept[t] = jax.tree.map(lambda leaf, t=t: leaf[t], state[0])
+            kept[t] = _entry(state[0], t)
         if progress is not None:
             progress((look + 1) * length, float(to_bits(values.min())))
         require(np.isfinite(values).all(), "training diverged; take smaller steps (optimizer=optax.adam(1e-3)).")
@@ -176,7 +177,7 @@ def _revived(plan: Plan, state: Any, lesson: Lesson, generator: np.random.Genera
     count = len(jax.tree.leaves(state[0])[0])
     each, numbers = [], []
     for t in range(count):
-        own = jax.tree.map(lambda leaf, t=t: leaf[t], state[0])
+        own = _entry(state[0], t)
         changed, number = plan.form.revive(own, usage(plan.form, own, lesson), generator)
         each.append(changed)
         numbers.append(number)
@@ -207,8 +208,20 @@ def _symbols(form: Form, parameters: Parameters, coded: jax.Array) -> jax.Array:
 
 
 @partial(jax.jit, static_argnums=0)
-def _begin(plan: Plan, parameters: Parameters) -> Any:
-    return parameters, jax.vmap(plan.optimizer.init)(parameters)
+def _hard_logits(form: Form, parameters: Parameters, lesson: Lesson, batch: Batches) -> tuple[jax.Array, jax.Array]:
+    return _logits(form, parameters, lesson, batch, None)[1:]
+
+
+@partial(jax.jit, static_argnums=0)
+def _begin(plan: Plan, parameters: Parameters, trades: jax.Array) -> Any:
+    every = jax.tree.map(lambda leaf: jnp.repeat(leaf[None], len(trades), axis=0), parameters)
+    return every, jax.vmap(plan.optimizer.init)(every)
+
+
+@jax.jit
+def _entry(parameters: Parameters, trade: ArrayLike) -> Parameters:
+    """Those of one trade, by its number."""
+    return jax.tree.map(lambda leaf: leaf[trade], parameters)
 
 
 @partial(jax.jit, static_argnums=0)

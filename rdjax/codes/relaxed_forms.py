@@ -6,6 +6,7 @@ out [K, k]), which begin as the first k directions.
 """
 
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -201,7 +202,7 @@ class ScalarForm:
         borders = np.where(np.arange(sizes.max() - 1)[None, :] < sizes[:, None] - 1, places[:, :-1] + 0.5, np.inf)
         counts = np.stack([np.bincount(column, minlength=sizes.max()) for column in (whole - lowest[None, :]).T])
         table = Table(places * step[:, None], borders * step[:, None], counts, sizes)
-        length = float(np.mean(np.asarray(self(parameters, coded, None).bits)))
+        length = float(np.mean(np.asarray(_hard_bits(self, parameters, coded))))
         return EntropyCodedScalar.of_table(transform, table, "uniform", round(length, 2))
 
     def sizes(self) -> np.ndarray:
@@ -214,6 +215,11 @@ class ScalarForm:
 
 
 Form = ProductForm | ScalarForm
+
+
+@partial(jax.jit, static_argnums=0)
+def _hard_bits(form: Form, parameters: Parameters, coded: jax.Array) -> jax.Array:
+    return form(parameters, coded, None).bits
 
 
 def form_of(code: Code, soft: bool = False) -> Form:
