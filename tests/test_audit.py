@@ -16,7 +16,7 @@ from rdjax.audit.quality import component_entropy
 from rdjax.audit.serving import serving_training
 from rdjax.audit.view import make_views
 from rdjax.checks import InputError
-from rdjax.data import Corpus, gaussian_mixture
+from rdjax.data import gaussian_mixture
 from rdjax.data.ranked import Run
 from rdjax.limits import ranking_rate
 from rdjax.retrieval.metrics import parse_metric
@@ -171,7 +171,8 @@ def test_one_modality_and_priors():
 
 
 def test_rescoring_touches_less_than_it_stores():
-    result = audit(small(documents=200), families=("sign bits, int8 rescores",), side="documents")
+    result = audit(small(), families=("sign bits, int8 rescores",), side="documents")
+    assert result.points
     for point in result.points:
         assert point.bits.touched.lower < point.bits.packed.lower
 
@@ -235,9 +236,8 @@ def test_families_do_not_repeat():
 
 def test_constant_scores_are_no_news():
     """Documents that are all alike tie for everything; the audit says so instead of falling over."""
-    rng = np.random.default_rng(0)
-    documents, queries = np.ones((40, 6)), rng.normal(size=(60, 6))  # shapes of `small`, whose programs are there
-    corpus = Corpus({"x": documents}, {"x": queries}, rng.integers(0, 40, 60))
+    corpus = small(modalities=1)
+    corpus = dataclasses.replace(corpus, documents={name: np.ones((40, 6)) for name in corpus.modalities})
     result = audit(corpus, families=(), side="queries")
     assert result.today.value.lower == pytest.approx(np.mean(1 / np.arange(1, 41)))
     assert result.floors[0].bits.lower < 1

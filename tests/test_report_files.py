@@ -12,7 +12,7 @@ import matplotlib.image
 import pytest
 
 from rdjax.checks import InputError
-from rdjax.report import check_writable, document, figure, heatmap, to_json, write_report
+from rdjax.report import check_writable, document, figure, heatmap, page, to_json, write_report
 from tests.fake_audit import fake_audit
 
 pytestmark = pytest.mark.float64_only
@@ -87,6 +87,7 @@ def test_an_old_report_comes_back_when_replacing_stops(tmp_path, monkeypatch, st
     drawn = FILES - {"report.json", "report.html"}
     monkeypatch.setattr(figure, "draw", lambda audit, d: [Path(d, n).write_text("<svg/>") for n in drawn])
     monkeypatch.setattr(heatmap, "draw_modalities", lambda audit, d: None)
+    monkeypatch.setattr(page, "to_html", lambda audit, told, figures: "<html>")
     monkeypatch.setattr(document.os, "replace", sometimes)
     if stop < len(old) + len(FILES):
         with pytest.raises(KeyboardInterrupt):
