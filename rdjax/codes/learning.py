@@ -96,13 +96,19 @@ def _logits(
     return coded, logits, jnp.searchsorted(documents, lesson.wanted[rows])
 
 
+@partial(jax.jit, static_argnums=0)
+def _read(form: Form, parameters: Parameters, lesson: Lesson, batch: Batches) -> tuple[jax.Array, jax.Array]:
+    """What `_logits` says of hard codes, without the codes."""
+    return _logits(form, parameters, lesson, batch, None)[1:]
+
+
 def sharpness(form: Form, parameters: Parameters, lesson: Lesson) -> float:
     """1 / tau of the decoded scores, calibrated on queries spread evenly over the lesson, which may be in any order."""
     count = len(lesson.wanted)
     rows = np.linspace(0, count - 1, min(count, READ_AT_ONCE)).astype(np.int32)
     unscaled = {**parameters, "log_sharpness": jnp.zeros(())}
     batch = Batches(rows, np.arange(lesson.num_documents, dtype=np.int32))
-    _, logits, target = _logits(form, unscaled, lesson, batch, None)
+    logits, target = _read(form, unscaled, lesson, batch)
     return 1 / float(calibrate_temperatures(logits[None], target).temperatures[0])
 
 
