@@ -23,7 +23,7 @@ jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
 jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
 
 # Longest first, so that workers of `--dist loadfile`, which takes files in the order of collection, end together.
-LONG = ["audit", "notebooks", "ranking_limits", "rate_distortion", "learned", "house", "soft_ranks", "sweep", "export"]
+LONG = ["shown", "audit", "ranking_limits", "rate_distortion", "learned", "soft_ranks", "sweep", "export"]
 PLACES = {f"test_{name}.py": place for place, name in enumerate(LONG)}
 
 

@@ -7,7 +7,7 @@ import jax
 import pytest
 
 from rdjax.codes import codebooks
-from rdjax.limits import relevance_certificate
+from rdjax.limits import rankings_code, relevance_certificate
 from rdjax.retrieval import reliability
 
 
@@ -24,5 +24,7 @@ def long_loops():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(codebooks, "_lloyd", optimized(codebooks._lloyd))
         patch.setattr(reliability, "_fit", optimized(reliability._fit))
+        patch.setattr(rankings_code, "_round", optimized(rankings_code._round, "sweeps"))
+        patch.setattr(relevance_certificate, "_block", optimized(relevance_certificate._block, "groups", "sharding"))
         patch.setattr(relevance_certificate, "_assignments", optimized(relevance_certificate._assignments, "sharding"))
         yield patch

@@ -1,4 +1,4 @@
-"""The audit end to end: on the emoji corpus against known figures, and on small corpora in every mode."""
+"""The audit end to end on small corpora, in every mode; `test_shown.py` has that of the emoji corpus."""
 
 import dataclasses
 import json
@@ -16,112 +16,16 @@ from rdjax.audit.quality import component_entropy
 from rdjax.audit.serving import serving_training
 from rdjax.audit.view import make_views
 from rdjax.checks import InputError
-from rdjax.data import Corpus, emoji, gaussian_mixture
+from rdjax.data import gaussian_mixture
 from rdjax.data.ranked import Run
-from rdjax.limits import Bound, blind_rate, ranking_rate
+from rdjax.limits import ranking_rate
 from rdjax.retrieval.metrics import parse_metric
-from tests.optimized import long_loops
 
 pytestmark = pytest.mark.float64_only
 
 
-@pytest.fixture(scope="module")
-def t1():
-    """Two of five budgets for the family that takes long to fit: of 1 and 2 bits a dimension."""
-    fit, test = emoji("T1")
-    fewer = lambda *asked: (dataclasses.replace(t, makers=t.makers[2::2] or t.makers) for t in trials(*asked))
-    with long_loops() as patch:
-        patch.setattr("rdjax.audit.run.trials", fewer)
-        return audit(test, fit=fit, families=("rank code", "int8", "entropy-coded scalar"))
-
-
 def quality(result, name):
     return next(q for q in result.qualities if q.name == name)
-
-
-def test_t1_uncompressed(t1):
-    """The figures of the corpus' own README, ties counted both ways."""
-    assert quality(t1, "image alone").value.lower == pytest.approx(0.539, abs=1e-3)
-    assert quality(t1, "text alone").value.lower == pytest.approx(0.409, abs=1e-3)
-    assert quality(t1, "text alone").pessimistic.lower == pytest.approx(0.387, abs=1e-3)
-    assert t1.today.name == "fused, tau = 1"
-    assert t1.today.value.lower == pytest.approx(0.710, abs=1e-3)
-    calibrated = quality(t1, "fused, calibrated tau")
-    assert calibrated.value.lower == pytest.approx(0.712, abs=1e-3)
-    assert 1 / calibrated.temperatures["image"] > 1 / calibrated.temperatures["text"] > 5
-    assert t1.today.interval.lower < 0.71 < t1.today.interval.upper
-
-
-def test_t1_rank_code_at_ten_bits(t1):
-    (point,) = [p for p in t1.points if p.code_class == "A"]
-    assert point.bits.entropy.lower == pytest.approx(np.log2(1000))
-    assert point.bits.packed.lower < np.log2(1000) + 8 * (32 + 2) / 1000  # a header, two blocks of digits
-    assert point.bits.single.lower == 16
-    assert point.value.lower >= 0.67
-
-
-def test_t1_floors(t1):
-    """The law of the queries is uniform over 1,000 documents here, so the floors are those of the theory notes."""
-    goal = 1 - 0.95 * t1.today.value.lower
-    floors = {(f.side, f.name): f for f in t1.floors}
-    stream = floors["queries", "any code, rate-distortion (Theorem B)"]
-    assert stream.bits.lower == pytest.approx(float(ranking_rate(goal, 1000)), rel=1e-6)
-    blind = floors["documents", "code stored without knowledge of the others (Theorem D)"]
-    assert blind.bits.lower == pytest.approx(float(blind_rate(goal, 1000)), rel=1e-6)
-    model = floors["queries", "code made without the corpus (Theorem D), Gaussian fit"]
-    assert model.bits.evidence == "model"
-    assert model.bits.lower > blind.bits.lower
-    assert all(f.bits is None and f.why for f in t1.floors if f.classes == "B")
-
-
-def test_t1_noisy_relevance(t1):
-    """If the posterior is true more is needed than Theorem B says; a code is known that needs little more."""
-    floors = {f.name: f for f in t1.floors if f.side == "queries"}
-    noisy = floors["any code (if the calibrated posterior is true)"].bits
-    assert noisy.evidence == "certificate"
-    assert "calibrated posterior is true" in noisy.assumes
-    assert floors["any code, rate-distortion (Theorem B)"].bits.lower + 1 < noisy.lower < noisy.upper < np.log2(1000)
-    assert noisy.upper - noisy.lower < 0.05 * noisy.upper
-
-
-def test_t1_no_code_beats_a_floor_that_binds_it(t1):
-    """Averages over the stream against the curves of Theorems B and D, at every point."""
-    for floor in t1.floors:
-        if floor.kind != "average over a stream" or not floor.curve or floor.bits.evidence != "theorem":
-            continue
-        bits, best = np.array(floor.curve).T
-        for point in t1.on(floor.side):
-            if point.code_class in floor.classes:
-                assert point.value.lower <= np.interp(point.bits.entropy.lower, bits, best) + 1e-9, (
-                    floor.name,
-                    point.code,
-                )
-
-
-def test_t1_answer(t1):
-    """Three sentences; what was chosen keeps its promise on the audited queries within its interval."""
-    assert len(t1.answer) == 3
-    store, blind, searched = t1.recommendations
-    assert store.point.code_class in "BC"
-    assert blind.point.code_class == "C"
-    for choice in (store, blind):
-        assert choice.point.chosen_by.lower >= 0.95
-        assert choice.point.kept_interval.upper >= 0.95
-        assert choice.point.bits.packed.lower < 2000
-    assert "bytes) for each stored document" in t1.answer[0]
-    assert "no uniquely decodable code averages fewer than 5.77 bits over a stream" in t1.answer[1]
-    assert "already done the search" in t1.answer[2]
-    assert "no code can" not in " ".join(t1.answer).lower()
-    assert searched.purpose == "send a query after searching"
-
-
-def test_every_number_is_a_bound(t1):
-    for record in (*t1.points, *t1.qualities):
-        names = {f.name for f in dataclasses.fields(record)} - {"budget"}  # which was asked for and not found
-        assert not [name for name in names if isinstance(getattr(record, name), float)], record
-    assert isinstance(t1.aim, Bound)
-    assert {p.value.evidence for p in t1.points} == {"measured"}
-    assert {p.interval.evidence for p in t1.points} == {"estimate"}
 
 
 def small(queries=60, documents=40, modalities=2, seed=0, **changes):
@@ -267,7 +171,8 @@ def test_one_modality_and_priors():
 
 
 def test_rescoring_touches_less_than_it_stores():
-    result = audit(small(documents=200), families=("sign bits, int8 rescores",), side="documents")
+    result = audit(small(), families=("sign bits, int8 rescores",), side="documents")
+    assert result.points
     for point in result.points:
         assert point.bits.touched.lower < point.bits.packed.lower
 
@@ -331,9 +236,8 @@ def test_families_do_not_repeat():
 
 def test_constant_scores_are_no_news():
     """Documents that are all alike tie for everything; the audit says so instead of falling over."""
-    rng = np.random.default_rng(0)
-    documents, queries = np.ones((40, 6)), rng.normal(size=(60, 6))  # shapes of `small`, whose programs are there
-    corpus = Corpus({"x": documents}, {"x": queries}, rng.integers(0, 40, 60))
+    corpus = small(modalities=1)
+    corpus = dataclasses.replace(corpus, documents={name: np.ones((40, 6)) for name in corpus.modalities})
     result = audit(corpus, families=(), side="queries")
     assert result.today.value.lower == pytest.approx(np.mean(1 / np.arange(1, 41)))
     assert result.floors[0].bits.lower < 1

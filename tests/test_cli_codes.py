@@ -13,6 +13,7 @@ from rdjax.audit.budgets import budget_of, command_for, fit_family
 from rdjax.audit.families import FAMILIES, trials
 from rdjax.audit.training import Training
 from rdjax.cli import app
+from rdjax.codes import LearnedCode
 from rdjax.codes.saved import load_code
 from rdjax.data.writing import staged
 
@@ -264,6 +265,10 @@ def test_every_family_of_the_audit_can_be_asked_for_by_its_budget(monkeypatch):
     """What `budget_of` says of the audit's code, `fit_family` answers with that same code."""
     monkeypatch.setattr("rdjax.audit.training.EXAMPLES", 512)
     monkeypatch.setattr("rdjax.audit.training.TAUGHT", 200)
+    fit = LearnedCode.fit
+    monkeypatch.setattr(
+        LearnedCode, "fit", lambda *given, **settings: fit(*given, **{**settings, "steps": 3, "looks": 1})
+    )
     rng = np.random.default_rng(5)
     documents, wanted = rng.standard_normal((50, 40)), rng.integers(0, 50, 30)
     queries = documents[wanted] + 0.3 * rng.standard_normal((30, 40))

@@ -10,7 +10,6 @@ import tomllib
 import pytest
 
 import rdjax
-from tests.optimized import long_loops
 
 pytestmark = pytest.mark.float64_only
 ROOT = pathlib.Path(__file__).parent.parent
@@ -74,18 +73,6 @@ def test_the_readme_gives_the_commands_that_ci_runs():
     assert commands[0].endswith("rdjax audit")
     assert "-m pytest" in commands[1]
     assert 'grep -F -- "-m pytest" README.md' in (ROOT / ".ci" / "run").read_text()
-
-
-def test_python_in_the_readme_runs():
-    """Every Python block, in order, in one namespace."""
-    blocks = (ROOT / "README.md").read_text().split("```python\n")[1:]
-    assert len(blocks) >= 2
-    namespace = {}
-    with long_loops():
-        for block in blocks:
-            exec(block.split("```")[0], namespace)
-    assert namespace["result"].today.value.lower == pytest.approx(0.710, abs=1e-3)
-    assert float(namespace["ranking_rate"](1 - 0.59, 1000)) == pytest.approx(4.8465, abs=1e-4)
 
 
 def test_one_version_everywhere():

@@ -98,6 +98,10 @@ def test_the_code_spends_what_is_said(rng):
     rate = (channel * np.log2(np.where(channel > 0, channel, 1) / np.where(output > 0, output, 1))).sum() / 12
     assert found.upper == pytest.approx(rate, abs=1e-12)
     assert found.distortion == pytest.approx(1 - (channel * value).sum() / 12, abs=1e-12)
+    without = relevance_bounds(posteriors, 9.0, passes=0)
+    assert (without.upper, without.distortion) == (found.upper, found.distortion)
+    assert without.certificate == -np.inf
+    assert without.lower == without.data_processing == found.data_processing <= found.lower
 
 
 def test_duplicates_change_nothing(rng):

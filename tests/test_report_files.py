@@ -12,7 +12,7 @@ import matplotlib.image
 import pytest
 
 from rdjax.checks import InputError
-from rdjax.report import check_writable, document, figure, heatmap, to_json, write_report
+from rdjax.report import check_writable, document, figure, heatmap, page, to_json, write_report
 from tests.fake_audit import fake_audit
 
 pytestmark = pytest.mark.float64_only
@@ -42,23 +42,19 @@ def test_equal_audits_give_equal_files_whatever_the_settings(tmp_path):
         write_report(fake_audit(), tmp_path / "b")
         assert dict(matplotlib.rcParams) == before
     assert contents(tmp_path / "a") == contents(tmp_path / "b")
-    write_report(fake_audit(seed=7), tmp_path / "c")
-    assert contents(tmp_path / "c")["report.json"] != contents(tmp_path / "a")["report.json"]
+    assert to_json(fake_audit(seed=7)) != to_json(fake_audit())
 
 
 def test_an_old_report_is_replaced_and_other_files_stay(tmp_path):
+    """Even a heat map goes where the new audit has none."""
     (tmp_path / "notes.txt").write_text("mine")
-    (tmp_path / "report.json").write_text("old")
-    write_report(fake_audit(), tmp_path)
-    assert set(contents(tmp_path)) == {*FILES, "notes.txt"}
-    assert (tmp_path / "notes.txt").read_text() == "mine"
-    assert json.loads((tmp_path / "report.json").read_text())["schema"] == document.SCHEMA
-
-
-def test_a_heat_map_of_an_earlier_audit_does_not_stay(tmp_path):
-    write_report(fake_audit(), tmp_path)
+    for name in FILES:
+        (tmp_path / name).write_text("old")
     write_report(dataclasses.replace(fake_audit(), modalities=(), pairs=()), tmp_path)
-    assert set(contents(tmp_path)) == {"report.json", "report.html", "frontier.svg", "frontier.png"}
+    assert set(contents(tmp_path)) == {"report.json", "report.html", "frontier.svg", "frontier.png", "notes.txt"}
+    assert (tmp_path / "notes.txt").read_text() == "mine"
+    assert b"old" not in {(tmp_path / name).read_bytes() for name in ("report.html", "frontier.svg", "frontier.png")}
+    assert json.loads((tmp_path / "report.json").read_text())["schema"] == document.SCHEMA
 
 
 @pytest.mark.parametrize("where", ["new/deeper", "."])
@@ -91,6 +87,7 @@ def test_an_old_report_comes_back_when_replacing_stops(tmp_path, monkeypatch, st
     drawn = FILES - {"report.json", "report.html"}
     monkeypatch.setattr(figure, "draw", lambda audit, d: [Path(d, n).write_text("<svg/>") for n in drawn])
     monkeypatch.setattr(heatmap, "draw_modalities", lambda audit, d: None)
+    monkeypatch.setattr(page, "to_html", lambda audit, told, figures: "<html>")
     monkeypatch.setattr(document.os, "replace", sometimes)
     if stop < len(old) + len(FILES):
         with pytest.raises(KeyboardInterrupt):

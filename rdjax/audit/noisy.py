@@ -16,8 +16,9 @@ from rdjax.retrieval.metrics import Metric
 
 ENTRIES = 4_000_000  # queries times documents up to which the interval is computed: about ten seconds
 LEAST = 500  # queries; the rate of fewer is capped by the log of their number, and says little about the others
-CHEAP = {"rounds": 2, "passes": 3}
+ROUNDS, PASSES = 2, 3  # few, and cheap
 TRIES = 3
+NEAR = 1.25  # a certificate serves slopes up to so many times its own: it is a line, and what takes the time
 NAME = "any code (if the calibrated posterior is true)"
 RESTS = ("calibrated posterior is true", "the audited queries, each as likely")
 
@@ -53,13 +54,20 @@ def _posteriors(view: View) -> np.ndarray:
 
 
 def _certificates(laws: np.ndarray, goal: float, metric: Metric, seed: int) -> list[RelevanceBounds]:
-    """Intervals at slopes that approach the goal, the last one at or below it unless the tries run out."""
+    """Codes at slopes that approach the goal, the last one at or below it unless the tries run out, and certificates.
+
+    A code just below the goal takes a slope just above the curve's, at which a certificate is no better.
+    """
     prior = _prior(laws)
     slope = -float(jax.grad(lambda d: ranking_rate(d, prior, metric.weights))(goal))
     slope = 2.0 * max(slope, 1.0)  # of Theorem B; noisy relevance is steeper
     found: list[RelevanceBounds] = []
+    certified = 0.0
     while len(found) < TRIES and not (found and found[-1].distortion <= goal):
-        found.append(relevance_bounds(laws, slope, weights=metric.weights, seed=seed, **CHEAP))
+        near = certified / NEAR <= slope <= certified * NEAR
+        passes = 0 if near else PASSES
+        found.append(relevance_bounds(laws, slope, weights=metric.weights, seed=seed, rounds=ROUNDS, passes=passes))
+        certified = certified if near else slope
         slope *= float(np.clip(1.03 * (float(found[-1].distortion) / goal) ** 2, 0.5, 2.0))  # to just below the goal
     return found
 

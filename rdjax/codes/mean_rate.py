@@ -8,7 +8,7 @@ decoded to centroids. `step_for`: the step of any other uniform quantizer.
 import math
 from collections.abc import Callable
 from functools import partial
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import jax
 import numpy as np
@@ -124,37 +124,61 @@ def dead_zone_cells(coefficients: np.ndarray, bits: float) -> Table:
     """
     array = np.asarray(coefficients, np.float64)
     bits, slope = _goal(array, bits)
+    values = np.sort(array.T, axis=1)  # once; a step then only asks where its few borders lie
+    sums = np.pad(np.cumsum(values, axis=1), ((0, 0), (1, 0)))
     steps, tables = [math.log(_step_at(slope))], list[Table]()
     for rounding in _ROUNDINGS:
 
-        def measure(log_step: float, rounding: float = rounding) -> tuple[float, float]:
-            _, counts, sizes = count_symbols(_dead_zone_symbols(array, math.exp(log_step), rounding))
-            return mean_length(counts, sizes), log_step
+        def measure(log_step: float, rounding: float = rounding) -> tuple[float, _Uniform]:
+            cells = _uniform(values, math.exp(log_step), rounding)
+            return mean_length(np.diff(cells.ends), cells.sizes), cells
 
         first = len(tables) < 2  # later steps lie on the line of the last two, or near it
         start = steps[-1] if first else 2 * steps[-1] - steps[-2]
-        steps.append(_longest_within(bits, measure, start, _STRIDE if first else _STRIDE / 64)[0])
-        tables.append(_dead_zone(array, math.exp(steps[-1]), rounding))
+        found = _longest_within(bits, measure, start, _STRIDE if first else _STRIDE / 64)[0]
+        steps.append(math.log(found.step))
+        tables.append(_dead_zone(sums, found))
     return max(tables, key=lambda table: table.kept.sum())
 
 
-def _dead_zone_symbols(coefficients: np.ndarray, step: float, rounding: float) -> np.ndarray:
-    return np.sign(coefficients) * np.floor(np.abs(coefficients) / step + rounding)
+class _Uniform(NamedTuple):
+    """Cells of one step, dead zone aside: `lowest` [k] and `sizes` [k] of the alphabets, upper `borders` [k, K - 1] of
+    all cells but the last, infinity beyond, and how many samples lie below each cell, and at last in all [k, K + 1].
+    """
+
+    step: float
+    lowest: np.ndarray
+    sizes: np.ndarray
+    borders: np.ndarray
+    ends: np.ndarray
 
 
-def _dead_zone(coefficients: np.ndarray, step: float, rounding: float) -> Table:
-    """The cells of one step and rounding."""
-    symbols = _dead_zone_symbols(coefficients, step, rounding)
-    lowest, counts, sizes = count_symbols(symbols)
-    flat = (symbols - lowest[None, :]).astype(np.int64) + counts.shape[1] * np.arange(len(sizes))[None, :]
-    sums = np.bincount(flat.ravel(), coefficients.ravel(), counts.size).reshape(counts.shape)
-    cell = lowest[:, None] + np.arange(counts.shape[1])[None, :]  # levels of cells without samples: their middles
-    levels = np.where(counts > 0, sums / np.maximum(counts, 1), step * cell)
+def _uniform(values: np.ndarray, step: float, rounding: float) -> _Uniform:
+    """The cells of one step and rounding; `values` [k, n] are sorted."""
+    extremes = values[:, [0, -1]]
+    lowest, highest = (np.sign(extremes) * np.floor(np.abs(extremes) / step + rounding)).T
+    sizes = (highest - lowest + 1).astype(np.int64)
+    _require_cells(sizes)
+    index = np.arange(1, int(sizes.max()))[None, :]
+    cell = lowest[:, None] + index
+    borders = step * (cell - np.where(cell > 0, rounding, 1 - rounding))
+    borders = np.where(index < sizes[:, None], borders, np.inf)
+    ends = np.full((len(values), index.size + 2), values.shape[1])
+    ends[:, 0] = 0
+    for row, (column, size) in enumerate(zip(values, sizes, strict=True)):
+        ends[row, 1:size] = np.searchsorted(column, borders[row, : size - 1], side="right")
+    return _Uniform(step, lowest, sizes, borders, ends)
+
+
+def _dead_zone(sums: np.ndarray, cells: _Uniform) -> Table:
+    """The cells with the centroids of the samples in them; `sums` [k, n + 1] of the first 0, 1, 2, ... samples."""
+    counts = np.diff(cells.ends)
+    inside = np.diff(np.take_along_axis(sums, cells.ends, axis=1))
     index = np.arange(counts.shape[1])[None, :]
-    levels = np.where(index < sizes[:, None], levels, np.take_along_axis(levels, sizes[:, None] - 1, axis=1))
-    borders = step * (cell[:, 1:] - np.where(cell[:, 1:] > 0, rounding, 1 - rounding))
-    borders = np.where(index[:, 1:] < sizes[:, None], borders, np.inf)
-    return Table(levels, borders, counts, sizes)
+    middles = cells.step * (cells.lowest[:, None] + index)  # the levels of cells without samples
+    levels = np.where(counts > 0, inside / np.maximum(counts, 1), middles)
+    levels = np.where(index < cells.sizes[:, None], levels, np.take_along_axis(levels, cells.sizes[:, None] - 1, 1))
+    return Table(levels, cells.borders, counts, cells.sizes)
 
 
 def count_symbols(symbols: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

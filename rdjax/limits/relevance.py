@@ -47,7 +47,8 @@ class RelevanceBounds:
       distortion: its distortion.
       slope: bits per unit of distortion; the interval is narrowest where this is the slope of R.
       data_processing: Theorem B's lower bound in bits at that distortion, what Y alone needs.
-      certificate: the dual lower bound in bits at that distortion (-inf where the slope is too large for it).
+      certificate: the dual lower bound in bits at that distortion (-inf where the slope is too large for it, or
+        without passes).
       code: the explicit code: query x is sent as codeword c with probability proportional to
         law_c 2^(slope sum_y P(y|x) w(rank of y)).
     """
@@ -96,7 +97,8 @@ def relevance_bounds(
       weights: a function of the rank, or a non-increasing array [N].
       codewords: of the code; 4 N by default, at least 128.
       rounds: re-sorts of the codewords (the upper bound).
-      passes: certification passes at most (the lower bound); fewer than half of them, the first, add columns.
+      passes: certification passes at most (the lower bound); fewer than half of them, the first, add columns. With none
+        there is no certificate, only the code and Theorem B's bound.
       memory: bytes that the working arrays beside the posteriors may take, about, on each device. Queries that do not
         fit the design are left out of it, not out of the bounds.
       seed: of the starting codewords.
@@ -120,14 +122,14 @@ def relevance_bounds(
         code = _designed(problem, checks.whole(rounds, "rounds", 0), seed)
         spent = spend(queries, code, problem.worth, problem.slope)
         known = ranking_rate(spent.distortion, spent.prior, problem.worth)
-        dual = _certified(problem, code, checks.whole(passes, "passes")) + problem.slope * float(1 - spent.distortion)
+        dual = _certified(problem, code, checks.whole(passes, "passes", 0))
         number = lambda x: np.asarray(x, np.float64)
         return RelevanceBounds(
             upper=number(spent.rate / LN2),
             distortion=number(spent.distortion),
             slope=number(slope),
             data_processing=number(known),
-            certificate=number(dual / LN2),
+            certificate=number((dual + problem.slope * float(1 - spent.distortion)) / LN2),
             code=RankingsCode(code.orders, spent.law),
         )
 
@@ -203,6 +205,8 @@ def _designed(problem: _Problem, rounds: int, seed: int) -> RankingsCode:
 
 def _certified(problem: _Problem, code: RankingsCode, passes: int) -> float:
     """A lower bound of I(X; C) - s E <q_X, u_C> over all codes, nats."""
+    if passes == 0:
+        return -math.inf
     if len(problem.worth) == 1:
         return -problem.slope * float(problem.worth[0])
     generations = min((passes - 1) // 2, problem.generations)

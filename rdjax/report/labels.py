@@ -69,8 +69,8 @@ class Labels:
         cost = FAR * distance + 3 * np.abs(centers - wanted).sum(axis=1)
         cost = cost + self._hidden(np.concatenate([centers - half, centers + half], axis=1))
         finalists = np.argsort(cost, kind="stable")[:FINALISTS]
-        total = [cost[i] + self._crossed(_edge(centers[i], half, anchors[i]), anchors[i]) for i in finalists]
-        best = finalists[int(np.argmin(total))]
+        leaders = [(_edge(centers[i], half, anchors[i]), anchors[i]) for i in finalists]
+        best = finalists[int(np.argmin(cost[finalists] + self._crossed(leaders)))]
         return centers[best], anchors[best]
 
     def _block(self, boxes: np.ndarray, weight: float) -> None:
@@ -79,14 +79,16 @@ class Labels:
 
     def _hidden(self, boxes: np.ndarray) -> np.ndarray:
         """[n]: weighted square pixels of what is there already that each of the boxes [n, 4] covers."""
-        low = np.maximum(boxes[:, None, :2], self.boxes[:, :2])
-        high = np.minimum(boxes[:, None, 2:], self.boxes[:, 2:])
-        return np.prod(np.maximum(high - low, 0), axis=-1) @ self.weights
+        left, bottom, right, top = boxes.T[:, :, None]
+        low_x, low_y, high_x, high_y = self.boxes.T
+        width = np.maximum(np.minimum(right, high_x) - np.maximum(left, low_x), 0)
+        return (width * np.maximum(np.minimum(top, high_y) - np.maximum(bottom, low_y), 0)) @ self.weights
 
-    def _crossed(self, start: np.ndarray, end: np.ndarray) -> float:
-        """The same along a leader, less its end, which touches what it points at."""
-        beads = _beads(np.array([start, end]), radius=2.0)
-        return float(self._hidden(beads[: max(0, len(beads) - 3)]).sum())
+    def _crossed(self, leaders: Sequence[Any]) -> np.ndarray:
+        """The same along each of the leaders (start, end), less its end, which touches what it points at."""
+        beads = [_beads(np.array(leader), radius=2.0)[:-3] for leader in leaders]
+        owner = np.repeat(np.arange(len(beads)), [len(part) for part in beads])
+        return np.bincount(owner, self._hidden(np.concatenate(beads)), minlength=len(beads))
 
 
 def _edge(center: np.ndarray, half: np.ndarray, anchor: np.ndarray) -> np.ndarray:

@@ -100,10 +100,11 @@ def _codes(axes: Any, points: Sequence[Point], looks: Mapping[str, Look], labels
             axes.plot(x, y, color="white", marker=marker, markersize=4.2, linestyle="none", zorder=3.9)
         axes.plot(x, y, color=color, marker=marker, markersize=4.2, linestyle="none", zorder=4, **fill(letter))
         labels.block_line(members, 2.0)
-    for point in points:
-        bits, ends = words.number(point.bits.packed), (float(point.interval.lower), float(point.interval.upper))
-        axes.vlines(bits, *ends, color=looks[point.family][0], linewidth=0.8, zorder=3.2)
-        labels.block_line([(bits, end) for end in ends], 6.0)
+    bars = [(_at(point)[0], float(point.interval.lower), float(point.interval.upper)) for point in points]
+    bits, low, high = zip(*bars, strict=True)
+    axes.vlines(bits, low, high, colors=[looks[point.family][0] for point in points], linewidth=0.8, zorder=3.2)
+    for at, *ends in bars:
+        labels.block_line([(at, end) for end in ends], 6.0)
 
 
 def _rings(axes: Any, chosen: Sequence[Point], labels: Labels) -> None:
