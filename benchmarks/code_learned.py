@@ -19,6 +19,7 @@ STARTS: dict[str, Shape] = {
     "signs": (None, 1, None),
     "32 + residual of 4": (32, 4, 1),
     "128 + residual of 8": (128, 8, 1),
+    "256 + residual of 8": (256, 8, 1),
     "512 + residual of 8": (512, 8, 1),
     "128 + product of 8": (128, 8, None),
 }
