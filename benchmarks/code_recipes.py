@@ -12,7 +12,16 @@ from collections.abc import Callable, Iterator
 import numpy as np
 from code_corpora import Material
 
-from rdjax.codes import Code, EntropyCodedScalar, MappedRankCode, RankCode, ScalarQuantizer, SignBits, TrellisCode
+from rdjax.codes import (
+    Code,
+    EntropyCodedScalar,
+    MappedRankCode,
+    RankCode,
+    ScalarQuantizer,
+    SignBits,
+    TrellisCode,
+    turned_at_random,
+)
 from rdjax.codes.product import ProductQuantizer
 from rdjax.codes.query_model import QueryModel
 from rdjax.codes.rank_designed import DesignedRankCode
@@ -47,16 +56,29 @@ def pca_signs(material: Material, side: str, code_class: str, bits: float) -> Co
     )
 
 
-def pca_product(k: int, width: int, blocks: int | None) -> Recipe:
+def turned_signs(material: Material, side: str, code_class: str, bits: float) -> Code | None:
+    """One bit for each of the first principal components, turned at random so that all have the same to say."""
+    if bits > material.principal.k:
+        return None
+    make = lambda: turned_at_random(material.principal.take(int(bits)))
+    return material.once(("turned signs", bits), lambda: SignBits.fit(material.vectors, int(bits), transform=make()))
+
+
+def pca_product(k: int, width: int, blocks: int | None, turns: int = 0) -> Recipe:
     """Codebooks of `width` bits on the first k principal components: a product, or with one block residual stages."""
 
     def make(material: Material, side: str, code_class: str, bits: float) -> Code | None:
         if k > material.principal.k or 2**width > len(material.vectors) or bits > width * k:
             return None
         fit = lambda: ProductQuantizer.fit(
-            material.vectors, int(bits), transform=material.principal.take(k), width=width, blocks=blocks
+            material.vectors,
+            int(bits),
+            transform=material.principal.take(k),
+            width=width,
+            blocks=blocks,
+            turns=turns,
         )
-        return material.once(("product", k, width, blocks, int(bits)), fit)
+        return material.once(("product", k, width, blocks, turns, int(bits)), fit)
 
     return make
 
@@ -181,7 +203,9 @@ def mapped_temperature(material: Material) -> float:
 FIXED: dict[str, Recipe] = {
     "PCA + scalar": pca_scalar("gaussian"),
     "PCA + signs": pca_signs,
+    "PCA + turned signs": turned_signs,
     "PCA 64 + product of 8": pca_product(64, 8, None),
+    "PCA 128 + turned product of 4": pca_product(128, 4, None, turns=50),
     "relevance + scalar": relevance_scalar,
     "relevance 128 + product of 8": relevance_product(128, 8, None),
     "relevance 32 + residual of 4": relevance_product(32, 4, 1),

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from rdjax.checks import InputError
-from rdjax.codes import Int8, SignBitsRescored, product
+from rdjax.codes import Int8, SignBitsRescored, product, turned_at_random
 from rdjax.codes.allocation import largest_remainder, proportional_ceil
 from rdjax.codes.blocks import from_blocks, lay_out, to_blocks
 from rdjax.codes.lloyd import lloyd_max
@@ -182,6 +182,19 @@ def test_turning_pays_and_stays_orthonormal(precision):
     assert turned.name.startswith("OPQ 6 + product 3 x")
     with pytest.raises(InputError, match="projection"):
         ProductQuantizer.fit(x, 12, width=4, transform="coordinates", turns=2)
+
+
+def test_turning_at_random_keeps_the_space_and_evens_the_variances(precision):
+    x = (np.random.default_rng(2).standard_normal((4000, 12)) * 0.7 ** np.arange(12) + 3).astype(precision)
+    plain = fit_pca(x, 8)
+    turned, again = turned_at_random(plain), turned_at_random(plain, seed=1)
+    axes, before = np.asarray(turned.basis, np.float64), np.asarray(plain.basis, np.float64)
+    np.testing.assert_allclose(axes @ axes.T, before @ before.T, atol=1e-5)
+    spread = np.var((x - x.mean(axis=0)).astype(np.float64) @ axes, axis=0)
+    np.testing.assert_allclose(turned.variances, spread, rtol=1e-3)
+    assert spread.max() / spread.min() < 10 < 0.1 * float(plain.variances[0] / plain.variances[-1])
+    assert turned.label == "turned PCA 8"
+    assert np.abs(axes - np.asarray(again.basis)).max() > 0.1
 
 
 @pytest.mark.float64_only

@@ -18,6 +18,7 @@ from rdjax.codes import (
     SignBitsRescored,
     Truncation,
 )
+from rdjax.codes.turning import turned_at_random
 
 BUDGETS = (16, 32, 64, 128, 256, 512, 1024, 2048, 4096)
 WORDS = 8  # bits of a codebook
@@ -159,8 +160,11 @@ def _require_room(bits: float, most: float) -> None:
 
 
 def _signs(training: Training, side: str, bits: float) -> Code:
-    everything = bits == training.vectors.shape[1]
-    return SignBits.fit(training.vectors, _whole(bits), transform="coordinates" if everything else "rotation")
+    k, principal = _whole(bits), training.principal
+    if k == training.vectors.shape[1]:
+        return SignBits.fit(training.vectors, k)
+    transform = turned_at_random(principal.take(k)) if 0 < k <= principal.k else "rotation"
+    return SignBits.fit(training.vectors, k, transform=transform)
 
 
 def _rescored(training: Training, side: str, bits: float) -> Code:

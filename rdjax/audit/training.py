@@ -12,7 +12,7 @@ from rdjax.checks import require
 from rdjax.codes.lesson import Fresh, simulated_documents, simulated_lessons
 from rdjax.codes.query_model import QueryModel
 from rdjax.codes.relevance_map import RelevanceMap, fit_relevance_map
-from rdjax.codes.transform import Transform, fit_pca
+from rdjax.codes.transform import Projection, fit_pca
 
 LEAST_PAIRS = 20  # below, a model of queries says too little
 DIRECTIONS = 256  # of a map fitted to relevance, at most
@@ -52,7 +52,7 @@ class Training:
         return cls(vectors, vectors, vectors, vectors[:0], vectors[:0], (vectors.shape[1],), False)
 
     @cached_property
-    def principal(self) -> Transform:
+    def principal(self) -> Projection:
         """All principal components, shared by every budget."""
         return fit_pca(self.vectors, min(len(self.vectors) - 1, self.vectors.shape[1]))
 

@@ -30,6 +30,7 @@ from rdjax.codes.saved import load_code, save_code
 from rdjax.codes.scalar import ScalarQuantizer
 from rdjax.codes.trellis import TrellisCode
 from rdjax.codes.truncation import Truncation
+from rdjax.codes.turning import turned_at_random
 from rdjax.codes.wrapped import Weighted
 
 __all__ = [  # noqa: RUF022  reading order
@@ -58,6 +59,7 @@ __all__ = [  # noqa: RUF022  reading order
     "QueryModel",
     "RelevanceMap",
     "fit_relevance_map",
+    "turned_at_random",
     "save_code",
     "load_code",
 ]

@@ -113,7 +113,7 @@ class Projection(Transform):
       mean: [D].
       basis: [D, k], orthonormal columns.
       variances: [k], of the coefficients, over the vectors of the fit.
-      kind: "PCA" or "rotation", for the name.
+      kind: "PCA", "rotation", "OPQ" or "turned PCA", for the name.
     """
 
     mean: jax.Array
@@ -235,12 +235,7 @@ def fit_pca(vectors: Any, k: int) -> Projection:
 
 
 def fit_rotation(vectors: Any, k: int, *, seed: int = 0) -> Projection:
-    """k directions drawn uniformly at random, orthonormal, about the mean of the vectors: spreads variance evenly.
-
-    Args:
-      vectors: [n, D].
-      k: directions, 1 to D.
-      seed: of the draw.
+    """k orthonormal directions drawn uniformly at random, about the mean of the vectors [n, D]: spread variance evenly.
 
     Raises:
       InputError: if k is out of range.
@@ -248,11 +243,16 @@ def fit_rotation(vectors: Any, k: int, *, seed: int = 0) -> Projection:
     array = fit_vectors(vectors)
     require_k(k, array.shape[1], f"the vectors have {array.shape[1]} dimensions")
     mean, _ = mean_and_variance(array)
-    basis, triangle = np.linalg.qr(np.random.default_rng(seed).standard_normal((array.shape[1], k)))
-    basis = basis * np.where(np.diag(triangle) < 0, -1.0, 1.0)  # without this the draw is not uniform
+    basis = random_directions(array.shape[1], k, seed)
     variances = _spread(array, mean, basis)
     dtype = working_dtype(array)
     return Projection(device_array(mean, dtype), device_array(basis, dtype), device_array(variances, dtype), "rotation")
+
+
+def random_directions(dimension: int, k: int, seed: int) -> np.ndarray:
+    """Orthonormal columns [D, k], drawn uniformly."""
+    basis, triangle = np.linalg.qr(np.random.default_rng(seed).standard_normal((dimension, k)))
+    return basis * np.where(np.diag(triangle) < 0, -1.0, 1.0)  # without this the draw is not uniform
 
 
 def float64_blocks(array: np.ndarray, size: int = 65536) -> Iterator[np.ndarray]:

@@ -1,4 +1,4 @@
-"""Turn the coefficients of a projection until the codebooks of a product fit them best."""
+"""Turn the coefficients of a projection: at random, or until the codebooks of a product fit them best."""
 
 from dataclasses import replace
 from functools import partial
@@ -11,10 +11,30 @@ from rdjax.codes.arrays import device_array
 from rdjax.codes.blocks import Bits, Blocks, from_blocks, side_by_side, to_blocks
 from rdjax.codes.nearest_words import padded_points
 from rdjax.codes.residual import fit_stages, refined, words_of
-from rdjax.codes.transform import Projection, Transform
+from rdjax.codes.transform import Projection, Transform, random_directions
 
 _STEPS = 8  # of k-means at the start
 _REFINEMENTS = 2  # of the codebooks in every turn
+
+
+def turned_at_random(projection: Projection, *, seed: int = 0) -> Projection:
+    """Principal components followed by a random rotation R: every coefficient has the same variance but for chance.
+
+    For codes that give every coefficient the same bits, such as one each: unturned, those of little variance are paid
+    as much as those of much. The encoder holds one basis [D, k], as before.
+
+    Args:
+      projection: uncorrelated coefficients, as principal components are; the variances are then R^2 times theirs.
+      seed: of the draw.
+
+    Source: Gong and Lazebnik 2011 (their PCA-RR).
+    """
+    rotation, dtype = random_directions(projection.k, projection.k, seed), projection.basis.dtype
+    basis = np.asarray(projection.basis, np.float64) @ rotation
+    variances = np.asarray(projection.variances, np.float64) @ rotation**2
+    return Projection(
+        projection.mean, device_array(basis, dtype), device_array(variances, dtype), f"turned {projection.kind}"
+    )
 
 
 def turned_to_product(
