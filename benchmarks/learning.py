@@ -8,7 +8,9 @@ codes: `LearnedCode` beside the best untrained code of its class at equal bits, 
 among all recipes of code_recipes.py by cross-validation on the fit queries, as in codes.py. The learned one is trained on
 queries simulated anew at every look, for documents of its class (B: the searched ones; C: those of `rest` alone, and a
 thousand drawn like them), from the best of `STARTS` by the same cross-validation. Nothing is chosen on test queries. Five seeds: of
-simulation, batches and revival. `difference` is that of the mean over seeds, with its interval over queries.
+simulation, batches and revival. `difference` is that of the mean over seeds, with its interval over queries. `exact` is
+what the untrained code's transform alone gives, its coefficients not coded at all: where the code is level with it,
+its quantization has lost nothing that training could win back.
 encoder: two towers over one modality's vectors, trained on `rest`, temperature fixed at CLIP's .07, learned from there.
 dimensions: what gradient descent on the vectors themselves needs, beside the floor and the moment curve.
 temperatures, soft: temperatures.py, soft_metrics.py (--peer-python: rax's environment; see there).
@@ -41,6 +43,7 @@ from rdjax.limits import achieved_dimension, moment_curve, pattern_dimension
 from rdjax.nn import DualEncoder, fit_dual_encoder
 from rdjax.retrieval import parse_metric
 from rdjax.retrieval.intervals import paired_bootstrap
+from rdjax.retrieval.streaming import count_above
 
 HERE = pathlib.Path(__file__).parent
 PARTS = ("codes", "encoder", "dimensions", "temperatures", "soft")
@@ -59,6 +62,14 @@ def values(case: Case, code: Code, side: str) -> np.ndarray:
     return code_measure.values(counts, case.view.test)
 
 
+def exact(case: Case, code: Code, side: str) -> float:
+    """MRR of the coded side through the code's transform and back, nothing quantized."""
+    coded = case.queries if side == "queries" else case.documents
+    through = np.asarray(code.transform.invert(code.transform.apply(coded)), np.float32)
+    pair = (through, case.documents) if side == "queries" else (case.queries, through)
+    return float(code_measure.values(count_above(*pair, case.view.test.relevant), case.view.test).mean())
+
+
 def best_start(cell: code_measure.Cell) -> str:
     """Of the starts the best untrained one, by cross-validation as for all untrained codes."""
     recipe = lambda name: lambda material, side, _, bits: code_learned.start(material, side, bits, name)
@@ -67,7 +78,9 @@ def best_start(cell: code_measure.Cell) -> str:
 
 def codes(given: argparse.Namespace) -> None:
     print("codes: MRR on 1,000 test queries at equal bits, fixed length; difference to the best untrained code")
-    print(f"{'':24}{'untrained':>44}{'start':>22}{'learned, mean':>15}{'difference [95%]':>26}{'of seeds':>20}")
+    print(
+        f"{'':24}{'untrained':>44}{'exact':>7}{'start':>22}{'learned, mean':>15}{'difference [95%]':>26}{'of seeds':>20}"
+    )
     rows = []
     for corpus in given.corpora:
         case = Case(corpus)
@@ -84,8 +97,8 @@ def codes(given: argparse.Namespace) -> None:
 def compare(case: Case, side: str, code_class: str, bits: int, seeds: list[int]) -> dict:
     cell, material = code_measure.Cell(case, side, code_class, bits), case.material(code_class)
     best = code_measure.ranking(cell, code_recipes.FIXED)[0]
-    peer = code_measure.of_recipe(cell, best.name, best.recipe)
-    assert peer is not None
+    code, fit = code_measure.made(cell, best)
+    peer = code_measure.our_outcome(case, best.name, side, code, fit)
     name = best_start(cell)
     began, taken, found, last = time.perf_counter(), [], [], None
     for seed in seeds:
@@ -105,6 +118,7 @@ def compare(case: Case, side: str, code_class: str, bits: int, seeds: list[int])
         "bits": bits,
         "untrained": peer.name,
         "untrained_mrr": peer.mean,
+        "untrained_exact": exact(case, code, side),
         "start": name,
         "learned": means,
         "difference": float(np.mean(means) - peer.mean),
@@ -121,7 +135,7 @@ def show(row: dict) -> None:
     spread = f"[{min(row['learned']):.3f}, {max(row['learned']):.3f}]"
     print(
         f"{row['corpus']:4}{row['side']:11}{row['class']:3}{row['bits']:5} "
-        f"{row['untrained'][:36]:>37}{row['untrained_mrr']:8.3f}{row['start']:>22}"
+        f"{row['untrained'][:36]:>37}{row['untrained_mrr']:8.3f}{row['untrained_exact']:7.3f}{row['start']:>22}"
         f"{statistics.mean(row['learned']):15.3f}{row['difference']:+9.3f} [{low:+.3f}, {high:+.3f}]{spread:>20}"
         f"  {row['seconds']:.0f} s, words used {row['used']:.0f}, steps {row['steps']}",
         flush=True,

@@ -8,6 +8,7 @@ call, "async" reads all at the end. Compilation is left out on both sides and pr
 seconds: they say what a busy machine cannot.
 """
 
+import contextlib
 import json
 import os
 import socket
@@ -65,16 +66,26 @@ def against_a_loop():
             print(f"  N = {documents:>4}, {what}: compiling {compiled}")
 
 
+def on_loopback(count, groups=1):
+    """What `groups` sweeps at once found, each of `count` processes; all take cores in turn."""
+    with contextlib.ExitStack() as open_now:
+        many = []
+        for group in range(groups):
+            place = open_now.enter_context(tempfile.TemporaryDirectory())
+            with socket.socket() as free:
+                free.bind(("127.0.0.1", 0))
+                address = f"127.0.0.1:{free.getsockname()[1]}"
+            for i in range(count):
+                core = str((group * count + i) % os.cpu_count())
+                many.append(start("process", place, address, count, i, cores=core, devices=1))
+        return [answer(one) for one in many]
+
+
 def by_processes():
     print(f"\nprocesses on loopback (Gloo), N = 1000, two cells to a draw: strong {STRONG:,} cells, weak {WEAK:,} each")
     base, cores = {}, os.cpu_count()
     for count in (1, 2, 4):
-        with socket.socket() as free, tempfile.TemporaryDirectory() as place:
-            free.bind(("127.0.0.1", 0))
-            address = f"127.0.0.1:{free.getsockname()[1]}"
-            free.close()
-            many = [start("process", place, address, count, i, cores=str(i % cores), devices=1) for i in range(count)]
-            found = [answer(one) for one in many]
+        found = on_loopback(count)
         for name in ("strong", "weak"):
             slowest = {key: max(one[name][key] for one in found) for key in found[0][name]}
             base.setdefault(name, slowest)
@@ -85,7 +96,13 @@ def by_processes():
                 f"{slowest['seconds']:5.2f} s, {speed:.2f} times one process{asked}; processor {slowest['cpu']:.2f} s, "
                 f"writing {slowest['writing']:.2f} s, merging {slowest['merging']:.2f} s (by one alone)"
             )
-    print("  limits: the last batches, which are not of equal number; then the merge, which one process does")
+    apart = max(one["strong"]["seconds"] for one in on_loopback(1, groups=cores))
+    most = cores * base["strong"]["seconds"] / apart
+    print(
+        f"  {cores} whole sweeps at once that know nothing of each other do {most:.2f} times what one alone does in that time:"
+    )
+    print("  no division of one sweep gains more on this machine, whose busy cores slow each other")
+    print("  limits: that; then the last batches, which are not of equal number, and the merge, which one process does")
 
 
 def by_devices():
