@@ -155,6 +155,11 @@ def relevance_product(k: int, width: int, blocks: int | None) -> Recipe:
     return make
 
 
+def relevance_signs(material: Material, side: str, code_class: str, bits: float) -> Code | None:
+    """One bit for each of the first directions of relevance, as codebooks of two words, which can be trained."""
+    return relevance_product(int(bits), 1, None)(material, side, code_class, bits)
+
+
 def relevance_residual(k: int, sides: tuple[str, ...] = SIDES) -> Recipe:
     """Residual stages of 8 bits, eight in a block at most: more cost more to fit and to search than they gain.
 
@@ -207,6 +212,7 @@ FIXED: dict[str, Recipe] = {
     "PCA 64 + product of 8": pca_product(64, 8, None),
     "PCA 128 + turned product of 4": pca_product(128, 4, None, turns=50),
     "relevance + scalar": relevance_scalar,
+    "relevance + signs": relevance_signs,
     "relevance 128 + product of 8": relevance_product(128, 8, None),
     "relevance 32 + residual of 4": relevance_product(32, 4, 1),
     "relevance 128 + residual of 8": relevance_residual(128),
