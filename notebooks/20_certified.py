@@ -51,11 +51,11 @@ plt.show()
 
 # %%
 with jax.enable_x64(True):
-    rate = lambda logits: rate_at(jax.nn.softmax(logits), squared, 0.1).rate
+    rate = jax.jit(jax.value_and_grad(lambda logits: rate_at(jax.nn.softmax(logits), squared, 0.1).rate))
     logits = jnp.log(source)
-    slopes = jax.grad(rate)(logits)
+    _, slopes = rate(logits)
     way = jnp.cos(jnp.arange(64.0))
-    difference = (rate(logits + 1e-4 * way) - rate(logits - 1e-4 * way)) / 2e-4
+    difference = (rate(logits + 1e-4 * way)[0] - rate(logits - 1e-4 * way)[0]) / 2e-4
     print(f"directional derivative {float(slopes @ way):.8f}, by differences {float(difference):.8f}")
 
 # %% [markdown]
@@ -71,8 +71,8 @@ with jax.enable_x64(True):
     optimizer = optax.adam(0.3)
     place, state, rates = logits, optimizer.init(logits), []
     for _ in range(4):
-        value, slope = jax.value_and_grad(lambda x: -rate(x))(place)
-        updates, state = optimizer.update(slope, state)
-        place, rates = optax.apply_updates(place, updates), [*rates, -float(value)]
+        value, slopes = rate(place)
+        updates, state = optimizer.update(-slopes, state)
+        place, rates = optax.apply_updates(place, updates), [*rates, float(value)]
 print(" -> ".join(f"{value:.2f}" for value in rates), "bits")
 assert rates[-1] > rates[0]

@@ -43,7 +43,7 @@ model = QueryModel.fit(text(fit.queries), text(fit.documents)[fit.relevant], blo
 chart = fit_relevance_map(model, documents, 128, side="documents")
 worth = lambda code: float(mean_reciprocal_rank(code.scores(code.encode(documents), queries).T, test.relevant))
 points = {"PCA + scalar": [], "PCA + entropy-coded": [], "relevance + residual": []}
-for bits in (16, 32, 64):
+for bits in (8, 16, 32):
     points["PCA + scalar"].append(worth(ScalarQuantizer.fit(documents, bits)))
     points["PCA + entropy-coded"].append(worth(EntropyCodedScalar.fit(documents, bits, cells="dead zone")))
     points["relevance + residual"].append(
@@ -59,7 +59,7 @@ for bits in (16, 32, 64):
 # %%
 figure, axes = plt.subplots(figsize=(6, 3.6), layout="constrained")
 for (name, values), marker, color in zip(points.items(), "osD", ("#0072b2", "#e69f00", "#009e73"), strict=True):
-    axes.plot((16, 32, 64), values, marker, linestyle="-", color=color, label=name)
+    axes.plot((8, 16, 32), values, marker, linestyle="-", color=color, label=name)
 axes.set(xlabel="bits per stored document", ylabel="MRR on 1,000 queries", ylim=(0, 1))
 axes.grid(alpha=0.3)
 axes.legend(loc="upper left")

@@ -56,7 +56,7 @@ sizes = [fit.queries[name].shape[1] for name in names]
 queries, documents = side(fit.queries), side(fit.documents)
 
 
-def train(trade, steps=40):
+def train(trade, steps=25):
     model, loss = Sender(sizes, nnx.Rngs(0)), RateDistortionLoss("mrr", trade=trade)
     optimizer = nnx.Optimizer(model, optax.adam(0.03), wrt=nnx.Param)
 
@@ -70,8 +70,13 @@ def train(trade, steps=40):
     return model, losses
 
 
+@nnx.jit
+def sent(model, queries, documents):
+    return model(queries, documents)
+
+
 def told(model):
-    bits, scores = model(side(test.queries), side(test.documents))
+    bits, scores = sent(model, side(test.queries), side(test.documents))
     metric = RankingMetric("mrr")
     metric.update(scores=scores, relevant=test.relevant)
     return float(bits.mean()), float(metric.compute())

@@ -22,15 +22,24 @@ from rdjax.limits import ranking_rate
 from rdjax.retrieval.metrics import parse_metric
 
 pytestmark = pytest.mark.float64_only
+N = 28
 
 
 def quality(result, name):
     return next(q for q in result.qualities if q.name == name)
 
 
-def small(queries=60, documents=40, modalities=2, seed=0, **changes):
-    _, corpus = gaussian_mixture(documents, queries, modalities=modalities, intent_dim=4, dim=6, rho=4.0, seed=seed)
-    return dataclasses.replace(corpus, **changes)
+def mixture(documents, queries, modalities=2):
+    return gaussian_mixture(documents, queries, modalities=modalities, intent_dim=4, dim=6, rho=4.0, seed=0)[1]
+
+
+def small(queries=60, modalities=2, **changes):
+    """28 documents, each of them sought: so the law of the relevant one has one length, and the limits one program."""
+    corpus = mixture(40 if queries < 100 else N, queries, modalities)
+    sought, relevant = np.unique(corpus.relevant, return_inverse=True)
+    documents = {name: array[sought] for name, array in corpus.documents.items()}
+    assert len(sought) == N
+    return dataclasses.replace(corpus, **{"documents": documents, "relevant": relevant, **changes})
 
 
 def test_same_seed_same_audit_and_under_200_queries_is_cross_fitted():
@@ -119,7 +128,11 @@ def test_a_second_corpus_to_fit_on_never_shows_its_queries_documents_to_class_c(
 
 
 def test_without_judgements_the_search_itself_is_the_standard():
-    result = audit(small(relevant=None), families=("int8", "rank code"))
+    corpus = small()
+    documents = {name: a / np.linalg.norm(a, axis=1, keepdims=True) for name, a in corpus.documents.items()}
+    queries = {name: a[corpus.relevant] for name, a in documents.items()}  # so that each document is found by some
+    found = dataclasses.replace(corpus, documents=documents, queries=queries, relevant=None)
+    result = audit(found, families=("int8", "rank code"))
     assert result.setting.judgements == "fidelity"
     assert result.today.value.lower == 1
     assert all("calibrated" not in q.name for q in result.qualities)
@@ -187,7 +200,7 @@ def test_rescoring_touches_less_than_it_stores():
         ({"prior": "corpus"}, "holds no prior"),
         ({"prior": "zipf"}, "not known"),
         ({"prior": np.ones(3) / 3}, "shape"),
-        ({"prior": np.full(40, 0.5)}, "sums to 20"),
+        ({"prior": np.full(N, 0.5)}, "sums to 14"),
         ({"fit": small(relevant=None)}, "no judgments"),
     ],
 )
@@ -215,16 +228,16 @@ def test_adjusted_correlation_takes_chance_off(rng):
 
 
 def test_documents_that_are_never_sought_change_no_floor():
-    corpus = small(queries=40)
-    counts = np.bincount(corpus.relevant, minlength=corpus.num_documents) / 40
+    corpus = mixture(40, 60)
+    counts = np.bincount(corpus.relevant, minlength=40) / 60
     with jax.enable_x64(True):
         sought, words = relevance_law(corpus, "queries")
-        assert len(sought) == (counts > 0).sum() < corpus.num_documents
+        assert len(sought) == (counts > 0).sum() == N < corpus.num_documents
         assert float(ranking_rate(0.3, sought)) == pytest.approx(float(ranking_rate(0.3, counts)), abs=1e-12)
         given, _ = relevance_law(corpus, counts)
         np.testing.assert_array_equal(given, counts[counts > 0])
         assert relevance_law(corpus.take_queries(np.arange(1)), "queries")[0] == 1
-    assert "40 audited queries" in words
+    assert "60 audited queries" in words
 
 
 def test_families_do_not_repeat():
@@ -237,9 +250,9 @@ def test_families_do_not_repeat():
 def test_constant_scores_are_no_news():
     """Documents that are all alike tie for everything; the audit says so instead of falling over."""
     corpus = small(modalities=1)
-    corpus = dataclasses.replace(corpus, documents={name: np.ones((40, 6)) for name in corpus.modalities})
+    corpus = dataclasses.replace(corpus, documents={name: np.ones((N, 6)) for name in corpus.modalities})
     result = audit(corpus, families=(), side="queries")
-    assert result.today.value.lower == pytest.approx(np.mean(1 / np.arange(1, 41)))
+    assert result.today.value.lower == pytest.approx(np.mean(1 / np.arange(1, N + 1)))
     assert result.floors[0].bits.lower < 1
 
 
@@ -255,4 +268,4 @@ def test_a_run_is_measured_beside_the_embeddings(rng):
     ranks = 1 + (scores > scores[np.arange(420), corpus.relevant][:, None]).sum(axis=1)
     audited = make_views(corpus, None, 0)[0][0].test
     rows = [np.flatnonzero((corpus.queries["view1"] == row).all(axis=1))[0] for row in audited.queries["view1"]]
-    assert quality(result, "run worst").value.lower == pytest.approx(np.mean(1 / (41 - ranks[rows])), abs=1e-12)
+    assert quality(result, "run worst").value.lower == pytest.approx(np.mean(1 / (N + 1 - ranks[rows])), abs=1e-12)

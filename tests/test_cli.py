@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from typer.testing import CliRunner
 import rdjax
 from rdjax.checks import InputError
 from rdjax.cli import app
-from rdjax.report import to_json
+from rdjax.report import figure, heatmap, to_json
 from rdjax.report.document import FILES
 from tests.fake_audit import fake_audit
 
@@ -45,6 +46,15 @@ def asked(place, monkeypatch):
     return calls
 
 
+@pytest.fixture
+def sketched(monkeypatch):
+    """Figures that take no time to draw."""
+    sketch = '<svg xmlns="http://www.w3.org/2000/svg"/>'
+    drawn = [name for name in FILES if name.endswith((".svg", ".png"))]
+    monkeypatch.setattr(figure, "draw", lambda audit, folder: [Path(folder, n).write_text(sketch) for n in drawn])
+    monkeypatch.setattr(heatmap, "draw_modalities", lambda audit, folder: None)
+
+
 # audit
 
 
@@ -68,7 +78,7 @@ def test_audit_prints_the_answer_and_writes_the_report(asked, place):
     }
 
 
-def test_audit_hands_on_every_option(asked, place):
+def test_audit_hands_on_every_option(asked, sketched, place):
     np.savez("mine.npz", **GOOD)
     np.savez("other.npz", **GOOD)
     (place / "law.txt").write_text("0.4\n0.3\n0.2\n0.1\n")
@@ -89,7 +99,7 @@ def test_audit_hands_on_every_option(asked, place):
     assert commands[0]["command"].startswith("rdjax encode mine.npz --fit other.npz --side documents")
 
 
-def test_without_fit_the_audit_splits_the_queries(asked, place):
+def test_without_fit_the_audit_splits_the_queries(asked, sketched, place):
     np.savez("mine.npz", **GOOD)
     assert run("audit", "mine.npz", "--prior", "uniform").exit_code == 0
     assert asked[0]["fit"] is None

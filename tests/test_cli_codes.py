@@ -263,7 +263,7 @@ def test_an_interruption_leaves_what_was_there(place):
 
 def test_every_family_of_the_audit_can_be_asked_for_by_its_budget(monkeypatch):
     """What `budget_of` says of the audit's code, `fit_family` answers with that same code."""
-    monkeypatch.setattr("rdjax.audit.training.EXAMPLES", 512)
+    monkeypatch.setattr("rdjax.audit.training.EXAMPLES", 256)
     monkeypatch.setattr("rdjax.audit.training.TAUGHT", 200)
     fit = LearnedCode.fit
     monkeypatch.setattr(

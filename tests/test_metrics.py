@@ -185,9 +185,10 @@ def test_weights_may_be_an_array_and_end(tolerance):
     assert float(ties.expected_weight(listed_weights, 3, 1, ties="pessimistic")) == 0.0
 
 
+@pytest.mark.float64_only
 @pytest.mark.parametrize("name", ["mrr", "map"])
-def test_jit_and_vmap_agree_with_eager(name, rng, dtype, tolerance):
-    scores, relevant = rng.integers(0, 3, (4, 5, 8)).astype(dtype), rng.integers(0, 8, (4, 5, 1))
+def test_jit_and_vmap_agree_with_eager(name, rng, tolerance):
+    scores, relevant = rng.integers(0, 3, (4, 5, 8)).astype(float), rng.integers(0, 8, (4, 5, 1))
     several = np.concatenate([relevant, (relevant + 3) % 8, np.full((4, 5, 1), -1)], axis=-1)
     metric = parse_metric(name)
     eager = metric(scores, several)

@@ -11,8 +11,7 @@ import pytest
 
 from rdjax.audit.wording import memory
 from rdjax.limits.bound import EVIDENCE, Bound
-from rdjax.report import to_json, write_report
-from rdjax.report.page import inline, to_html
+from rdjax.report.page import inline
 from rdjax.report.page_numbers import Numbers, pointer
 from tests import browser
 from tests.fake_audit import fake_audit, fusion, modality, quality, saving, setting, stress, with_floor
@@ -20,7 +19,6 @@ from tests.fake_audit import fake_audit, fusion, modality, quality, saving, sett
 pytestmark = pytest.mark.float64_only
 
 VOID = {"meta", "link", "br", "hr", "img", "input"}
-COMMANDS = {"store the documents": "rdjax encode 'my <b>corpus' --side documents"}
 SAID = {"95%"}  # numbers that are part of what a heading says
 NASTY = "<script>alert('1')</script> & \"quotes\" ${x} {{ 7 * 7 }}"
 
@@ -73,10 +71,9 @@ class Parser(html.parser.HTMLParser):
         self.open[-1].children.append(data)
 
 
-def render(audit, commands=COMMANDS):
+def render(audit, commands=browser.COMMANDS):
     """(text of the page, its tree, report.json), with a figure that takes no time to draw."""
-    document = json.loads(json.dumps(to_json(audit, commands)))
-    text = to_html(audit, document, {"frontier": '<svg xmlns="http://www.w3.org/2000/svg"/>'})
+    text, document = browser.rendered(audit, commands)
     return text, Parser(text).open[0], document
 
 
@@ -84,7 +81,7 @@ def render(audit, commands=COMMANDS):
 def written(tmp_path_factory):
     """A folder with the usual report."""
     folder = tmp_path_factory.mktemp("page")
-    write_report(fake_audit(warnings=("Only 150 queries are audited.",)), folder, COMMANDS)
+    browser.usual(folder)
     return folder
 
 
@@ -373,7 +370,7 @@ def test_places_are_json_pointers():
     assert memory(numbers.at("/a~1b/0/~0")) == "3 bytes"
 
 
-# in a browser
+# in a browser; `benchmarks/browser.py` has every look
 
 
 @pytest.fixture(scope="module")
@@ -384,89 +381,20 @@ def chromium():
         yield found
 
 
-@pytest.fixture(scope="module")
-def pages(written, tmp_path_factory):
-    """The usual page, and one with names that are long."""
-    long = "unbroken" * 40
-    fused = dataclasses.replace(fusion(), savings=(saving(long, 0.4, 3, 2),), stresses=(stress(long, 0.1, 0.2),))
-    audit = fake_audit(corpus=long, prior=long, protocol=long, notes=(long,))
-    audit = dataclasses.replace(audit, modalities=(modality(long, 6.1, 5.2, 1.0),), pairs=(), fusion=fused)
-    place = tmp_path_factory.mktemp("long") / "report.html"
-    place.write_text(render(dataclasses.replace(audit, measures=None), {"store": f"rdjax encode {long}"})[0])
-    return {"usual": (written / "report.html").as_uri(), "long": place.as_uri()}
+def test_axe_the_console_and_the_width_have_nothing_to_say(chromium, written):
+    browser.check_look(chromium, (written / "report.html").as_uri(), "dark phone", axe=True)
 
 
-LOOKS = {"light": (1280, "light"), "dark": (1280, "dark"), "phone": (400, "light"), "dark phone": (400, "dark")}
-STROKES = {"exclude": [["svg g"]]}  # thousands of paths, which are one picture with a title
-
-
-@pytest.mark.parametrize(
-    ("which", "look", "ask"),
-    [
-        *(("usual", "light", True), ("usual", "dark phone", True), ("usual", "dark", False), ("usual", "phone", False)),
-        *(("long", "phone", False), ("long", "dark", False)),
-    ],
-)
-def test_axe_the_console_and_the_width_have_nothing_to_say(chromium, pages, which, look, ask):
-    from axe_playwright_python.sync_playwright import Axe
-
-    width, scheme = LOOKS[look]
-    view = chromium.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)
-    said, asked = [], []
-    view.on("console", lambda message: said.append(message.text))
-    view.on("pageerror", lambda error: said.append(str(error)))
-    view.on("request", lambda request: asked.append(request.url))
-    view.goto(pages[which])
-    for opened in (False, True):
-        view.evaluate("open => document.querySelectorAll('details').forEach(d => { d.open = open; })", opened)
-        assert view.evaluate("document.documentElement.scrollWidth") <= width
-    if ask:
-        found = Axe().run(view, context=STROKES).response["violations"]
-        assert [(rule["id"], rule["nodes"][0]["html"]) for rule in found] == []
-    assert said == []
-    assert [url for url in asked if not url.startswith(("file:", "data:"))] == []
-    dark = view.evaluate("getComputedStyle(document.body).backgroundColor")
-    assert (dark == "rgb(20, 24, 28)") == (scheme == "dark")
-    paper = view.evaluate("getComputedStyle(document.querySelector('.paper')).backgroundColor")
-    assert min(map(int, re.findall(r"\d+", paper))) > 250  # figures are drawn for white
-    view.close()
+def test_long_names_are_no_wider_than_a_phone(chromium, tmp_path):
+    browser.check_look(chromium, browser.with_long_names(tmp_path), "phone", axe=False)
 
 
 def test_axe_would_notice(chromium):
-    from axe_playwright_python.sync_playwright import Axe
-
     view = chromium.new_page()
     view.set_content("<html><title>x</title><p style='color: #ccc'>faint</p><img src='data:,'></html>")
-    rules = {rule["id"] for rule in Axe().run(view, context=STROKES).response["violations"]}
-    assert {"color-contrast", "html-has-lang", "image-alt"} <= rules
+    assert {"color-contrast", "html-has-lang", "image-alt"} <= set(browser.broken_rules(view))
     view.close()
 
 
-def test_the_keyboard_reaches_everything(chromium, pages):
-    view = chromium.new_page(viewport={"width": 400, "height": 900})
-    view.goto(pages["usual"])
-    view.keyboard.press("Tab")
-    assert view.evaluate("document.activeElement.className") == "skip"
-    assert view.evaluate("document.activeElement.getBoundingClientRect().top") >= 0
-    reached = set()
-    for _ in range(200):
-        reached.add(view.evaluate("[...document.querySelectorAll('*')].indexOf(document.activeElement)"))
-        ring = view.evaluate("getComputedStyle(document.activeElement).outlineStyle")
-        assert ring != "none" or view.evaluate("document.activeElement === document.body")
-        view.keyboard.press("Tab")
-    wanted = view.evaluate(
-        "[...document.querySelectorAll('*')].flatMap((e, i) => "
-        "e.matches('summary, a[href], [tabindex=\"0\"]') && e.checkVisibility() ? [i] : [])"
-    )
-    assert len(wanted) > 20
-    assert set(wanted) <= reached
-    box = view.locator(".box").nth(2)
-    assert box.evaluate("e => e.scrollWidth > e.clientWidth")
-    box.focus()
-    view.keyboard.press("ArrowRight")
-    view.wait_for_timeout(500)  # it scrolls smoothly
-    assert box.evaluate("e => e.scrollLeft") > 0
-    view.locator("summary").first.focus()
-    view.keyboard.press("Enter")
-    assert view.locator("details").first.evaluate("e => e.open")
-    view.close()
+def test_the_keyboard_reaches_everything(chromium, written):
+    browser.check_keyboard(chromium, (written / "report.html").as_uri())

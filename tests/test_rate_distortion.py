@@ -163,16 +163,17 @@ def test_lanes_take_the_next_slope_when_they_are_done(monkeypatch, precision):
 
 
 @functools.cache
-def batched(solver, precision):
+def batched(solver):
     """At slope 4, of laws [3, SIZE] and one distortion, traced."""
-    tolerance = TOLERANCES[solver.__name__] if precision == "float64" else 1e-4
+    tolerance = TOLERANCES[solver.__name__]
     return jax.jit(jax.vmap(lambda law, distortion: solver(law, distortion, 4.0, tolerance=tolerance), (0, None)))
 
 
-def test_a_batch_of_sources(solver, rng, precision):
+@pytest.mark.float64_only
+def test_a_batch_of_sources(solver, rng):
     distortion = PROBLEMS["random"][1]
     laws = rng.dirichlet(np.ones(SIZE), size=3)
-    found = jax.device_get(batched(solver.func, precision)(laws, distortion))
+    found = jax.device_get(batched(solver.func)(laws, distortion))
     for row, law in enumerate(laws):
         assert found.lagrangian[row] == pytest.approx(float(solver(law, distortion, 4.0).lagrangian), abs=2e-4)
 
@@ -234,7 +235,8 @@ def test_a_tolerance_that_float32_cannot_certify_is_not_claimed(solver):
     assert true_gap(source, distortion, 4.0, found.output) <= found.gap
 
 
-def test_bad_input_gets_a_sentence(solver, precision):
+@pytest.mark.float64_only
+def test_bad_input_gets_a_sentence(solver):
     source, distortion = PROBLEMS["random"]
     lost = np.array(distortion)
     lost[3] = np.inf
@@ -252,7 +254,7 @@ def test_bad_input_gets_a_sentence(solver, precision):
             solver(*arguments)
     with pytest.raises(InputError, match="tolerance"):
         solver(source, distortion, 1.0, tolerance=0)
-    traced = jax.device_get(batched(solver.func, precision)(np.tile(source, (3, 1)), lost))
+    traced = jax.device_get(batched(solver.func)(np.tile(source, (3, 1)), lost))
     assert (traced.rate == np.inf).all()
     assert "no code can serve it" in traced.message
 
@@ -336,22 +338,22 @@ def test_the_ends_of_the_curve(precision):
         rate_at(source, distortion, -0.1)
 
 
-def test_a_straight_piece(precision):
+@pytest.mark.float64_only
+def test_a_straight_piece():
     """Erasure: R = 1 - D, one slope for the whole curve, and the derivatives of the law along it."""
     source, distortion = np.array([0.5, 0.5]), np.array([[0, np.inf, 1], [np.inf, 0, 1]])
-    tolerance = 1e-9 if precision == "float64" else 1e-4
+    tolerance = 1e-9
 
     def at(target):
         found = rate_at(source, distortion, target, tolerance=tolerance)
         return jnp.concatenate([jnp.stack([found.rate, found.distortion, found.slope]), found.output])
 
     both = jax.jit(jax.jacfwd(lambda target: (at(target),) * 2, has_aux=True))
-    close = 1e-6 if precision == "float64" else 1e-2
     for target in (0.1, 0.5, 0.9):
         change, value = jax.device_get(both(target))
         assert float(value[0]) == pytest.approx(1 - target, abs=4 * tolerance)
         assert float(value[1]) == pytest.approx(target, abs=1e-5)
-        np.testing.assert_allclose(change, [-1.0, 1.0, 0.0, -0.5, -0.5, 1.0], rtol=0, atol=close)
+        np.testing.assert_allclose(change, [-1.0, 1.0, 0.0, -0.5, -0.5, 1.0], rtol=0, atol=1e-6)
 
 
 @pytest.mark.float64_only
@@ -378,8 +380,9 @@ def test_the_source_alone_may_be_traced():
     way, h = np.cos(np.arange(SIZE)), 1e-4
     way -= source @ way  # the source stays a law
     rate = lambda t: rate_at(source * (1 + t * way), distortion, 0.3, tolerance=1e-12).rate
-    measured = (float(rate(h)) - float(rate(-h))) / (2 * h)
-    assert float(jax.grad(rate)(0.0)) == pytest.approx(measured, rel=1e-5)
+    both = jax.value_and_grad(rate)
+    (up, _), (down, _), (_, slope) = both(h), both(-h), both(0.0)
+    assert float(slope) == pytest.approx((float(up) - float(down)) / (2 * h), rel=1e-5)
 
 
 def test_half_of_a_symmetric_product_is_enough_for_its_factor(rng, dtype):

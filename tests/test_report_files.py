@@ -25,23 +25,28 @@ def contents(folder):
     return {str(p.relative_to(folder)): p.read_bytes() for p in Path(folder).rglob("*") if p.is_file()}
 
 
-def test_a_report_is_written_whole(tmp_path):
-    audit = fake_audit()
-    write_report(audit, tmp_path / "new" / "deeper")
-    assert set(contents(tmp_path)) == {f"new/deeper/{name}" for name in FILES}
-    place = tmp_path / "new" / "deeper"
-    assert json.loads((place / "report.json").read_text()) == json.loads(json.dumps(to_json(audit)))
+@pytest.fixture(scope="module")
+def written(tmp_path_factory):
+    """A folder in which a report was written, two folders below."""
+    folder = tmp_path_factory.mktemp("written")
+    write_report(fake_audit(), folder / "new" / "deeper")
+    return folder
+
+
+def test_a_report_is_written_whole(written):
+    assert set(contents(written)) == {f"new/deeper/{name}" for name in FILES}
+    place = written / "new" / "deeper"
+    assert json.loads((place / "report.json").read_text()) == json.loads(json.dumps(to_json(fake_audit())))
     assert matplotlib.image.imread(place / "frontier.png").shape[1] == 1200
     assert xml.etree.ElementTree.parse(place / "frontier.svg").getroot().tag.endswith("svg")
 
 
-def test_equal_audits_give_equal_files_whatever_the_settings(tmp_path):
-    write_report(fake_audit(), tmp_path / "a")
+def test_equal_audits_give_equal_files_whatever_the_settings(written, tmp_path):
     with matplotlib.rc_context({"font.size": 30, "svg.hashsalt": "other", "lines.linewidth": 9}):
         before = dict(matplotlib.rcParams)
-        write_report(fake_audit(), tmp_path / "b")
+        write_report(fake_audit(), tmp_path)
         assert dict(matplotlib.rcParams) == before
-    assert contents(tmp_path / "a") == contents(tmp_path / "b")
+    assert contents(written / "new" / "deeper") == contents(tmp_path)
     assert to_json(fake_audit(seed=7)) != to_json(fake_audit())
 
 

@@ -49,8 +49,13 @@ def open_after(right):
     return float(-(law * np.log2(law)).sum())
 
 
-def test_each_tells_what_its_errors_leave_and_prices_what_the_others_cannot():
-    modalities, pairs = shares()
+@pytest.fixture(scope="module")
+def usual():
+    return shares()
+
+
+def test_each_tells_what_its_errors_leave_and_prices_what_the_others_cannot(usual):
+    modalities, pairs = usual
     rate = float(ranking_rate(0.2, SIDE * SIDE))
     left = {name: open_after(RIGHT[name]) + 2 for name in RIGHT}  # and two bits of the other coordinate
     for one, other in zip(modalities, reversed(modalities), strict=True):
@@ -70,8 +75,8 @@ def test_the_price_is_below_what_a_perfect_code_has_to_send_in_all():
     assert sum(float(one.told.lower) for one in modalities) == pytest.approx(float(pairs[0].told.lower), abs=0.1)
 
 
-def test_what_is_shared_is_withheld_where_the_estimator_cannot_read_it():
-    (pair,) = shares()[1]
+def test_what_is_shared_is_withheld_where_the_estimator_cannot_read_it(usual):
+    (pair,) = usual[1]
     assert pair.information is None
     assert "distance 0" in pair.why  # one-hot vectors are no densities
 

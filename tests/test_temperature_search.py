@@ -65,7 +65,7 @@ def test_reaches_the_best_of_a_fine_grid(objective, dtype):
 
 @pytest.mark.float64_only
 def test_cross_entropy_ends_where_calibration_does(dtype):
-    scores, relevant = intents(1, 400, dtype=dtype)
+    scores, relevant = intents(1, 500, 30, dtype=dtype)  # as where doubt is fitted
     exact = calibrate_temperatures(scores, relevant)
     found = search_temperatures(scores, relevant, objective="cross-entropy", starts=2, steps=150)
     assert float(found.value) == pytest.approx(float(exact.cross_entropy), abs=2e-4)
@@ -85,10 +85,10 @@ def test_the_same_seed_gives_the_same_and_any_optimizer_will_do():
 @pytest.mark.float64_only
 def test_a_second_search_or_fit_of_the_same_shape_compiles_nothing():
     search_temperatures(*intents(2, 100), starts=2, steps=5)
-    fit_reliability(*intents(2, 100))
+    fit_reliability(*intents(2, 500, 30))
     before = temperature_search._search._cache_size(), reliability._fit._cache_size()
     search_temperatures(*intents(3, 100), starts=2, steps=5, seed=1)
-    fit_reliability(*intents(3, 100), steps=7)
+    fit_reliability(*intents(3, 500, 30), steps=7)
     assert (temperature_search._search._cache_size(), reliability._fit._cache_size()) == before
 
 
