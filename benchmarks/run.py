@@ -82,6 +82,7 @@ BENCHMARKS = {
     "hostile": Benchmark(None, repeats=False),
     "fuzz_streams": Benchmark(None, repeats=False),
     "kills": Benchmark(None, repeats=False),
+    "browser": Benchmark(None, repeats=False),
 }
 
 
