@@ -164,7 +164,7 @@ MISTAKES = {
     "encode nowhere.npz --family int8": "nowhere.npz does not exist.",
     "encode nowhere.npy --family int8": "nowhere.npy does not exist.",
     "encode flat.npy": "no code is named; give --family",
-    "encode flat.npy --family fame --bits 8": "the family is 'fame'; it must be one of: rank code, PCA truncation",
+    "encode flat.npy --family fame --bits 8": "the family is 'fame'; it must be one of: rank code; PCA truncation",
     "encode flat.npy --family 'PCA + scalar'": "PCA + scalar comes at any budget; say how many --bits.",
     "encode flat.npy --family 'PCA + scalar' --bits 2.5": "this family takes a whole number.",
     "encode flat.npy --family 'PCA + scalar' --bits 0": "the budget is 0.0 bits; it must be above 0",

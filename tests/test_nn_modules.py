@@ -124,6 +124,12 @@ def test_bad_quantizers_are_refused():
     ):
         with pytest.raises(InputError, match=words):
             Quantizer(6, rngs=nnx.Rngs(0), **bad)
+    for module, words in (
+        (Quantizer(6, rngs=nnx.Rngs(0)), "quantizer is for 6"),
+        (EntropyModel(6, rngs=nnx.Rngs(0)), "6 comp"),
+    ):
+        with pytest.raises(InputError, match=words):
+            module(np.ones((3, 5)))
 
 
 # loss

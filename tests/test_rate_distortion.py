@@ -254,9 +254,31 @@ def test_bad_input_gets_a_sentence(solver):
             solver(*arguments)
     with pytest.raises(InputError, match="tolerance"):
         solver(source, distortion, 1.0, tolerance=0)
-    traced = jax.device_get(batched(solver.func)(np.tile(source, (3, 1)), lost))
+    solve = batched(solver.func)
+    traced = jax.device_get(solve(np.tile(source, (3, 1)), lost))
     assert (traced.rate == np.inf).all()
     assert "no code can serve it" in traced.message
+    traced = jax.device_get(solve(np.tile(source, (3, 1)), nan))
+    assert np.isnan(traced.rate).all()
+    assert "holds NaN" in traced.message
+
+
+@pytest.mark.float64_only
+def test_a_nan_in_a_long_row_is_found():
+    """The minimum that XLA takes of a long row on a CPU drops it."""
+    rng = np.random.default_rng(0)
+    distortion = rng.random((300, 500))
+    distortion[17, 3] = np.nan
+    with pytest.raises(InputError, match="nan in row 17, column 3"):
+        pose(np.full(300, 1 / 300), distortion)
+
+
+@pytest.mark.float64_only
+def test_a_negative_slope_that_is_traced_has_a_status():
+    source, distortion = PROBLEMS["random"]
+    found = jax.jit(lambda slope: blahut_arimoto(source, distortion, slope, max_steps=5))(np.array([-1.0, 1.0]))
+    assert list(found.status == 4) == [True, False]
+    assert "slope is negative" in found.message
 
 
 def with_both_orders(function):

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
+from difflib import get_close_matches
 from functools import partial
 
 from rdjax.audit.training import Training
@@ -214,4 +215,6 @@ def require_families(names: Collection[str]) -> None:
     """
     known = [family.name for family in FAMILIES]
     for name in names:
-        require(name in known, f"the family is {name!r}; it must be one of: {', '.join(known)}.")
+        near = get_close_matches(name, known, n=1)
+        hint = f" (did you mean {near[0]!r}?)" if near else ""
+        require(name in known, f"the family is {name!r}{hint}; it must be one of: {'; '.join(known)}.")

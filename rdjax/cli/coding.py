@@ -20,7 +20,10 @@ def encode(
         str | None, typer.Option(metavar="FILE", help="Encode with this saved code instead of fitting one.")
     ] = None,
     family: Annotated[
-        str | None, typer.Option(help="The kind of code to fit, by the name that audit gives it.")
+        str | None,
+        typer.Option(
+            help="The kind of code to fit, as in the command that audit prints; a name that is none lists all."
+        ),
     ] = None,
     bits: Annotated[float | None, typer.Option(help="Bits for each item.")] = None,
     side: Annotated[
@@ -51,7 +54,8 @@ def encode(
     """Write vectors as the bytes of a code.
 
     Fits a code of a family to a budget, as audit does, and encodes one side of the corpus with it; or encodes with a
-    code that was saved before. The bytes it reports are the bytes on disk.
+    code that was saved before. The bytes that it reports of the stream are those on disk; those of the encoder are its
+    numbers at 4 bytes each, without what only a decoder needs, which the saved code holds too.
     """
     from rdjax.cli import jobs
 

@@ -59,7 +59,7 @@ class Quantizer(nnx.Module):
         require(kind in KINDS, f"the kind is {kind!r}; it must be one of {', '.join(KINDS)}.")
         whole(size, "the size")
         whole(parts, "parts")
-        self.kind, self.softness = kind, softness
+        self.kind, self.softness, self.size = kind, softness, size
         if kind == "scalar":
             require(step > 0, f"the step is {step}; it must be above 0.")
             self.log_step = nnx.Param(jnp.full(size, jnp.log(step), dtype))
@@ -73,8 +73,9 @@ class Quantizer(nnx.Module):
         self.words = nnx.Param(drawn * 0.5 ** jnp.arange(stages, dtype=dtype)[None, :, None, None])
 
     def __call__(self, x: ArrayLike, *, key: jax.Array | None = None) -> Quantized:
-        """Vectors [..., D] to `Quantized`."""
+        """Vectors [..., D] to `Quantized`; InputError if they are of another size."""
         x = jnp.asarray(x)
+        _require_size(x, self.size, "the quantizer")
         if self.kind == "scalar":
             step = jnp.exp(self.log_step[...])
             symbols = rounded(x, step) if key is None else noisy(x, step, key)
@@ -117,7 +118,15 @@ class EntropyModel(nnx.Module):
         self.log_scales = nnx.Param(jnp.zeros(shape, dtype))
 
     def __call__(self, symbols: ArrayLike) -> jax.Array:
-        """Symbols [..., k], whole or noisy, to bits per item [...]."""
+        """Symbols [..., k], whole or noisy, to bits per item [...]; InputError if they are of another size."""
+        _require_size(symbols, self.logits.shape[0], "the entropy model")
         weights = jax.nn.softmax(self.logits[...], axis=-1)
         bits = cell_bits(symbols, weights, self.means[...], jnp.exp(self.log_scales[...]))
         return jnp.sum(bits, axis=-1)
+
+
+def _require_size(x: ArrayLike, size: int, what: str) -> None:
+    shape = jnp.shape(x)
+    require(
+        shape[-1:] == (size,), f"{what} is for {size} components and was given shape {shape}; it must be [..., {size}]."
+    )

@@ -65,8 +65,9 @@ def rate_at(source: ArrayLike, distortion: ArrayLike, target: ArrayLike, *, tole
       tolerance: bits. Static.
 
     Returns:
-      `RateDistortion` whose `distortion` is the target (at and above D_max the point (0, D_max) with slope 0) and whose
-      `steps` counts slopes tried. On a straight piece of the curve `output` is a mixture of optimal laws.
+      `RateDistortion` whose `distortion` is the target (at and above D_max = min_j sum_x p_x d_xj the point (0, D_max)
+      with slope 0) and whose `steps` counts slopes tried. On a straight piece of the curve `output` is a mixture of
+      optimal laws.
 
     Raises:
       InputError: a target below D_min (under jit: an infinite rate and a status), and as `interior_point`.

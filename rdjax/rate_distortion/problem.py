@@ -79,14 +79,19 @@ def _check_rows(d: np.ndarray, p: np.ndarray) -> None:
 
 @jax.jit
 def _shift(p: jax.Array, d: jax.Array) -> tuple[Problem, jax.Array]:
-    """The problem, and whether every row has a least distortion that is a number: NaN and -inf come through a minimum,
-    and the largest number, which stands for inf, only where a row holds nothing else."""
+    """The problem, and whether there is no NaN and every row has a least distortion that is a number.
+
+    -inf comes through a minimum, and the largest number, which stands for inf, only where a row holds nothing else. NaN
+    does not always: the CPU's minimum of a long row drops it. Under jit nobody asks whether, and it is not computed.
+    """
     dtype = jnp.promote_types(p.dtype, d.dtype)
     p, d, most = p.astype(dtype), d.astype(dtype), jnp.finfo(dtype).max
     least = lax.stop_gradient(jnp.min(jnp.minimum(d, most), axis=1))
     known = jnp.isfinite(least) & (least < most)
     feasible = jnp.all(known | (p == 0) & (least == most))
-    return Problem(p / jnp.sum(p), d - least[:, None], jnp.where(known, least, 0), feasible), jnp.all(known)
+    return Problem(p / jnp.sum(p), d - least[:, None], jnp.where(known, least, 0), feasible), jnp.all(known) & ~jnp.any(
+        jnp.isnan(d)
+    )
 
 
 def slopes_in_nats(slope: ArrayLike, problem: Problem) -> jax.Array:

@@ -20,7 +20,7 @@ from rdjax.rate_distortion.problem import (
 )
 from rdjax.trees import register_dataclass
 
-CONVERGED, STEPS, PRECISION, INFEASIBLE = range(4)
+CONVERGED, STEPS, PRECISION, INFEASIBLE, INVALID = range(5)
 MESSAGES = (
     "the certified gap is within the tolerance.",
     "the steps ran out before the gap was within the tolerance; the gap that is stated holds. Allow more steps, or use "
@@ -28,6 +28,7 @@ MESSAGES = (
     "this precision cannot certify the tolerance; the gap that is stated holds. Ask for less, or work in float64 "
     "(inside jax.enable_x64).",
     "a source symbol has no reproduction at a finite distortion, so no code can serve it; the rate is infinite.",
+    "a slope is negative, or a slope, the source or the distortion holds NaN; outside jit an error says which.",
 )
 
 
@@ -44,7 +45,7 @@ class RateDistortion:
       lagrangian: rate + slope * distortion in bits, the optimum value at this slope, up to the gap.
       gap: bits; certified at this very law, rounding allowed for.
       steps: how many the solver took.
-      status: an integer; 0 is success, and `message` says the rest in words.
+      status: an integer;0 is success, and `message` says the rest in words.
 
     `rate`, `distortion` and `output` are differentiable (first and second order) by the implicit function theorem,
     `lagrangian` by the envelope theorem, which needs no linear solve.
@@ -123,16 +124,18 @@ def certify(
     rate = value - slope * excess
     gap = lax.stop_gradient(_gap(problem, slope, law, ratios(kernel, problem.source, law), spread))
     status = jnp.where(gap <= tolerance, CONVERGED, jnp.where(exhausted, STEPS, PRECISION))
-    bits = lambda nats: jnp.where(problem.feasible, to_bits(nats), jnp.inf)
+    valid = (slope >= 0) & ~jnp.isnan(value)
+    status = jnp.where(valid, jnp.where(problem.feasible, status, INFEASIBLE), INVALID)
+    bits = lambda nats: jnp.where(valid, jnp.where(problem.feasible, to_bits(nats), jnp.inf), jnp.nan)
     return RateDistortion(
-        rate=bits(jnp.where(rate > 0, rate, 0)),
+        rate=bits(jnp.where(rate < 0, 0, rate)),
         distortion=jnp.where(problem.feasible, base + excess, jnp.inf),
         slope=to_bits(slope),
         output=law,
         lagrangian=bits(value + slope * base),
         gap=bits(gap),
         steps=steps,
-        status=jnp.where(problem.feasible, status, INFEASIBLE).astype(jnp.int32),
+        status=status.astype(jnp.int32),
     )
 
 

@@ -101,7 +101,9 @@ def _side(audit: Audit, side: str, title: str, width: int) -> Iterator[Renderabl
     yield from _codes(shown, picked, metric, width)
     lines = [f"* {choice.point.code}: recommended to {choice.purpose}" for choice in chosen if choice.point]
     if len(shown) < len(points):
-        lines.append(f"{words.count(len(points) - len(shown), 'code')} of no better use are in report.json only")
+        lines.append(
+            f"{words.count(len(points) - len(shown), 'code')} of no better use are in report.json and on the page only"
+        )
     yield Text("\n".join([*lines, ""]))
     if floors:
         aim = f"{metric} {words.quality(audit.aim)}"
