@@ -45,7 +45,7 @@ class RateDistortion:
       lagrangian: rate + slope * distortion in bits, the optimum value at this slope, up to the gap.
       gap: bits; certified at this very law, rounding allowed for.
       steps: how many the solver took.
-      status: an integer;0 is success, and `message` says the rest in words.
+      status: an integer; 0 is success, and `message` says the rest in words.
 
     `rate`, `distortion` and `output` are differentiable (first and second order) by the implicit function theorem,
     `lagrangian` by the envelope theorem, which needs no linear solve.
