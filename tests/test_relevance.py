@@ -13,7 +13,7 @@ from rdjax.limits import relevance
 from rdjax.limits.kernel_majorant import majorize
 from rdjax.limits.rank_knots import lay_knots
 from rdjax.limits.ranking import ranking_rate
-from rdjax.limits.ranking_assignment import add_costs, assignments
+from rdjax.limits.ranking_assignment import _clearing, _sorted_by, add_costs, assignments
 from rdjax.limits.rankings_code import first_orders, positions, resort
 from rdjax.limits.relevance import relevance_bound, relevance_bounds
 from rdjax.retrieval.weights import dcg, recall_at, reciprocal_rank
@@ -210,12 +210,12 @@ def test_costs_add_up_and_prices_bound_the_assignment(rng):
     knots, start = jax.device_get((lay_knots(worth, slope), first_orders(posteriors, 64)))
     bound, _ = jax.device_get(majorized(posteriors, worth, slope, knots, start, np.full(64, 1 / 64)))
     dual = rng.uniform(0.5, 1.5, 16)
-    table = np.zeros((documents, 8, knots.worth.shape[0]))
+    table = np.zeros((documents, 10, knots.worth.shape[0]))  # more than are assigned at a time
     table = add_costs(table, posteriors, bound, dual, worth, slope, knots, 5)
     left, right, share = knots.left, knots.right, knots.share
     scores, rankings = (np.asarray(a) for a in assignments(table, knots, 5))
     table = np.asarray(table)
-    for place in range(8):
+    for place in range(10):
         full = table[:, place, left] * share + table[:, place, right] * (1 - share)
         others = np.delete(np.arange(documents), 5 + place)
         best = full[others][linear_sum_assignment(-full[others])].sum()
@@ -227,6 +227,23 @@ def test_costs_add_up_and_prices_bound_the_assignment(rng):
         assert reached == pytest.approx(
             dual @ separable(posteriors, bound, worth, slope, knots, 5 + place, rank), rel=1e-9
         )
+
+
+def test_prices_are_midway_between_two_places_of_a_falling_sort(rng):
+    values = rng.integers(-3, 4, (50, 9)).astype(np.float32)
+    values[::2] = rng.standard_normal((25, 9)) * 10.0 ** rng.integers(-30, 30, (25, 1))
+    values[::3, 4], values[1] = -np.inf, np.inf
+    first = rng.integers(0, 8, 50).astype(np.int32)
+    first[::3] %= 7  # none between infinities of both signs
+    falling = -np.sort(-values, axis=1)
+    expected = (falling[np.arange(50), first] + falling[np.arange(50), first + 1]) / 2
+    np.testing.assert_array_equal(jax.jit(_clearing)(values, np.stack([first, first + 1])), expected)
+
+
+def test_ties_go_by_value_and_then_in_order(rng):
+    knot, value = rng.integers(-1, 3, 60), rng.integers(-2, 3, 60) / 4
+    expected = np.lexsort((value, knot))
+    np.testing.assert_array_equal(jax.jit(_sorted_by)(knot.astype(np.int32), value), expected)
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])

@@ -19,7 +19,6 @@ import jax.numpy as jnp
 from jax import lax
 
 from rdjax.limits.rank_knots import Knots
-from rdjax.limits.rankings_code import positions
 from rdjax.trees import register_dataclass
 
 HIGHEST = lax.Precision.HIGHEST
@@ -80,7 +79,7 @@ def majorize(
       law: [L], their weights.
     """
     near = knots.high.shape[0] - 1
-    best, index = lax.top_k(posteriors, min(near + 1, posteriors.shape[1]))
+    best, index = _largest(posteriors, min(near + 1, posteriors.shape[1]))
     level = best[:, near] if best.shape[1] > near else jnp.zeros(best.shape[0], best.dtype)
     # non-negative floats order like their bits, and integers sort five times faster
     falling = jnp.flip(jnp.sort(lax.bitcast_convert_type(posteriors, jnp.int64), axis=1), axis=1)
@@ -103,6 +102,19 @@ def majorize(
     return majorant, means
 
 
+def _largest(values: jax.Array, count: int) -> tuple[jax.Array, jax.Array]:
+    """`lax.top_k` of finite values [X, N], few of them: one maximum after the other, where a CPU would sort all."""
+    names = jnp.arange(values.shape[1])[None, :]
+
+    def step(values: jax.Array, _: None) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
+        index = jnp.argmax(values, axis=1).astype(jnp.int32)
+        best = jnp.max(values, axis=1)
+        return jnp.where(names == index[:, None], -jnp.inf, values), (best, index)
+
+    best, index = lax.scan(step, values, None, length=count)[1]
+    return best.T, index.T
+
+
 def majorant_at(
     posteriors: jax.Array, majorant: Majorant, worth: jax.Array, slope: float, knots: Knots, orders: jax.Array
 ) -> jax.Array:
@@ -121,19 +133,26 @@ def _views(
     posteriors: jax.Array, majorant: Majorant, worth: jax.Array, slope: float, knots: Knots, orders: jax.Array
 ) -> _Views:
     rows, near = jnp.arange(posteriors.shape[0])[:, None], majorant.near.shape[1]
-    places, top = positions(orders), orders[:, 0]
+    places, top = _places(orders), orders[:, 0]
     numbers = jnp.broadcast_to(jnp.arange(near, dtype=jnp.int32)[None, :], majorant.near.shape)
     row = jnp.full(posteriors.shape, near, jnp.int32).at[rows, majorant.near].set(numbers)[:, top]
     best, second = majorant.near[:, 0], majorant.key[:, 0]
     own = row == 0
-    rank = jnp.where(own, places.T[second], places.T[best]) - 1  # at least 0: the key document is not on top
+    rank = jnp.where(own, places[second], places[best]) - 1  # at least 0: the key document is not on top
     wanted = jnp.where(own, posteriors[rows, second[:, None]], posteriors[rows, best[:, None]])
     on_top = posteriors[:, top]
-    value = jnp.matmul(posteriors, worth[places].T, precision=HIGHEST)
+    value = jnp.matmul(posteriors, worth[places], precision=HIGHEST)
     below = value - on_top * worth[0]
     rest = below - wanted * worth[1:][rank]
     tilt = jnp.where(row == near, jnp.exp(slope * worth[0] * (on_top - majorant.level[:, None])), 1)
     return _Views(row, knots.left[rank], knots.right[rank], knots.share[rank], below, rest, tilt)
+
+
+def _places(orders: jax.Array) -> jax.Array:
+    """Rank, from 0, of each document in each codeword [N, L]; row by row, as it is read."""
+    codewords, documents = orders.shape
+    places = jnp.broadcast_to(jnp.arange(documents, dtype=orders.dtype)[None, :], orders.shape)
+    return jnp.zeros((documents, codewords), orders.dtype).at[orders, jnp.arange(codewords)[:, None]].set(places)
 
 
 def _best_chord(

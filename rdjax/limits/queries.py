@@ -8,18 +8,21 @@ Of what has X entries only laws [X] are ever in one place.
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.sharding import NamedSharding
+from jax.sharding import Mesh, NamedSharding
 from jax.typing import ArrayLike
 
 from rdjax import checks
+from rdjax.retrieval.beside import steps_at_once
+from rdjax.retrieval.tiles import default_device
 from rdjax.shards import along, automatic, by_rows, on_host, row_sharding
 
 LEAST_ROWS = 64  # of a device in a block, however small the memory
+AT_ONCE = 8  # blocks beside each other at most, so that each is large enough for its products
 
 
 @dataclass(frozen=True)
@@ -46,10 +49,20 @@ class Queries:
         """How many have rows of their own."""
         return 1 if self.sharding is None else self.size // self.sharding.shard_shape(self.posteriors.shape)[0]
 
+    @property
+    def mesh(self) -> Mesh:
+        """Where they are computed with."""
+        return default_device() if self.sharding is None else cast(Mesh, self.sharding.mesh)
+
+    @property
+    def blocks_at_once(self) -> int:
+        """How many blocks are worked on beside each other, each with its own part of the memory."""
+        return min(AT_ONCE, steps_at_once(self.mesh))
+
     def zeros(self, shape: tuple[int, ...]) -> Any:
         """float64 zeros [devices, *shape], for each device its own."""
         if self.sharding is None:
-            return np.zeros((1, *shape))
+            return jnp.zeros((1, *shape), jnp.float64)
         return jnp.zeros((self.devices, *shape), jnp.float64, device=along(self.sharding))
 
     def blocks(self) -> Iterator[tuple[Any, Any]]:
@@ -94,7 +107,7 @@ class Queries:
 
 def queries_of(posteriors: ArrayLike, source: ArrayLike | None, memory: int, numbers: int) -> Queries:
     """Queries from posteriors [X, N] and a law [X] (None: equiprobable), checked, in blocks of which `numbers` a row,
-    at 8 bytes, fit the memory.
+    at 8 bytes, fit the memory, as many at once as are worked on.
 
     Raises:
       InputError: posteriors that are no laws, shapes that do not belong together, shards of anything but rows.
@@ -106,8 +119,9 @@ def queries_of(posteriors: ArrayLike, source: ArrayLike | None, memory: int, num
     if source is not None:
         checks.law(law, "the source")
     held = _checked(posteriors)
-    each = shape[0] // Queries(held, law, 1).devices
-    blocks = -(-each // max(LEAST_ROWS, memory // (8 * numbers)))
+    whole = Queries(held, law, 1)
+    each = shape[0] // whole.devices
+    blocks = -(-each // max(LEAST_ROWS, memory // whole.blocks_at_once // (8 * numbers)))
     return Queries(held, law / law.sum(), -(-each // blocks))
 
 

@@ -174,7 +174,7 @@ def _pose(
     documents = np.shape(posteriors)[-1] if np.ndim(posteriors) else 0
     size = max(4 * documents, LEAST_CODEWORDS) if codewords is None else checks.whole(codewords, "codewords")
     queries = queries_of(posteriors, source, memory, 16 * size)
-    width = max(1, memory // (32 * KNOTS * (queries.rows + 2 * documents)))
+    width = max(1, memory // queries.blocks_at_once // (32 * KNOTS * (queries.rows + 2 * documents)))
     width = -(-documents // -(-documents // width))
     shares = min(-(-width // queries.devices), documents // queries.devices)  # of documents on top, for each device
     width = shares * queries.devices or width

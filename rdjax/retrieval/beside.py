@@ -38,16 +38,23 @@ def _known_options() -> dict[str, Any]:
     return {}
 
 
+def steps_at_once(mesh: Mesh) -> int:
+    """How many steps a `Beside` of these devices runs at once: one for each core of a lone processor."""
+    alone = mesh.size == 1 and on_processors(mesh)
+    return os.cpu_count() or 1 if alone else 1
+
+
 class Beside:
     """A context in which steps are begun, all of a kind, and waited for.
 
     Args:
       mesh: the devices they run on. Several devices, or one that is an accelerator, are kept busy from one thread.
+      most: steps at once; None for as many as there are cores.
     """
 
-    def __init__(self, mesh: Mesh):
-        alone = mesh.size == 1 and on_processors(mesh)
-        self._pool = ThreadPoolExecutor(os.cpu_count() or 1) if alone else None
+    def __init__(self, mesh: Mesh, most: int | None = None):
+        steps = steps_at_once(mesh) if most is None else min(most, steps_at_once(mesh))
+        self._pool = ThreadPoolExecutor(steps) if steps > 1 else None
 
     def __enter__(self) -> "Beside":
         return self
