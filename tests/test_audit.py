@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from rdjax.audit import audit
+from rdjax.audit.answer import recommend
 from rdjax.audit.families import Trial, trials
 from rdjax.audit.floors import relevance_law
 from rdjax.audit.frontier import cost, fitted_on, sampled, training
@@ -20,6 +21,7 @@ from rdjax.data import gaussian_mixture
 from rdjax.data.ranked import Run
 from rdjax.limits import ranking_rate
 from rdjax.retrieval.metrics import parse_metric
+from tests import fake_audit
 
 pytestmark = pytest.mark.float64_only
 N = 28
@@ -269,3 +271,16 @@ def test_a_run_is_measured_beside_the_embeddings(rng):
     audited = make_views(corpus, None, 0)[0][0].test
     rows = [np.flatnonzero((corpus.queries["view1"] == row).all(axis=1))[0] for row in audited.queries["view1"]]
     assert quality(result, "run worst").value.lower == pytest.approx(np.mean(1 / (N + 1 - ranks[rows])), abs=1e-12)
+
+
+@pytest.mark.parametrize(("documents", "words"), [(100, "(32 bits do it with product, 32 bits, but"), (10**6, "")])
+def test_documents_go_by_bytes_on_disk_and_say_where_fewer_bits_would_do(documents, words):
+    """A codebook of 10 MB for 32 bits, none for 256: the million documents pay for it, the hundred do not."""
+    points = []
+    for bits, encoder in ((32.0, 10_000_000), (256.0, 0)):
+        made = fake_audit.point(f"product, {bits:.0f} bits", "product", "documents", "B", bits, 0.99)
+        points.append(dataclasses.replace(made, encoder_bytes=encoder))
+    [chosen] = recommend(points, [], fake_audit.setting(documents=documents))
+    assert chosen.point.budget == (256 if words else 32)
+    assert words in chosen.sentence
+    assert ("more than they save" in chosen.sentence) == bool(words)

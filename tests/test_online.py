@@ -103,6 +103,17 @@ def test_the_counted_curvature_holds_between_any_two_points(rng):
 
 
 @pytest.mark.float64_only
+@pytest.mark.parametrize("span", [0.01, 1.0, 6.0])
+def test_no_more_curvature_can_be_counted(span):
+    """One document is all but sure, and the other falls behind all the way from b = 0 to u = 1: there c is exact."""
+    rare = 1e-6
+    prior = np.array([1 - rare, rare])
+    then, _ = update(online_temperatures(np.ones(1)), np.array([[[span, 0.0]]]), np.zeros(1, int), prior=prior)
+    beyond = np.log1p(rare * np.expm1(-span)) + rare * span  # f(1) - f(0) - f'(0)
+    assert 0.999 < 0.5 * float(then.curvature[0, 0]) / beyond < 1 + 1e-6
+
+
+@pytest.mark.float64_only
 def test_a_long_stationary_stream_finds_the_best_and_beats_the_root(rng):
     scores, relevant = stream(rng, "stationary")
     best = calibrate_temperatures(np.moveaxis(scores, 0, 1).reshape(2, -1, DOCUMENTS), relevant.ravel())

@@ -25,11 +25,15 @@ def recommend(points: Iterable[Point], floors: Iterable[Floor], setting: Setting
         offered = [point for point in points if point.side == side and point.code_class in classes]
         if not offered:
             continue
-        good = [point for point in offered if float(point.chosen_by.lower) >= setting.target]
-        best = min(good, key=lambda point: _cost(point, setting), default=None)
+        best = min(_good(offered, setting), key=lambda point: _cost(point, setting), default=None)
         binding = [floor for floor in floors if floor.side == side]
         chosen.append(Recommendation(side, purpose, best, say(best, offered, binding, setting)))
     return tuple(chosen)
+
+
+def _good(offered: list[Point], setting: Setting) -> list[Point]:
+    """Those that are sure to keep the target on the fit queries."""
+    return [point for point in offered if float(point.chosen_by.lower) >= setting.target]
 
 
 def _cost(point: Point, setting: Setting) -> tuple[float, bool]:
@@ -52,8 +56,19 @@ def _store(point: Point | None, offered: list[Point], floors: list[Floor], setti
     return (
         f"{bits:,.0f} bits ({bits / 8:,.1f} bytes) for each stored document keep {setting.target:.0%} of today's "
         f"{metric_title(setting.metric)}, with {point.code} ({_class(point)}): {after} for "
-        f"{setting.documents:,} documents, codebook included, instead of {before}. {_kept(point, setting)} {blind}"
+        f"{setting.documents:,} documents, codebook included, instead of {before}. "
+        f"{_fewer(point, offered, setting)}{_kept(point, setting)} {blind}"
     )
+
+
+def _fewer(point: Point, offered: list[Point], setting: Setting) -> str:
+    """That fewer bits would do, where the codebook that reads them takes more than they save."""
+    bits = lambda point: _low(point.bits.packed)
+    least = min(_good(offered, setting), key=bits)
+    if bits(least) >= bits(point):
+        return ""
+    more = memory(least.encoder_bytes)
+    return f"({bits(least):,.0f} bits do it with {least.code}, but its codebook of {more} takes more than they save.) "
 
 
 def _send_blind(point: Point | None, offered: list[Point], floors: list[Floor], setting: Setting) -> str:
