@@ -34,6 +34,7 @@ import jax
 import numpy as np
 from code_corpora import NAMES, Case
 from code_measure import TOO_MANY, Cell, Outcome, of_recipe, of_scores, ours, peer_outcomes, ranking, values
+from rows import record
 
 from rdjax.limits import one_shot_distortion
 from rdjax.retrieval.intervals import paired_bootstrap
@@ -49,6 +50,7 @@ whose encoder is no larger than ours, "any" the best of any encoder. Seconds on 
 ours with what recipes share (components, maps, simulated queries) and (mean length) matching the step; a map that faiss is put behind is not counted;
 encode: microseconds an item, ours compiled; cached peers keep the seconds of the run that made them; MB: peak of the process while it happens, above what it held before."""
 BUDGETS = (16, 32, 64, 128, 256)
+LIBRARIES = ("faiss", "bitbudget", "remex")  # each by its best of any encoder, in the rows that are handed on
 SEARCHED_BUDGETS = (4, 5, 6, 7, 8, 9, 10, 11, 12, 13)
 
 
@@ -109,6 +111,10 @@ def compare(
         )
         return
     small = best([outcome for outcome in able if outcome.encoder_bytes <= mine.encoder_bytes])
+    for library in LIBRARIES:
+        other = best([outcome for outcome in able if library in outcome.name])
+        if other is not None:
+            record(", ".join((*where, f"{budget:g} bits")), 1 - mine.mean, 1 - other.mean, library, "1 - MRR")
     interval = (math.nan, math.nan)
     if small is not None:
         ends = paired_bootstrap(mine.values - small.values, np.ones(len(mine.values))).mean

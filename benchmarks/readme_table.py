@@ -63,9 +63,16 @@ TABLE = (
         "partial information decompositions, many entropies of joint laws",
     ),
     Entry(
+        "faiss, its quantizers",
+        "codes",
+        "T1, fixed, documents",
+        "faiss",
+        "search among the codes, on disk and on GPUs",
+    ),
+    Entry(
         "bitbudget",
         "codes",
-        "bitbudget",
+        "T1, fixed, documents",
         "bitbudget",
         "a reproducible benchmark of embedding compressors",
     ),

@@ -56,6 +56,7 @@ class Benchmark:
     repeats: bool = True
 
 
+_ONE_ROW_OF_CODES = ("--only", "T1", "--classes", "B", "--side", "documents", "--budgets", "32", "--quick")
 BENCHMARKS = {
     "metrics": Benchmark(("--queries", "300"), peer=None),
     "limits": Benchmark((), repeats=False),
@@ -72,7 +73,7 @@ BENCHMARKS = {
     "information_neural": Benchmark(None, peer=("--peer-python", "bmi"), repeats=False),
     "exponents": Benchmark(None, repeats=False),
     "rank_codes": Benchmark(None, repeats=False),
-    "codes": Benchmark(None, repeats=False),
+    "codes": Benchmark(_ONE_ROW_OF_CODES, repeats=False),
     "learning": Benchmark(None, peer=("--peer-python", "rax"), repeats=False),
     "sweep": Benchmark(None, repeats=False),
     "large": Benchmark(None, repeats=False),

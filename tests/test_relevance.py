@@ -9,7 +9,7 @@ import pytest
 from scipy.optimize import linear_sum_assignment
 
 from rdjax.checks import InputError
-from rdjax.limits import relevance
+from rdjax.limits import ranking_assignment, relevance
 from rdjax.limits.kernel_majorant import majorize
 from rdjax.limits.rank_knots import lay_knots
 from rdjax.limits.ranking import ranking_rate
@@ -203,14 +203,15 @@ def separable(posteriors, bound, worth, slope, knots, top, rank):
     return np.array(above)
 
 
-def test_costs_add_up_and_prices_bound_the_assignment(rng):
+def test_costs_add_up_and_prices_bound_the_assignment(rng, monkeypatch):
+    monkeypatch.setattr(ranking_assignment, "AT_A_TIME", 4 * 800)  # of ten documents on top four together
     documents, slope = 40, 6.0
     posteriors = rng.dirichlet(np.full(documents, 0.1), 16)
     worth = 1 / np.arange(1.0, documents + 1)
     knots, start = jax.device_get((lay_knots(worth, slope), first_orders(posteriors, 64)))
     bound, _ = jax.device_get(majorized(posteriors, worth, slope, knots, start, np.full(64, 1 / 64)))
     dual = rng.uniform(0.5, 1.5, 16)
-    table = np.zeros((documents, 10, knots.worth.shape[0]))  # more than are assigned at a time
+    table = np.zeros((documents, 10, knots.worth.shape[0]))
     table = add_costs(table, posteriors, bound, dual, worth, slope, knots, 5)
     left, right, share = knots.left, knots.right, knots.share
     scores, rankings = (np.asarray(a) for a in assignments(table, knots, 5))

@@ -38,12 +38,12 @@ def posterior_floor(views: list[View], setting: Setting, metric: Metric, aim: fl
     if aim >= best:
         return without(f"the calibrated posterior promises {best:.3f} at best, which is below the aim")
     found = _certificates(laws, 1 - aim, metric, seed)
-    quality = np.linspace(0.02, 1, 99) * best
-    known = float(ranking_rate(1 - aim, _prior(laws), metric.weights))
-    lower = max(known, float(_lower(found, 1 - aim)))
+    quality = np.append(np.linspace(0.02, 1, 99) * best, aim)
+    known = np.asarray(ranking_rate(1 - quality, _prior(laws), metric.weights))
+    *lower, least = np.maximum(known, _lower(found, 1 - quality)).tolist()
     upper = min((float(f.upper) for f in found if f.distortion <= 1 - aim), default=np.inf)
-    bits = Bound(lower, max(upper, lower), "certificate", RESTS)
-    curve = tuple((float(b), float(q)) for b, q in zip(_lower(found, 1 - quality), quality, strict=True))
+    bits = Bound(least, max(upper, least), "certificate", RESTS)
+    curve = tuple(zip(lower, quality[:-1].tolist(), strict=True))
     return Floor(NAME, "queries", EVERY_CLASS, STREAM, bits, "", curve)
 
 

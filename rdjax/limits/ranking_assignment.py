@@ -15,7 +15,7 @@ from rdjax.limits.rank_knots import Knots
 
 HIGHEST = lax.Precision.HIGHEST
 ROWS = 64  # queries whose costs are added at a time
-TOPS = 8  # documents on top that are assigned at a time: their costs stay near a core
+AT_A_TIME = 2**17  # costs of documents on top that are assigned together: they stay near a core
 LEAST = -(2**31)  # int32
 INDEX = 26  # bits of a document's number, in an int64 beside a float32 and a knot's number
 
@@ -69,7 +69,7 @@ def assignments(table: jax.Array, knots: Knots, first: int) -> tuple[jax.Array, 
     Document j itself is left out of the bound, and first in the rankings [width, N].
     """
     documents, width, count = table.shape
-    tops = min(TOPS, width)
+    tops = max(1, min(AT_A_TIME // (count * documents), width))
     cost = jnp.pad(jnp.moveaxis(table, 0, 2), ((0, -width % tops), (0, 0), (0, 0))).reshape(-1, tops, count, documents)
     numbers = (first + jnp.arange(cost.shape[0] * tops)).reshape(-1, tops)
     each = jax.vmap(lambda cost, top: _assignment(cost, jnp.arange(documents) == top, knots))
