@@ -273,7 +273,7 @@ def test_a_run_is_measured_beside_the_embeddings(rng):
     assert quality(result, "run worst").value.lower == pytest.approx(np.mean(1 / (N + 1 - ranks[rows])), abs=1e-12)
 
 
-@pytest.mark.parametrize(("documents", "words"), [(100, "(32 bits do it with product, 32 bits, but"), (10**6, "")])
+@pytest.mark.parametrize(("documents", "words"), [(100, "Fewer bits, 32, do it with product"), (10**6, "")])
 def test_documents_go_by_bytes_on_disk_and_say_where_fewer_bits_would_do(documents, words):
     """A codebook of 10 MB for 32 bits, none for 256: the million documents pay for it, the hundred do not."""
     points = []
@@ -283,4 +283,4 @@ def test_documents_go_by_bytes_on_disk_and_say_where_fewer_bits_would_do(documen
     [chosen] = recommend(points, [], fake_audit.setting(documents=documents))
     assert chosen.point.budget == (256 if words else 32)
     assert words in chosen.sentence
-    assert ("more than they save" in chosen.sentence) == bool(words)
+    assert ("than they save" in chosen.sentence) == bool(words)

@@ -57,7 +57,7 @@ def _store(point: Point | None, offered: list[Point], floors: list[Floor], setti
         f"{bits:,.0f} bits ({bits / 8:,.1f} bytes) for each stored document keep {setting.target:.0%} of today's "
         f"{metric_title(setting.metric)}, with {point.code} ({_class(point)}): {after} for "
         f"{setting.documents:,} documents, codebook included, instead of {before}. "
-        f"{_fewer(point, offered, setting)}{_kept(point, setting)} {blind}"
+        f"{_kept(point, setting)} {_fewer(point, offered, setting)}{blind}"
     )
 
 
@@ -68,7 +68,8 @@ def _fewer(point: Point, offered: list[Point], setting: Setting) -> str:
     if bits(least) >= bits(point):
         return ""
     more = memory(least.encoder_bytes)
-    return f"({bits(least):,.0f} bits do it with {least.code}, but its codebook of {more} takes more than they save.) "
+    few = f"{bits(least):,.0f}"
+    return f"Fewer bits, {few}, do it with {least.code}, but its codebook of {more} is more than they save. "
 
 
 def _send_blind(point: Point | None, offered: list[Point], floors: list[Floor], setting: Setting) -> str:
