@@ -43,6 +43,7 @@ def majorant_vertices(x: jax.Array, y: jax.Array, candidate: jax.Array) -> jax.A
         return place, kept, jnp.sum(kept, dtype=count.dtype) < count
 
     start = every, candidate | (every == 0) | (every == size - 1), jnp.asarray(True)
+    start = jax.tree.map(lambda value: jnp.where(x[-1] > 0, value, value), start)  # one batch with x from the beginning
     return lax.while_loop(lambda state: state[2], prune, start)[0]
 
 

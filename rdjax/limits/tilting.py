@@ -183,6 +183,8 @@ def solve_slope(target: jax.Array, ranks: Ranks, residual: Residual) -> tuple[ja
 
     start = jnp.clip(jnp.asarray(start, ranks.gap.dtype), 0, limit)
     first = (start, jnp.zeros_like(start), limit, _no_blocks(ranks), jnp.asarray(False), jnp.asarray(0))
+    # one batch with the target from the beginning: else batching goes through the loop again for each that becomes one
+    first = jax.tree.map(lambda x: jnp.where(target > 0, x, x), first)
     slope, _, _, blocks, *_ = lax.while_loop(lambda state: ~state[-2] & (state[-1] < MAX_STEPS), advance, first)
     return slope, blocks
 
