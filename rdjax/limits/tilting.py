@@ -78,7 +78,8 @@ def pool(ranks: Ranks, slope: jax.Array) -> Blocks:
         return _strung(ranks, ranks.most, gibbs)
     density = fixed.mass / fixed.count
     falls = jnp.pad(density[:-1] > density[1:], 1, constant_values=True)  # ranks of equal prior are always pooled
-    vertices = majorant_vertices(*_running_sums(gibbs, fixed.mass), falls)
+    x, y = _running_sums(gibbs, fixed.mass)
+    vertices = majorant_vertices(x, y, falls)
     label = pieces(vertices)
     mass = jax.ops.segment_sum(ranks.mass, label, ranks.gap.shape[0], indices_are_sorted=True)
     return Blocks(label, vertices[:-1], mass)
