@@ -20,7 +20,7 @@ from rdjax.limits import Bound, blind_rate, ranking_rate
 from rdjax.retrieval import fit_reliability
 from tests.optimized import long_loops
 
-pytestmark = pytest.mark.float64_only  # users run notebooks as they are: in float32
+pytestmark = pytest.mark.float64_only  # once is enough: in float32, see `single_precision`
 
 ROOT = pathlib.Path(__file__).parent.parent
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.py"))
@@ -31,6 +31,13 @@ def cells(path):
     parts = re.split(r"^# %%( \[markdown\])?\n", path.read_text(), flags=re.MULTILINE)
     assert parts[0] == ""
     return [("words" if kind else "code", source) for kind, source in zip(parts[1::2], parts[2::2], strict=True)]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def single_precision():
+    """As users run it; and notebooks, the README and T1's audit share more programs."""
+    with jax.enable_x64(False):
+        yield
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -53,7 +60,7 @@ def doubt_once():
 def test_runs(path, capsys):
     matplotlib.use("agg")
     names: dict = {"__name__": "__main__"}
-    with jax.enable_x64(False), long_loops():
+    with long_loops():
         for number, (kind, source) in enumerate(cells(path)):
             if kind == "code":
                 exec(compile(source, f"{path.name}, cell {number}", "exec"), names)

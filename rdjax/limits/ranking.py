@@ -160,7 +160,7 @@ def _with_gradient(blocks: Blocks, problem: RankProblem, position: jax.Array) ->
     if problem.uniform:
         return blocks
     mass = jax.ops.segment_sum(problem.prior, blocks.label[position], blocks.mass.shape[0])
-    return Blocks(blocks.label, mass)
+    return blocks._replace(mass=mass)
 
 
 def _rate(distortion: jax.Array, problem: RankProblem, ranks: Ranks, position: jax.Array) -> jax.Array:

@@ -21,7 +21,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from rdjax.limits.taut_string import string_knots
-from rdjax.majorant import majorant_vertices
+from rdjax.majorant import majorant_vertices, pieces
 from rdjax.numerics import xlogy
 from rdjax.trees import register_dataclass
 
@@ -49,9 +49,10 @@ class Ranks:
 
 
 class Blocks(NamedTuple):
-    """Block of each rank [K], and the prior mass of each block [number of blocks]."""
+    """Block of each rank [K]; of each block its first rank and its prior mass [number of blocks]."""
 
     label: jax.Array
+    first: jax.Array
     mass: jax.Array
 
 
@@ -69,27 +70,38 @@ Residual = Callable[[jax.Array, Ranks, Tilt, jax.Array], tuple[jax.Array, jax.Ar
 def pool(ranks: Ranks, slope: jax.Array) -> Blocks:
     """The blocks at a slope: which rank is in which is discrete and has no gradient; masses have that of `mass`."""
     if not ranks.pooled:
-        return Blocks(jnp.zeros(ranks.gap.shape, jnp.int32), jnp.ones(1, ranks.gap.dtype))
+        return _no_blocks(ranks)._replace(mass=jnp.ones(1, ranks.gap.dtype))
     floor = 1e-280 if ranks.gap.dtype == jnp.float64 else 1e-30
     fixed = lax.stop_gradient(ranks)
-    gibbs = _running_sum(fixed.count * jnp.maximum(jnp.exp(-lax.stop_gradient(slope) * fixed.gap), floor))
+    gibbs = fixed.count * jnp.maximum(jnp.exp(-lax.stop_gradient(slope) * fixed.gap), floor)
     if ranks.most is not None:
         return _strung(ranks, ranks.most, gibbs)
     density = fixed.mass / fixed.count
     falls = jnp.pad(density[:-1] > density[1:], 1, constant_values=True)  # ranks of equal prior are always pooled
-    vertex = majorant_vertices(gibbs, _running_sum(fixed.mass), falls)
-    label = jnp.cumsum(vertex[:-1], dtype=jnp.int32) - 1
-    return Blocks(label, jax.ops.segment_sum(ranks.mass, label, ranks.gap.shape[0], indices_are_sorted=True))
+    x, y = _running_sums(gibbs, fixed.mass)
+    vertices = majorant_vertices(x, y, falls)
+    label = pieces(vertices)
+    mass = jax.ops.segment_sum(ranks.mass, label, ranks.gap.shape[0], indices_are_sorted=True)
+    return Blocks(label, vertices[:-1], mass)
+
+
+def _no_blocks(ranks: Ranks) -> Blocks:
+    """What every rank has in common with a block of no mass."""
+    rank = jnp.zeros(ranks.gap.shape, jnp.int32)
+    several = rank if ranks.pooled else rank[:1]
+    return Blocks(rank, several, several.astype(ranks.gap.dtype))
 
 
 def _strung(ranks: Ranks, most: jax.Array, gibbs: jax.Array) -> Blocks:
     """The blocks between two laws; a block's mass is what the curve it starts from has left, less where it ends."""
-    lower, upper = _running_sum(ranks.mass), _running_sum(most)
+    size = ranks.gap.shape[0]
+    x, lower, upper = _running_sums(gibbs, ranks.mass, most)
     fixed = lax.stop_gradient(lower)
-    knot, above = string_knots(gibbs, fixed, jnp.maximum(fixed, lax.stop_gradient(upper)).at[0].set(fixed[0]))
+    knot, above = string_knots(x, fixed, jnp.maximum(fixed, lax.stop_gradient(upper)).at[0].set(fixed[0]))
     label = jnp.cumsum(knot[:-1], dtype=jnp.int32) - 1
     rises = jnp.diff(jnp.where(knot, jnp.where(above, upper, lower), 0)[_next_knot(knot)])
-    return Blocks(label, jax.ops.segment_sum(rises, label, ranks.gap.shape[0], indices_are_sorted=True))
+    first = jax.ops.segment_min(jnp.arange(size, dtype=jnp.int32), label, size, indices_are_sorted=True)
+    return Blocks(label, first, jax.ops.segment_sum(rises, label, size, indices_are_sorted=True))
 
 
 def _next_knot(knot: jax.Array) -> jax.Array:
@@ -98,21 +110,22 @@ def _next_knot(knot: jax.Array) -> jax.Array:
     return lax.cummin(place, reverse=True)
 
 
-def _running_sum(x: jax.Array) -> jax.Array:
+def _running_sums(*laws: jax.Array) -> jax.Array:
     """Sums of the first 0..K terms up to a constant, added from the small end so that tails keep their digits."""
-    return -jnp.pad(jnp.cumsum(x[::-1])[::-1], (0, 1))
+    return -jnp.pad(lax.cumsum(jnp.stack(laws), axis=1, reverse=True), ((0, 0), (0, 1)))
 
 
 def tilt(ranks: Ranks, blocks: Blocks, slope: jax.Array) -> Tilt:
     """psi, mean and variance at a slope for given blocks; smooth in slope, gap and block masses."""
-    size = blocks.mass.shape[0]
+    size, used = blocks.mass.shape[0], blocks.mass > 0
     total = partial(jax.ops.segment_sum, segment_ids=blocks.label, num_segments=size, indices_are_sorted=True)
-    best = jax.ops.segment_min(lax.stop_gradient(ranks.gap), blocks.label, size, indices_are_sorted=True)
-    best = jnp.where(jnp.isfinite(best), best, 0)  # blocks beyond the last
-    used = blocks.mass > 0
+    if not ranks.pooled:  # a sum needs no labels
+        total = partial(jnp.sum, axis=0, keepdims=True)
+    best = lax.stop_gradient(ranks.gap).at[blocks.first].get(mode="clip")
     weight = ranks.count * jnp.exp(-slope * (ranks.gap - best[blocks.label]))
-    partition = jnp.where(used, total(weight), 1)
-    mean = jnp.where(used, total(weight * ranks.gap), 0) / partition
+    sums = total(jnp.stack([weight, weight * ranks.gap], axis=1))
+    partition = jnp.where(used, sums[:, 0], 1)
+    mean = jnp.where(used, sums[:, 1], 0) / partition
     variance = jnp.where(used, total(weight * (ranks.gap - mean[blocks.label]) ** 2), 0) / partition
     psi = jnp.sum(blocks.mass * (jnp.log(partition) - slope * best)) - jnp.sum(xlogy(blocks.mass, blocks.mass))
     return Tilt(psi, jnp.sum(blocks.mass * mean), jnp.sum(blocks.mass * variance))
@@ -170,8 +183,9 @@ def solve_slope(target: jax.Array, ranks: Ranks, residual: Residual) -> tuple[ja
         return jnp.where(done, slope, following), low, high, blocks, done, steps + 1
 
     start = jnp.clip(jnp.asarray(start, ranks.gap.dtype), 0, limit)
-    nothing = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), jax.eval_shape(pool, ranks, start))
-    first = (start, jnp.zeros_like(start), limit, nothing, jnp.asarray(False), jnp.asarray(0))
+    first = (start, jnp.zeros_like(start), limit, _no_blocks(ranks), jnp.asarray(False), jnp.asarray(0))
+    # one batch with the target from the beginning: else batching goes through the loop again for each that becomes one
+    first = jax.tree.map(lambda x: jnp.where(target > 0, x, x), first)
     slope, _, _, blocks, *_ = lax.while_loop(lambda state: ~state[-2] & (state[-1] < MAX_STEPS), advance, first)
     return slope, blocks
 

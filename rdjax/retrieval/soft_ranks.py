@@ -24,7 +24,7 @@ from jax import lax
 from jax.typing import ArrayLike
 
 from rdjax.checks import is_concrete, require
-from rdjax.majorant import majorant_vertices
+from rdjax.majorant import majorant_vertices, pieces
 from rdjax.retrieval.scores import checked_scores
 from rdjax.trees import register_dataclass
 
@@ -141,8 +141,7 @@ def _pooled(values: jax.Array, among: jax.Array) -> jax.Array:
     steeper = jnp.where(jnp.isfinite(least), least - 1, 0)  # a slope that no pool of the others has
     held = lax.stop_gradient(jnp.where(present, lack - steeper, 0))
     height = jnp.concatenate([jnp.zeros(1, values.dtype), jnp.cumsum(held)])
-    vertex = majorant_vertices(jnp.arange(size + 1, dtype=values.dtype), height, jnp.ones(size + 1, bool))
-    pool = jnp.cumsum(vertex[:-1]) - 1  # from one vertex to the next
+    pool = pieces(majorant_vertices(jnp.arange(size + 1, dtype=values.dtype), height, jnp.ones(size + 1, bool)))
     count = jnp.maximum(jax.ops.segment_sum(present.astype(values.dtype), pool, size), 1)
     mean = lambda array: (jax.ops.segment_sum(jnp.where(present, array, 0), pool, size) / count)[pool]
     # values less the first of their pool: of one alone the rank is then exact, whatever its size
