@@ -44,26 +44,36 @@ class Benchmark:
     """How to run one.
 
     Args:
-      quick: arguments for the quick run; None: it has none.
+      quick: arguments for the quick run; None: it is not part of it.
       full: arguments for the whole one.
+      named: arguments where it is not part of the quick run, but asked for by name.
       peer: (option, environment) of a Python that has the peer.
       repeats: False where it repeats within.
     """
 
     quick: tuple[str, ...] | None
     full: tuple[str, ...] = ()
+    named: tuple[str, ...] = ()
     peer: tuple[str, str] | None = None
     repeats: bool = True
 
+    def arguments(self, full: bool) -> tuple[str, ...]:
+        """Of a whole run, or of a shorter one."""
+        if full:
+            return self.full
+        return self.named if self.quick is None else self.quick
 
-_ONE_ROW_OF_CODES = ("--only", "T1", "--classes", "B", "--side", "documents", "--budgets", "32", "--quick")
+
+_ONE_ROW_OF_CODES = ("--only", "T1", "--classes", "B", "--side", "documents", "--budgets", "16", "--quick")
 BENCHMARKS = {
     "metrics": Benchmark(("--queries", "300"), peer=None),
     "limits": Benchmark((), repeats=False),
     "scalar": Benchmark((), repeats=False),
     "encode_speed": Benchmark(("--rows", "100000"), ("--repeats", "3"), repeats=False),
     "information_discrete": Benchmark(("--histograms", "2000", "--loop", "200"), peer=("--peer-python", "infomeasure")),
-    "information_neighbors": Benchmark(("--n", "5000", "--limit", "60"), peer=("--infomeasure", "infomeasure")),
+    "information_neighbors": Benchmark(
+        None, named=("--n", "2000", "--limit", "20"), peer=("--infomeasure", "infomeasure")
+    ),
     "soft_metrics": Benchmark(("--lists", "128"), peer=("--peer-python", "rax")),
     "temperatures": Benchmark(None, repeats=False),
     "streaming": Benchmark(None, repeats=False),
@@ -73,7 +83,7 @@ BENCHMARKS = {
     "information_neural": Benchmark(None, peer=("--peer-python", "bmi"), repeats=False),
     "exponents": Benchmark(None, repeats=False),
     "rank_codes": Benchmark(None, repeats=False),
-    "codes": Benchmark(_ONE_ROW_OF_CODES, repeats=False),
+    "codes": Benchmark(None, named=_ONE_ROW_OF_CODES, repeats=False),
     "learning": Benchmark(None, peer=("--peer-python", "rax"), repeats=False),
     "sweep": Benchmark(None, repeats=False),
     "large": Benchmark(None, repeats=False),
@@ -160,7 +170,7 @@ def summary(runs: list[list[dict]]) -> list[dict]:
 def run(name: str, given: argparse.Namespace) -> None:
     """Run one benchmark as often as is asked for, and write its results."""
     how = BENCHMARKS[name]
-    arguments, versions = [*((how.full if given.full else how.quick) or ())], {}
+    arguments, versions = [*how.arguments(given.full)], {}
     if how.peer:
         option, environment = how.peer
         python, versions = python_of(environment, given.environments)
@@ -195,7 +205,7 @@ def main() -> int:
     names = given.only or [name for name, how in BENCHMARKS.items() if given.full or how.quick is not None]
     if given.list:
         for name in names:
-            print(f"{name:24}{' '.join((BENCHMARKS[name].full if given.full else BENCHMARKS[name].quick) or ())}")
+            print(f"{name:24}{' '.join(BENCHMARKS[name].arguments(given.full))}")
         return 0
     failed = []
     if not given.readme:
