@@ -12,6 +12,8 @@ from rdjax.limits import queries, rankings_code, relevance, relevance_certificat
 from rdjax.limits.relevance import relevance_bounds
 from rdjax.rate_distortion import blahut_arimoto, interior_point, newton
 from rdjax.rate_distortion.problem import pose, slopes_in_nats
+from rdjax.retrieval.beside import Beside
+from rdjax.retrieval.tiles import default_device
 
 pytestmark = pytest.mark.float64_only
 MESH = Mesh(np.array(jax.devices()).reshape(4, 2), ("hosts", "devices"))
@@ -116,3 +118,11 @@ def test_relevance_bounds_only_sum_over_devices(rng, monkeypatch):
     assert one.lower + shift <= many.upper + 1e-9
     assert many.certificate == pytest.approx(one.certificate + shift, abs=0.02)
     assert many.upper == pytest.approx(one.upper + shift, abs=0.02)
+
+
+def test_steps_beside_each_other_stay_where_the_user_computes():
+    """The default device belongs to a thread, as x64 does."""
+    step = jax.jit(lambda x: x + 1)
+    with jax.default_device(jax.devices()[2]), Beside(default_device()) as beside:
+        made = beside.done(beside.begin(step, [(np.ones(3),)] * 3, [()] * 3))
+    assert {device for array in made for device in array.devices()} == {jax.devices()[2]}

@@ -67,10 +67,11 @@ class Beside:
         """step(*given, *state) for each, begun; states that are begun themselves are waited for there, not here."""
         if self._pool is None:
             return [step(*fixed, *state) for fixed, state in zip(given, states, strict=True)]
-        wide = jax.dtypes.canonicalize_dtype(np.float64) == np.float64  # the setting belongs to a thread
+        wide = jax.dtypes.canonicalize_dtype(np.float64) == np.float64  # these two settings belong to a thread
+        device = getattr(jax.config, "jax_default_device", None)
 
         def run(fixed: tuple[Any, ...], state: Any) -> Any:
-            with jax.enable_x64(wide):
+            with jax.enable_x64(wide), jax.default_device(device):
                 return jax.block_until_ready(step(*fixed, *_there(state)))
 
         return [self._pool.submit(run, *pair) for pair in zip(given, states, strict=True)]
