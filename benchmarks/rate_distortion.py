@@ -5,7 +5,9 @@
 Every solver gets source, distortion and slope as arrays and is timed warm until it returns its law; one certificate in
 NumPy float64, untimed, judges all of them. A peer that is not there after the limit shows the gap it reached. `whole` is
 the time of rdjax's whole answer, in which it computes and allows for rounding in a certificate of its own; `called` that
-of the same answer from outside `jax.jit`, with every check of what is handed in.
+of the same answer from outside `jax.jit`, with every check of what is handed in. rdjax is `interior_point`; `sharp` is
+`blahut_arimoto`, the solver that its docstring names for sharp kernels, and `better` the better of these two beside the
+best of the five peers. Where that takes less than 5 ms, ours, NumPy's and optimistix' are medians of 300 calls in turn.
 `easy` are the cases that some Blahut-Arimoto finishes, `hard` those that none does. Peers: pip install '.[bench]'.
 """
 
@@ -30,6 +32,8 @@ from rdjax.rate_distortion import blahut_arimoto, curve, interior_point, sources
 
 jax.config.update("jax_enable_x64", True)
 GAP = 1e-9
+CLOSE = 5e-3  # seconds of the best peer below which all that iterate are timed anew, in turn
+SHARP = 100  # steps of blahut_arimoto: where more are needed, the kernel is not sharp
 SLOPES = (0.6, 2.0, 8.0, 50.0, 1000.0)
 LN2 = np.log(2)
 
@@ -77,6 +81,17 @@ def least_of(function, repeats=20, budget=1.0):
     return min(runs)
 
 
+def alternating(runs, rounds=300):
+    """Medians of seconds, each called in turn: what the machine does to one it does to all."""
+    times = [[] for _ in runs]
+    for _ in range(rounds):
+        for run, taken in zip(runs, times, strict=True):
+            start = time.perf_counter()
+            jax.block_until_ready(run())
+            taken.append(time.perf_counter() - start)
+    return [statistics.median(taken) for taken in times]
+
+
 def by_numpy(source, distortion, slope, limit):
     start = time.perf_counter()
     matrix = kernel(distortion, slope)
@@ -115,11 +130,14 @@ def by_constrained(source, distortion, slope, target, limit):
 
 
 def by_optimistix(source, distortion, slope, limit):
-    """Its fixed point iteration on the Blahut-Arimoto map; the loosest of its tolerances that certifies counts."""
+    """Its fixed point iteration on the Blahut-Arimoto map; the loosest of its tolerances that certifies counts.
+
+    (seconds, gap), and that call.
+    """
     p, d = jnp.asarray(source), jnp.asarray(distortion)
     matrix = kernel(distortion, slope)
 
-    def run(tolerance, steps):
+    def called(tolerance, steps):
         def solve(p, d, s):
             k = jnp.exp2(-s * (d - jnp.min(d, axis=1, keepdims=True)))
             step = lambda law, _: law * ((p / (k @ law)) @ k)
@@ -128,17 +146,20 @@ def by_optimistix(source, distortion, slope, limit):
             return optimistix.fixed_point(step, solver, start, max_steps=steps, throw=False).value
 
         solve = jax.jit(solve)
-        return timed(lambda: solve(p, d, slope), budget=0.3)
+        return lambda: solve(p, d, slope)
 
-    pace = run(0.0, 200)[0] / 200
-    best = (limit, np.inf)
+    pace = timed(called(0.0, 200), budget=0.3)[0] / 200
+    best, call = (limit, np.inf), None
     for tolerance in (1e-9, 1e-11, 1e-13, 1e-15):
-        spent, law = run(tolerance, max(1, int(limit / pace)))
+        run = called(tolerance, max(1, int(limit / pace)))
+        spent, law = timed(run, budget=0.3)
         reached = gap(source, matrix, law)
-        best = min(best, (spent, reached), key=lambda pair: (pair[1] > GAP, pair[1] if pair[1] > GAP else pair[0]))
+        rank = lambda pair: (pair[1] > GAP, pair[1] if pair[1] > GAP else pair[0])
+        if call is None or rank((spent, reached)) < rank(best):
+            best, call = (spent, reached), run
         if reached <= GAP or spent > 0.8 * limit:
             break
-    return best
+    return best, call
 
 
 def by_clarabel(source, distortion, slope, limit):
@@ -198,6 +219,18 @@ def our_law(source, distortion, slope):
     return interior_point(source, distortion, slope, tolerance=GAP).output
 
 
+@jax.jit
+def swept_law(source, distortion, slope):
+    """The same by the solver that the docstrings name for sharp kernels."""
+    return blahut_arimoto(source, distortion, slope, tolerance=GAP, max_steps=SHARP).output
+
+
+def by_sweeps(p, d, slope):
+    """(seconds, gap)."""
+    spent, law = timed(lambda: swept_law(p, d, slope), budget=0.5)
+    return spent, gap(np.asarray(p), kernel(np.asarray(d), slope), law)
+
+
 def show(pair):
     spent, reached = pair
     return f"{1e3 * spent:9.2f}" if reached <= GAP else f"gap {reached:7.0e}"
@@ -214,18 +247,28 @@ def all_cases(sizes, limit, chosen):
             called, _ = timed(lambda p=p, d=d, slope=slope: interior_point(p, d, slope, tolerance=GAP))
             spent, law = timed(lambda p=p, d=d, slope=slope: our_law(p, d, slope))
             reached = gap(source, kernel(distortion, slope), law)
+            swept = by_sweeps(p, d, slope)
             claimed = gap(source, kernel(distortion, slope), found.output)  # of the very law it was claimed for
             assert claimed <= float(found.gap), "a gap was claimed smaller than it is"
             target = float(found.distortion) - source @ distortion.min(axis=1)
+            found_by_optimistix, call = by_optimistix(source, distortion, slope, limit)
             peers = [
                 least_of(lambda a=(source, distortion, slope, limit): by_numpy(*a)),
-                by_optimistix(source, distortion, slope, limit),
+                found_by_optimistix,
                 least_of(lambda a=(source, distortion, slope, target, limit): by_constrained(*a))
                 if target > 1e-9
                 else (limit, np.inf),
                 by_clarabel(source, distortion, slope, limit) if size <= 256 else (limit, np.inf),
                 by_dit(source, distortion, slope, limit) if size <= 64 else (limit, np.inf),
             ]
+            calls = (lambda a=(source, distortion, slope, limit): by_numpy(*a), call)
+            close = [i for i in (0, 1) if peers[i][0] < CLOSE and peers[i][1] <= GAP]
+            if close:
+                mine = [lambda p=p, d=d, s=slope, f=f: f(p, d, s) for f in (our_law, swept_law)]
+                spent, by_swept, *theirs = alternating([*mine, *(calls[i] for i in close)])
+                swept = (by_swept, swept[1])
+                for i, seconds in zip(close, theirs, strict=True):
+                    peers[i] = (seconds, peers[i][1])
             for label, (peer_spent, peer_gap) in zip(names, peers, strict=True):
                 if peer_gap <= GAP:
                     record(f"{name}, slope {slope:g}", 1e3 * spent, 1e3 * peer_spent, label)
@@ -233,10 +276,10 @@ def all_cases(sizes, limit, chosen):
                     record(
                         f"{name}, slope {slope:g}, dit to a gap of {peer_gap:.0e}", 1e3 * spent, 1e3 * peer_spent, label
                     )
-            table.append((size, name, slope, spent, reached, int(found.steps), whole, called, peers))
+            table.append((size, name, slope, spent, reached, int(found.steps), whole, called, swept, peers))
             row = "  ".join(f"{label} {show(pair):>11}" for label, pair in zip(names, peers, strict=True))
             print(
-                f"{size:5d} {name[:20]:20s} {slope:6g}  rdjax {show((spent, reached)):>9} whole {1e3 * whole:8.2f} called {1e3 * called:8.2f} ({int(found.steps):2d})  {row}",
+                f"{size:5d} {name[:20]:20s} {slope:6g}  rdjax {show((spent, reached)):>9} whole {1e3 * whole:8.2f} called {1e3 * called:8.2f} ({int(found.steps):2d}) sharp {show(swept):>11}  {row}",
                 flush=True,
             )
     summary(table, names)
@@ -247,8 +290,10 @@ def summary(table, names):
     easy = [row for row in table if iterative(row[-1])]
     hard = [row for row in table if not iterative(row[-1])]
     for size in sorted({row[0] for row in table}):
-        for label, place in (("law", 3), ("whole answer", 6), ("called", 7)):
-            ratios = [min(s for s, g in row[-1] if g <= GAP) / row[place] for row in easy if row[0] == size]
+        better = lambda row: min(row[3], *(spent for spent, reached in [row[8]] if reached <= GAP), np.inf)
+        kinds = {"law": lambda row: row[3], "whole answer": lambda row: row[6], "called": lambda row: row[7]}
+        for label, taken in (kinds | {"better of interior point and blahut_arimoto": better}).items():
+            ratios = [min(s for s, g in row[-1] if g <= GAP) / taken(row) for row in easy if row[0] == size]
             if ratios:
                 slower = sum(ratio < 1 for ratio in ratios)
                 print(

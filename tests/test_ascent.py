@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from rdjax.rate_distortion import ascent
+from rdjax.rate_distortion import ascent, blahut_arimoto, interior_point
 from rdjax.rate_distortion.ascent import ascend, begin, cycle
 
 EVEN = np.full(24, 1 / 24)
@@ -78,11 +78,11 @@ def test_it_ends_with_its_steps_or_with_the_cycle_they_run_out_in(steps, rng, dt
     assert likelihood(kernel, source, found.law) >= floor - 1e-6
 
 
-def test_sharp_kernels_end_after_a_plain_step(dtype):
-    """The identity: the second law is the optimum, and no extrapolation is tried."""
+def test_sharp_kernels_end_after_two_plain_steps(dtype):
+    """The identity: the second law is the optimum, the third is looked at, and no extrapolation is tried."""
     source = np.random.default_rng(3).dirichlet(np.ones(24)).astype(dtype)
     found = climb(np.eye(24, dtype=dtype), source, EVEN.astype(dtype), 1e-5, 50)
-    assert int(found.steps) == 1
+    assert int(found.steps) == 2
     np.testing.assert_allclose(found.law, source, rtol=1e-6)
 
 
@@ -97,3 +97,16 @@ def test_an_extrapolation_that_falls_is_undone(monkeypatch, dtype):
     np.testing.assert_allclose(after.law, plain(kernel, source, 2), rtol=1e-4)
     assert int(after.steps) == 3
     assert float(after.reach) == float(before.reach) / 4
+
+
+@pytest.mark.parametrize("solve", [blahut_arimoto, interior_point])
+def test_the_sources_own_law_is_taken_only_where_it_is_the_answer(solve, rng, dtype, tolerance):
+    source = rng.dirichlet(np.ones(8)).astype(dtype)
+    apart = (1 - np.eye(8)).astype(dtype)
+    own = solve(source, apart, 40.0, tolerance=1e-3)
+    assert own.steps == 0
+    np.testing.assert_allclose(own.output, source / source.sum(), rtol=10 * tolerance)
+    shifted = solve(source, np.roll(apart, 3, axis=1), 40.0, tolerance=1e-3)  # each best served by another's symbol
+    assert shifted.status == own.status == 0
+    np.testing.assert_allclose(shifted.output, np.roll(source, 3), atol=1e-3)
+    np.testing.assert_allclose(shifted.rate, own.rate, atol=2e-3)

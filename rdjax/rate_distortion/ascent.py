@@ -7,11 +7,10 @@ The plain step is q <- q c(q) (see `problem`). With c the ratios at q, and c' th
 which for a = 1 is the second plain step, and otherwise cancels the slowest mode of a linear convergence; one plain step
 from q_a ends it. In logarithms laws stay positive. An extrapolation that lowers the likelihood sum p ln(K q) is undone,
 so the likelihood only rises, as in the plain ascent; what stops it is the gap of the law at hand. Two plain steps come
-before the first cycle: they are enough for sharp kernels, and cost little more than their products. Source: Varadhan
-and Roland 2008 (SQUAREM, scheme S3), on the map of Blahut 1972. Saved: `benchmarks/rate_distortion.py --only steps`.
+before the first cycle: they are enough for sharp kernels. Source: Varadhan and Roland 2008 (SQUAREM, scheme S3), on the
+map of Blahut 1972. Saved: `benchmarks/rate_distortion.py --only steps`.
 """
 
-from collections.abc import Callable
 from functools import partial
 from typing import NamedTuple
 
@@ -20,8 +19,8 @@ import jax.numpy as jnp
 from jax import lax
 
 from rdjax.rate_distortion.problem import HIGHEST, mixture, plain_gap
+from rdjax.rate_distortion.reductions import inner, largest, total
 
-PLAIN = 2  # steps before the first cycle
 REACH = 4.0  # of the first extrapolations; it grows and falls by itself
 FARTHEST = 30.0  # the factor that one extrapolation may change a probability by, in nats
 
@@ -59,7 +58,7 @@ def cycle(kernel: jax.Array, source: jax.Array, state: Ascent) -> Ascent:
     first = plain_step(kernel, source, state)
     ahead, stretch = _extrapolated(state, first)
     jump = _step_to(kernel, source, first, ahead)
-    raised = jnp.sum(source * (jnp.log(jump.mix) - jnp.log(first.mix))) >= 0
+    raised = inner(jnp.log(jump.mix) - jnp.log(first.mix), source) >= 0
     best = jump._replace(law=jnp.where(raised, jump.law, first.law), ratio=jnp.where(raised, jump.ratio, first.ratio))
     grown = jnp.where(raised, 4 * state.reach, jnp.maximum(state.reach / 4, 1))
     reach = jnp.where(stretch >= state.reach, grown, state.reach)
@@ -69,14 +68,11 @@ def cycle(kernel: jax.Array, source: jax.Array, state: Ascent) -> Ascent:
 def ascend(kernel: jax.Array, source: jax.Array, law: jax.Array, enough: float, max_steps: int) -> Ascent:
     """From a law [M], on a row-shifted kernel [X, M], until the plain gap is at most `enough` nats.
 
-    There is one step at least, and a cycle that has begun is ended, so there may be two more than `max_steps`.
+    There are two steps at least, and a cycle that has begun is ended, so there may be two more than `max_steps`.
     """
-
-    def while_going(step: Callable[..., Ascent], most: int | jax.Array, state: Ascent) -> Ascent:
-        return lax.while_loop(lambda state: ~ended(state, enough, most), partial(step, kernel, source), state)
-
-    first = plain_step(kernel, source, begin(kernel, source, law))  # of the start no gap is computed: none uses it
-    return while_going(cycle, max_steps, while_going(plain_step, jnp.minimum(PLAIN, max_steps), first))
+    step = partial(plain_step, kernel, source)
+    first = step(step(begin(kernel, source, law)))  # of the start no gap is computed: none uses it
+    return lax.while_loop(lambda state: ~ended(state, enough, max_steps), partial(cycle, kernel, source), first)
 
 
 def ended(state: Ascent, enough: float, max_steps: int | jax.Array) -> jax.Array:
@@ -89,13 +85,14 @@ def _extrapolated(start: Ascent, state: Ascent) -> tuple[jax.Array, jax.Array]:
     before, now = _log(start.ratio), _log(state.ratio)
     follow, bend = state.law * state.ratio, now - before
     # the slowest mode, measured where there is mass
-    size = jnp.sum(follow * before**2) / jnp.maximum(jnp.sum(follow * bend**2), jnp.finfo(follow.dtype).tiny)
+    speed, turn = jnp.matmul(jnp.stack([before, bend]) ** 2, follow, precision=HIGHEST)
+    size = speed / jnp.maximum(turn, jnp.finfo(follow.dtype).tiny)
     stretch = jnp.clip(jnp.sqrt(size), 1, start.reach)
     change = (2 * stretch - 1) * before + stretch**2 * bend
-    change = jnp.clip(change - jnp.max(jnp.where(state.law > 0, change, -jnp.inf)), -FARTHEST, 0)
+    change = jnp.clip(change - largest(jnp.where(state.law > 0, change, -jnp.inf)), -FARTHEST, 0)
     floor = jnp.where(follow > 0, 1e4 * jnp.finfo(follow.dtype).tiny, 0)  # or a column could be lost for good
     law = jnp.maximum(state.law * jnp.exp(change), floor)
-    return law / jnp.sum(law), stretch
+    return law / total(law), stretch
 
 
 def _log(ratio: jax.Array) -> jax.Array:

@@ -66,8 +66,8 @@ def rate_at(source: ArrayLike, distortion: ArrayLike, target: ArrayLike, *, tole
 
     Returns:
       `RateDistortion` whose `distortion` is the target (at and above D_max = min_j sum_x p_x d_xj the point (0, D_max)
-      with slope 0) and whose `steps` counts slopes tried. On a straight piece of the curve `output` is a mixture of
-      optimal laws.
+      with slope 0; where that is infinite, above the D of the limit of slope 0 that limit's point) and whose `steps`
+      counts slopes tried. On a straight piece of the curve `output` is a mixture of optimal laws.
 
     Raises:
       InputError: a target below D_min (under jit: an infinite rate and a status), and as `interior_point`.
@@ -157,7 +157,8 @@ def _search(problem: Problem, tolerance: float, goal: jax.Array) -> tuple[jax.Ar
         pick = lambda new, old, yes: jax.tree.map(lambda a, b: jnp.where(yes, a, b), new, old)
         low, high = pick(point, state.low, over), pick(point, state.high, ~over)
         hopeless = (state.steps == 0) & (point.excess >= goal)  # no slope does better
-        done = (jnp.abs(point.excess - goal) <= close) | (_bend(low, high) <= straight) | hopeless
+        spare = (point.slope == 0) & ~over  # nor does any need to
+        done = (jnp.abs(point.excess - goal) <= close) | (_bend(low, high) <= straight) | hopeless | spare
         proposal = _propose(problem, low, high, point, goal, close, (state.steps % 3 < 2) & (state.steps > 0))
         return _Search(low, high, point, proposal, done, state.steps + 1)
 
@@ -172,7 +173,7 @@ def _propose(
     """The next slope: Newton's, on ln D over ln s, where it stays inside the bracket; else that of the chord."""
     width = low.excess - high.excess
     chord = (high.rate - low.rate) / jnp.where(width > 0, width, 1)
-    middle = jnp.where(jnp.isfinite(low.excess), (low.slope + high.slope) / 2, high.slope / 16)
+    middle = jnp.where(jnp.isfinite(low.excess), (low.slope + high.slope) / 2, 0)  # 0: D of the limit from above
     chord = jnp.where((chord > low.slope) & (chord < high.slope), chord, middle)
     fall = _steepness(problem, point)
     ratio = jnp.log(jnp.maximum(point.excess, close) / jnp.maximum(goal, close))
@@ -209,10 +210,11 @@ def _settle(
     met = jnp.abs(last.last.excess - goal) <= close
     beyond = (goal >= low.excess) & (low.slope < steepest)
     before = (last.steps == 1) & (last.last.excess >= goal)
-    law = jnp.where(beyond, low.law, jnp.where(before | met, last.last.law, mixed))
-    slope = jnp.select([beyond, before, met], [low.slope, steepest, last.last.slope], slope)
+    spare = (last.last.slope == 0) & (last.last.excess <= goal)
+    law = jnp.where(beyond, low.law, jnp.where(before | spare | met, last.last.law, mixed))
+    slope = jnp.select([beyond, before, spare | met], [low.slope, steepest, last.last.slope], slope)
     touched, polished = _polish(problem, slope, law, goal)
-    at_end = beyond | before
+    at_end = beyond | before | spare
     return jnp.where(at_end, slope, touched), jnp.where(at_end, law, polished), last.steps
 
 

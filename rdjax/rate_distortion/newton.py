@@ -18,7 +18,7 @@ from jax.typing import ArrayLike
 
 from rdjax import checks
 from rdjax.rate_distortion.ascent import Ascent, ascend
-from rdjax.rate_distortion.blahut import uniform
+from rdjax.rate_distortion.blahut import uniform, unless_its_own
 from rdjax.rate_distortion.implicit import each, points_of
 from rdjax.rate_distortion.predictor_corrector import newton_steps
 from rdjax.rate_distortion.problem import (
@@ -32,6 +32,7 @@ from rdjax.rate_distortion.problem import (
     slopes_in_nats,
     tolerance_in_nats,
 )
+from rdjax.rate_distortion.reductions import total
 from rdjax.rate_distortion.solution import RateDistortion
 
 MAX_STEPS = 40
@@ -117,6 +118,13 @@ def solve_law(
 ) -> tuple[jax.Array, jax.Array, jax.Array]:
     """Law [M], its plain gap in nats, and Newton steps, at one slope (nats)."""
     kernel = lax.optimization_barrier(kernel_of(problem.excess, slope))  # or its exponentials are taken anew per use
+    return unless_its_own(kernel, problem, enough, lambda: _searched(kernel, problem, enough, max_steps))
+
+
+def _searched(
+    kernel: jax.Array, problem: Problem, enough: float, max_steps: int
+) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """Sweeps; then the interior point on the columns that matter; then on all."""
     near = ascend(kernel, problem.source, uniform(problem), enough, max(SWEEPS, kernel.shape[1] // 3))
     start = (near.law, near.gap, jnp.zeros((), jnp.int32))
 
@@ -146,7 +154,7 @@ def _reduced(
     size = near.law.shape[0]
     tiers = (size // 8, size // 2) if size >= WORTH_REDUCING_MORE else (size // 2,)
     order = jnp.argsort(-near.law)
-    needed = jnp.sum(near.law > 1.0 / size)
+    needed = total(jnp.where(near.law > 1.0 / size, 1.0, 0.0))
 
     def on(columns: int, start: tuple) -> tuple[jax.Array, jax.Array, jax.Array]:
         kept = order[:columns]
@@ -157,10 +165,11 @@ def _reduced(
         law, _, taken = newton_steps(smaller, near.law[kept], enough, max_steps)
         law = jnp.zeros_like(near.law).at[kept].set(law)
         gap = plain_gap(law, ratios(kernel, source, law))
-        usable = jnp.all(served | (source == 0)) & (gap <= enough)
+        lost = total(jnp.where(served, 0, source))
+        usable = (lost == 0) & (gap <= enough)
         return jnp.where(usable, law, start[0]), jnp.where(usable, gap, start[1]), taken
 
-    choice = jnp.sum(needed > jnp.array(tiers))
+    choice = sum(jnp.where(needed > columns, 1, 0) for columns in tiers)
     return lax.switch(choice, [*(partial(on, columns) for columns in tiers), lambda start: start], start)
 
 

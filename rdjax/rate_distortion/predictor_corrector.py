@@ -19,6 +19,7 @@ from jax import lax
 from jax.scipy.linalg import cho_solve
 
 from rdjax.rate_distortion.problem import HIGHEST
+from rdjax.rate_distortion.reductions import inner, largest, total
 
 SPREAD = 0.01  # of the start is uniform, so that no column starts on the boundary
 TO_BOUNDARY = 0.995
@@ -53,7 +54,7 @@ def newton_steps(
     objective: Objective, start: jax.Array, enough: float, max_steps: int
 ) -> tuple[jax.Array, jax.Array, jax.Array]:
     """Predictor-corrector steps from q [M] until the law's gap is at most `enough` nats: law, gap, steps."""
-    size = jnp.sum(start)
+    size = total(start)
     q = (1 - SPREAD) * start + SPREAD * size / start.shape[0]
     zero, ridge = jnp.zeros((), jnp.int32), jnp.asarray(32 * jnp.finfo(q.dtype).eps, q.dtype)
     slack = jnp.maximum(-objective.look(q)[0], SPREAD)
@@ -72,7 +73,7 @@ def _step(objective: Objective, state: _State) -> _State:
     pull, channel = objective.look(q)
     product = q * z
     solve = _factor(channel, product, state.ridge)
-    mean = jnp.mean(product)
+    mean = inner(q, z) / q.shape[0]
 
     def direction(center: jax.Array, cross: jax.Array) -> tuple[jax.Array, jax.Array]:
         relative = solve(q * pull + center - cross)
@@ -84,11 +85,11 @@ def _step(objective: Objective, state: _State) -> _State:
 
     relative, change = direction(jnp.zeros_like(mean), jnp.zeros_like(q))
     law, slack = moved(relative, change, 1.0)
-    center = mean * jnp.clip(jnp.mean(law * slack) / mean, 0, 1) ** 3
+    center = mean * jnp.clip(inner(law, slack) / (mean * law.shape[0]), 0, 1) ** 3
     law, slack = moved(*direction(center, q * relative * change), TO_BOUNDARY)
-    total, both = jnp.sum(jnp.stack([law, law * slack]), axis=1)
+    size, both = jnp.matmul(jnp.stack([jnp.ones_like(slack), slack]), law, precision=HIGHEST)
     good = jnp.isfinite(both)
-    law, slack, unit = jnp.where(good, law, q), jnp.where(good, slack, z), jnp.where(good, law / total, state.best)
+    law, slack, unit = jnp.where(good, law, q), jnp.where(good, slack, z), jnp.where(good, law / size, state.best)
     gap = objective.gap(unit)
     better = gap < state.gap
     ridge = jnp.where(good, state.ridge, 30 * state.ridge)
@@ -98,7 +99,7 @@ def _step(objective: Objective, state: _State) -> _State:
 
 def _room(relative: jax.Array, share: float) -> jax.Array:
     """The longest step, at most 1, that goes `share` of the way to the boundary, for each row of changes."""
-    fall = jnp.max(-relative, axis=1)
+    fall = largest(-relative)
     return jnp.minimum(1, share / jnp.where(fall > 0, fall, 1e-30))
 
 
@@ -113,7 +114,7 @@ def _factor(channel: jax.Array, product: jax.Array, ridge: jax.Array) -> Callabl
             return (b - jnp.matmul(inside, channel, precision=HIGHEST)) / product
 
         return by_rows
-    diagonal = jnp.sum(channel * channel, axis=0) + product
+    diagonal = total(channel * channel) + product
     scale = lax.rsqrt(diagonal)
     scaled = channel * scale[None, :]
     matrix = _lower_half(scaled, product * scale**2 + ridge)

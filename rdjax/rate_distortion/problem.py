@@ -21,6 +21,7 @@ from jax.typing import ArrayLike
 
 from rdjax import checks
 from rdjax.numerics import LN2, floating, on_device
+from rdjax.rate_distortion.reductions import inner, largest, total
 from rdjax.shards import automatic, on_host
 from rdjax.trees import register_dataclass
 
@@ -89,9 +90,8 @@ def _shift(p: jax.Array, d: jax.Array) -> tuple[Problem, jax.Array]:
     least = lax.stop_gradient(jnp.min(jnp.minimum(d, most), axis=1))
     known = jnp.isfinite(least) & (least < most)
     feasible = jnp.all(known | (p == 0) & (least == most))
-    return Problem(p / jnp.sum(p), d - least[:, None], jnp.where(known, least, 0), feasible), jnp.all(known) & ~jnp.any(
-        jnp.isnan(d)
-    )
+    usual = jnp.all(known) & ~jnp.any(jnp.isnan(d))
+    return Problem(p / total(p), d - least[:, None], jnp.where(known, least, 0), feasible), usual
 
 
 def slopes_in_nats(slope: ArrayLike, problem: Problem) -> jax.Array:
@@ -136,8 +136,8 @@ def plain_gap(law: jax.Array, ratio: jax.Array) -> jax.Array:
 
     kl is the divergence of the output that the channel has, q c, from q: that it is small too makes q a fixed point.
     """
-    kl = jnp.sum(law * ratio * jnp.log(jnp.where(ratio > 0, ratio, 1)))
-    return jnp.maximum(jnp.log(jnp.max(ratio)) - kl, kl)
+    kl = inner(ratio * jnp.log(jnp.where(ratio > 0, ratio, 1)), law)
+    return jnp.maximum(jnp.log(largest(ratio)) - kl, kl)
 
 
 def rounding(dtype: Any, shape: tuple[int, ...]) -> float:
