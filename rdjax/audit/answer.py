@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterable
 
+from rdjax.audit.floors import EQUALLY, OWN
 from rdjax.audit.result import FIXED, STREAM, Floor, Point, Recommendation, Setting
 from rdjax.audit.wording import memory, metric_title
 from rdjax.limits.bound import Bound
@@ -97,7 +98,7 @@ def _send_searched(point: Point | None, offered: list[Point], floors: list[Floor
         least = _low(general[STREAM])
         words += f" No uniquely decodable code of any class averages fewer than {least:.2f} bits over a stream"
         words += f", no fixed-length one has fewer than {_low(general[FIXED]):.2f}" if FIXED in general else ""
-        words += f" (prior: {setting.prior})."
+        words += f" (prior: {OWN if setting.judgements == 'several' else setting.prior})."
     return words
 
 
@@ -120,8 +121,11 @@ def _blind_floor(floors: list[Floor], subject: str) -> str:
     blind = [floor for floor in floors if floor.classes == "C"]
     proved = next((floor.bits for floor in blind if floor.bits is not None and floor.bits.evidence == "theorem"), None)
     if proved is None:
-        return "".join(f"For {subject} no floor is proved: {floor.why}." for floor in blind[:1])
+        general = any(floor.bits is not None and "C" in floor.classes for floor in floors)
+        none = "no further floor" if general else "no floor"
+        return "".join(f"For {subject} {none} is proved: {floor.why}." for floor in blind[:1])
     words = f"For {subject}, no uniquely decodable code averages fewer than {_low(proved):.2f} bits over a stream"
+    words += " if every document is sought equally often" if EQUALLY in proved.assumes else ""
     model = next((floor.bits for floor in blind if floor.bits is not None and floor.bits.evidence == "model"), None)
     if model is not None:
         bits = _low(model)

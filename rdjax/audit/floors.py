@@ -23,6 +23,8 @@ from rdjax.retrieval.metrics import Metric
 
 GRID = np.exp2(np.linspace(0, 13, 53))  # bits of the curves
 ALONE = "the query depends on its relevant document alone"
+OWN = "the audited queries' own frequencies"
+EQUALLY = "every document is sought equally often, which the prior is not"
 
 
 def relevance_law(corpus: Corpus, choice: Any) -> tuple[Any, str]:
@@ -67,7 +69,8 @@ def floors_for(
       aim: the quality to be reached, in the units of the metric.
       correlations: of the Gaussian fit, or None where there is none.
     """
-    blind = _blind(side, setting, metric, corpus.num_documents, aim, correlations)
+    uniform = np.ndim(prior) == 0 and int(prior) == corpus.num_documents
+    blind = _blind(side, setting, metric, corpus.num_documents, aim, correlations, () if uniform else (EQUALLY,))
     if side == "documents":
         why = "a codebook fitted on the searched documents knows them, so Theorem D does not bind it"
         return [*blind, Floor("class B codebooks", side, "B", STREAM, None, why)]
@@ -114,12 +117,18 @@ def _several(metric: Metric, corpus: Corpus, aim: float) -> Floor:
     quality = np.linspace(0.02, 0.999, 50)
     rates = np.asarray(first_relevant_rate(1 - quality, shares, metric.weights))
     curve = tuple((float(b), float(q)) for b, q in zip(rates, quality, strict=True) if GRID[0] <= b <= GRID[-1])
-    bound = _as_float(first_relevant_bound(1 - aim, shares, metric.weights), "the audited queries' own frequencies")
+    bound = _as_float(first_relevant_bound(1 - aim, shares, metric.weights), OWN)
     return Floor(name, side, EVERY_CLASS, STREAM, bound, "", curve)
 
 
 def _blind(
-    side: str, setting: Setting, metric: Metric, documents: int, aim: float, correlations: np.ndarray | None
+    side: str,
+    setting: Setting,
+    metric: Metric,
+    documents: int,
+    aim: float,
+    correlations: np.ndarray | None,
+    rests: tuple[str, ...],
 ) -> list[Floor]:
     what = "stored without knowledge of the others" if side == "documents" else "made without the corpus"
     name = f"code {what} (Theorem D)"
@@ -131,11 +140,11 @@ def _blind(
         return [Floor(name, side, "C", STREAM, None, why)]
     plain = blind_bound(1 - aim, documents, weights=metric.weights).assuming(ALONE)
     at = lambda bits: 1 - blind_distortion(bits, documents, weights=metric.weights)
-    found = [Floor(name, side, "C", STREAM, _as_float(plain), "", _curve(at))]
+    found = [Floor(name, side, "C", STREAM, _as_float(plain, *rests), "", _curve(at))]
     if correlations is not None:
         model = blind_bound(1 - aim, documents, correlations, metric.weights).assuming(ALONE)
         modeled = lambda bits: 1 - blind_distortion(bits, documents, correlations, metric.weights)
-        found.append(Floor(f"{name}, Gaussian fit", side, "C", STREAM, _as_float(model), "", _curve(modeled)))
+        found.append(Floor(f"{name}, Gaussian fit", side, "C", STREAM, _as_float(model, *rests), "", _curve(modeled)))
     return found
 
 

@@ -210,6 +210,8 @@ class Bench:
                 symbols = code.encode(queries if trial.side == "queries" else stuff.documents)
                 counts = count_coded(code, symbols, trial.side, (queries, stuff.documents), corpus, self.sizes.scores)
                 values[held_out] = values_of(self.metric, counts, corpus)
+            if self.today[1][number].mean() <= 0:
+                return -np.inf  # nothing on these queries that could be kept
             interval = paired_bootstrap(values, self.today[1][number], seed=self.seed, level=SURE)
             floors.append(float(interval.ratio_floor))
         return float(np.mean(floors))

@@ -32,9 +32,12 @@ def posterior_floor(views: list[View], setting: Setting, metric: Metric, aim: fl
         return without(f"fewer than {LEAST} queries say too little about the law of queries")
     if setting.queries * setting.documents > ENTRIES:
         return without(f"it is computed for at most {ENTRIES:,} pairs of query and document")
+    if any(view.temperatures is None for view in views):
+        return without("no modality tells which document is relevant, so there is no posterior")
     laws = np.concatenate([_posteriors(view) for view in views])
     worth = np.asarray(metric.weights(np.arange(1.0, setting.documents + 1)), np.float64)
     best = float(np.mean(np.sort(laws, axis=1)[:, ::-1].astype(np.float64) @ worth))
+    best = min(best, float(worth[0]))  # rows of float32 may sum to more than one
     if aim >= best:
         return without(f"the calibrated posterior promises {best:.3f} at best, which is below the aim")
     found = _certificates(laws, 1 - aim, metric, seed)

@@ -53,7 +53,9 @@ def ways_to_rank(views: list[View]) -> list[tuple[str, tuple[str, ...], list[np.
     ways.append((todays_name(modalities), modalities, [np.ones(len(modalities))] * len(views)))
     if views[0].temperatures is not None:
         ways.append((CALIBRATED, modalities, [view.temperatures for view in views]))
-    ways.append(("fused, printed rule (10)", modalities, [_rule_ten(view) for view in views]))
+    rules = [_rule_ten(view) for view in views]
+    if all(rule is not None for rule in rules):
+        ways.append(("fused, printed rule (10)", modalities, rules))
     return ways
 
 
@@ -115,7 +117,7 @@ def _quality(
     both = list(zip(counts, [view.test for view in views], strict=True))
     values = in_order(views, [values_of(metric, count, test) for count, test in both])
     pessimistic = [values_of(metric, count, test, "pessimistic") for count, test in both]
-    interval = paired_bootstrap(values, values, seed=seed).mean
+    interval = paired_bootstrap(values, np.ones(len(values)), seed=seed).mean  # the ratio is not asked for
     quality = Quality(
         name=name,
         temperatures=temperatures,

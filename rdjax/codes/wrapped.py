@@ -107,7 +107,7 @@ class Weighted(Wrapped):
 
     Args:
       code: fitted on vectors that are weighted.
-      weights: w > 0 [D].
+      weights: w >= 0 [D]; what has weight 0 is neither coded nor told.
     """
 
     code: Code
@@ -119,15 +119,15 @@ class Weighted(Wrapped):
 
         Args:
           code: as above.
-          weights: [D], finite and above 0.
+          weights: [D], finite, at least 0 and not all 0.
 
         Raises:
-          InputError: if they are not as many as the code's dimensions, or not above 0.
+          InputError: if they are not as many as the code's dimensions, or no such numbers.
         """
         array = np.asarray(weights, np.float64)
         require(
-            array.shape == (code.dimension,) and bool(np.all(np.isfinite(array) & (array > 0))),
-            f"weights have shape {array.shape}; they must be {code.dimension} numbers above 0.",
+            array.shape == (code.dimension,) and bool(np.all(np.isfinite(array) & (array >= 0)) and np.any(array > 0)),
+            f"weights have shape {array.shape}; they must be {code.dimension} numbers, at least 0 and not all 0.",
         )
         return cls(code, device_array(array, code.dtype))
 

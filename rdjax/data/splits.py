@@ -66,8 +66,9 @@ def pool_documents(audited: Corpus, fit: Corpus) -> Corpus:
       InputError: modalities or dimensions that disagree, or no room for the temporary file.
     """
     _require_same_space(audited, fit)
+    queries = {name: fit.queries[name] for name in audited.documents}  # in the same order: they stand side by side
     if _same_documents(audited, fit):
-        return trusted(fit, documents=audited.documents, runs={})
+        return trusted(fit, documents=audited.documents, queries=queries, runs={})
     places = _places(audited, fit)
     extra = np.flatnonzero(places < 0)
     places[extra] = audited.num_documents + np.arange(len(extra))
@@ -81,6 +82,7 @@ def pool_documents(audited: Corpus, fit: Corpus) -> Corpus:
     return trusted(
         fit,
         documents=documents,
+        queries=queries,
         relevant=relevant,
         grades=grades,
         ids=_joined_ids(audited, fit, extra),

@@ -87,6 +87,7 @@ def _scorer(prior: Prior, weights: Any) -> Callable[[int], float]:
         documents = int(prior)
         return lambda size: _uniform_score(size, documents, weights)
     falling = -np.sort(-np.asarray(prior, np.float64))
+    falling /= falling.sum()  # a law may be written with six digits
     ranks = np.arange(1.0, len(falling) + 1)
     worth = np.asarray(weights(ranks) if callable(weights) else weights, np.float64)
     check_weights(worth)

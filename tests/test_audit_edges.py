@@ -1,0 +1,113 @@
+"""The audit where something is missing: another order, no news, no hit, no law that a floor needs."""
+
+import dataclasses
+from types import SimpleNamespace
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from rdjax.audit import audit
+from rdjax.audit.floors import EQUALLY
+from rdjax.audit.gaussian_fit import component_correlations
+from rdjax.audit.noisy import posterior_floor
+from rdjax.audit.quality import ways_to_rank
+from rdjax.audit.stress import _too_much
+from rdjax.audit.view import View, make_views
+from rdjax.codes import Int8, Weighted
+from rdjax.data import Corpus
+from rdjax.limits import one_shot_codewords
+from rdjax.retrieval.metrics import parse_metric
+from tests.test_audit import small
+
+pytestmark = pytest.mark.float64_only
+MRR = parse_metric("mrr")
+
+
+def test_modalities_of_the_fit_in_another_order_are_the_same(rng):
+    corpus = small()
+    wider = lambda side: {name: np.pad(a, ((0, 0), (0, 2 * i)), "edge") for i, (name, a) in enumerate(side.items())}
+    audited = dataclasses.replace(corpus, documents=wider(corpus.documents), queries=wider(corpus.queries))
+    turned = lambda side: dict(reversed(side.items()))
+    other = dataclasses.replace(audited, documents=turned(audited.documents), queries=turned(audited.queries))
+    moved = {name: np.concatenate([array[1:], -array[:1]]) for name, array in other.documents.items()}
+    for fit in (other, dataclasses.replace(other, documents=moved)):  # the same documents, and one that is added
+        straight = dataclasses.replace(fit, documents=turned(fit.documents), queries=turned(fit.queries))
+        (found,), (expected,) = (make_views(audited, each, seed=0)[0] for each in (fit, straight))
+        np.testing.assert_array_equal(found.fit_queries, expected.fit_queries)
+        np.testing.assert_array_equal(found.pooled_documents, expected.pooled_documents)
+
+
+def test_no_posterior_where_no_modality_tells(rng):
+    views = [SimpleNamespace(temperatures=None)]
+    setting = SimpleNamespace(judgements="single", queries=600, documents=9)
+    floor = posterior_floor(views, setting, MRR, 0.5, 0)
+    assert floor.bits is None
+    assert "no modality" in floor.why
+
+
+def test_a_modality_without_a_hit_does_not_end_the_audit():
+    corpus = small()
+    name = next(iter(corpus.queries))
+    backwards = {**corpus.queries, name: -corpus.queries[name]}
+    result = audit(dataclasses.replace(corpus, queries=backwards), families=("int8",), metric="recall@1")
+    alone = next(q for q in result.qualities if q.name == f"{name} alone")
+    assert alone.value.lower == 0
+
+
+def test_the_printed_rule_is_not_shown_where_it_has_no_temperatures():
+    corpus = small()
+    name = next(iter(corpus.queries))
+    (view,) = make_views(corpus, corpus, seed=0)[0]
+    same = dataclasses.replace(view.fit, queries={**view.fit.queries, name: np.ones_like(view.fit.queries[name])})
+    shown = [name for name, _, _ in ways_to_rank([dataclasses.replace(view, fit=same)])]
+    assert "fused, printed rule (10)" in [name for name, _, _ in ways_to_rank([view])]
+    assert "fused, printed rule (10)" not in shown
+
+
+def test_a_weight_of_zero_neither_codes_nor_tells(rng, dtype):
+    vectors = rng.normal(size=(50, 4)).astype(dtype)
+    weights = np.array([2.0, 2.0, 0.0, 0.0])
+    code = Weighted.fit(Int8.fit(vectors * weights.astype(dtype)), weights)
+    told = np.asarray(code.decode(code.encode(vectors)))
+    np.testing.assert_array_equal(told[:, 2:], 0)
+    np.testing.assert_allclose(told[:, :2], 4 * vectors[:, :2], atol=0.2)
+
+
+def view_of(pairs):
+    """Of single vectors in which query and document are the same."""
+    rows = np.random.default_rng(0).normal(size=(pairs, 3))
+    corpus = Corpus({"text": rows}, {"text": rows}, relevant=np.arange(pairs))
+    return View(corpus, corpus, np.arange(pairs), np.arange(0))
+
+
+def test_three_pairs_fit_no_gaussian():
+    assert component_correlations(view_of(3), 0) is None
+    assert np.all(component_correlations(view_of(4), 0) > 0)
+
+
+def test_no_doubt_where_the_fit_has_several_relevant_documents():
+    (view,) = make_views(small(), small(), seed=0)[0]
+    view = dataclasses.replace(view, temperatures=np.ones(2))
+    several = dataclasses.replace(view.fit, relevant=np.asarray(view.fit.relevant)[:, None])
+    assert "one relevant document" in _too_much([dataclasses.replace(view, fit=several)])
+
+
+def test_a_law_of_six_digits_has_its_least_distortion():
+    assert one_shot_codewords(0.0, jnp.array([0.333333] * 3)) == 3
+
+
+def test_what_is_said_of_codes_made_without_the_corpus():
+    """Without judgments other floors stand; of documents that are not sought alike Theorem D only supposes."""
+    answers = lambda corpus: [r.sentence for r in audit(corpus, families=("int8", "rank code")).recommendations]
+    said = " ".join(answers(small(relevant=None)))
+    assert "no further floor is proved" in said
+    uneven = small()
+    relevant = np.where(np.arange(60) < 20, 0, np.asarray(uneven.relevant))
+    result = audit(dataclasses.replace(uneven, relevant=relevant), families=("int8",))
+    assert any("if every document is sought equally often" in r.sentence for r in result.recommendations)
+    blind = [f for f in result.floors if "Theorem D" in f.name and f.bits is not None]
+    assert all(EQUALLY in f.bits.assumes for f in blind)
+    assert blind
+    once = np.unique(small().relevant, return_index=True)[1]
+    assert not any("sought equally often" in sentence for sentence in answers(small().take_queries(once)))
