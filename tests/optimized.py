@@ -12,10 +12,10 @@ from rdjax.retrieval import reliability
 
 
 @cache
-def optimized(function, *static):
+def optimized(function, *static, **given):
     """The same jitted function, with its `static` arguments by name; sorts, above all, take half as long."""
     options = {"xla_backend_optimization_level": 2}
-    return jax.jit(function.__wrapped__, static_argnames=static, compiler_options=options)
+    return jax.jit(function.__wrapped__, static_argnames=static, compiler_options=options, **given)
 
 
 @contextmanager
@@ -26,5 +26,7 @@ def long_loops():
         patch.setattr(reliability, "_fit", optimized(reliability._fit))
         patch.setattr(rankings_code, "_round", optimized(rankings_code._round, "sweeps"))
         patch.setattr(relevance_certificate, "_block", optimized(relevance_certificate._block, "groups", "sharding"))
+        costs = optimized(relevance_certificate._add_costs, "sharding", donate_argnames=("table",))
+        patch.setattr(relevance_certificate, "_add_costs", costs)
         patch.setattr(relevance_certificate, "_assignments", optimized(relevance_certificate._assignments, "sharding"))
         yield patch
