@@ -56,17 +56,18 @@ sizes = [fit.queries[name].shape[1] for name in names]
 queries, documents = side(fit.queries), side(fit.documents)
 
 
+@nnx.jit
+def step(model, optimizer, key, trade):
+    loss = RateDistortionLoss("mrr", trade=trade)
+    value, slope = nnx.value_and_grad(lambda m: loss(*m(queries, documents, key), fit.relevant))(model)
+    optimizer.update(model, slope)
+    return value
+
+
 def train(trade, steps=25):
-    model, loss = Sender(sizes, nnx.Rngs(0)), RateDistortionLoss("mrr", trade=trade)
+    model = Sender(sizes, nnx.Rngs(0))
     optimizer = nnx.Optimizer(model, optax.adam(0.03), wrt=nnx.Param)
-
-    @nnx.jit
-    def step(model, optimizer, key):
-        value, slope = nnx.value_and_grad(lambda m: loss(*m(queries, documents, key), fit.relevant))(model)
-        optimizer.update(model, slope)
-        return value
-
-    losses = [float(step(model, optimizer, jax.random.key(i))) for i in range(steps)]
+    losses = [float(step(model, optimizer, jax.random.key(i), trade)) for i in range(steps)]
     return model, losses
 
 

@@ -8,15 +8,15 @@ import numpy as np
 import pytest
 
 from rdjax.audit import audit
-from rdjax.audit.floors import EQUALLY
 from rdjax.audit.gaussian_fit import component_correlations
 from rdjax.audit.noisy import posterior_floor
 from rdjax.audit.quality import ways_to_rank
+from rdjax.audit.result import EQUALLY
 from rdjax.audit.stress import _too_much
 from rdjax.audit.view import View, make_views
 from rdjax.codes import Int8, Weighted
 from rdjax.data import Corpus
-from rdjax.limits import one_shot_codewords
+from rdjax.limits import one_shot_codewords, ranking_rate
 from rdjax.retrieval.metrics import parse_metric
 from tests.test_audit import small
 
@@ -44,6 +44,22 @@ def test_no_posterior_where_no_modality_tells(rng):
     floor = posterior_floor(views, setting, MRR, 0.5, 0)
     assert floor.bits is None
     assert "no modality" in floor.why
+
+
+def test_the_drawn_floor_is_the_better_of_certificate_and_theorem_b(rng, monkeypatch):
+    laws = rng.dirichlet(np.full(9, 0.1), size=600).astype(np.float32)
+    line = SimpleNamespace(certificate=1.2, slope=6.0, distortion=0.4, upper=1.5)
+    monkeypatch.setattr("rdjax.audit.noisy._posteriors", lambda view: laws)
+    monkeypatch.setattr("rdjax.audit.noisy._certificates", lambda *asked: [line])
+    setting = SimpleNamespace(judgements="single", queries=600, documents=9)
+    floor = posterior_floor([SimpleNamespace(temperatures=np.ones(1))], setting, MRR, 0.7, 0)
+    bits, quality = np.array(floor.curve).T
+    theorem = np.asarray(ranking_rate(1 - quality, laws.mean(axis=0, dtype=np.float64), MRR.weights))
+    certified = 1.2 + 6.0 * (0.4 - (1 - quality))
+    np.testing.assert_allclose(bits, np.maximum(theorem, certified), atol=1e-6)
+    assert np.any(theorem > certified + 0.01)
+    assert np.any(certified > theorem + 0.01)
+    assert floor.bits.lower == pytest.approx(1.2 + 6.0 * (0.4 - 0.3), abs=1e-9)
 
 
 def test_a_modality_without_a_hit_does_not_end_the_audit():
@@ -111,3 +127,12 @@ def test_what_is_said_of_codes_made_without_the_corpus():
     assert blind
     once = np.unique(small().relevant, return_index=True)[1]
     assert not any("sought equally often" in sentence for sentence in answers(small().take_queries(once)))
+
+
+def test_what_is_stored_today_is_what_the_files_hold():
+    corpus = small()
+    bits = lambda each: audit(each, families=("int8",)).setting.stored_bits
+    name = next(iter(corpus.documents))
+    assert bits(corpus) - bits(dataclasses.replace(corpus, stored_bits={name: 16})) == (
+        6 * (8 * corpus.documents[name].dtype.itemsize - 16)
+    )

@@ -273,7 +273,7 @@ def test_every_family_of_the_audit_can_be_asked_for_by_its_budget(monkeypatch):
     documents, wanted = rng.standard_normal((50, 40)), rng.integers(0, 50, 30)
     queries = documents[wanted] + 0.3 * rng.standard_normal((30, 40))
     material = Training(
-        np.concatenate([documents, queries]), documents, documents, queries, documents[wanted], (40,), False
+        np.concatenate([documents, queries]), documents, documents, queries, documents[wanted], (40,), False, 50
     )
     seen = set()
     for side in ("queries", "documents"):

@@ -157,6 +157,7 @@ def test_bfloat16_is_named_so(tmp_path, store):
     np.testing.assert_array_equal(corpus.documents["text"], wanted)
     assert corpus.documents["image"].dtype == np.float32
     assert isinstance(corpus.documents["image"], np.memmap) == (store != "npz")
+    assert corpus.stored_bits == {"text": 16}
 
 
 def test_bfloat16_of_jax(tmp_path):
@@ -180,6 +181,7 @@ def test_int8_with_a_scale(tmp_path, store, shape):
     corpus = load_corpus(STORES[store](tmp_path, **kept))
     assert corpus.documents["text"].dtype == np.float32
     np.testing.assert_array_equal(corpus.documents["text"], stored * scale)
+    assert corpus.stored_bits == {"text": 8}
 
 
 def test_one_modality_needs_no_name_to_be_scaled(tmp_path):
@@ -188,6 +190,7 @@ def test_one_modality_needs_no_name_to_be_scaled(tmp_path):
     corpus = load_corpus(folder(tmp_path, **dict.fromkeys(arrays()), **kept))
     np.testing.assert_array_equal(corpus.documents["embedding"], 2 * np.eye(3))
     np.testing.assert_array_equal(corpus.queries["embedding"], np.ones((2, 3)))
+    assert corpus.stored_bits == {"embedding": 8}
 
 
 @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64, np.int8])

@@ -16,6 +16,7 @@ from rdjax.codes.lloyd import lloyd_max
 from rdjax.codes.lookup import Decoded, lookup_scores, tables
 from rdjax.codes.modalities import fit_pca_by_modality
 from rdjax.codes.product import ProductQuantizer
+from rdjax.codes.randomized import DitheredScalar
 from rdjax.codes.transform import fit_pca
 from rdjax.retrieval import counts_from_scores
 from rdjax.retrieval.streaming import count_above, top_document
@@ -233,6 +234,16 @@ def test_ranks_against_coded_documents_without_decoding_them_all(plain, monkeypa
     )
     with pytest.raises(InputError, match="not inner products"):
         Decoded(SignBitsRescored.fit(decoded, 3), symbols)
+
+
+def test_rows_of_a_code_that_draws_numbers_are_decoded_by_their_own():
+    rows = vectors(40)
+    code = DitheredScalar.fit(rows, 6)
+    symbols = code.encode(rows)
+    whole, coded = np.asarray(code.decode(symbols)), Decoded(code, symbols)
+    np.testing.assert_array_equal(coded[5:9], whole[5:9])
+    np.testing.assert_array_equal(coded[np.array([7, 0, 7])], whole[[7, 0, 7]])
+    assert coded[np.zeros(0, int)].shape == (0, D)
 
 
 @pytest.mark.float64_only

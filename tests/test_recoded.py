@@ -154,5 +154,5 @@ def test_weights_make_raw_vectors_score_as_weighted_ones(sample):
     assert code.encoder_bytes == inner.encoder_bytes + 4 * 2
     np.testing.assert_array_equal(code.from_bytes(code.to_bytes(symbols)), symbols)
     for bad in (w[1:], np.zeros(D), np.full(D, np.nan)):
-        with pytest.raises(InputError, match="12 numbers above 0"):
+        with pytest.raises(InputError, match="12 numbers, at least 0 and not all 0"):
             Weighted.fit(inner, bad)

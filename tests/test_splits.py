@@ -94,7 +94,7 @@ def test_pool_adds_what_is_missing_and_renumbers():
     assert pool.ids == ("x", "y", "z", "p", "q")
     assert pool.prior.tolist() == [0, 0, 0.5, 0.25, 0.25]
     assert pool.notes == ("one", "two")
-    assert pool.queries is fit.queries
+    assert all(pool.queries[name] is array for name, array in fit.queries.items())
 
 
 def test_pool_matches_brute_force(rng):

@@ -3,8 +3,7 @@
 import math
 from collections.abc import Iterable
 
-from rdjax.audit.floors import EQUALLY, OWN
-from rdjax.audit.result import FIXED, STREAM, Floor, Point, Recommendation, Setting
+from rdjax.audit.result import EQUALLY, FIXED, OWN, STREAM, Floor, Point, Recommendation, Setting
 from rdjax.audit.wording import memory, metric_title
 from rdjax.limits.bound import Bound
 

@@ -169,7 +169,7 @@ def _signs(training: Training, side: str, bits: float) -> Code:
 
 
 def _rescored(training: Training, side: str, bits: float) -> Code:
-    return SignBitsRescored.fit(training.vectors, max(1, min(100, len(training.documents) // 10)))
+    return SignBitsRescored.fit(training.vectors, max(1, min(100, training.searched // 10)))
 
 
 _WIDE = lambda dimension: tuple(16.0 * k for k in (32, 128, 256, 512, 1024) if k <= dimension)

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from rdjax.audit.result import EVERY_CLASS, FIXED, STREAM, Floor, Setting
+from rdjax.audit.result import EQUALLY, EVERY_CLASS, FIXED, OWN, STREAM, Floor, Setting
 from rdjax.checks import law, require
 from rdjax.data import Corpus
 from rdjax.limits import (
@@ -23,8 +23,6 @@ from rdjax.retrieval.metrics import Metric
 
 GRID = np.exp2(np.linspace(0, 13, 53))  # bits of the curves
 ALONE = "the query depends on its relevant document alone"
-OWN = "the audited queries' own frequencies"
-EQUALLY = "every document is sought equally often, which the prior is not"
 
 
 def relevance_law(corpus: Corpus, choice: Any) -> tuple[Any, str]:

@@ -49,7 +49,7 @@ def training(
     documents = view.pooled_documents[:searched] if whole else seen
     blocks = tuple(array.shape[1] for array in fit.queries.values())
     vectors = np.concatenate([view.fit_queries[asked], seen])
-    return Training(vectors, documents, seen, queries, wanted, blocks, code_class == "C")
+    return Training(vectors, documents, seen, queries, wanted, blocks, code_class == "C", searched)
 
 
 def pairs(view: View, kept: np.ndarray, known: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:

@@ -144,7 +144,10 @@ def _setting(
         queries=audited.num_queries,
         fit_queries=views[0].fit.num_queries,
         dimensions={name: array.shape[1] for name, array in audited.documents.items()},
-        stored_bits=sum(8 * array.dtype.itemsize * array.shape[1] for array in audited.documents.values()),
+        stored_bits=sum(
+            audited.stored_bits.get(name, 8 * array.dtype.itemsize) * array.shape[1]
+            for name, array in audited.documents.items()
+        ),
         seed=seed,
     )
 

@@ -36,6 +36,7 @@ class Training:
       wanted: row i is the document that query i wants.
       blocks: widths of the modalities.
       blind: whether other documents than `seen` will be searched (class C).
+      searched: how many documents are searched, also where `documents` are a sample.
     """
 
     vectors: np.ndarray
@@ -45,11 +46,12 @@ class Training:
     wanted: np.ndarray
     blocks: tuple[int, ...]
     blind: bool
+    searched: int
 
     @classmethod
     def of_array(cls, vectors: np.ndarray) -> "Training":
         """One array [n, D] that nobody asked anything of."""
-        return cls(vectors, vectors, vectors, vectors[:0], vectors[:0], (vectors.shape[1],), False)
+        return cls(vectors, vectors, vectors, vectors[:0], vectors[:0], (vectors.shape[1],), False, len(vectors))
 
     @cached_property
     def principal(self) -> Projection:

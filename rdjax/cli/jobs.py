@@ -174,6 +174,8 @@ def _training(job: Job, family: str, code_class: str | None) -> tuple[Training, 
     """(what is fitted on, its class, the same in words)."""
     if isinstance(job.material, View):
         usual = "B" if job.side == "documents" else "C"
+        known = (None, "A") if family == RANK_CODE else (None, "B", "C")
+        require(code_class in known, f"{family} is no code of class {code_class!r}; it is of {_classes(known)}.")
         chosen = "A" if family == RANK_CODE else (code_class or usual)
         training, words = serving_training(job.material, chosen, family, job.seed)
         return training, chosen, words
@@ -189,13 +191,27 @@ def _training(job: Job, family: str, code_class: str | None) -> tuple[Training, 
 
 def _in_order(job: Job, notes: Mapping[str, str], path: str) -> Job:
     """The job with its modalities in the order of the code."""
-    widths = json.loads(notes.get("modalities", "{}"))
+    widths = _widths(notes.get("modalities", "{}"), path)
     here = {name: array.shape[1] for name, array in job.features.items()}
     require(
         widths == here,
         f"{path} was fitted on {_listed(widths)} and the corpus has {_listed(here)}; use the code of this corpus.",
     )
     return Job(job.name, job.side, {name: job.features[name] for name in widths}, job.material, job.elsewhere, job.seed)
+
+
+def _classes(known: tuple[str | None, ...]) -> str:
+    return " or ".join(name for name in known if name is not None)
+
+
+def _widths(text: str, path: str) -> dict[str, int]:
+    """Columns by modality, as a saved code has noted them."""
+    try:
+        found = json.loads(text)
+    except ValueError:
+        found = None
+    require(isinstance(found, dict), f"{path} does not say what it was fitted on; use the code of this corpus.")
+    return dict(found)
 
 
 def _listed(widths: Mapping[str, int]) -> str:

@@ -198,7 +198,7 @@ class Code(ABC):
         Raises:
           InputError: if it is no such stream, of another version, cut short, altered, or another code's.
         """
-        frames = read_frames(BytesIO(data), self.fingerprint, self.name)
+        frames = read_frames(BytesIO(data), self.fingerprint, self.name, items=self.items_of_a_frame)
         parts = [np.asarray(self.unpack(payload, count)) for count, _, payload in frames]
         return device_array(np.concatenate(parts), np.int32)
 

@@ -173,9 +173,9 @@ class EntropyCodedScalar(Transformed, VariableLengthCode):
 
     @property
     def encoder_bytes(self) -> int:
-        """Transform, model, and thresholds: or a step, a rounding and where cells begin."""
+        """Transform, model, and thresholds: or a step, a rounding and where cells begin; or of uniform cells both."""
         sizes = np.asarray(self.sizes)
-        borders = int((sizes - 1).sum()) if self.cells == "optimal" else 2 + sizes.size
+        borders = {"optimal": int((sizes - 1).sum()), "uniform": 2 * sizes.size}.get(self.cells, 2 + sizes.size)
         return self.transform.encoder_bytes + self.model_bytes + 4 * borders
 
     def _shared(self) -> "EntropyCodedScalar":

@@ -14,6 +14,7 @@ from rdjax.codes.binary import SignBits, SignBitsRescored
 from rdjax.codes.code import Code
 from rdjax.codes.entropy_coded import EntropyCodedScalar
 from rdjax.codes.integer import Int8
+from rdjax.codes.learned import LearnedCode
 from rdjax.codes.product import ProductQuantizer
 from rdjax.codes.randomized import DitheredScalar, UniformInCell
 from rdjax.codes.rank import RankCode
@@ -67,7 +68,7 @@ def readme(code: Code, tables: Tables) -> str:
 
 def _recipe(code: Code, count: int) -> tuple[Tables, list[str]]:
     """(tables, lines of Python that make `vectors` of them and of `symbols` of so many items)."""
-    if isinstance(code, EntropyCoded):
+    if isinstance(code, EntropyCoded | LearnedCode):
         return _recipe(code.code, count)
     if isinstance(code, Weighted):
         tables, lines = _recipe(code.code, count)
@@ -77,10 +78,11 @@ def _recipe(code: Code, count: int) -> tuple[Tables, list[str]]:
         return {"scale": np.asarray(code.levels.scale)}, [f"{line}  # the first {code.dimension} are sign bits"]
     if isinstance(code, Int8):
         return {"scale": np.asarray(code.scale)}, ["vectors = (symbols.astype(int) - 127) * scale"]
-    if isinstance(code, RankCode):
+    if isinstance(code, RankCode) and code.num_codewords == code.num_documents:  # with more a second document is named
         return {"documents": np.asarray(code.documents)}, ["vectors = documents[symbols[:, 0]]"]
+    if not isinstance(code, Transformed):
+        raise InputError(f"{code.name} has no recipe in plain NumPy; decode it with rdjax.")
     tables, lines = _coefficients(code, count)
-    assert isinstance(code, Transformed)
     rows, offset = affine_inverse(code.transform)
     return {**tables, "rows": rows, "offset": offset}, [*lines, "vectors = c @ rows + offset"]
 

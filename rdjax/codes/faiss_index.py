@@ -10,6 +10,7 @@ from rdjax.checks import InputError
 from rdjax.codes.binary import SignBits
 from rdjax.codes.code import Code
 from rdjax.codes.exported import affine_inverse
+from rdjax.codes.learned import LearnedCode
 from rdjax.codes.product import ProductQuantizer
 from rdjax.codes.recoded import EntropyCoded
 from rdjax.codes.scalar import ScalarQuantizer
@@ -61,7 +62,7 @@ def to_faiss(code: Code, symbols: Any) -> Any:
 
 def _additive(code: Code) -> tuple[np.ndarray, Sequence[int], list[Book]]:
     """(rows [k, D], bits of every symbol, its codewords): item = sum of codewords in coefficients, times rows."""
-    if isinstance(code, EntropyCoded):
+    if isinstance(code, EntropyCoded | LearnedCode):
         return _additive(code.code)
     if isinstance(code, Weighted):
         rows, widths, books = _additive(code.code)

@@ -36,7 +36,7 @@ def frame(count: int, payload: bytes, fingerprint: int, following: int = 0) -> b
 
 
 def read_frames(
-    file: IO[bytes], fingerprint: int, name: str, where: str = "the stream"
+    file: IO[bytes], fingerprint: int, name: str, where: str = "the stream", items: int = ITEMS
 ) -> Iterator[tuple[int, int, bytes]]:
     """(items, items in later frames, payload) of every frame of a stream, to its end; one frame in memory at a time.
 
@@ -45,6 +45,7 @@ def read_frames(
       fingerprint: of the code that is to decode it.
       name: what a message calls that code.
       where: what a message calls the stream.
+      items: that a frame of this code may have.
 
     Raises:
       InputError: if it is no such stream, of another version, cut short, altered, another code's, or goes on after its
@@ -52,7 +53,7 @@ def read_frames(
     """
     due = None
     while due != 0:
-        count, following, payload = _read_frame(file, fingerprint, name, where)
+        count, following, payload = _read_frame(file, fingerprint, name, where, items)
         require(due is None or count + following == due, f"{where} was altered: a block is missing; {_FETCH}.")
         require(count > 0 or following == 0, f"{where} {_ALTERED}")
         yield count, following, payload
@@ -60,7 +61,7 @@ def read_frames(
     require(not file.read(1), f"{where} goes on after its end, so something was added to it; {_FETCH}.")
 
 
-def _read_frame(file: IO[bytes], fingerprint: int, name: str, where: str) -> tuple[int, int, bytes]:
+def _read_frame(file: IO[bytes], fingerprint: int, name: str, where: str, items: int) -> tuple[int, int, bytes]:
     start = _take(file, 4, where)
     require(start[:3] == MAGIC, f"{where} does not begin as a stream of rdjax; give what encode wrote.")
     require(
@@ -75,11 +76,12 @@ def _read_frame(file: IO[bytes], fingerprint: int, name: str, where: str) -> tup
     check = _take(file, 4, where)
     count, following, size = numbers
     payload = _take(file, size, where)
-    require(check == _checksum(head, payload) and count <= ITEMS, f"{where} {_ALTERED}")
+    require(check == _checksum(head, payload), f"{where} {_ALTERED}")
     require(
         int.from_bytes(head[4:8], "big") == fingerprint,
         f"{where} was written by another code than this {name}; decode it with the code that encoded it.",
     )
+    require(count <= items, f"{where} {_ALTERED}")  # payloads of a few bytes may claim as much as memory holds
     return count, following, payload
 
 

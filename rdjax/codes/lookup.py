@@ -42,14 +42,21 @@ class Decoded:
             code.inner_products, f"the scores of {code.name} are not inner products of decoded rows; use its `scores`."
         )
         self._code, self._symbols = code, code._host(symbols)
+        self._drawn = code.at(1).fingerprint != code.fingerprint
         self.shape, self.dtype, self.ndim = (len(self._symbols), code.dimension), np.dtype(code.dtype), 2
 
     def __len__(self) -> int:
         return len(self._symbols)
 
     def __getitem__(self, rows: slice | np.ndarray) -> np.ndarray:
-        """Decoded rows [len(rows), D]."""
-        return np.asarray(self._code.decode(self._symbols[rows]))
+        """Decoded rows [len(rows), D]; of codes that draw numbers, each row's by its own number."""
+        if isinstance(rows, slice):
+            return np.asarray(self._code.at(rows.indices(len(self))[0]).decode(self._symbols[rows]))
+        if not self._drawn:
+            return np.asarray(self._code.decode(self._symbols[rows]))
+        numbers = np.arange(len(self))[rows]
+        found = [self._code.at(int(row)).decode(self._symbols[row : row + 1]) for row in numbers]
+        return np.concatenate([np.zeros((0, self._code.dimension), self.dtype), *map(np.asarray, found)])
 
 
 def tables(code: ProductQuantizer, vectors: ArrayLike) -> tuple[jax.Array, jax.Array]:

@@ -47,6 +47,11 @@ class RelevanceMap(Transform):
     side: str
 
     @property
+    def sides(self) -> tuple[str, ...]:  # type: ignore[override]  # of an object here, of the class elsewhere
+        """The one it was fitted for."""
+        return (self.side,)
+
+    @property
     def label(self) -> str:
         """How a code's name begins."""
         return f"relevance {self.k}"

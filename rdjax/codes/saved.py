@@ -33,6 +33,7 @@ from rdjax.codes.rank_mapped import MappedRankCode
 from rdjax.codes.recoded import EntropyCoded
 from rdjax.codes.relevance_map import RelevanceMap
 from rdjax.codes.scalar import ScalarQuantizer
+from rdjax.codes.sound import is_sound
 from rdjax.codes.transform import Coordinates, Projection
 from rdjax.codes.trellis import TrellisCode
 from rdjax.codes.truncation import Truncation
@@ -158,6 +159,7 @@ def _usable(description: Any, arrays: Mapping[str, np.ndarray], where: str) -> C
     strange = f"{where} describes no code that this rdjax knows; use the rdjax that wrote it."
     try:
         code = rebuild(description, arrays, CLASSES)
+        require(is_sound(code), strange)
         vector = jax.ShapeDtypeStruct((1, code.dimension), code.dtype)
         symbols = jax.eval_shape(code._encode, vector)
         item = jax.ShapeDtypeStruct((1, code.num_symbols), jnp.int32)

@@ -46,7 +46,7 @@ def read_stream(code: Code, file: IO[bytes], where: str) -> Iterator[tuple[int, 
       InputError: if it is no such stream, of another version, cut short, altered, or another code's.
     """
     rows, seen = rows_at_once(code), 0
-    for count, following, payload in read_frames(file, code.fingerprint, code.name, where):
+    for count, following, payload in read_frames(file, code.fingerprint, code.name, where, code.items_of_a_frame):
         symbols = np.asarray(code.unpack(payload, count))
         for start in range(0, max(count, 1), rows):
             part = symbols[start : start + rows]
@@ -56,7 +56,7 @@ def read_stream(code: Code, file: IO[bytes], where: str) -> Iterator[tuple[int, 
 
 def read_symbols(code: Code, file: IO[bytes], where: str) -> np.ndarray:
     """The symbols of a whole stream, int32 [n, L]; arguments and errors as `read_stream`."""
-    frames = read_frames(file, code.fingerprint, code.name, where)
+    frames = read_frames(file, code.fingerprint, code.name, where, code.items_of_a_frame)
     return np.concatenate([np.asarray(code.unpack(payload, count)) for count, _, payload in frames])
 
 

@@ -8,7 +8,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -27,6 +27,7 @@ class Transform(ABC):
 
     mean: jax.Array
     variances: jax.Array
+    sides: ClassVar[tuple[str, ...]] = ("queries", "documents")  # whose vectors it is for
 
     @property
     def k(self) -> int:

@@ -12,6 +12,11 @@ class Transformed(Code):
     transform: Transform
 
     @property
+    def sides(self) -> tuple[str, ...]:  # type: ignore[override]  # of an object here, of the class elsewhere
+        """Those of the transform."""
+        return self.transform.sides
+
+    @property
     def dimension(self) -> int:
         """D."""
         return self.transform.mean.shape[0]

@@ -35,6 +35,8 @@ class Corpus:
       runs: what other systems ranked for these queries, by name.
       name: what to call the corpus in a report.
       notes: what must be said wherever a figure from this corpus is shown.
+      stored_bits: bits that a document's number takes where it is kept, of modalities whose arrays are wider than that
+        (bfloat16 or scaled int8, read as float32).
       sources: what an error calls each array, e.g. {"documents.image": "my/documents.image.npy"}; not kept.
 
     Raises:
@@ -52,6 +54,7 @@ class Corpus:
     runs: Mapping[str, Run] = field(default_factory=dict)
     name: str = "corpus"
     notes: tuple[str, ...] = ()
+    stored_bits: Mapping[str, int] = field(default_factory=dict)
     sources: InitVar[Mapping[str, str] | None] = None
 
     def __post_init__(self, sources: Mapping[str, str] | None) -> None:

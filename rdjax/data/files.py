@@ -17,7 +17,7 @@ from rdjax.data.qrels import Judged, judgment_arrays, match_ids, read_qrels
 from rdjax.data.ranked import Run
 from rdjax.data.reading import read_lines, read_npy, read_npz
 from rdjax.data.runs import read_run
-from rdjax.data.stored import Found, plain
+from rdjax.data.stored import Found, narrow, plain
 from rdjax.data.tensors import open_tensors
 
 
@@ -60,7 +60,7 @@ def load_corpus(path: str | os.PathLike[str]) -> Corpus:
         raise InputError(f"{where} is one side of a corpus; put it into a folder as {both}, and give that.")
     else:
         raise InputError(f"{where} is neither a .npz or .safetensors file nor a folder; save it as one of them.")
-    return _corpus(plain(found), where, name)
+    return trusted(_corpus(plain(found), where, name), stored_bits=narrow(found))
 
 
 def load_prior(path: str | os.PathLike[str], num_documents: int) -> np.ndarray:

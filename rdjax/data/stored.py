@@ -15,6 +15,7 @@ from rdjax.data.keys import BF16, SCALE
 from rdjax.data.reading import SMALL
 
 Found = dict[str, tuple[str, Any]]
+DOCUMENTS = "documents."
 
 
 def plain(found: Found) -> Found:
@@ -36,6 +37,13 @@ def plain(found: Found) -> Found:
         where, array = whole[key]
         whole[key] = where, _scaled(array, where, scale, name)
     return whole
+
+
+def narrow(found: Found) -> dict[str, int]:
+    """Bits a stored number takes, of the modalities whose documents `plain` makes wider."""
+    sizes = {BF16: 16, SCALE: 8}
+    ends = [(key.removeprefix(DOCUMENTS), end) for key in found if key.startswith(DOCUMENTS) for end in sizes]
+    return {key.removesuffix(end): sizes[end] for key, end in ends if key.endswith(end)}
 
 
 def from_bfloat16(array: np.ndarray, where: str) -> np.ndarray:

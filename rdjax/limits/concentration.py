@@ -108,11 +108,11 @@ def share_margin(estimates: ArrayLike, margin: ArrayLike) -> jax.Array:
       [..., M], at most 1; 1 where the estimates are all within the margin of 0.
 
     Raises:
-      InputError: a NaN, no modalities, a margin below 0.
+      InputError: a NaN, no modalities, an estimate or a margin below 0.
 
     Source: alphahat - alpha = (Delta_m - alphahat_m sum_j Delta_j) / sum_j H_j; c_1 of the paper's (14), worked out.
     """
-    checks.numbers(estimates, "the estimates")
+    checks.numbers(estimates, "the estimates", 0)
     checks.numbers(margin, "the margin", 0)
     checks.require(np.ndim(estimates) > 0 and np.shape(estimates)[-1] > 0, "there are no estimates; give [..., M].")
     h, eps = floating(estimates), floating(margin)

@@ -117,7 +117,9 @@ def _rate(
         needed = jnp.where((target < worst) & (nats > 0), to_bits(nats), 0)
         return jnp.where(one - best < least - slack, jnp.inf, needed)
 
-    return jnp.vectorize(at)(distortion) / contraction
+    rate = jnp.vectorize(at)(distortion)
+    passes = contraction > 0  # else nothing of the query comes through: no rate is any use, and none is needed or all
+    return jnp.where(passes, rate / jnp.where(passes, contraction, 1), jnp.where(rate > 0, jnp.inf, 0))
 
 
 def _posteriors(posteriors: ArrayLike) -> jax.Array:

@@ -42,6 +42,7 @@ def one_shot_distortion(
         least = np.min(np.asarray(num_codewords), initial=1)
         checks.require(bool(least >= 1), f"a code of {least} codewords sends nothing; it needs at least one.")
     documents = checked_size(prior)
+    _check_listed(weights, documents)
     if np.ndim(prior) == 0:
         checks.require(
             checks.is_concrete(num_codewords), "the number of codewords is traced; give the prior as an array."
@@ -62,6 +63,7 @@ def one_shot_codewords(distortion: float, prior: Prior, weights: Weights | Array
       InputError: a distortion below 1 - w_1, which no ranking reaches; a prior that is no law; weights that increase.
     """
     documents = checked_size(prior)
+    _check_listed(weights, documents)
     score = _scorer(prior, _hashable(weights))
     reached = lambda size: 1 - score(size) <= distortion + 1e-15
     checks.require(
@@ -79,6 +81,16 @@ def one_shot_bound(distortion: float, prior: Prior, weights: Weights | ArrayLike
     """log2 of `one_shot_codewords` as a floor, in bits, on any code of fixed length."""
     bits = float(np.log2(one_shot_codewords(distortion, prior, weights)))
     return Bound.at_least(bits, "theorem", describe_prior(prior), "every query sent with the same number of bits")
+
+
+def _check_listed(weights: Any, documents: int) -> None:
+    """An array of weights is one a document, non-increasing."""
+    if callable(weights):
+        return
+    shape = np.shape(weights)
+    checks.require(shape == (documents,), f"the weights have shape {shape} for {documents} documents.")
+    if checks.is_concrete(weights):
+        check_weights(np.asarray(weights, np.float64))
 
 
 def _scorer(prior: Prior, weights: Any) -> Callable[[int], float]:

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 from flax import nnx
 from jax.typing import ArrayLike
 
-from rdjax.checks import require
+from rdjax.checks import is_concrete, require
 from rdjax.limits import ranking_rate
 from rdjax.numerics import to_nats
 from rdjax.retrieval import SigmoidRanks, parse_metric, smooth_metric
@@ -27,7 +27,7 @@ class RateDistortionLoss(nnx.Module):
     """
 
     def __init__(self, metric: str = "mrr", *, trade: float = 1.0, rank_fn: RankFunction = USUAL):
-        require(trade >= 0, f"the trade is {trade}; it must be at least 0.")
+        require(not is_concrete(trade) or trade >= 0, f"the trade is {trade}; it must be at least 0.")
         self.metric, self.trade, self.rank_fn = parse_metric(metric), trade, nnx.data(rank_fn)
 
     def distortion(self, scores: ArrayLike, relevant: ArrayLike) -> jax.Array:

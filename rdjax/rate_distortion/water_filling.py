@@ -146,13 +146,13 @@ def _bottleneck(rho: jax.Array, rates: jax.Array) -> jax.Array:
         lost = -jnp.expm1(-2 * LN2 * _fill(height, rate))
         return jnp.sum(-0.5 * jnp.log1p(-square * lost)) / LN2
 
-    return jnp.vectorize(carried)(rates)
+    return jnp.where(_perfect(rho), rates, jnp.vectorize(carried)(rates))
 
 
 @jax.jit
 def _inverses(rho: jax.Array, goals: jax.Array) -> jax.Array:
     square = _square(rho)
-    return jnp.vectorize(lambda goal: _bottleneck_inverse(square, goal))(goals)
+    return jnp.where(_perfect(rho), goals, jnp.vectorize(lambda goal: _bottleneck_inverse(square, goal))(goals))
 
 
 def _bottleneck_inverse(square: jax.Array, goal: jax.Array) -> jax.Array:
@@ -204,4 +204,9 @@ def _correlations(correlations: ArrayLike) -> jax.Array:
 
 
 def _square(rho: jax.Array) -> jax.Array:
-    return jnp.minimum(rho**2, 1 - 4 * jnp.finfo(rho.dtype).eps)  # a perfect component, up to rounding
+    return jnp.minimum(rho**2, 1 - 4 * jnp.finfo(rho.dtype).eps)  # finite where a component is perfect
+
+
+def _perfect(rho: jax.Array) -> jax.Array:
+    """Whether a component tells all: then IB(b) = b."""
+    return jnp.any(jnp.abs(rho) >= 1)

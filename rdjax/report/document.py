@@ -32,7 +32,7 @@ READING = {
     "classes": "A: the encoder searches the corpus; B: fitted on this corpus; C: fitted elsewhere",
     "temperatures": "null, or unreachable: infinite, so that the modality is left out",
     "savings": "saved: queries that reach the full value of the metric only with the modality; cost: only without it",
-    "stresses": "one modality of every audited query exchanged for that of a query that wants another document",
+    "stresses": "one modality of every audited query exchanged for another query's, of another wish where there is one",
     "curve": "[bits, best possible quality] pairs",
 }
 

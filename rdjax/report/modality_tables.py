@@ -36,8 +36,8 @@ def _fused(fusion: Fusion, metric: str) -> Iterator[RenderableType]:
     yield _stressed(fusion, metric)
     reasons = dict.fromkeys(one.why for one in fusion.stresses if one.why)
     lines = [
-        "Wrong: this modality of every query is that of a query that wants another document. Doubted: by a decoder "
-        "that was fitted on such queries and doubts the modality query by query.",
+        "Wrong: this modality of every query is another query's, which wants another document where one does. Doubted: "
+        "by a decoder that was fitted on such queries and doubts the modality query by query.",
         *(f"Not doubted: {why}." for why in reasons),
     ]
     yield Text("\n".join([*lines, ""]))

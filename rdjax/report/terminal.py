@@ -40,7 +40,9 @@ def print_audit(audit: Audit, console: Console) -> None:
         if audit.on(side):
             console.print(*_side(audit, side, title, console.width), sep="\n")
     console.print(evidence(audit.floors))
-    console.print("All other numbers are measured on the audited queries; intervals are estimates.\n")
+    console.print(
+        "Qualities and bits are measured on the audited queries; intervals, temperatures and doubt are estimated.\n"
+    )
     for warning in audit.warnings:
         console.print(Padding(Text.assemble(("Warning: ", "bold"), warning), (0, 0, 1, 0)))
 

@@ -11,7 +11,7 @@ from jax.typing import ArrayLike
 
 from rdjax.checks import require
 from rdjax.retrieval.posteriors import log_posterior
-from rdjax.retrieval.scores import check_relevant, check_temperatures, checked_scores
+from rdjax.retrieval.scores import check_relevant, check_temperatures, checked_scores, fused_scores
 
 BLOCK = 2**18  # differences of scores held at a time
 
@@ -111,4 +111,4 @@ def _fused(scores: jax.Array, temperatures: ArrayLike) -> jax.Array:
         tau.shape == scores.shape[:1],
         f"scores have shape {scores.shape} and temperatures {tau.shape}; both start with the modalities.",
     )
-    return jnp.tensordot(1 / tau, scores, 1, precision=lax.Precision.HIGHEST)
+    return fused_scores(scores, tau)

@@ -8,7 +8,7 @@ import numpy as np
 
 from rdjax import checks
 from rdjax.checks import require
-from rdjax.retrieval.scores import check_temperatures, checked_scores
+from rdjax.retrieval.scores import check_temperatures, checked_scores, fused_scores
 
 
 def log_posterior(scores: Any, temperatures: Any, prior: Any = None) -> jax.Array:
@@ -36,7 +36,7 @@ def log_posterior(scores: Any, temperatures: Any, prior: Any = None) -> jax.Arra
         f"scores have shape {scores.shape} and temperatures {temperatures.shape}; both start with the modalities.",
     )
     check_temperatures(temperatures)
-    fused = jnp.tensordot((1.0 / temperatures).astype(scores.dtype), scores, 1, precision=jax.lax.Precision.HIGHEST)
+    fused = fused_scores(scores, temperatures)
     weight = log_law(prior_law(prior, scores.shape[-1], scores.dtype))
     return jax.nn.log_softmax(fused + jnp.broadcast_to(weight, fused.shape), axis=-1)
 

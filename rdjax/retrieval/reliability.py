@@ -118,7 +118,8 @@ def fit_reliability(
     check_relevant(scores[0], relevant)
     law = prior_law(prior, scores.shape[-1], scores.dtype)
     tau = calibrate_temperatures(scores, relevant, prior=law).temperatures
-    tau = jnp.where(jnp.isfinite(tau), tau, jnp.mean(jnp.std(scores, axis=-1), axis=-1) + jnp.finfo(tau.dtype).tiny)
+    spread = jnp.mean(jnp.std(scores, axis=-1), axis=-1)
+    tau = jnp.where(jnp.isfinite(tau), tau, jnp.where(spread > 0, spread, 1))
     end, loss = _fit(scores, relevant, law, tau, steps)
     return Reliability(*_parameters(end), to_bits(loss))
 
@@ -186,7 +187,9 @@ def _log_evidence(scores: jax.Array, tau: jax.Array, eps: jax.Array) -> jax.Arra
     scaled = scores * column(1 / tau)
     size = scores.shape[-1]
     likelihood = jax.nn.log_softmax(scaled, axis=-1) + jnp.log(jnp.asarray(size, scores.dtype))
-    return jnp.logaddexp(column(log_law(eps)), column(log_law(1 - eps)) + likelihood)
+    # not of logarithms of eps and 1 - eps, whose derivative is lost where these are 0
+    most = lax.stop_gradient(jnp.maximum(likelihood, 0))
+    return most + jnp.log(column(eps) * jnp.exp(-most) + column(1 - eps) * jnp.exp(likelihood - most))
 
 
 def _checked(scores: ArrayLike, temperatures: ArrayLike, doubt: ArrayLike) -> tuple[jax.Array, jax.Array, jax.Array]:

@@ -107,6 +107,15 @@ def checked_scores(scores: Any) -> jax.Array:
     return working(scores)
 
 
+def fused_scores(scores: jax.Array, temperatures: jax.Array) -> jax.Array:
+    """sum_m s_m / tau_m [..., N] of [M, ..., N]; -inf where a modality that counts has it, with gradient 0 in tau."""
+    weights = (1.0 / temperatures).astype(scores.dtype)
+    possible = scores > -jnp.inf
+    fused = jnp.tensordot(weights, jnp.where(possible, scores, 0), 1, precision=jax.lax.Precision.HIGHEST)
+    counts = (weights > 0).reshape(-1, *[1] * (scores.ndim - 1))
+    return jnp.where(jnp.any(~possible & counts, axis=0), -jnp.inf, fused)
+
+
 def counts_from_scores(scores: Any, relevant: Any) -> tuple[jax.Array, jax.Array]:
     """How many documents score above each relevant one, and how many tie with it, from the matrix of scores.
 
@@ -155,6 +164,10 @@ def inner_products(queries: jax.Array, documents: jax.Array) -> jax.Array:
     return jnp.matmul(queries, documents.T, precision=jax.lax.Precision.HIGHEST)
 
 
+def _in_row(row: list[int]) -> str:
+    return f" in row {row[0] if len(row) == 1 else tuple(row)}" if row else ""
+
+
 def check_relevant(scores: Any, relevant: Any) -> None:
     """Refuse relevant documents that do not fit the scores (arrays, or anything with a shape)."""
     shape, entries = np.shape(scores) if not hasattr(scores, "shape") else scores.shape, np.shape(relevant)
@@ -177,6 +190,13 @@ def check_relevant(scores: Any, relevant: Any) -> None:
             raise InputError(
                 f"relevant has {int(values[place])} at {place or 'its only entry'}, "
                 f"but there are {shape[-1]} documents, numbered 0 to {shape[-1] - 1}."
+            )
+        ordered = np.sort(values, axis=-1) if several else np.zeros((1, 1))
+        twice = (np.diff(ordered, axis=-1) == 0) & (ordered[..., 1:] >= 0)
+        if twice.any():
+            *row, column = (int(i) for i in np.argwhere(twice)[0])
+            raise InputError(
+                f"relevant lists document {int(ordered[(*row, column)])} twice{_in_row(row)}; list each once."
             )
     kind = getattr(scores, "dtype", np.float64)
     require(not np.issubdtype(kind, np.complexfloating), f"the scores hold {kind} values; they must be real numbers.")

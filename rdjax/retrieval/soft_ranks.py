@@ -7,7 +7,8 @@ frozen pytree: its temperature may be traced, annealed and differentiated.
 Temperatures are relative: 1 is the standard deviation of the scores of the list. So ranks do not change when scores are
 shifted or scaled, and cosines that differ by .05 are told apart as well as logits that differ by 5, where a fixed
 temperature of 1 takes all documents for tied. The lower it is, the closer to the hard ranks, and the fewer documents
-have a gradient. Lists of equal scores get the mean rank, and finite gradients.
+have a gradient. Lists of equal scores get the mean rank, and finite gradients; documents at -inf, which cannot be, come
+last.
 
 Source: sigmoids as Qin, Liu and Li 2010; SoftSort, Prillo and Eisenschlos 2020; projection onto the permutahedron,
 Blondel, Teboul, Berthet and Djolonga 2020.
@@ -49,7 +50,7 @@ class SigmoidRanks:
 
     def __call__(self, scores: ArrayLike, listed: ArrayLike, among: ArrayLike | None = None) -> jax.Array:
         """Ranks [..., J], from 1; arguments as at the top of this file."""
-        return _sigmoid_ranks(*_checked(scores, listed, among), _positive(self.temperature))
+        return _ranks(_sigmoid_ranks, scores, listed, among, self.temperature)
 
 
 @partial(register_dataclass, data_fields=["temperature"], meta_fields=[])
@@ -65,7 +66,7 @@ class SoftmaxRanks:
 
     def __call__(self, scores: ArrayLike, listed: ArrayLike, among: ArrayLike | None = None) -> jax.Array:
         """Ranks [..., J], from 1; arguments as at the top of this file."""
-        return _softmax_ranks(*_checked(scores, listed, among), _positive(self.temperature))
+        return _ranks(_softmax_ranks, scores, listed, among, self.temperature)
 
 
 @partial(register_dataclass, data_fields=["temperature"], meta_fields=[])
@@ -86,7 +87,7 @@ class PooledRanks:
 
     def __call__(self, scores: ArrayLike, listed: ArrayLike, among: ArrayLike | None = None) -> jax.Array:
         """Ranks [..., J], from 1; arguments as at the top of this file."""
-        return _pooled_ranks(*_checked(scores, listed, among), _positive(self.temperature))
+        return _ranks(_pooled_ranks, scores, listed, among, self.temperature)
 
 
 @jax.jit
@@ -148,6 +149,19 @@ def _pooled(values: jax.Array, among: jax.Array) -> jax.Array:
     first = jax.ops.segment_min(jnp.where(present, lax.stop_gradient(rising), jnp.inf), pool, size)[pool]
     within = jnp.where(present, rising - jnp.where(present, first, 0), 0)
     return jnp.zeros_like(values).at[order].set(mean(place) + within - mean(within))
+
+
+def _ranks(
+    of: Callable[..., jax.Array], scores: ArrayLike, listed: ArrayLike, among: ArrayLike | None, temperature: ArrayLike
+) -> jax.Array:
+    """Ranks by one of the functions above among the documents that can be; the others, at -inf, share the last ones."""
+    scores, listed, mask = _checked(scores, listed, among)
+    possible = mask & (scores > -jnp.inf)
+    ranks = of(jnp.where(possible, scores, 0), listed, possible, _positive(temperature))
+    impossible = mask & ~possible
+    count = lambda which: jnp.sum(which, axis=-1, keepdims=True, dtype=ranks.dtype)
+    last = count(possible) + (count(impossible) + 1) / 2
+    return jnp.where(jnp.take_along_axis(impossible, listed, axis=-1), last, ranks)
 
 
 def _checked(scores: ArrayLike, listed: ArrayLike, among: ArrayLike | None) -> tuple[jax.Array, jax.Array, jax.Array]:

@@ -1,0 +1,90 @@
+"""Codes at the edges of what they are for: the other side, another class, a stranger's words, sums that were short."""
+
+import dataclasses
+import io
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from rdjax.audit.frontier import training
+from rdjax.audit.view import make_views
+from rdjax.checks import InputError
+from rdjax.cli import app
+from rdjax.cli.jobs import _widths
+from rdjax.codes import EntropyCodedScalar, LearnedCode, QueryModel, RankCode, ScalarQuantizer, fit_relevance_map
+from rdjax.codes.exported import code_tables
+from rdjax.codes.frames import frame, read_frames
+from rdjax.data import gaussian_mixture
+
+pytestmark = pytest.mark.float64_only
+
+
+def rows(count=60):
+    return np.random.default_rng(0).normal(size=(count, 6))
+
+
+def test_a_code_on_a_map_to_relevance_is_for_its_side():
+    documents = rows()
+    model = QueryModel.fit(documents[:30] + 0.1 * rows(30), documents[:30], blocks=(6,))
+    for side in ("queries", "documents"):
+        code = ScalarQuantizer.fit(documents, 8, transform=fit_relevance_map(model, documents, 4, side=side))
+        assert code.sides == (side,)
+    assert ScalarQuantizer.fit(documents, 8).sides == ("queries", "documents")
+
+
+def test_a_frame_says_no_more_items_than_its_code_writes():
+    data = frame(2000, b"few", 7)
+    assert list(read_frames(io.BytesIO(data), 7, "code", items=2000)) == [(2000, 0, b"few")]
+    with pytest.raises(InputError, match="was altered"):
+        list(read_frames(io.BytesIO(data), 7, "code", items=1999))
+
+
+def test_a_rank_code_that_names_two_documents_has_no_recipe():
+    documents = rows(8)
+    for codewords, known in ((8, True), (16, False)):
+        code = RankCode.fit(documents, codewords)
+        if known:
+            assert "documents" in code_tables(code, code.encode(documents))
+        else:
+            with pytest.raises(InputError, match="no recipe"):
+                code_tables(code, code.encode(documents))
+
+
+def test_a_learned_code_is_exported_as_what_it_holds():
+    code = ScalarQuantizer.fit(rows(), 8)
+    learned = LearnedCode(code, *(jnp.zeros(()) for _ in range(5)))
+    symbols = code.encode(rows())
+    for name, table in code_tables(code, symbols).items():
+        np.testing.assert_array_equal(code_tables(learned, symbols)[name], table)
+
+
+def test_uniform_cells_take_a_step_and_a_beginning_each():
+    code = EntropyCodedScalar.fit(rows(), 6, cells="dead zone")
+    uniform = dataclasses.replace(code, cells="uniform")
+    assert uniform.encoder_bytes - code.encoder_bytes == 4 * (code.num_symbols - 2)
+
+
+@pytest.mark.parametrize("words", ["x", "[1]", "3"])
+def test_what_a_code_notes_may_be_anything(words):
+    with pytest.raises(InputError, match="does not say what it was fitted on"):
+        _widths(words, "code.safetensors")
+
+
+def test_documents_that_are_searched_are_counted_where_a_sample_is_fitted_on():
+    test, fit = gaussian_mixture(40, 30, intent_dim=4, dim=6, rho=4.0, seed=0)
+    (view,) = make_views(test, fit, seed=0)[0]
+    for code_class in "BC":
+        assert training(view, code_class, whole=False).searched == test.num_documents
+
+
+def test_a_class_is_of_a_family(tmp_path):
+    path = tmp_path / "corpus.npz"
+    np.savez(path, documents=rows(), queries=rows(), relevant=np.arange(60))
+    for family, bits, code_class in (("int8", "0", "A"), ("rank code", "0", "B")):
+        asked = ["encode", str(path), "--family", family, "--bits", bits, "--side", "queries", "--class", code_class]
+        done = CliRunner().invoke(app, [*asked, "--out", str(tmp_path / "codes")])
+        assert done.exit_code == 2
+        assert f"no code of class '{code_class}'" in " ".join((done.output + str(done.exception)).split())
+    assert not (tmp_path / "codes").exists()

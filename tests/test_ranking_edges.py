@@ -1,0 +1,99 @@
+"""What rankings and limits say where a score is impossible, a correlation perfect, a modality mute, a list wrong."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from rdjax.checks import InputError
+from rdjax.limits import blind_rate, dobrushin_coefficient, indirect_rate, one_shot_distortion, share_margin
+from rdjax.rate_distortion import gaussian_bottleneck, gaussian_bottleneck_rate
+from rdjax.retrieval import (
+    PooledRanks,
+    SigmoidRanks,
+    SoftmaxRanks,
+    doubting_posterior,
+    fit_reliability,
+    log_posterior,
+    mean_reciprocal_rank,
+    parse_metric,
+    smooth_metric,
+)
+
+NEVER = -np.inf
+
+
+@pytest.mark.parametrize("ranks", [SigmoidRanks(), SoftmaxRanks(), PooledRanks()], ids=lambda r: type(r).__name__)
+def test_documents_that_cannot_be_come_last(ranks, dtype):
+    scores = jnp.asarray([[2.0, 1.0, NEVER, NEVER]], dtype)
+    np.testing.assert_allclose(ranks(scores, np.array([[0, 1, 2, 3]])), [[1, 2, 3.5, 3.5]], atol=1e-4)
+    value, slope = jax.value_and_grad(lambda s: smooth_metric(parse_metric("mrr"), s, np.array([0]), rank_fn=ranks)[0])(
+        scores
+    )
+    assert value == pytest.approx(1, abs=1e-4)
+    assert np.all(np.isfinite(slope))
+
+
+def test_a_perfect_component_carries_every_bit(dtype):
+    rho = jnp.asarray([1.0, 0.5], dtype)
+    bits = np.array([0.0, 3.0, 32.0], dtype)
+    np.testing.assert_allclose(gaussian_bottleneck(rho, bits), bits)
+    np.testing.assert_allclose(gaussian_bottleneck_rate(rho, bits), bits)
+    np.testing.assert_allclose(blind_rate(0.0, 100_000, np.ones(1, dtype)), np.log2(100_000), rtol=1e-5)
+
+
+@pytest.mark.float64_only
+def test_a_modality_that_says_nothing_is_no_end_of_a_fit(rng):
+    told = rng.normal(size=(1, 40, 4))
+    relevant = rng.integers(0, 4, 40)
+    told[0, np.arange(40), relevant] += 2
+    for scores in (np.full((1, 40, 4), 5.0), np.concatenate([told, np.full((1, 40, 4), 5.0)])):
+        found = fit_reliability(scores, relevant, steps=5)
+        assert np.isfinite(found.cross_entropy)
+        assert np.all(np.isfinite(doubting_posterior(scores, found.temperatures, found.doubt)))
+
+
+@pytest.mark.float64_only
+@pytest.mark.parametrize("doubt", [0.0, 1.0])
+def test_the_slope_in_a_doubt_at_its_ends(rng, doubt):
+    scores, inward = rng.normal(size=(2, 3, 4)), 1e-6 * (1 - 2 * doubt)
+    value = lambda eps: doubting_posterior(scores, jnp.ones(2), jnp.stack([eps, jnp.asarray(0.3)]))[0, 0]
+    slope = jax.grad(value)(jnp.asarray(doubt))
+    step = (value(jnp.asarray(doubt + inward)) - value(jnp.asarray(doubt))) / inward
+    assert float(slope) == pytest.approx(float(step), rel=1e-4)
+    assert abs(float(slope)) > 1e-3
+
+
+def test_impossible_scores_leave_numbers_behind(dtype):
+    scores = jnp.asarray([[0.0, NEVER, 1.0], [0.5, 1.0, 0.0]], dtype)
+    left_out = log_posterior(scores, jnp.asarray([jnp.inf, 1.0], dtype))
+    np.testing.assert_allclose(left_out, jax.nn.log_softmax(scores[1]), rtol=1e-5)
+    kept = log_posterior(scores, jnp.ones(2, dtype))
+    np.testing.assert_allclose(np.exp(kept), np.array([np.exp(0.5), 0, np.e]) / (np.exp(0.5) + np.e), rtol=1e-5)
+    slope = jax.grad(lambda tau: log_posterior(scores, tau)[0])(jnp.ones(2, dtype))
+    assert np.all(np.isfinite(slope))
+    assert np.all(np.asarray(slope) != 0)
+
+
+@pytest.mark.float64_only
+def test_nothing_comes_through_and_nothing_is_needed():
+    posteriors = np.array([[0.5, 0.5]])
+    nothing = dobrushin_coefficient(posteriors)
+    assert nothing == 0
+    np.testing.assert_array_equal(indirect_rate(np.array([0.5, 0.0]), posteriors, contraction=nothing), [0, np.inf])
+
+
+@pytest.mark.float64_only
+@pytest.mark.parametrize("prior", [2, np.array([0.5, 0.5])], ids=["uniform", "listed"])
+@pytest.mark.parametrize(("weights", "words"), [([0.0, 1.0], "the weights rise"), ([1.0], r"shape \(1,\)")])
+def test_lists_of_weights_are_looked_at(prior, weights, words):
+    with pytest.raises(InputError, match=words):
+        one_shot_distortion(1, prior, weights)
+
+
+@pytest.mark.float64_only
+def test_what_is_no_share_and_no_set_is_refused():
+    with pytest.raises(InputError, match="the estimates"):
+        share_margin(np.array([-1.0, 3.0]), 0.5)
+    with pytest.raises(InputError, match="relevant lists document 0 twice in row 1; list each once"):
+        mean_reciprocal_rank(np.ones((2, 3)), np.array([[0, 1], [0, 0]]))
