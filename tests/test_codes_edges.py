@@ -86,5 +86,5 @@ def test_a_class_is_of_a_family(tmp_path):
         asked = ["encode", str(path), "--family", family, "--bits", bits, "--side", "queries", "--class", code_class]
         done = CliRunner().invoke(app, [*asked, "--out", str(tmp_path / "codes")])
         assert done.exit_code == 2
-        assert f"no code of class '{code_class}'" in " ".join((done.output + str(done.exception)).split())
+        assert f"the class is '{code_class}'; it must be" in " ".join((done.output + str(done.exception)).split())
     assert not (tmp_path / "codes").exists()

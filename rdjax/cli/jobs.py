@@ -175,7 +175,7 @@ def _training(job: Job, family: str, code_class: str | None) -> tuple[Training, 
     if isinstance(job.material, View):
         usual = "B" if job.side == "documents" else "C"
         known = (None, "A") if family == RANK_CODE else (None, "B", "C")
-        require(code_class in known, f"{family} is no code of class {code_class!r}; it is of {_classes(known)}.")
+        require(code_class in known, f"the class is {code_class!r}; it must be {_classes(known)}.")
         chosen = "A" if family == RANK_CODE else (code_class or usual)
         training, words = serving_training(job.material, chosen, family, job.seed)
         return training, chosen, words
