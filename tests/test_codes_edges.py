@@ -17,6 +17,9 @@ from rdjax.codes import EntropyCodedScalar, LearnedCode, QueryModel, RankCode, S
 from rdjax.codes.exported import code_tables
 from rdjax.codes.frames import frame, read_frames
 from rdjax.data import gaussian_mixture
+from rdjax.data.files import load_patterns
+from rdjax.data.stored import narrow
+from rdjax.sweep.parts import PARTS, _read_manifest, finished_parts
 
 pytestmark = pytest.mark.float64_only
 
@@ -88,3 +91,28 @@ def test_a_class_is_of_a_family(tmp_path):
         assert done.exit_code == 2
         assert f"the class is '{code_class}'; it must be" in " ".join((done.output + str(done.exception)).split())
     assert not (tmp_path / "codes").exists()
+
+
+def test_a_scale_of_bfloat16_makes_no_other_number_of_what_it_scales():
+    found = {"documents.text.scale.bf16": ("", None), "documents.text": ("", None), "documents.image.bf16": ("", None)}
+    assert narrow({**found, "queries.text.bf16": ("", None)}) == {"text": 8, "image": 16}
+
+
+def test_a_damaged_manifest_is_one_sentence(tmp_path):
+    for text in ('{"versions": null}', '{"grid": [1]}', "[]"):
+        (tmp_path / "manifest.json").write_text(text)
+        with pytest.raises(InputError, match="is damaged"):
+            _read_manifest(tmp_path / "manifest.json")
+
+
+def test_parts_of_ten_million_cells_are_found_again(tmp_path):
+    (tmp_path / PARTS).mkdir()
+    (tmp_path / PARTS / f"{0:012d}-{10**7:07d}-{0:016x}.csv").write_text("")
+    (part,) = finished_parts(tmp_path)
+    assert part.path.name.startswith("0")
+
+
+def test_more_patterns_than_memory_holds_are_refused(tmp_path):
+    (tmp_path / "wanted.txt").write_text("0 1\n" * 10)
+    with pytest.raises(InputError, match="leave out documents that no line names"):
+        load_patterns(tmp_path / "wanted.txt", 10**12)

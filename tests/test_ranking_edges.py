@@ -6,7 +6,14 @@ import numpy as np
 import pytest
 
 from rdjax.checks import InputError
-from rdjax.limits import blind_rate, dobrushin_coefficient, indirect_rate, one_shot_distortion, share_margin
+from rdjax.limits import (
+    blind_rate,
+    dobrushin_coefficient,
+    indirect_rate,
+    one_shot_distortion,
+    relevance_bounds,
+    share_margin,
+)
 from rdjax.rate_distortion import gaussian_bottleneck, gaussian_bottleneck_rate
 from rdjax.retrieval import (
     PooledRanks,
@@ -19,6 +26,7 @@ from rdjax.retrieval import (
     parse_metric,
     smooth_metric,
 )
+from rdjax.sweep.mixture_known import FINEST, _code
 
 NEVER = -np.inf
 
@@ -97,3 +105,22 @@ def test_what_is_no_share_and_no_set_is_refused():
         share_margin(np.array([-1.0, 3.0]), 0.5)
     with pytest.raises(InputError, match="relevant lists document 0 twice in row 1; list each once"):
         mean_reciprocal_rank(np.ones((2, 3)), np.array([[0, 1], [0, 0]]))
+
+
+@pytest.mark.float64_only
+def test_rows_that_sum_to_a_little_more_than_one_are_laws():
+    posteriors = np.array([[1, 1e-8], [1e-8, 1]], np.float32)
+    found = relevance_bounds(posteriors, 100.0, rounds=1, passes=0)
+    assert found.distortion == 0
+    assert found.upper == pytest.approx(1, abs=1e-3)
+
+
+@pytest.mark.float64_only
+@pytest.mark.parametrize("rate", [4.0, 512.0, 5000.0])
+def test_a_step_is_one_that_float32_can_count_in(rate):
+    known = {"intent_dim": 1, "dim": 1, "code": "scalar", "rate": rate}
+    steps, added = _code(known, np.array([1.0, 1.0]))
+    assert np.all(np.isfinite(np.float32(1) / steps.astype(np.float32)))
+    assert np.all(added > 0)
+    if rate > 100:
+        np.testing.assert_array_equal(steps, FINEST * np.sqrt(2))

@@ -20,6 +20,8 @@ from rdjax.data.runs import read_run
 from rdjax.data.stored import Found, narrow, plain
 from rdjax.data.tensors import open_tensors
 
+PATTERNS = 10**9  # entries of a table of who wants what
+
 
 def load_corpus(path: str | os.PathLike[str]) -> Corpus:
     """A corpus from one .npz or .safetensors file, or from a folder.
@@ -112,6 +114,10 @@ def load_patterns(path: str | os.PathLike[str], num_documents: int) -> np.ndarra
     where = str(path)
     lines = list(read_lines(where))
     require(bool(lines), f"{where} is empty; write a line of document numbers for each query.")
+    require(
+        len(lines) * num_documents <= PATTERNS,
+        f"{where} has {len(lines):,} lines, for {num_documents:,} documents; leave out documents that no line names.",
+    )
     patterns = np.zeros((len(lines), num_documents), bool)
     for row, line in enumerate(lines):
         numbers = line.replace(",", " ").split()

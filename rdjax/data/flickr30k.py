@@ -144,6 +144,7 @@ def _entries(where: str) -> list[dict[str, Any]]:
         raise InputError(f"{where} has no list of images; it is not Karpathy's split file.")
     for row, entry in enumerate(images):
         good = isinstance(entry, dict) and isinstance(entry.get("sentences"), list) and "filename" in entry
+        good = good and all(isinstance(sentence, dict) for sentence in entry["sentences"])
         require(good, f"{where}: image {row} has no filename or no sentences; it is not Karpathy's split file.")
         require("split" in entry, f"{where}: image {row} has no split; it is not Karpathy's split file.")
     return images

@@ -41,9 +41,13 @@ def plain(found: Found) -> Found:
 
 def narrow(found: Found) -> dict[str, int]:
     """Bits a stored number takes, of the modalities whose documents `plain` makes wider."""
-    sizes = {BF16: 16, SCALE: 8}
-    ends = [(key.removeprefix(DOCUMENTS), end) for key in found if key.startswith(DOCUMENTS) for end in sizes]
-    return {key.removesuffix(end): sizes[end] for key, end in ends if key.endswith(end)}
+    known: dict[str, int] = {}
+    for key in found:
+        name = key.removeprefix(DOCUMENTS)
+        scaled = name.removesuffix(BF16).endswith(SCALE)  # the scale may be bfloat16 itself
+        if key != name and (scaled or name.endswith(BF16)):
+            known[name.removesuffix(BF16).removesuffix(SCALE)] = 8 if scaled else 16
+    return known
 
 
 def from_bfloat16(array: np.ndarray, where: str) -> np.ndarray:

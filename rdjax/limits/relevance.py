@@ -11,7 +11,7 @@ source: these queries with these probabilities, if the posteriors are true. Sour
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import jax
@@ -121,6 +121,8 @@ def relevance_bounds(
         queries = problem.queries
         code = _designed(problem, checks.whole(rounds, "rounds", 0), seed)
         spent = spend(queries, code, problem.worth, problem.slope)
+        best = 1 - float(problem.worth[0])  # rows of float32 may sum to more than one, and fall below it
+        spent = replace(spent, distortion=np.maximum(np.asarray(spent.distortion, np.float64), best))
         known = ranking_rate(spent.distortion, spent.prior, problem.worth)
         dual = _certified(problem, code, checks.whole(passes, "passes", 0))
         number = lambda x: np.asarray(x, np.float64)

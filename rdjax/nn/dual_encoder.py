@@ -102,14 +102,14 @@ def fit_dual_encoder(
         numeric_matrix(side, name)
     size = len(sides[0])
     require(size == len(sides[1]), f"there are {size} queries and {len(sides[1])} documents; row i is a pair.")
-    batch = min(whole(batch, "batch", 2), size)
+    batch, steps = min(whole(batch, "batch", 2), size), whole(steps, "steps")
     parts: Any = nnx.split(model, nnx.Param, ...)
     graph, parameters, rest = parts
     dtype = parameters["query_tower"]["layers"][0]["kernel"][...].dtype
     data = tuple(jnp.asarray(side, dtype) for side in sides)
     rng, each = np.random.default_rng(seed), size // batch
     orders = [rng.permutation(size)[: each * batch].reshape(each, batch) for _ in range(-(-steps // each))]
-    rows = np.concatenate(orders)[: whole(steps, "steps")].astype(np.int32)
+    rows = np.concatenate(orders)[:steps].astype(np.int32)
     optimizer = _usual(steps) if optimizer is None else optimizer
     trained, losses = _train(graph, optimizer, parameters, rest, data, jnp.asarray(rows))
     return nnx.merge(graph, trained, rest), losses

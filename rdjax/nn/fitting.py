@@ -136,7 +136,7 @@ def fit_critic(
     found = train(plan, parameters, rest, pairs, looked_at, looks, whole(patience, "patience"), seed, progress)
     bits, error = read(plan, found.best, rest, in_blocks(reading, read_size))
     status = DIVERGED if found.diverged else STEPS if found.exhausted else STOPPED
-    at_ceiling = plan.objective.bound is infonce and bits > math.log2(read_size) - 1
+    at_ceiling = not found.diverged and plan.objective.bound is infonce and bits > math.log2(read_size) - 1
     return CriticFit(
         bits=jnp.asarray(bits, dtype),
         standard_error=jnp.asarray(error, dtype),

@@ -24,6 +24,7 @@ from rdjax.retrieval import parse_metric
 from rdjax.retrieval.closed_forms import printed_rule, section_six_rule
 from rdjax.sweep.grid import Grid
 
+FINEST = 2.0**-20  # of a deviation: the least step
 CODES = ("none", "gaussian", "scalar", "paper")
 CALIBRATED, BY_ENTROPY = "calibrated", ("equation 10", "section 6")
 TEMPERATURES = ("uniform", CALIBRATED, "closed form", *BY_ENTROPY)
@@ -116,7 +117,7 @@ def uniform_step(rate: float, deviations: np.ndarray) -> float:
     1/2 log2(2 pi e (1 + t^2 / 12) / t^2), to t^8 / 10^6.
     """
     kinds, counts = np.unique(deviations, return_counts=True)
-    low, high = -60.0 - rate, 20.0 + np.log2(kinds.max())  # log2 of the step
+    low, high = max(-60.0 - rate, -1000.0), 20.0 + np.log2(kinds.max())  # log2 of the step
     for _ in range(200):
         middle = (low + high) / 2
         bits = sum(count * _uniform_entropy(2.0**middle / kind) for kind, count in zip(kinds, counts, strict=True))
@@ -145,7 +146,8 @@ def _code(values: dict[str, Any], noise: np.ndarray) -> tuple[np.ndarray, np.nda
         return np.zeros_like(noise), added
     idle = values["dim"] - inner if code == "paper" else 0
     spread = [np.concatenate([np.full(inner, math.sqrt(1 + s**2)), np.full(idle, s)]) for s in noise]
-    steps = np.array([uniform_step(rate, deviations) for deviations in spread])
+    finest = FINEST * np.array([deviations.min() for deviations in spread])  # or float32 knows no multiples of it
+    steps = np.maximum([uniform_step(rate, deviations) for deviations in spread], finest)
     return steps, steps**2 / (6 if code == "paper" else 12)
 
 

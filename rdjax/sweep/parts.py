@@ -31,7 +31,7 @@ from rdjax.sweep.tables import Columns, from_bytes, to_bytes, write_stream
 
 SCHEMA = "rdjax.sweep/2"
 MANIFEST, PARTS, TABLE = "manifest.json", "parts", "table"
-_NAME = re.compile(r"(\d{12})-(\d{7})-([0-9a-f]{16})(\.parquet|\.csv)")
+_NAME = re.compile(r"(\d{12,})-(\d{7,})-([0-9a-f]{16})(\.parquet|\.csv)")
 
 
 class Part(NamedTuple):
@@ -199,7 +199,8 @@ def _read_manifest(place: Path) -> dict[str, Any]:
         found = json.loads(place.read_text())
     except (OSError, ValueError):
         found = None
-    require(isinstance(found, dict), f"{place} is damaged; name another folder, or put the manifest back.")
+    whole = isinstance(found, dict) and all(isinstance(found.get(name, {}), dict) for name in ("versions", "grid"))
+    require(whole, f"{place} is damaged; name another folder, or put the manifest back.")
     assert isinstance(found, dict)
     return found
 
