@@ -52,8 +52,9 @@ def interior_point(
 ) -> RateDistortion:
     """The point of R(D) at a slope, by Newton steps: min over channels of I(X; J) + slope * E d(X, J).
 
-    Some Blahut-Arimoto sweeps; then, on large problems, an interior point on the columns they favor, certified on all
-    columns; then, where that does not certify, on all columns.
+    The source's own law, if symbols are their own best reproductions and that is enough; else some Blahut-Arimoto
+    sweeps; then, on large problems, an interior point on the columns they favor, certified on all columns; then, where
+    that does not certify, on all columns.
 
     Args:
       source: law p of the source [X]; zero probabilities are fine.
