@@ -16,6 +16,9 @@ from rdjax.cli.jobs import _widths
 from rdjax.codes import EntropyCodedScalar, LearnedCode, QueryModel, RankCode, ScalarQuantizer, fit_relevance_map
 from rdjax.codes.exported import code_tables
 from rdjax.codes.frames import frame, read_frames
+from rdjax.codes.product import ProductQuantizer
+from rdjax.codes.sound import is_sound
+from rdjax.codes.trellis import TrellisCode
 from rdjax.data import gaussian_mixture
 from rdjax.data.files import load_patterns
 from rdjax.data.stored import narrow
@@ -116,3 +119,22 @@ def test_more_patterns_than_memory_holds_are_refused(tmp_path):
     (tmp_path / "wanted.txt").write_text("0 1\n" * 10)
     with pytest.raises(InputError, match="leave out documents that no line names"):
         load_patterns(tmp_path / "wanted.txt", 10**12)
+
+
+def test_numbers_of_a_forged_code_are_asked_before_it_computes():
+    vectors = rows(300)
+    product = ProductQuantizer.fit(vectors, 8, transform="coordinates", width=2)
+    trellis = TrellisCode.fit(vectors, 6, transform="coordinates")
+    scalar = EntropyCodedScalar.fit(vectors, 6)
+    for code, changes in (
+        (product, {"beam": 10**9}),
+        (product, {"table": tuple(tuple(-1 for _ in row) for row in product.table)}),
+        (product, {"blocks": tuple(tuple(k + 99 for k in block) for block in product.blocks)}),
+        (trellis, {"window": 10**7}),
+        (trellis, {"width": 0}),
+        (scalar, {"sizes": 0 * scalar.sizes}),
+        (scalar, {"counts": -scalar.counts - 1}),
+        (scalar, {"levels": scalar.levels[:, :1]}),
+    ):
+        assert is_sound(code)
+        assert not is_sound(dataclasses.replace(code, **changes)), (code.name, changes)
