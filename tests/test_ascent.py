@@ -78,12 +78,24 @@ def test_it_ends_with_its_steps_or_with_the_cycle_they_run_out_in(steps, rng, dt
     assert likelihood(kernel, source, found.law) >= floor - 1e-6
 
 
-def test_sharp_kernels_end_after_two_plain_steps(dtype):
-    """The identity: the second law is the optimum, the third is looked at, and no extrapolation is tried."""
+def test_the_sharpest_kernel_ends_after_a_plain_step(dtype):
+    """The identity: the second law is the optimum, and no extrapolation is tried."""
     source = np.random.default_rng(3).dirichlet(np.ones(24)).astype(dtype)
     found = climb(np.eye(24, dtype=dtype), source, EVEN.astype(dtype), 1e-5, 50)
-    assert int(found.steps) == 2
+    assert int(found.steps) == 1
     np.testing.assert_allclose(found.law, source, rtol=1e-6)
+
+
+@pytest.mark.float64_only
+def test_where_the_sources_own_law_is_nearly_enough_a_step_from_it_is():
+    """Hamming at 20 bits: its own gap is a hundred times too large, that of its step small enough at once."""
+    source, slope = np.random.default_rng(3).dirichlet(np.ones(24)), 20.0
+    kernel = np.exp2(-slope * (1 - np.eye(24)))
+    ratio = (source / (kernel @ source)) @ kernel
+    own = np.log2(ratio.max()) - (source * ratio) @ np.log2(ratio)
+    found = blahut_arimoto(source, 1 - np.eye(24), slope, tolerance=own / 100)
+    assert float(found.gap) <= own / 100
+    assert int(found.steps) == 0
 
 
 def test_an_extrapolation_that_falls_is_undone(monkeypatch, dtype):

@@ -6,8 +6,8 @@ The plain step is q <- q c(q) (see `problem`). With c the ratios at q, and c' th
 
 which for a = 1 is the second plain step, and otherwise cancels the slowest mode of a linear convergence; one plain step
 from q_a ends it. In logarithms laws stay positive. An extrapolation that lowers the likelihood sum p ln(K q) is undone,
-so the likelihood only rises, as in the plain ascent; what stops it is the gap of the law at hand. Two plain steps come
-before the first cycle: they are enough for sharp kernels. Source: Varadhan and Roland 2008 (SQUAREM, scheme S3), on the
+so the likelihood only rises, as in the plain ascent; what stops it is the gap of the law at hand. Up to two plain steps
+come before the first cycle: they are enough for sharp kernels. Source: Varadhan and Roland 2008 (SQUAREM, scheme S3), on the
 map of Blahut 1972. Saved: `benchmarks/rate_distortion.py --only steps`.
 """
 
@@ -68,11 +68,12 @@ def cycle(kernel: jax.Array, source: jax.Array, state: Ascent) -> Ascent:
 def ascend(kernel: jax.Array, source: jax.Array, law: jax.Array, enough: float, max_steps: int) -> Ascent:
     """From a law [M], on a row-shifted kernel [X, M], until the plain gap is at most `enough` nats.
 
-    There are two steps at least, and a cycle that has begun is ended, so there may be two more than `max_steps`.
+    A cycle that has begun is ended, so there may be two steps more than `max_steps`.
     """
+    until = lambda most: lambda state: ~ended(state, enough, most)
     step = partial(plain_step, kernel, source)
-    first = step(step(begin(kernel, source, law)))  # of the start no gap is computed: none uses it
-    return lax.while_loop(lambda state: ~ended(state, enough, max_steps), partial(cycle, kernel, source), first)
+    first = lax.while_loop(until(jnp.minimum(2, max_steps)), step, begin(kernel, source, law))
+    return lax.while_loop(until(max_steps), partial(cycle, kernel, source), first)
 
 
 def ended(state: Ascent, enough: float, max_steps: int | jax.Array) -> jax.Array:

@@ -26,10 +26,13 @@ from rdjax.rate_distortion.problem import (
     slopes_in_nats,
     tolerance_in_nats,
 )
+from rdjax.rate_distortion.reductions import total
 from rdjax.rate_distortion.solution import RateDistortion
 
 MAX_STEPS = 10_000
 IN_FLIGHT = 2**16  # kernel entries of the slopes that are swept together; one slope at a time above this
+NEAR = 1e-3  # nats of the source's own law up to which a step from it is a better start than the uniform law
+SPREAD = 1e-6  # of the mass that is spread out there
 
 
 def blahut_arimoto(
@@ -80,17 +83,27 @@ def uniform(problem: Problem) -> jax.Array:
 
 
 def unless_its_own(
-    kernel: jax.Array, problem: Problem, enough: float, solve: Callable[[], tuple[jax.Array, jax.Array, jax.Array]]
+    kernel: jax.Array,
+    problem: Problem,
+    enough: float,
+    solve: Callable[[jax.Array], tuple[jax.Array, jax.Array, jax.Array]],
 ) -> tuple[jax.Array, jax.Array, jax.Array]:
     """The source's own law where its plain gap is at most `enough` nats, its gap, 0 steps; else what `solve` gives.
 
     It is the output's where the kernel is sharp and symbols are their own best reproductions, and is looked at where
-    these are as many. That costs the two products of a step.
+    these are as many. That costs the two products of a step, so `solve` starts from this step where it ends near.
     """
-    if kernel.shape[0] != kernel.shape[1]:
-        return solve()
-    gap = plain_gap(problem.source, ratios(kernel, problem.source, problem.source))
-    return lax.cond(gap <= enough, lambda: (problem.source, gap, jnp.zeros((), jnp.int32)), solve)
+    source, size = problem.source, kernel.shape[1]
+    if kernel.shape[0] != size:
+        return solve(uniform(problem))
+    ratio = ratios(kernel, source, source)
+    gap = plain_gap(source, ratio)
+
+    def search() -> tuple[jax.Array, jax.Array, jax.Array]:
+        stepped = jnp.maximum(source * ratio, SPREAD / size)  # or a column could be lost for good
+        return solve(jnp.where(gap <= NEAR, stepped / total(stepped), uniform(problem)))
+
+    return lax.cond(gap <= enough, lambda: (source, gap, jnp.zeros((), jnp.int32)), search)
 
 
 def warm(law: jax.Array) -> jax.Array:
@@ -113,7 +126,7 @@ def _in_turn(
 
     if slopes.shape[0] == 1:  # no loop around it, inside which the CPU runs elementwise work on one thread
         kernel = lax.optimization_barrier(kernel_of(problem.excess, slopes[0]))
-        found = unless_its_own(kernel, problem, enough, partial(solve, kernel, uniform(problem)))
+        found = unless_its_own(kernel, problem, enough, partial(solve, kernel))
         return jax.tree.map(lambda x: x[None], found)
     return lax.scan(next_one, uniform(problem), slopes)[1]
 

@@ -119,14 +119,14 @@ def solve_law(
 ) -> tuple[jax.Array, jax.Array, jax.Array]:
     """Law [M], its plain gap in nats, and Newton steps, at one slope (nats)."""
     kernel = lax.optimization_barrier(kernel_of(problem.excess, slope))  # or its exponentials are taken anew per use
-    return unless_its_own(kernel, problem, enough, lambda: _searched(kernel, problem, enough, max_steps))
+    return unless_its_own(kernel, problem, enough, lambda law: _searched(kernel, problem, law, enough, max_steps))
 
 
 def _searched(
-    kernel: jax.Array, problem: Problem, enough: float, max_steps: int
+    kernel: jax.Array, problem: Problem, law: jax.Array, enough: float, max_steps: int
 ) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """Sweeps; then the interior point on the columns that matter; then on all."""
-    near = ascend(kernel, problem.source, uniform(problem), enough, max(SWEEPS, kernel.shape[1] // 3))
+    """Sweeps from a law; then the interior point on the columns that matter; then on all."""
+    near = ascend(kernel, problem.source, law, enough, max(SWEEPS, kernel.shape[1] // 3))
     start = (near.law, near.gap, jnp.zeros((), jnp.int32))
 
     def improve(start: tuple) -> tuple[jax.Array, jax.Array, jax.Array]:
