@@ -26,7 +26,6 @@ NAMES = ("T1", "T2", "T3", "T4", "mixture", "skewed", "large")
 FOLDS = 4  # of the fit queries, for choices among our own candidates
 TRAINING = 20_000  # training vectors at most, drawn at random: 78 for each of 256 centroids
 SIMULATED = 16_000  # queries for supervised codes; half as many where recipes are compared
-FEW = 400  # fit queries above which one held-out part is enough
 
 
 @dataclass(frozen=True)
@@ -38,6 +37,7 @@ class Material:
       vectors: the training vectors [n, D]: fit queries, then `seen`; of many, a sample.
       seen: documents this class may see [S, D]: those searched (A, B), or only others (C).
       searched: the corpus that is searched [N, D]; a class C encoder must not look at it.
+      places: of the searched documents among all of the view, [N].
       queries: fit queries [q, D].
       wanted: the relevant document of each [q, D].
       blocks: widths of the modalities.
@@ -50,6 +50,7 @@ class Material:
     vectors: np.ndarray
     seen: np.ndarray
     searched: np.ndarray
+    places: np.ndarray
     queries: np.ndarray
     wanted: np.ndarray
     blocks: tuple[int, ...]
@@ -100,8 +101,7 @@ class Case:
         # temperatures in float64, as the audit fits them; the vectors stay as they are given
         with jax.enable_x64(True):
             self.view: View = calibrated(make_views(test, fit, seed)[0][0], seed)
-        parts = np.array_split(np.random.default_rng(seed).permutation(self.view.fit.num_queries), FOLDS)
-        self.parts = parts if self.view.fit.num_queries < FEW else parts[:1]
+        self.parts = np.array_split(np.random.default_rng(seed).permutation(self.view.fit.num_queries), FOLDS)
         self._material: dict = {}
         self.nominal: dict = {}  # budgets that recipes of mean length were last asked for
 
@@ -128,7 +128,10 @@ class Case:
         return bare.vectors(self.view.test.queries), bare.vectors(self.view.test.documents)
 
     def material(self, code_class: str, part: int | None = None) -> Material:
-        """What a class is fitted on; with a part, without those fit queries, whose search is then among all documents."""
+        """What a class is fitted on; with a part, without those fit queries, whose search is then among all documents.
+
+        In class C it is among those that the code was not fitted on, as it is on test.
+        """
         key = (code_class, part)
         if key not in self._material:
             self._material[key] = self._make(code_class, part)
@@ -142,13 +145,14 @@ class Case:
     def _make(self, code_class: str, part: int | None) -> Material:
         view, fit = self.view, self.view.fit
         relevant = np.asarray(fit.relevant)
-        kept, own, searched = np.arange(fit.num_queries), view.own_documents, view.audited_documents
-        prior = np.ones(len(searched)) if view.test.prior is None else np.asarray(view.test.prior)
+        kept, own, places = np.arange(fit.num_queries), view.own_documents, np.arange(view.test.num_documents)
+        prior = np.ones(len(places)) if view.test.prior is None else np.asarray(view.test.prior)
         if part is not None:
             kept = np.setdiff1d(kept, self.parts[part])
             own = np.setdiff1d(own, relevant[self.parts[part]])
-            searched = view.pooled_documents
-            prior = np.concatenate([prior, np.full(len(searched) - len(prior), prior.mean())])
+            places = np.setdiff1d(np.arange(fit.num_documents), own if code_class == "C" else [])
+            prior = np.concatenate([prior, np.full(len(places) - len(prior), prior.mean())])
+        searched = view.pooled_documents[places]
         seen = view.pooled_documents[own] if code_class == "C" else searched
         vectors = np.concatenate([view.fit_queries[kept], seen])
         if len(vectors) > TRAINING:
@@ -158,6 +162,7 @@ class Case:
             np.ascontiguousarray(vectors),
             seen,
             searched,
+            places,
             view.fit_queries[kept],
             view.pooled_documents[relevant[kept]],
             tuple(array.shape[1] for array in view.test.documents.values()),

@@ -21,12 +21,13 @@ from code_recipes import Recipe
 from rdjax.audit.frontier import count_coded
 from rdjax.audit.quality import values_of
 from rdjax.codes import Code, EntropyCoded
+from rdjax.data import Corpus
 from rdjax.retrieval import counts_from_scores
 from rdjax.retrieval.metrics import parse_metric
 from rdjax.retrieval.streaming import count_above
 
 PARTS = 2  # of the fit queries that choices are made on; on the second only the best `FINALISTS` of the first
-FINALISTS = 2
+FINALISTS = 3
 METRIC = parse_metric("mrr")
 TOO_MANY = 20_000  # documents above which only codes whose scores are inner products are ranked
 VERSION = "1"  # of the peers: change it where a change of code_peers.py changes their results
@@ -167,16 +168,22 @@ class Cell:
         return (self.side, self.code_class) == ("documents", "B")
 
     def on_fit_split(self, name: str, recipe: Recipe, part: int) -> float:
-        """Mean MRR of a part of the fit queries, coded by what was fitted without it; -inf where it cannot be fitted."""
+        """MRR of a part of the fit queries, coded by what was fitted without it; -inf where it cannot be fitted.
+
+        The mean over documents that are wanted, however often: those that are wanted often on test are others.
+        """
         case, held_out = self.case, self.case.parts[part]
         material, queries = case.material(self.code_class, part), case.view.fit_queries[held_out]
         coded = queries if self.side == "queries" else material.searched
         code = self.fitted(name, recipe, material, coded)
         if code is None:
             return -math.inf
-        corpus = case.view.fit.take_queries(held_out)
+        asked = case.view.fit.take_queries(held_out)
+        documents = {name: array[material.places] for name, array in asked.documents.items()}
+        corpus = Corpus(documents, asked.queries, np.searchsorted(material.places, asked.relevant))
         counts = count_coded(code, code.encode(coded), self.side, (queries, material.searched), corpus)
-        return float(values(counts, corpus).mean())
+        often = np.bincount(corpus.relevant)[corpus.relevant]
+        return float(np.average(values(counts, corpus), weights=1 / often))
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ several recipes, budgets or sides share (transforms, simulated queries, codes th
 through `material.once`, so that it is fitted once. `code_learned` trains the best of them.
 """
 
+import math
 from collections.abc import Callable, Iterator
 
 import numpy as np
@@ -155,6 +156,27 @@ def relevance_product(k: int, width: int, blocks: int | None) -> Recipe:
     return make
 
 
+def relevance_trellis(material: Material, side: str, code_class: str, bits: float) -> Code | None:
+    """Equal bits for the first directions of relevance in a trellis: its encoder holds little more than the map."""
+    chart = relevance(material, side)
+    noise = 1.0 if side == "queries" else 0.0  # of a coefficient, in the units of the map
+    ratio = np.maximum(np.asarray(chart.variances, np.float64) - noise, 0)
+    k, spent = least_error(ratio**2 / np.maximum(ratio + noise, 1e-30), int(bits))
+    if k == 0:
+        return None
+    fit = lambda: TrellisCode.fit(examples(material, side), spent, transform=chart.take(k))
+    return material.once(("relevance trellis", side, int(bits)), fit)
+
+
+def least_error(signal: np.ndarray, bits: int) -> tuple[int, int]:
+    """(k, bits spent) of the equal shares that leave the least of a Gaussian's signal: sum_k s_l 2^(-2 b / k) + the rest."""
+    told, found = np.cumsum(signal), {}
+    for k in range(1, len(signal) + 1):
+        spent = next((b for b in range(bits, 0, -1) if b <= 4 * math.gcd(b, k)), 0)
+        found[k, spent] = told[-1] - told[k - 1] * (1 - 2.0 ** (-2 * spent / k))
+    return min(found, key=found.__getitem__, default=(0, 0))
+
+
 def relevance_signs(material: Material, side: str, code_class: str, bits: float) -> Code | None:
     """One bit for each of the first directions of relevance, as codebooks of two words, which can be trained."""
     return relevance_product(int(bits), 1, None)(material, side, code_class, bits)
@@ -213,13 +235,14 @@ FIXED: dict[str, Recipe] = {
     "PCA 128 + turned product of 4": pca_product(128, 4, None, turns=50),
     "relevance + scalar": relevance_scalar,
     "relevance + signs": relevance_signs,
+    "relevance + trellis": relevance_trellis,
     "relevance 128 + product of 8": relevance_product(128, 8, None),
     "relevance 32 + residual of 4": relevance_product(32, 4, 1),
     "relevance 128 + residual of 8": relevance_residual(128),
     "relevance 256 + residual of 8": relevance_residual(256, ("documents",)),
 }
 #: Those that `LearnedCode` can train.
-LEARNABLE = tuple(name for name in FIXED if name.startswith("relevance") and "scalar" not in name)
+LEARNABLE = tuple(name for name in FIXED if name.startswith("relevance ") and not name.endswith(("scalar", "trellis")))
 MEAN: dict[str, Recipe] = {
     "PCA + entropy-coded scalar": pca_entropy_coded,
     "relevance + entropy-coded scalar": relevance_entropy_coded,
