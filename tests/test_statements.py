@@ -221,6 +221,7 @@ FORMULAS = {  # arguments, and the same in NumPy
     "fano_rate": ((0.2, 10), np.log2(10) - h(0.2) - 0.8 * np.log2(9)),
     "unimodal_rate": ((0.2, 10), np.log2(10) - h(0.2) - 0.8 * np.log2(9)),
     "skew": ((NOISY,), 1.0),
+    "skew_penalty": ((NOISY,), 6.0),
     "skew_rate": ((0.2, 4, NOISY), 2 - h(0.2) - 0.8 * np.log2(3) + 6),
     "volume_bound": ((2,), np.log2(np.e * np.pi)),
     "contrastive_slack": ((2, 0.2, 4, NOISY), np.log2(np.e * np.pi) - (2 - h(0.2) - 0.8 * np.log2(3) + 6)),
@@ -269,6 +270,35 @@ def test_formulas_trace_and_agree_with_numpy(name):
     arguments, expected = FORMULAS[name]
     np.testing.assert_allclose(getattr(paper, name)(*arguments), expected, rtol=1e-9, atol=1e-9)
     np.testing.assert_allclose(traced()[name], expected, rtol=1e-9, atol=1e-9)
+
+
+def test_roots_of_several_rates_at_once():
+    """One row each, on either side of 1/N; NaN where (5) never gets as high."""
+    rates, documents = np.array([0.2, 0.3, 10.0, 4.387]), np.array([4, 4, 4, 1000])
+    found = np.asarray(formulas.balanced_distortions(rates, documents))
+    np.testing.assert_allclose(found[:2], [[0.053, 0.495], [0.021, 0.553]], atol=5e-4)
+    assert np.isnan(found[2]).all()
+    assert np.isnan(found[3, 0])
+    assert found[3, 1] == pytest.approx(0.54, abs=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "words"),
+    [
+        ("top_entropy_bound", (0.0, 1), "the number of documents"),
+        ("fano_rate", (1.0, 1), "the number of documents"),
+        ("fano_rate", (1.2, 10), "the probability"),
+        ("skew_rate", (1.0, 1, NOISY), "the number of documents"),
+        ("balanced_distortions", (0.2, 1), "the number of documents"),
+        ("success_bound", (1.0, 1), "the number of documents"),
+        ("success_bound", (1.0, 3), "three documents"),
+        ("success_bound", (1.2, 4), "the distortion"),
+        ("entropy_tail", (0.0, 10, 1), "the number of symbols"),
+    ],
+)
+def test_formulas_refuse_what_would_be_nan(name, arguments, words):
+    with pytest.raises(InputError, match=words):
+        getattr(paper, name)(*arguments)
 
 
 def test_the_library_forms_are_reused():
