@@ -16,9 +16,7 @@ from rdjax.paper import fano_rate, statements
 listed = statements()
 print(Counter(statement.verdict for statement in listed))
 five = next(statement for statement in listed if statement.number == "(5)")
-print(
-    five.quote, "\n", five.verdict, "-", five.why, "\n", five.counterexample().words, "\n replaced by", five.replaced_by
-)
+print(five.quote, "\n", five.verdict, "-", five.why, "\n", five.evidence().words, "\n replaced by", five.replaced_by)
 
 # %% [markdown]
 # ## The bound (5) beside the truth
@@ -43,4 +41,4 @@ plt.show()
 
 # %%
 for statement in listed[:12]:
-    print(f"{statement.number:12} {statement.verdict:14} {statement.why}")
+    print(f"{statement.number:18} {statement.verdict:14} {statement.why}")

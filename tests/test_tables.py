@@ -130,6 +130,15 @@ def test_calibration_finds_the_posterior_of_gaussian_pairs():
     assert found.length == pytest.approx(exact.length, rel=0.15)
 
 
+@pytest.mark.parametrize("seed", [2, 3, 7])
+def test_lengths_that_are_all_one_are_not_fitted(seed):
+    """What float32 leaves of a difference between documents of unit norm is noise, and got weights of millions here."""
+    drawn = readings.draw_trial(LAW, "intents", TINY, seed).calibration
+    found = decoders.calibrated_decoder(drawn.queries, decoders.unit_norm(drawn.documents), TINY.documents)
+    assert found.length == 0
+    assert len(found.weights) == 2
+
+
 def test_canonical_coordinates_of_a_given_law():
     rng = np.random.default_rng(3)
     z, rho = rng.standard_normal((20_000, 3)), np.array([0.9, 0.6, 0.3])
@@ -200,6 +209,12 @@ def test_entries_and_their_errors():
     several = tables.entry_of([np.array([0.5, 0.7]), np.array([0.8, 0.8])])
     assert (several.mean, several.error) == (pytest.approx(0.7), pytest.approx(0.1))
     assert tables.entry_of([np.array([0.5])]).error is None
+
+
+def test_bits_of_an_entry_are_those_of_all_trials():
+    part = lambda bits: {"8": {"values": [[0.5, 0.5], [0.7, 0.5]], "bits": bits}}
+    assert tables._entry([part(7.0), part(9.5)], 8).bits == 8.25
+    assert tables._entry([part(None), part(None)], 8).bits is None
 
 
 def counting(log, name="a", **config):
@@ -318,9 +333,15 @@ def test_tables_stand_beside_the_printed_numbers():
     assert rows["Naive CLIP, as printed"].entries[0] is None  # the paper has nothing at 8 bits
     assert rows["Naive CLIP, as printed"].evidence == tables.AS_PRINTED
     assert rows["ours: learned code"].entries[0] is None
+    level = fake(None)["imbalance-0-0"] | {"uniform": [0.7, 0.8]}
+    assert tables._winner(level) == "uniform | calibrated"
     assert any("Above the printed bound: 0.870 at 64, that is at every rate" in note for note in shown[0].notes)
     sweep = tables.sweep_tables(fake(None), TINY)[1]
     assert "2: calibrated;" in sweep.notes[1]
+    assert sweep.title == "Temperature rules, sigma_2 / sigma_1: MRR"
+    assert [row.label for row in sweep.rows][1:5] == [f"{rule} tau" for rule in imbalance.RULES]
+    notes = " ".join(shown[0].notes)
+    assert "M - 1 = 1 too many at most; measured on test pairs they take at most R +56.00 bits" in notes
 
 
 def test_reproduce_all_writes_a_page_and_nothing_else_is_left(tmp_path, monkeypatch):

@@ -3,19 +3,33 @@
 from collections.abc import Iterator
 
 from rdjax.paper import (
+    achievability,
     appendix,
     closing,
     construction,
     contrastive,
     converse,
     flickr_table,
+    formulation,
     mixture_table,
     opening,
     samples,
 )
 from rdjax.paper.record import Evidence, Statement
 
-_PARTS = (opening, converse, contrastive, construction, samples, mixture_table, flickr_table, closing, appendix)
+_PARTS = (
+    opening,
+    formulation,
+    converse,
+    contrastive,
+    construction,
+    achievability,
+    samples,
+    mixture_table,
+    flickr_table,
+    closing,
+    appendix,
+)
 
 
 def statements() -> tuple[Statement, ...]:

@@ -59,7 +59,7 @@ def _unimodal() -> Evidence:
 def _price() -> Evidence:
     """One bit more of noise beside a document that is known anyway."""
     noisy = [instances.beside_noise(bits) for bits in (2.0, 3.0)]
-    printed = [float(formulas.skew(m) * m.imbalance) for m in noisy]
+    printed = [float(formulas.skew_penalty(m)) for m in noisy]
     needed = [float(unique_relevance(_known_beside_noise(bits))[1]) for bits in (2, 3)]
     words = "X_1 = Y one of 4, X_2 2 bits of noise, then 3: change of the penalty, and of what X_2 has to send, bits"
     change = printed[1] - printed[0], needed[1] - needed[0]

@@ -19,6 +19,13 @@ def _identity() -> Evidence:
     return Evidence("a perfect ranking, p_S = 1: E d by the formula, and E d", printed, found, printed == found)
 
 
+def _jensen() -> Evidence:
+    """A perfect ranking again, of 1000 documents."""
+    success, documents = 1.0, 1000
+    least, found = 1 - success / 2 - (1 - success) / (documents - 1), float(formulas.distortion(1.0))
+    return Evidence("N = 1000, a perfect ranking, p_S = 1: E d at least, and E d", least, found, found >= least)
+
+
 def _success() -> Evidence:
     printed = float(formulas.success_bound(0.0, 2))
     found = float(success_range(0.0, 2)[1])
@@ -58,7 +65,7 @@ def _units() -> Evidence:
 def _negative() -> Evidence:
     found = tuple(float(formulas.skew(instances.copies(count))) for count in (3, 4))
     return Evidence(
-        "three and four copies of a fair bit: least kappa there is, and kappa", (0.0, 0.0), found, min(found) >= 0
+        "three and four copies of a fair bit: least kappa, as said, and kappa", (0.0, 0.0), found, min(found) >= 0
     )
 
 
@@ -98,7 +105,8 @@ def _simulated() -> Evidence:
 def _chain_rule() -> Evidence:
     """C = X: the subtracted entropies are 0."""
     twice = instances.copies(2)
-    printed, found = float(jnp.sum(twice.entropies)), float(twice.information[0, 1])
+    printed = float(jnp.sum(twice.entropies))
+    found = float(jnp.sum(twice.entropies) - twice.information[0, 1])
     words = "two copies of a fair bit, C = X: bits that I(X; C) is at least, and I(X; C) = H(X)"
     return Evidence(words, printed, found, found >= printed)
 
@@ -115,12 +123,21 @@ STATEMENTS = (
         "rdjax.paper.distortion",
     ),
     Statement(
+        "Section 4.1, Jensen",
+        FANO,
+        "Jensen's inequality yields $\\mathbb{E}[d] \\ge 1 - p_S/2 - (1-p_S)/(N-1)$",
+        "false",
+        "It inherits the 1/2, and ranks other than 1 are worth up to 1/2, not 1/(N - 1).",
+        _jensen,
+        "rdjax.limits.success_range",
+    ),
+    Statement(
         "(4)",
         FANO,
         "p_{S} \\leq \\frac{1-D}{1/2-1/(N-1)} = \\frac{2(1-D)(N-1)}{N-3}",
         "true in part",
-        "It holds from N = 4 on, where it is twice too large, fails at N = 2 and is undefined at N = 3; a converse "
-        "needs the lower bound.",
+        "It holds from N = 4 on, where it is at least twice too large, fails at N = 2 and is undefined at N = 3; a "
+        "converse needs the lower bound.",
         _success,
         "rdjax.limits.success_range",
     ),
@@ -212,7 +229,8 @@ STATEMENTS = (
     Statement(
         "Theorem 4.1",
         BALANCE,
-        "For any encoder–decoder pair achieving expected distortion D",
+        "For any encoder–decoder pair achieving expected distortion D, "
+        "$$I(X;C) > R_{\\text{bal}}(D) + \\kappa \\Delta H.$$",
         "false",
         "The code C = Y of a query that contains Y spends H(Y), however unequal the modalities are.",
         _theorem,

@@ -16,6 +16,7 @@ from rdjax.retrieval.scores import inner_products
 
 Views = tuple[np.ndarray, ...]
 TEMPERATURES = (0.01, 0.03, 0.07, 0.2, 1.0)  # among which cross-validation chooses the fixed one
+ROUNDING = 1e-5  # of the largest squared length: those that differ by less are one in float32
 
 
 class Decoder(NamedTuple):
@@ -39,6 +40,8 @@ def exact_decoder(correlation: float) -> Decoder:
 def calibrated_decoder(codes: Views, documents: Views, size: int) -> Decoder:
     """The decoder of least cross-entropy on these pairs, corpora of `size` one after the other.
 
+    gamma is 0 where all documents have one length: it would be fitted to rounding.
+
     Args:
       codes: what the decoder gets of every query, by modality [C N, D_m].
       documents: [C N, D_m], row i is what query i wants.
@@ -47,12 +50,14 @@ def calibrated_decoder(codes: Views, documents: Views, size: int) -> Decoder:
     blocks = [slice(start, start + size) for start in range(0, len(codes[0]), size)]
     scores = [np.concatenate([c[b] @ e[b].T for b in blocks]) for c, e in zip(codes, documents, strict=True)]
     norms = -_squares(documents).reshape(len(blocks), 1, size) / 2
-    scores.append(np.broadcast_to(norms, (len(blocks), size, size)).reshape(-1, size))
+    told = bool(np.ptp(norms) > ROUNDING * np.abs(norms).max())
+    if told:
+        scores.append(np.broadcast_to(norms, (len(blocks), size, size)).reshape(-1, size))
     wanted = np.tile(np.arange(size), len(blocks))
     with jax.enable_x64(True):
         found = calibrate_temperatures(np.stack(scores).astype(np.float64), wanted)
     inverse = 1 / np.asarray(found.temperatures)
-    return Decoder(inverse[:-1], float(inverse[-1]))
+    return Decoder(inverse[: len(codes)], float(inverse[-1]) if told else 0.0)
 
 
 def cross_validated(codes: Views, documents: Views, size: int) -> tuple[Decoder, float]:

@@ -51,8 +51,8 @@ class Excess:
     exponent: float
     floor: float
 
-    def fit(self, statistic: str = "mean") -> DecayFit:
-        """`fit_decay` of a statistic of the values."""
+    def fit(self, statistic: str = "mean absolute") -> DecayFit:
+        """`fit_decay` of a statistic of the values; `exponent` is that of the default."""
         return fit_decay(self.samples, self.values, statistic)
 
 

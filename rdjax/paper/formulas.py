@@ -1,17 +1,19 @@
 """The paper's formulas of sections 2 to 5, as printed, whatever their worth; `sample_formulas` has sections 5 to 10.
 
-Every one traces under jit. The first line of each says if it is false. Rates are in bits, N is the number of documents,
-D a distortion 1 - RR; arguments without a shape are numbers, or arrays that broadcast. Where the library has a printed
-form already, the name here is that very function.
+Every one but `allocation`, which is arithmetic on the host, traces under jit. The first line of each says if it is
+false. Rates are in bits, N is the number of documents, D a distortion 1 - RR; arguments without a shape are numbers, or
+arrays that broadcast. Where the library has a printed form already, the name here is that very function.
 """
 
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 from jax.typing import ArrayLike
 
+from rdjax import checks
 from rdjax.codes.allocation import proportional_ceil as allocation
 from rdjax.information.discrete import binary_entropy
 from rdjax.information.modalities import Modalities
@@ -33,6 +35,7 @@ __all__ = [
     "least_rate",
     "schedule_temperatures",
     "skew",
+    "skew_penalty",
     "skew_rate",
     "success_bound",
     "temperature_step",
@@ -91,12 +94,19 @@ def success_bound(distortion: ArrayLike, num_documents: ArrayLike) -> jax.Array:
     """Equation (4), false at N = 2, undefined at N = 3: p_S <= 2 (1 - D) (N - 1) / (N - 3).
 
     Args:
-      distortion: D, any shape.
-      num_documents: N.
+      distortion: D in [0, 1], any shape.
+      num_documents: N, 2 or at least 4.
 
     Returns:
-      what p_S is said to be at most; above 1 for D < 1/2.
+      what p_S is said to be at most: 0 or less at N = 2, above 1 for D <= 1/2 from N = 4 on.
+
+    Raises:
+      InputError: D outside [0, 1], fewer than two documents, three documents.
     """
+    checks.numbers(distortion, "the distortion", 0, 1)
+    _several(num_documents)
+    if checks.is_concrete(num_documents):
+        checks.require(not np.any(np.asarray(num_documents) == 3), "there are three documents, where (4) divides by 0.")
     n = floating(num_documents)
     return 2 * (1 - floating(distortion)) * (n - 1) / (n - 3)
 
@@ -105,12 +115,16 @@ def top_entropy_bound(success: ArrayLike, num_documents: ArrayLike) -> jax.Array
     """Section 4.1, false: H(Y | C) <= h(p_S) + p_S log2(N - 1). Fano's inequality has 1 - p_S before the logarithm.
 
     Args:
-      success: p_S = P(rank = 1), any shape.
-      num_documents: N.
+      success: p_S = P(rank = 1) in [0, 1], any shape.
+      num_documents: N >= 2.
 
     Returns:
       bits.
+
+    Raises:
+      InputError: p_S outside [0, 1], fewer than two documents.
     """
+    _several(num_documents)
     p = floating(success)
     return binary_entropy(p) + p * jnp.log2(floating(num_documents) - 1)
 
@@ -124,9 +138,18 @@ def fano_rate(distortion: ArrayLike, num_documents: ArrayLike) -> jax.Array:
 
     Returns:
       bits.
+
+    Raises:
+      InputError: D outside [0, 1], fewer than two documents.
     """
+    _several(num_documents)
     d, n = floating(distortion), floating(num_documents)
     return jnp.log2(n) - binary_entropy(d) - (1 - d) * jnp.log2(n - 1)
+
+
+def _several(num_documents: ArrayLike) -> None:
+    """Two documents or more: of one there is nothing to rank, and log2(N - 1) is infinite."""
+    checks.numbers(num_documents, "the number of documents", 2)
 
 
 def skew(modalities: Modalities) -> jax.Array:
@@ -144,18 +167,36 @@ def skew(modalities: Modalities) -> jax.Array:
     return modalities.skew_as_printed
 
 
+def skew_penalty(modalities: Modalities) -> jax.Array:
+    """Equation (7), false as a price: its last term kappa Delta H, which no code has to pay.
+
+    Args:
+      modalities: of at least two.
+
+    Returns:
+      bits, a number; below 0 where kappa is.
+
+    Raises:
+      InputError: one modality, as for `skew`.
+    """
+    return skew(modalities) * modalities.imbalance
+
+
 def skew_rate(distortion: ArrayLike, num_documents: ArrayLike, modalities: Modalities) -> jax.Array:
     """Equation (7) and Theorem 4.1, false: I(X; C) > R_bal(D) + kappa Delta H. R_bal is (5), whatever the source.
 
     Args:
-      distortion: D, any shape.
-      num_documents: N.
+      distortion: D in [0, 1], any shape.
+      num_documents: N >= 2.
       modalities: of at least two.
 
     Returns:
       what I(X; C) is said to exceed, bits.
+
+    Raises:
+      InputError: as for `fano_rate` and `skew`.
     """
-    return fano_rate(distortion, num_documents) + skew(modalities) * modalities.imbalance
+    return fano_rate(distortion, num_documents) + skew_penalty(modalities)
 
 
 def volume_bound(dimension: ArrayLike) -> jax.Array:
@@ -176,10 +217,13 @@ def contrastive_slack(
     """Equation (8), false: d log2 sqrt(e pi) >= R_bal(D) + kappa Delta H, the left side less the right.
 
     Args:
-      dimension: d; distortion: D; num_documents: N; modalities: of at least two.
+      dimension: d; distortion: D in [0, 1]; num_documents: N >= 2; modalities: of at least two.
 
     Returns:
       bits, said to be at least 0.
+
+    Raises:
+      InputError: as for `skew_rate`.
     """
     return volume_bound(dimension) - skew_rate(distortion, num_documents, modalities)
 
@@ -188,11 +232,14 @@ def unimodal_rate(distortion: ArrayLike, num_documents: ArrayLike) -> jax.Array:
     """Corollary 4.4, false: with M = 1, R(D) >= R_rank(D). kappa is 0 / 0 there, and what is left is (5).
 
     Args:
-      distortion: D, any shape.
-      num_documents: N.
+      distortion: D in [0, 1], any shape.
+      num_documents: N >= 2.
 
     Returns:
       bits.
+
+    Raises:
+      InputError: as for `fano_rate`.
     """
     return fano_rate(distortion, num_documents)
 
@@ -227,14 +274,19 @@ def balanced_distortions(rate: ArrayLike, num_documents: ArrayLike, penalty: Arr
     R_bal falls from D = 0 to D = 1/N, where it is 0, and rises from there: one root is looked for on each side.
 
     Args:
-      rate: R, bits; num_documents: N; penalty: kappa Delta H, bits.
+      rate: R, bits; num_documents: N >= 2; penalty: kappa Delta H, bits.
 
     Returns:
-      [2]: the root in [0, 1/N] and the one in [1/N, 1], NaN for one that does not exist.
+      [..., 2]: the root in [0, 1/N] and the one in [1/N, 1], NaN for one that does not exist.
+
+    Raises:
+      InputError: fewer than two documents.
     """
-    goal = floating(rate) - penalty
-    n = floating(num_documents).astype(goal.dtype)
-    start = jnp.stack([jnp.zeros_like(n), jnp.ones_like(n)])  # where R_bal is high
+    _several(num_documents)
+    goal, n = jnp.broadcast_arrays(floating(rate) - penalty, floating(num_documents))
+    n = n.astype(goal.dtype)
+    start = jnp.stack([jnp.zeros_like(n), jnp.ones_like(n)], axis=-1)  # where R_bal is high
+    goal, n = goal[..., None], n[..., None]  # beside the axis of the two roots
     foot = jnp.broadcast_to(1 / n, start.shape)
 
     def halve(_: Any, ends: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:

@@ -1,29 +1,22 @@
-"""Sections 1 to 3 of the paper: what it sets out to do, its definitions, and the shape of R(D)."""
+"""Sections 1 and 2 of the paper: what it sets out to do, and its definitions."""
 
-import math
+from itertools import permutations
 
 import jax.numpy as jnp
 import numpy as np
 
 from rdjax.limits.one_shot import one_shot_distortion
-from rdjax.limits.ranking import ranking_distortion, ranking_range, ranking_rate
-from rdjax.paper import formulas, instances
+from rdjax.limits.ranking import ranking_distortion, ranking_rate
+from rdjax.paper import formulas, instances, sample_formulas
 from rdjax.paper.record import Evidence, Statement
-from rdjax.rate_distortion.curves import rate_at
 
-INTRODUCTION, BACKGROUND, PROBLEM = "1. Introduction", "2. Background and Notation", "3. Problem Formulation"
+INTRODUCTION, BACKGROUND = "1. Introduction", "2. Background and Notation"
 CURVE = "rdjax.limits.ranking_rate"
 
 
-def _classical(target: float) -> tuple[float, float]:
-    """Bits by Shannon's problem over all 24 rankings of 4 documents, and by Theorem B."""
-    prior = np.array(instances.PRIOR)
-    point = rate_at(prior, instances.permutation_distortions(4), target)
-    return float(point.rate), float(ranking_rate(target, prior))
-
-
 def _single_letter() -> Evidence:
-    classical, exact = _classical(0.12062)
+    point, exact = instances.classical_rates(0.12062)
+    classical = float(point.rate)
     words = (
         f"prior {instances.PRIOR}, D = .12062: bits by Shannon's formula over all 24 rankings, said not to apply, and "
         "exactly for ranking codes"
@@ -38,8 +31,7 @@ def _lower_bounds() -> Evidence:
 
 
 def _penalty_of_noise() -> Evidence:
-    noisy = instances.beside_noise(20.0)
-    penalty = float(formulas.skew(noisy) * noisy.imbalance)
+    penalty = float(formulas.skew_penalty(instances.beside_noise(20.0)))
     excess = float(ranking_rate(0.0, 4)) - instances.FOUR
     words = "X_1 = Y one of 4, X_2 20 bits of noise: kappa Delta H, and the bits beyond H(Y) that perfect ranking needs"
     return Evidence(words, penalty, excess, excess >= penalty)
@@ -59,9 +51,8 @@ def _optimal_at_zero() -> Evidence:
 
 
 def _floor_large() -> Evidence:
-    gap = instances.floor_above(1000, 8)
-    words = "N = 1000, R = 8, n infinite: c / sqrt(n), and the best one-query code's distortion above D(R)"
-    return Evidence(words, 0.0, gap, gap <= 1e-9)
+    """c / sqrt(n) is left of the excess."""
+    return instances.floor_evidence(1000, 8, float(sample_formulas.drift_sum(jnp.inf, jnp.array([0.0, 1.0, 0.0]))))
 
 
 def _range_of_distortion() -> Evidence:
@@ -73,12 +64,15 @@ def _range_of_distortion() -> Evidence:
 
 def _rank_alone() -> Evidence:
     """All rankings of 5 documents: those that give the relevant one the same rank."""
+    ranks = np.array([places[0] for places in permutations(range(1, 6))])
     distortions = instances.permutation_distortions(5)[0]
-    ranks = np.round(1 / (1 - distortions)).astype(int)
     spread = max(float(np.ptp(distortions[ranks == k])) for k in range(1, 6))
-    words = "120 rankings of 5 documents: different distortions d takes (120 if it told permutations apart), and found"
+    words = (
+        "120 rankings of 5 documents: different distortions d takes (120 if it told permutations apart), and found; "
+        f"among those that give the document one rank they differ by {spread:g}"
+    )
     kinds = len(np.unique(np.round(distortions, 12)))
-    return Evidence(words, 120.0, float(kinds), spread > 0 or kinds == 120)
+    return Evidence(words, 120.0, float(kinds), spread > 1e-12)
 
 
 def _deterministic_rate(target: float) -> float:
@@ -94,43 +88,6 @@ def _not_convex() -> Evidence:
         f"is {exact:.3f}"
     )
     return Evidence(words, value, chord, value <= chord)
-
-
-def _hamming() -> Evidence:
-    """An additive distortion needs randomness as much, under a bound on I(X; C)."""
-    exact = 1 - float(formulas.binary_entropy(0.25))  # the textbook's R(D) of a fair bit
-    tables = np.array([[a, b] for a in (0, 1) for b in (0, 1)])
-    wrong = (tables != np.array([0, 1])).mean(axis=1)
-    bits = np.array([0.0, 1.0, 1.0, 0.0])
-    best = float(formulas.least_rate(jnp.asarray(bits), jnp.asarray(wrong), 0.25))
-    words = "a fair bit, Hamming distortion .25, which is additive: bits of the best deterministic map, and of R(D)"
-    return Evidence(words, best, exact, best <= exact + 1e-9)
-
-
-def _definition() -> Evidence:
-    classical, exact = _classical(0.17861)
-    words = f"prior {instances.PRIOR}, D = .17861: bits of (3) over all rankings, and of Theorem B"
-    return Evidence(words, classical, exact, abs(classical - exact) < 1e-5)
-
-
-def _convex() -> Evidence:
-    rates = ranking_rate(jnp.array([0.1, 0.5, 0.3]), 1000)
-    chord, value = float(formulas.time_sharing_rate(rates[:2], 0.5)), float(rates[2])
-    words = "N = 1000: mean of R(.1) and R(.5) in bits, and R(.3) below it"
-    return Evidence(words, chord, value, bool(rates[0] >= rates[2] >= rates[1]) and value <= chord)
-
-
-def _threshold() -> Evidence:
-    random = instances.random_distortion(4)
-    worst = float(ranking_range(np.array(instances.PRIOR)).worst)
-    words = f"prior {instances.PRIOR}: 1 - MRR of a random ranking, and the least D from which on R(D) = 0"
-    return Evidence(words, random, worst, abs(random - worst) < 1e-9)
-
-
-def _perfect() -> Evidence:
-    source, needed = instances.FOUR + 3.0, float(ranking_rate(0.0, 4))
-    words = "X = (Y, 3 bits of noise), Y one of 4: H(X), and R(0), bits"
-    return Evidence(words, source, needed, math.isclose(source, needed))
 
 
 STATEMENTS = (
@@ -206,53 +163,6 @@ STATEMENTS = (
         "true in part",
         "With the deterministic encoders of section 2 it is another function than (3), and not convex.",
         _not_convex,
-        CURVE,
-    ),
-    Statement(
-        "(3)",
-        PROBLEM,
-        "R(D) = \\inf_{\\substack{f,g \\\\ \\mathbb{E}[d] \\le D}} I(X;C)",
-        "true",
-        "A definition, and that of the classical theory; Theorem B evaluates it.",
-        _definition,
-        CURVE,
-    ),
-    Statement(
-        "Lemma 3.1",
-        PROBLEM,
-        "R(D) is non-increasing and convex in D.",
-        "true",
-        "The proof sends a bit to zero length, which it cannot; shared randomness needs no such bit.",
-        _convex,
-        CURVE,
-    ),
-    Statement(
-        "Section 3a",
-        PROBLEM,
-        "Deterministic encoders suffice only when the distortion measure is additive; here, randomness is "
-        "indispensable",
-        "false",
-        "Additive distortions need randomness as much if I(X; C) is what is bounded, and none needs it if the "
-        "number of codewords is.",
-        _hamming,
-        "rdjax.limits.one_shot_distortion",
-    ),
-    Statement(
-        "Section 3b",
-        PROBLEM,
-        "Trivially R(D)=0 for $D\\geq 1-{\\rm MRR_{Rand}}$",
-        "true in part",
-        "It is sufficient, and the threshold for a uniform prior only; otherwise ranking by the prior does better.",
-        _threshold,
-        "rdjax.limits.ranking_range",
-    ),
-    Statement(
-        "Section 3c",
-        PROBLEM,
-        "$R(D)=R_{\\rm max}$ for D=0 (perfect retrieval demands full information)",
-        "false",
-        "Perfect ranking needs H(Y), not H(X).",
-        _perfect,
         CURVE,
     ),
 )

@@ -13,7 +13,6 @@ from rdjax.paper.tables import AS_PRINTED, RATE, Entry, Row, Table
 
 CLIP_STEPS = 400
 PRINTED_RATES = (256, 512)
-NAIVE = ((0.65, 46.8), (0.71, 53.1))  # the paper's Naive CLIP; the rest of its Table 2 is in `instances`
 
 #: (label, method, key of the paper's Table 2)
 METHODS = (
@@ -81,7 +80,7 @@ def _entry(cell: Mapping[str, Any] | None, number: int) -> Entry | None:
 
 
 def _as_printed(key: str, number: int) -> tuple[Entry | None, ...]:
-    values = NAIVE if key == "clip" else TABLE_TWO[key]
+    values = TABLE_TWO[key]
     printed = dict(zip(PRINTED_RATES, [value[number] for value in values] * (3 - len(values)), strict=False))
     return tuple(Entry(printed[rate]) if rate in printed else None for rate in RATES)
 

@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 
+from rdjax.checks import numbers
 from rdjax.numerics import LN2, floating
 from rdjax.retrieval.closed_forms import printed_rule
 
@@ -91,7 +92,9 @@ def printed_risk(
 
 
 def cells_bound(entropies: ArrayLike, gamma: ArrayLike) -> jax.Array:
-    """Lemma 6.3, false: sum_m log2 K_m <= M Hbar + gamma^2 Delta H.
+    """Lemma 6.3, true in part: sum_m log2 K_m <= M Hbar + gamma^2 Delta H.
+
+    Cells of section 6.1 have M Hbar, so that it gains nothing; those of its own proof, `cells_in_proof`, have more.
 
     Args:
       entropies: H [M], bits; gamma: at most 1 / sqrt(2).
@@ -134,11 +137,15 @@ def entropy_tail(error: ArrayLike, samples: ArrayLike, symbols: ArrayLike) -> ja
     """Equation (12), false: P(|Hhat - H| >= t) <= 2 exp(-n t^2 / (2 log2^2 |A|)). The bias is left out.
 
     Args:
-      error: t, bits; samples: n; symbols: |A|.
+      error: t, bits; samples: n; symbols: |A| >= 2.
 
     Returns:
       probability.
+
+    Raises:
+      InputError: fewer than two symbols, where H is 0 and it divides by 0.
     """
+    numbers(symbols, "the number of symbols", 2)
     return 2 * jnp.exp(-floating(samples) * error**2 / (2 * jnp.log2(floating(symbols)) ** 2))
 
 
@@ -158,13 +165,14 @@ def allocation_within_two(allocated: ArrayLike, rate: ArrayLike, entropies: Arra
     """Equation (14), false unless R c_1 epsilon_H <= 1: |R_m - R alpha_m| <= 2 with alpha_m = H_m / sum_j H_j.
 
     Args:
-      allocated: R_m [M], bits, from estimated entropies; rate: R; entropies: H [M], the true ones.
+      allocated: R_m [..., M], bits, from estimated entropies; rate: R; entropies: H [M], the true ones.
 
     Returns:
-      whether it holds [M].
+      whether it holds [..., M].
     """
     h = floating(entropies)
-    return jnp.abs(floating(allocated) - rate * h / jnp.sum(h)) <= 2
+    bits = floating(allocated)
+    return jnp.abs(bits - jnp.broadcast_to(rate * h / jnp.sum(h), bits.shape)) <= 2
 
 
 def displaced(displacement: ArrayLike, radius: ArrayLike, constant: ArrayLike = 1.0) -> jax.Array:
