@@ -26,7 +26,8 @@ from rdjax.retrieval import counts_from_scores
 from rdjax.retrieval.metrics import parse_metric
 from rdjax.retrieval.streaming import count_above
 
-PARTS = 2  # of the fit queries that choices are made on; on the second only the best `FINALISTS` of the first
+PARTS = 4  # of the fit queries that choices are made on; after each the better half goes on, `FINALISTS` at least
+TAUGHT = 2  # of these, those on which a trained code is compared with the best of the others
 FINALISTS = 3
 METRIC = parse_metric("mrr")
 TOO_MANY = 20_000  # documents above which only codes whose scores are inner products are ranked
@@ -201,15 +202,18 @@ class Choice:
 
 
 def ranking(cell: Cell, table: dict[str, Recipe]) -> list[Choice]:
-    """Recipes, best first, by cross-validation: all on the first part, the best of those on another."""
+    """Recipes, best first, by cross-validation with successive halving (Jamieson and Talwalkar 2016)."""
     found = {name: (cell.on_fit_split(name, recipe, 0),) for name, recipe in table.items()}
-    names = sorted((name for name in table if found[name][0] > -math.inf), key=found.__getitem__, reverse=True)
-    best, others = names[:FINALISTS], names[FINALISTS:]
+    names = [name for name in table if found[name][0] > -math.inf]
+    ranked = lambda some: sorted(some, key=lambda name: sum(found[name]), reverse=True)
+    rest: list[str] = []
     for part in range(1, min(PARTS, len(cell.case.parts))) if len(names) > 1 else ():
-        for name in best:
+        names = ranked(names)
+        going = max(FINALISTS, -(-len(names) // 2))
+        names, rest = names[:going], names[going:] + rest
+        for name in names:
             found[name] += (cell.on_fit_split(name, table[name], part),)
-    best.sort(key=lambda name: sum(found[name]), reverse=True)
-    return [Choice(name, table[name], found[name]) for name in best + others]
+    return [Choice(name, table[name], found[name]) for name in ranked(names) + rest]
 
 
 def choice(cell: Cell, table: dict[str, Recipe]) -> Choice | None:
@@ -219,7 +223,7 @@ def choice(cell: Cell, table: dict[str, Recipe]) -> Choice | None:
     if not able:
         return ranked[0] if ranked else None
     name, recipe = f"{able[0].name}, learned", code_learned.trained(able[0].recipe)
-    parts = range(min(PARTS, len(cell.case.parts)))
+    parts = range(min(TAUGHT, len(cell.case.parts)))
     taught = Choice(name, recipe, tuple(cell.on_fit_split(name, recipe, part) for part in parts))
     return taught if taught.better(ranked[0]) else ranked[0]
 
