@@ -248,9 +248,7 @@ def law(values: Any, where: str = "the prior", *, rounded: bool = False) -> None
     )
     total = np.ravel(array.sum(axis=-1, dtype=xp.result_type(float)))
     worst = float(total[np.argmax(np.abs(total - 1))])
-    require(
-        abs(worst - 1) <= tolerance * array.shape[-1] ** 0.5, f"{where} sums to {worst:.8g}, not 1; normalize it."
-    )
+    require(abs(worst - 1) <= tolerance * array.shape[-1] ** 0.5, f"{where} sums to {worst:.8g}, not 1; normalize it.")
 
 
 def _is_float(dtype: Any) -> bool:

@@ -108,7 +108,7 @@ class TestNeighbors:
     def test_a_neighbor_that_products_cannot_tell_is_refused(self, rng, dtype):
         x = rng.normal(size=(N, 20))
         x[:30] = x[:1] + 0.01 * np.finfo(dtype).eps ** 0.5 * x[:30]
-        with pytest.raises(InputError, match="30 of 60 rows have .* at distance 0, or too near for float"):
+        with pytest.raises(InputError, match=r"30 of 60 rows have .* at distance 0, or too near for float"):
             kozachenko_leonenko(x.astype(dtype), norm="euclidean", memory=SMALL)
 
     def test_float64_far_from_the_origin(self, cloud, dtype, tolerance):
@@ -116,7 +116,7 @@ class TestNeighbors:
         found = ksg(x, y, memory=SMALL)
         assert float(found) == pytest.approx(brute_ksg(x, y), rel=0, abs=5 * tolerance)
         if dtype == np.float32:
-            with pytest.raises(InputError, match="an entry of x is 1e.39 in size, which float32 cannot hold"):
+            with pytest.raises(InputError, match=r"an entry of x is 1e.39 in size, which float32 cannot hold"):
                 ksg(np.where(np.arange(N)[:, None] > 0, x, -1e39), y, memory=SMALL)
 
 

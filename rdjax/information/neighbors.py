@@ -201,7 +201,8 @@ def _count(spaces: tuple, groups: tuple | None, neighbors: int, norm: str, rows:
 
 @partial(jax.jit, static_argnums=(1, 2, 3))
 def _kth_neighbor(points: jax.Array, neighbors: int, norm: str, rows: int) -> tuple[jax.Array, jax.Array]:
-    return distances.kth_neighbor(*distances.laid_out([points], norm), neighbors, rows)
+    (one,) = distances.laid_out([points], norm)
+    return distances.kth_neighbor(one, neighbors, rows)
 
 
 def _sum_up(found: Balls, signs: tuple, neighbors: int, variant: int | str, xp: Any = jnp) -> tuple[Any, ties.Tied]:
