@@ -189,7 +189,7 @@ def not_singular(array: np.ndarray, what: str) -> None:
     usable = bool((spread > 0).all())
     if usable:
         least = np.linalg.eigvalsh(array / spread[..., :, None] / spread[..., None, :])[..., 0]
-        usable = bool((least > _slack(array)).all())
+        usable = bool((least > _slack(array) / array.shape[-1] ** 0.5).all())  # what rounding each entry makes of 0
     require(usable, f"{what} is singular; leave out what the rest of it determines.")
 
 
@@ -223,22 +223,37 @@ def _is_text(name: str) -> bool:
     return True
 
 
-def law(values: Any, where: str = "the prior") -> None:
-    """Non-negative numbers that sum to one (to 1e-6) along the last axis. Traced values pass unseen."""
+def law(values: Any, where: str = "the prior", *, rounded: bool = False) -> None:
+    """Non-negative numbers that sum to one (to 1e-6) along the last axis. Traced values pass unseen.
+
+    `rounded` takes half precisions as well, bfloat16 among them, and lets their sum be off by what they round.
+    """
     if not is_concrete(values):
         return
-    array = np.asarray(values)
+    xp = arrays_of(values)
+    array = xp.asarray(values)
+    tolerance = 1e-6
+    if rounded and array.dtype.itemsize < 4 and _is_float(array.dtype):
+        import ml_dtypes
+
+        tolerance = float(ml_dtypes.finfo(array.dtype).eps)
+        array = array.astype(np.float32)
     require(array.dtype.kind in "fiu", f"{where} holds {array.dtype} values; it must hold probabilities.")
     require(array.ndim >= 1 and array.shape[-1] > 0, f"{where} is empty; it must hold at least one probability.")
-    require(bool(np.isfinite(array).all()), f"{where} has a NaN or infinity; it must hold probabilities.")
+    if not array.size:
+        return
+    require(bool(xp.isfinite(array).all()), f"{where} has a NaN or infinity; it must hold probabilities.")
     require(
         bool((array >= 0).all()), f"{where} has a negative entry ({array.min():.3g}); probabilities are at least 0."
     )
-    total = array.sum(axis=-1, dtype=np.float64)
-    worst = float(np.ravel(total)[np.argmax(np.abs(np.ravel(total) - 1))])
-    require(
-        abs(worst - 1) <= 1e-6 * max(1.0, array.shape[-1] ** 0.5), f"{where} sums to {worst:.8g}, not 1; normalize it."
-    )
+    total = np.ravel(array.sum(axis=-1, dtype=xp.result_type(float)))
+    worst = float(total[np.argmax(np.abs(total - 1))])
+    require(abs(worst - 1) <= tolerance * array.shape[-1] ** 0.5, f"{where} sums to {worst:.8g}, not 1; normalize it.")
+
+
+def _is_float(dtype: Any) -> bool:
+    """NumPy's floats and those that it knows only the size of, such as bfloat16."""
+    return dtype.kind == "f" or (dtype.kind == "V" and "float" in dtype.name)
 
 
 def assert_fixed_point(step: Callable[[Any], Any], point: Any, tolerance: float) -> None:

@@ -280,6 +280,7 @@ def test_the_mean_over_all_samples_of_three():
         (lambda: entropy_from_counts(np.array(["a"])), "whole numbers"),
         (lambda: entropy_from_counts([1, 2], symbols=1), "below the number"),
         (lambda: entropy_from_counts([1, 2], symbols=2.5), "whole numbers"),
+        (lambda: entropy_from_counts([1, 2], symbols=np.inf), "whole numbers"),
         (lambda: entropy_from_counts([1, 2], symbols=[3, 4]), "must be one number"),
         (lambda: entropy_standard_error([1, 0]), "at least 2"),
         (lambda: contingency.mutual_information_from_counts([1, 2]), "need 2 axes"),
@@ -289,6 +290,7 @@ def test_the_mean_over_all_samples_of_three():
         (lambda: contingency.contingency_table([0, 1], [0], sizes=(2, 2)), "all must be"),
         (lambda: contingency.contingency_table([0, 1], sizes=(2, 2)), "one for each"),
         (lambda: contingency.contingency_table([0, 2], sizes=(2,)), "entry 1 is 2"),
+        (lambda: contingency.contingency_table([0], [0], sizes=(2**16, 2**15)), "2,147,483,648 cells"),
     ],
 )
 def test_what_cannot_be_counted_is_refused(call, say):

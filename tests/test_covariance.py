@@ -200,6 +200,10 @@ class TestSamples:
         (lambda: gaussian.gaussian_total_correlation(pair(0.5), (1,)), "do not add up"),
         (lambda: sampled.gaussian_information_bias(5, 2, 3), "needs more than 5"),
         (lambda: sampled.shrunk_covariance(np.ones(3)), "must be"),
+        (
+            lambda: sampled.gaussian_mutual_information_from_samples(np.eye(2), np.eye(2), "ledoit_wolf"),
+            "n at least 3",
+        ),
         (lambda: sampled.gaussian_mutual_information_from_samples(np.ones((9, 1)), np.ones((8, 1))), "both need"),
         (lambda: sampled.gaussian_mutual_information_from_samples(np.ones((9, 1)), np.ones((9, 1)), "oas"), "known"),
     ],

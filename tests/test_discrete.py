@@ -183,6 +183,7 @@ class TestBatches:
     def test_precision_follows_the_input(self, dtype):
         assert discrete.entropy(np.full(4, 0.25, dtype)).dtype == dtype
         assert discrete.kl(np.full(4, 0.25, np.float32), np.full(4, 0.25, np.float32)).dtype == np.float32
+        assert discrete.jensen_shannon(np.full(4, 0.25, np.float32), np.full(4, 0.25, np.float32)).dtype == np.float32
 
 
 @pytest.mark.float64_only

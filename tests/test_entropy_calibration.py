@@ -27,6 +27,24 @@ def test_scaling_adds_the_logarithm_for_each_dimension(rng):
     one, eight = calibrate_entropy(x), calibrate_entropy(8 * x)
     for name in ("estimate", "known", "read"):
         assert float(getattr(eight, name) - getattr(one, name)) == pytest.approx(9, abs=1e-6)
+    assert float(eight.miss) == pytest.approx(float(one.miss), rel=1e-6)  # and so with trust
+    assert one.trusted
+
+
+def test_columns_keep_their_own_deviations(rng):
+    """Shrunk in their own units, the narrowest would be taken for far wider; balls are too wide for it, which shows."""
+    x = rng.standard_normal((400, 3)) * [1000.0, 1.0, 0.001]
+    found = calibrate_entropy(x)
+    assert float(found.known) == pytest.approx(1.5 * np.log2(2 * np.pi * np.e) + np.log2(x.std(axis=0)).sum(), abs=0.05)
+    assert not found.trusted
+    assert float(found.read) == pytest.approx(float(found.estimate), abs=0.5)
+
+
+def test_far_from_the_origin_there_is_a_density_as_well(rng):
+    x = rng.standard_normal((400, 3))
+    near, far = calibrate_entropy(x), calibrate_entropy(x + 5000)
+    for name in ("estimate", "known", "read"):
+        assert float(getattr(far, name)) == pytest.approx(float(getattr(near, name)), abs=1e-6)
 
 
 def test_too_few_rows_are_withheld(rng):
@@ -47,6 +65,12 @@ def on_a_circle(rng):
     return (x / np.linalg.norm(x, axis=1, keepdims=True)).astype(np.float16)
 
 
+def on_a_cap(rng):
+    """As embeddings are that have much in common."""
+    x = 0.1 * rng.standard_normal((100, 5)) + [1, 0, 0, 0, 0]
+    return (x / np.linalg.norm(x, axis=1, keepdims=True)).astype(np.float16)
+
+
 def with_a_constant(rng):
     return np.c_[rng.standard_normal((100, 2)), np.full(100, 7.0)]
 
@@ -60,6 +84,7 @@ def in_a_plane(rng):
     ("make", "words"),
     [
         (on_a_circle, "all rows have one length"),
+        (on_a_cap, "all rows have one length"),
         (with_a_constant, "1 of 3 columns are constant"),
         (in_a_plane, "lie in 2 of 3 dimensions"),
         (lambda rng: rng.integers(0, 3, (100, 2)).astype(float), "distance 0"),

@@ -215,6 +215,8 @@ class TestDither:
     def test_what_it_cannot_use_is_refused(self):
         with pytest.raises(InputError, match="one per column"):
             dither(np.ones((3, 2)), jax.random.key(0), step=[1.0, 2.0, 3.0])
+        with pytest.raises(InputError, match="step has an entry nan"):
+            dither(np.ones((3, 2)), jax.random.key(0), step=np.nan)
         with pytest.raises(InputError, match=r"x\[:, None\]"):
             dither(np.ones(3), jax.random.key(0))
 

@@ -146,6 +146,15 @@ class TestEdges:
         scores[0, 0] = -np.inf
         assert float(nwj(scores)) == -math.inf
 
+    @by_name
+    def test_a_pair_without_weight_is_left_out_whatever_its_scores(self, bound, rng, dtype, tolerance):
+        scores, weights = rng.standard_normal((SIZE, SIZE)), np.full(SIZE, 0.2)
+        scores[0, :] = scores[:, 0] = -np.inf
+        weights[0] = 0
+        found = float(bound(jnp.asarray(scores, dtype), weights=jnp.asarray(weights, dtype)))
+        expected = by_the_book(bound, scores[1:, 1:], weights[1:])
+        assert found == pytest.approx(expected, rel=10 * tolerance, abs=10 * tolerance)
+
     def test_large_scores_do_not_overflow(self, dtype):
         scores = jnp.asarray(np.add.outer(np.zeros(SIZE), np.arange(SIZE)) + 5000.0, dtype)
         for bound in (infonce, donsker_varadhan, leave_one_out, club):

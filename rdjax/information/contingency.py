@@ -26,8 +26,8 @@ def contingency_table(*columns: ArrayLike, sizes: Sizes) -> jax.Array:
       counts [*sizes], int32.
 
     Raises:
-      InputError: columns of several lengths, as many sizes as there are not columns, a symbol out of range (under jit
-        its observation is left out).
+      InputError: columns of several lengths, as many sizes as there are not columns, 2^31 combinations or more, a
+        symbol out of range (under jit its observation is left out).
     """
     shapes = {np.shape(column) for column in columns}
     checks.require(len(columns) == len(sizes) > 0, f"{len(columns)} columns and {len(sizes)} sizes; give one for each.")
@@ -35,6 +35,8 @@ def contingency_table(*columns: ArrayLike, sizes: Sizes) -> jax.Array:
         len(shapes) == 1 and len(next(iter(shapes))) == 1, f"the columns have shapes {sorted(shapes)}; all must be [n]."
     )
     sizes = tuple(checks.whole(size, "a size") for size in sizes)
+    cells = math.prod(sizes)
+    checks.require(cells < 2**31, f"the table has {cells:,} cells, too many for int32; number what occurs instead.")
     for m, (column, size) in enumerate(zip(columns, sizes, strict=True)):
         if checks.is_concrete(column):
             checks.indices(np.asarray(column), size, f"column {m}", "symbols")
@@ -99,8 +101,9 @@ def _tabulate(columns: list[jax.Array], sizes: Sizes) -> jax.Array:
     inside = jnp.ones(columns[0].shape, bool)
     place = jnp.zeros(columns[0].shape, jnp.int32)
     for column, size in zip(columns, sizes, strict=True):
-        inside &= (column >= 0) & (column < size)
-        place = place * size + column.astype(jnp.int32)
+        symbol = column.astype(jnp.int32) if column.dtype.itemsize < 4 else column  # a uint8 takes a size of 256 for 0
+        inside &= (symbol >= 0) & (symbol < size)
+        place = place * size + symbol.astype(jnp.int32)
     cells = math.prod(sizes)
     flat = jnp.zeros(cells, jnp.int32).at[jnp.where(inside, place, cells)].add(1, mode="drop")
     return flat.reshape(sizes)

@@ -257,11 +257,12 @@ def as_counts(values: Any, where: str, axes: int, least: int = 1) -> jax.Array:
     good = len(shape) >= axes and 0 not in shape[len(shape) - axes :]
     checks.require(good, f"{where} have shape {shape}; they need {axes} axes of symbols, none of them empty.")
     if checks.is_concrete(values):
-        array = np.asarray(values)
+        xp = checks.arrays_of(values)
+        array = xp.asarray(values)
         checks.require(array.dtype.kind in "fiu", f"{where} hold {array.dtype} values; they must be whole numbers.")
-        whole = bool((array >= 0).all() and np.isfinite(array).all() and (array == np.floor(array)).all())
+        whole = bool((array >= 0).all() and xp.isfinite(array).all() and (array == xp.floor(array)).all())
         checks.require(whole, f"{where} have an entry that is negative, NaN or no whole number; give counts.")
-        fewest = array.sum(axis=tuple(range(-axes, 0)), dtype=np.float64).min(initial=math.inf)
+        fewest = array.sum(axis=tuple(range(-axes, 0)), dtype=xp.result_type(float)).min(initial=math.inf)
         checks.require(
             bool(fewest >= least), f"{where} have a histogram of {fewest:.0f} observations; it takes at least {least}."
         )
@@ -280,7 +281,8 @@ def known_symbols(symbols: Any, counts: jax.Array, what: str = "symbols") -> jax
             raise checks.InputError(
                 f"{what} has shape {array.shape}; it must be one number, or {seen.shape}."
             ) from None
-        checks.require(bool((full == np.floor(full)).all()), f"{what} must be whole numbers.")
+        whole = np.isfinite(full) & (full == np.floor(full))
+        checks.require(bool(whole.all()), f"{what} must be whole numbers.")
         checks.require(bool((full >= seen).all()), f"{what} is below the number of symbols that were seen.")
     return floating(symbols).astype(counts.dtype)
 

@@ -139,7 +139,7 @@ def _total_correlation(covariance: jax.Array, sizes: tuple[int, ...]) -> jax.Arr
 @jax.jit
 def information_of(correlations: jax.Array) -> jax.Array:
     """Bits [...] of canonical correlations [..., r]; inf where one is 1 to rounding."""
-    one = 1 - 8 * correlations.shape[-1] * float(jnp.finfo(correlations.dtype).eps)
+    one = 1 - 8 * correlations.shape[-1] ** 0.5 * float(jnp.finfo(correlations.dtype).eps)
     below = correlations < one
     terms = -jnp.log1p(-(jnp.where(below, correlations, 0.0) ** 2))
     return jnp.where(jnp.all(below, axis=-1), to_bits(0.5 * jnp.sum(terms, axis=-1)), jnp.inf)

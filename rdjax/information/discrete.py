@@ -112,11 +112,11 @@ def jensen_shannon(*laws: ArrayLike, weights: ArrayLike | None = None) -> jax.Ar
 
     Source: Lin, Divergence measures based on the Shannon entropy, IEEE Trans. Inf. Theory 37, 1991.
     """
-    count = len(laws)
-    checks.require(count >= 2, f"{count} law(s) were given; a Jensen-Shannon divergence needs at least two.")
-    w = floating(np.full(count, 1 / count)) if weights is None else _law(weights, "the weights")
-    checks.require(w.shape == (count,), f"the weights have shape {w.shape}; there are {count} laws.")
-    return _jensen_shannon(_broadcast([_law(law, f"law {m}") for m, law in enumerate(laws)]), w)
+    checks.require(len(laws) >= 2, f"{len(laws)} law(s) were given; a Jensen-Shannon divergence needs at least two.")
+    given = _broadcast([_law(law, f"law {m}") for m, law in enumerate(laws)])
+    w = floating(np.full(len(laws), 1 / len(laws), given[0].dtype)) if weights is None else _law(weights, "the weights")
+    checks.require(w.shape == (len(laws),), f"the weights have shape {w.shape}; there are {len(laws)} laws.")
+    return _jensen_shannon(given, w)
 
 
 def joint_entropy(joint: ArrayLike, variables: int | None = None) -> jax.Array:
@@ -282,8 +282,8 @@ def _law(values: Any, where: str, variables: int = 1) -> jax.Array:
     names = " by ".join("XYZ"[:variables]) if variables <= 3 else f"{variables} variables"
     checks.require(len(shape) >= variables, f"{where} has shape {shape}; its last axes must be {names}.")
     if checks.is_concrete(values):
-        flat = math.prod(shape[len(shape) - variables :])
-        checks.law(np.asarray(values).reshape(*shape[: len(shape) - variables], flat), where)
+        array = checks.arrays_of(values).asarray(values)
+        checks.law(array.reshape(*shape[:-variables], math.prod(shape[-variables:])), where, rounded=True)
     return floating(values)
 
 

@@ -13,6 +13,8 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from rdjax.information.rows import power_of_two
+
 HIGHEST = lax.Precision.HIGHEST
 WRITTEN_OUT = 32  # columns up to which differences are one fused expression; beyond, compiling it would take too long
 DIRECT = 16  # columns up to which Euclidean distances are sums of squared differences; beyond, a matrix product
@@ -47,14 +49,31 @@ def row_memory(spaces: Sequence[jax.Array], norm: str) -> int:
     return len(spaces[0]) * spaces[0].dtype.itemsize * (len(spaces) + 2 * products + 2)
 
 
-def space(points: jax.Array, norm: str) -> Space:
-    """Lay out one space under "max" or "euclidean"."""
+def laid_out(spaces: Sequence[jax.Array], norm: str) -> list[Space]:
+    """Lay out arrays [n, d] under "max" or "euclidean", the latter in another unit, the same one for all."""
     if norm == "max":
-        return Space(points, _largest_difference(points))
+        return [Space(points, _largest_difference(points)) for points in spaces]
+    return [_euclidean(points) for points in _lifted(spaces)]
+
+
+def _euclidean(points: jax.Array) -> Space:
     if points.shape[1] <= DIRECT:
         return Space(points, _squared_difference(points))
     centered = points - jnp.mean(points, axis=0)[None, :]  # products of large numbers would cancel
     return Space(centered, _squared_by_product(centered))
+
+
+def _lifted(spaces: Sequence[jax.Array]) -> list[jax.Array]:
+    """All times one power of two, so that the largest squared differences are near 2^80 in float32, 2^640 in float64.
+
+    Nothing is rounded, sums of a million such squares do not overflow, and the least squares are as far from 0 as that
+    allows.
+    """
+    ranges = [jnp.max(points, axis=0) / 2 - jnp.min(points, axis=0) / 2 for points in spaces]
+    reach = reduce(jnp.maximum, [jnp.max(one) for one in ranges])
+    most = 2.0 ** (jnp.finfo(reach.dtype).maxexp * 5 // 16 - 1)
+    lift = jnp.where(reach > 0, most, 1.0).astype(reach.dtype)
+    return [points / power_of_two(reach) * lift for points in spaces]
 
 
 def _largest_difference(points: jax.Array) -> Callable[[jax.Array], jax.Array]:
@@ -130,14 +149,15 @@ def boxes(spaces: Sequence[Space], neighbors: int, rows: int) -> Balls:
     return over_blocks(block, spaces, rows)
 
 
-def kth_neighbor(one: Space, neighbors: int, rows: int) -> jax.Array:
-    """The row number [n] of the k-th neighbor, the lowest among equals."""
+def kth_neighbor(one: Space, neighbors: int, rows: int) -> tuple[jax.Array, jax.Array]:
+    """The row number [n] of the k-th neighbor, the lowest among equals, and whether its separation is 0 [n]."""
 
-    def block(found: list[jax.Array], number: jax.Array) -> jax.Array:
+    def block(found: list[jax.Array], number: jax.Array) -> tuple[jax.Array, jax.Array]:
         apart = others(found, number)
         radius, _ = kth_smallest(apart, neighbors)
         column = jnp.arange(apart.shape[1])[None, :]
-        return jnp.min(jnp.where(apart == radius[:, None], column, apart.shape[1] - 1), axis=1)
+        nearest = jnp.min(jnp.where(apart == radius[:, None], column, apart.shape[1] - 1), axis=1)
+        return nearest, radius <= 0
 
     return over_blocks(block, [one], rows)
 

@@ -11,6 +11,7 @@ from scipy.special import digamma
 
 from rdjax import checks
 from rdjax.information.covariance import block_information, information_of, singular_values
+from rdjax.information.rows import narrowed, power_of_two
 from rdjax.numerics import floating
 
 HIGHEST = lax.Precision.HIGHEST
@@ -41,18 +42,19 @@ def gaussian_information_bias(observations: int, x_dimension: int, y_dimension: 
 
 
 def shrunk_covariance(samples: ArrayLike) -> tuple[jax.Array, jax.Array]:
-    """The Ledoit-Wolf estimate (1 - a) S + a (tr S / d) 1: invertible however few the samples.
+    """The Ledoit-Wolf estimate (1 - a) S + a (tr S / d) 1: invertible from three samples on, however many dimensions.
 
-    S is the sample covariance (divided by n); a minimizes an estimate of the mean squared error in the Frobenius norm.
+    S is the sample covariance (divided by n); a minimizes an estimate of the mean squared error in the Frobenius norm,
+    which of two samples is 0 at a = 0: their two outer products are the same.
 
     Args:
       samples: [n, d], n >= 2; centered here.
 
     Returns:
-      the covariance [d, d] and a, in [0, 1].
+      the covariance [d, d], in squared units of the samples, and a, in [0, 1].
 
     Raises:
-      InputError: no such array, fewer than two samples, NaN.
+      InputError: no such array, fewer than two samples, NaN, an entry beyond float32 where x64 is off.
 
     Source: Ledoit and Wolf, J. Multivariate Anal. 88, 2004.
     """
@@ -75,8 +77,7 @@ def sample_canonical_correlations(x: ArrayLike, y: ArrayLike) -> jax.Array:
     Source: Bjorck and Golub, Math. Comp. 27, 1973.
     """
     first, second = _pair(x, y)
-    _check_enough(first, second)
-    return _cosines(first, second)
+    return _checked_cosines(first, second)
 
 
 def gaussian_mutual_information_from_samples(x: ArrayLike, y: ArrayLike, method: str = "unbiased") -> jax.Array:
@@ -90,7 +91,7 @@ def gaussian_mutual_information_from_samples(x: ArrayLike, y: ArrayLike, method:
 
     Args:
       x: [n, p].
-      y: [n, q], the same observations; n > p + q, except for ledoit_wolf, which takes n >= 2.
+      y: [n, q], the same observations; n > p + q, except for ledoit_wolf, which takes n >= 3.
       method: one of the above. Static.
 
     Returns:
@@ -105,33 +106,41 @@ def gaussian_mutual_information_from_samples(x: ArrayLike, y: ArrayLike, method:
     first, second = _pair(x, y)
     if method == "ledoit_wolf":
         return _shrunk_information(first, second)
-    _check_enough(first, second)
-    bits = information_of(_cosines(first, second))
+    bits = information_of(_checked_cosines(first, second))
     if method == "plugin":
         return bits
     return bits - gaussian_information_bias(first.shape[0], first.shape[1], second.shape[1])
 
 
 @jax.jit
-def _cosines(x: jax.Array, y: jax.Array) -> jax.Array:
-    bases = []
+def _cosines(x: jax.Array, y: jax.Array) -> tuple[jax.Array, list[jax.Array]]:
+    """Canonical correlations, and for each block whether one of its columns is determined by others."""
+    bases, thin = [], []
     for block in (x, y):
         basis, triangle = jnp.linalg.qr(_standardized(block))
-        # a column that others determine leaves a basis vector that is noise
-        thin = jnp.min(jnp.abs(jnp.diagonal(triangle))) < _slack(block) * block.shape[0] ** 0.5
-        bases.append(jnp.where(thin, jnp.nan, basis))
-    return singular_values(jnp.matmul(bases[0].T, bases[1], precision=HIGHEST))
+        least = jnp.linalg.svd(lax.stop_gradient(triangle), compute_uv=False)[-1]
+        thin.append(~(least > _slack(block) * block.shape[0] ** 0.5))
+        bases.append(jnp.where(thin[-1], jnp.nan, basis))  # there a basis vector is noise
+    return singular_values(jnp.matmul(bases[0].T, bases[1], precision=HIGHEST)), thin
 
 
 @jax.jit
 def _ledoit_wolf(samples: jax.Array) -> tuple[jax.Array, jax.Array]:
-    n, d = samples.shape
-    centered = samples - jnp.mean(samples, axis=0, keepdims=True)
-    covariance = jnp.matmul(centered.T, centered, precision=HIGHEST) / n
+    centered = _centered(samples)
+    some = centered[:: max(1, len(samples) // 1024)]  # enough to know the size by
+    unit = power_of_two(jnp.max(jnp.abs(some)))  # fourth powers of float32 end at 1e-11 and 1e9
+    covariance, weight = _shrunk(centered * (1 / unit))
+    return covariance * unit * unit, weight
+
+
+def _shrunk(scaled: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Ledoit and Wolf's covariance, and weight, of samples that are centered and of a size near 1."""
+    n, d = scaled.shape
+    covariance = jnp.matmul(scaled.T, scaled, precision=HIGHEST) / n
     level = jnp.trace(covariance) / d
-    identity = jnp.eye(d, dtype=samples.dtype)
+    identity = jnp.eye(d, dtype=scaled.dtype)
     away = jnp.sum((covariance - level * identity) ** 2)
-    noise = (jnp.mean(jnp.sum(centered**2, axis=1) ** 2) - jnp.sum(covariance**2)) / n
+    noise = (jnp.mean(jnp.sum(scaled**2, axis=1) ** 2) - jnp.sum(covariance**2)) / n
     weight = jnp.where(noise < away, jnp.maximum(noise, 0) / jnp.where(away > 0, away, 1.0), 1.0)
     return (1 - weight) * covariance + weight * level * identity, weight
 
@@ -139,16 +148,25 @@ def _ledoit_wolf(samples: jax.Array) -> tuple[jax.Array, jax.Array]:
 @jax.jit
 def _shrunk_information(x: jax.Array, y: jax.Array) -> jax.Array:
     p = x.shape[1]
-    covariance, _ = _ledoit_wolf(jnp.concatenate([_standardized(x), _standardized(y)], axis=1))
+    covariance, _ = _shrunk(jnp.concatenate([_standardized(x), _standardized(y)], axis=1))
     return block_information(covariance[:p, :p], covariance[:p, p:], covariance[p:, p:])
+
+
+def _centered(samples: jax.Array) -> jax.Array:
+    """Less the mean of each column, found about the first entry: far from 0 a float32 mean is off by its rounding."""
+    first = samples[:1]
+    offset = jnp.mean(samples - first, axis=0, keepdims=True)
+    mean = first + offset
+    return (samples - mean) - (offset - (mean - first))  # the latter is what rounding made of the mean
 
 
 def _standardized(samples: jax.Array) -> jax.Array:
     """Centered, at unit variance; a constant column becomes 0."""
-    centered = samples - jnp.mean(samples, axis=0, keepdims=True)
-    scale = jnp.max(jnp.abs(samples), axis=0, keepdims=True)
+    largest = jnp.max(jnp.abs(samples), axis=0, keepdims=True)
+    unit = power_of_two(largest)  # or squares end at 1e-38 and 1e38 of float32
+    centered = _centered(samples * (1 / unit))
     square = jnp.mean(centered**2, axis=0, keepdims=True)
-    varies = square > (4 * jnp.finfo(samples.dtype).eps * scale) ** 2  # beyond what rounding makes of a constant
+    varies = square > (4 * jnp.finfo(samples.dtype).eps * largest / unit) ** 2  # more than a constant's rounding
     return jnp.where(varies, centered / jnp.sqrt(jnp.where(varies, square, 1.0)), 0.0)
 
 
@@ -156,34 +174,36 @@ def _samples(values: ArrayLike, where: str, least: int) -> jax.Array:
     shape = np.shape(values)
     good = len(shape) == 2 and shape[0] >= least and shape[1] > 0
     checks.require(good, f"{where} have shape {shape}; they must be [n, d] with n at least {least}.")
-    if checks.is_concrete(values):
+    if not checks.is_concrete(values):
+        return floating(values)
+    if checks.arrays_of(values) is np:
         checks.numeric_matrix(np.asarray(values), where)
-    return floating(values)
+    else:
+        checks.numbers(values, where)
+    return narrowed(values, where)
 
 
 def _pair(x: ArrayLike, y: ArrayLike) -> tuple[jax.Array, jax.Array]:
-    first, second = _samples(x, "the samples of X", 2), _samples(y, "the samples of Y", 2)
+    first, second = _samples(x, "the samples of X", 3), _samples(y, "the samples of Y", 3)
     n, m = first.shape[0], second.shape[0]
     checks.require(n == m, f"X has {n} observations and Y has {m}; both need the same.")
     dtype = jnp.promote_types(first.dtype, second.dtype)
     return first.astype(dtype), second.astype(dtype)
 
 
-def _check_enough(x: jax.Array, y: jax.Array) -> None:
-    """More observations than dimensions, and columns of which none is determined by others of its block."""
+def _checked_cosines(x: jax.Array, y: jax.Array) -> jax.Array:
+    """`_cosines` of more observations than dimensions, and of columns of which none is determined by others."""
     n, p, q = x.shape[0], x.shape[1], y.shape[1]
     checks.require(
         n > p + q,
         f"{n} observations of {p} + {q} dimensions: their sample covariance is singular and the plug-in infinite; give "
         f"more than {p + q}, or use method='ledoit_wolf'.",
     )
-    for block, name in ((x, "X"), (y, "Y")):
-        if checks.is_concrete(block):
-            values = np.linalg.svd(np.linalg.qr(np.asarray(_standardized(block)), mode="r"), compute_uv=False)
-            checks.require(
-                bool(values[-1] > _slack(block) * n**0.5),
-                f"a column of {name} is constant or determined by others; leave it out.",
-            )
+    found, thin = _cosines(x, y)
+    for bad, name in zip(thin, "XY", strict=True):
+        if checks.is_concrete(bad):
+            checks.require(not bad, f"a column of {name} is constant or determined by others; leave it out.")
+    return found
 
 
 def _slack(block: jax.Array) -> float:

@@ -2,8 +2,8 @@
 
 They have the size and the shape of x and y, the very values of their columns, and the correlations inside x and inside
 y. What the two share is a Gaussian copula, spread evenly over the directions in which x and y are seen to correlate;
-where they are not seen to, over their leading principal directions. A column with repeated values gets normal ones of
-its mean and deviation instead, since few values would hide part of what is shared.
+where they are not seen to, over their leading principal directions. A column of which more than 1% repeats values gets
+normal ones of its mean and deviation instead, since few values would hide part of what is shared.
 """
 
 import numpy as np
@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike
 
 from rdjax import checks
 from rdjax.information.rows import check_observations
+from rdjax.information.ties import ROUNDED
 
 
 def like(
@@ -72,10 +73,11 @@ class _Side:
     def __init__(self, points: np.ndarray):
         n, d = points.shape
         self.sorted = np.sort(points, axis=0)
-        self.repeats = (np.diff(self.sorted, axis=0) == 0).any(axis=0)
+        self.repeats = (np.diff(self.sorted, axis=0) == 0).mean(axis=0) > ROUNDED[1]
         self.mean, self.deviation = points.mean(axis=0), points.std(axis=0)
-        ranks = points.argsort(axis=0).argsort(axis=0) - (n - 1) / 2  # their correlations are Spearman's
-        scores = ranks / ranks.std(axis=0)
+        ranks = _midranks(points)  # their correlations are Spearman's
+        spread = ranks.std(axis=0)
+        scores = np.divide(ranks, spread, out=np.zeros_like(ranks), where=spread > 0)  # a constant goes with nothing
         correlation = 2 * np.sin(np.pi / 6 * (scores.T @ scores / n))  # and these Pearson's, of a normal law
         weight = d / (n + d)  # toward no correlation, the more the fewer the rows
         variances, vectors = np.linalg.eigh((1 - weight) * correlation + weight * np.eye(d))
@@ -93,6 +95,15 @@ class _Side:
         mixed = white @ self.mixing.T
         order = mixed.argsort(axis=0).argsort(axis=0)
         return np.where(self.repeats, self.mean + self.deviation * mixed, np.take_along_axis(self.sorted, order, 0))
+
+
+def _midranks(points: np.ndarray) -> np.ndarray:
+    """Ranks of each column [n, d] about 0; equal values share the mean of theirs."""
+    ranks = np.empty(points.shape)
+    for j, column in enumerate(points.T):
+        _, place, times = np.unique(column, return_inverse=True, return_counts=True)
+        ranks[:, j] = (np.cumsum(times) - (times + 1) / 2)[place] - (len(points) - 1) / 2
+    return ranks
 
 
 def _effective_number(amounts: np.ndarray) -> int:

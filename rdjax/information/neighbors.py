@@ -7,7 +7,7 @@ norm: "max", the largest difference of a column (Kraskov's); "euclidean", inside
   the rows counted with row i are those with max(|x_i - x_j|, |y_i - y_j|) below its radius. Euclidean distances of more
   than 16 columns come from matrix products, twice as fast at 25 + 25 columns, six times at 256 + 256. Their squares
   are then off by up to (d + 2) eps (|x_i|^2 + |x_j|^2), x less its mean; a square below that counts as 0, so that it
-  shows as a tie.
+  shows as a tie, or is refused.
 method: "blocks", all distances, one block of rows after the other, on the device, traceable; "tree", a k-d tree on the
   host in float64 (SciPy), never under jit, vmap or grad: the fastest at 1 + 1 columns, slower than blocks from 5 + 5.
 memory: bytes that the blocks may take, beside the data; None: 8 MiB on a CPU, whose caches they then stay in, and 256
@@ -60,7 +60,8 @@ def kozachenko_leonenko(
       bits, a scalar, of either sign. Under jit -inf where the k-th neighbor of a row is at distance 0.
 
     Raises:
-      InputError: a k-th neighbor at distance 0 (a law with atoms has no density), shapes, NaN, an unknown option.
+      InputError: a k-th neighbor at distance 0 (a law with atoms has no density), or nearer than a matrix product can
+        tell, shapes, NaN, an unknown option.
 
     Gradients: of the estimate itself, with the neighbors held fixed: exact wherever the k-th neighbor is unique. They
     move the rows apart, and are in the units of 1 / x.
@@ -69,15 +70,18 @@ def kozachenko_leonenko(
     """
     (points,), rows = _prepare({"x": x}, neighbors, norm, method, memory)
     if method == "tree":
-        bits, zero = _entropy(points, tree.kth_neighbor(points, neighbors, norm), neighbors, norm, np)
+        number = tree.kth_neighbor(points, neighbors, norm)
+        bits, zero = _entropy(points, number, number < 0, neighbors, norm, np)
     else:
-        number = _kth_neighbor(lax.stop_gradient(points), neighbors, norm, rows)
-        bits, zero = _entropy_traced(points, number, neighbors, norm)
+        number, lost = _kth_neighbor(lax.stop_gradient(points), neighbors, norm, rows)
+        bits, zero = _entropy_traced(points, number, lost, neighbors, norm)
     if checks.is_concrete(zero):
+        products = method == "blocks" and norm == "euclidean" and points.shape[1] > distances.DIRECT
+        near = f", or too near for {points.dtype} to tell (float64 or method='tree' may)" if products else ""
         checks.require(
             int(zero) == 0,
-            f"{int(zero):,} of {len(points):,} rows have their k-th neighbor at distance 0, and a law with atoms has "
-            f"no differential entropy; count symbols instead (entropy_from_counts), or dither rounded columns.",
+            f"{int(zero):,} of {len(points):,} rows have their k-th neighbor at distance 0{near}, and a law with atoms "
+            f"has no differential entropy; count symbols instead (entropy_from_counts), or dither rounded columns.",
         )
     return jnp.asarray(bits)
 
@@ -189,15 +193,16 @@ def _information(
 
 @partial(jax.jit, static_argnums=(1, 2, 3, 4))
 def _count(spaces: tuple, groups: tuple | None, neighbors: int, norm: str, rows: int) -> Balls:
-    laid_out = [distances.space(points, norm) for points in spaces]
+    laid_out = distances.laid_out(spaces, norm)
     if groups is None:
         return distances.boxes(laid_out, neighbors, rows)
     return distances.balls(laid_out, groups, neighbors, rows)
 
 
 @partial(jax.jit, static_argnums=(1, 2, 3))
-def _kth_neighbor(points: jax.Array, neighbors: int, norm: str, rows: int) -> jax.Array:
-    return distances.kth_neighbor(distances.space(points, norm), neighbors, rows)
+def _kth_neighbor(points: jax.Array, neighbors: int, norm: str, rows: int) -> tuple[jax.Array, jax.Array]:
+    (one,) = distances.laid_out([points], norm)
+    return distances.kth_neighbor(one, neighbors, rows)
 
 
 def _sum_up(found: Balls, signs: tuple, neighbors: int, variant: int | str, xp: Any = jnp) -> tuple[Any, ties.Tied]:
@@ -214,22 +219,29 @@ def _sum_up(found: Balls, signs: tuple, neighbors: int, variant: int | str, xp: 
     return xp.where(tied.refused, xp.inf, (rows.mean() + constant) / LN2), tied
 
 
-def _entropy(points: Any, number: Any, neighbors: int, norm: str, xp: Any = jnp) -> tuple[Any, Any]:
-    """Bits from each row's difference to its neighbor, exact whatever found it, and how many are at distance 0."""
+def _entropy(points: Any, number: Any, lost: Any, neighbors: int, norm: str, xp: Any = jnp) -> tuple[Any, Any]:
+    """Bits from each row's difference to its neighbor, exact whatever found it, and how many are at distance 0.
+
+    `lost` [n]: rows whose neighbor was not found, since distances were 0 to rounding; they count among these.
+    """
     n, d = points.shape
     gap = points - points[number]
+    size = xp.abs(gap).max(axis=1)
+    zero = lost | (size <= 0)
+    size = xp.where(zero, 1, size)
     if norm == "max":
-        size, power, volume = xp.abs(gap).max(axis=1), d, d * math.log(2)
+        logs, volume = xp.log(size), d * math.log(2)
     else:
-        size, power, volume = (gap * gap).sum(axis=1), d / 2, d / 2 * math.log(math.pi) - math.lgamma(d / 2 + 1)
-    zero = (size <= 0).sum()
-    logs = xp.log(xp.where(size > 0, size, 0 if xp is jnp else 1))  # NumPy would warn of what is then refused
+        unit = lax.stop_gradient(size) if xp is jnp else size  # squares of the gaps themselves may underflow
+        squares = ((gap / unit[:, None]) ** 2).sum(axis=1)
+        logs = xp.log(unit) + xp.log(xp.where(zero, 1, squares)) / 2
+        volume = d / 2 * math.log(math.pi) - math.lgamma(d / 2 + 1)
     constant = float(special.digamma(n) - special.digamma(neighbors)) + volume
-    return (constant + power * logs.mean()) / LN2, zero
+    return xp.where(zero.any(), -xp.inf, (constant + d * logs.mean()) / LN2), zero.sum()
 
 
 _sum_up_traced = jax.jit(_sum_up, static_argnums=(1, 2, 3))
-_entropy_traced = jax.jit(_entropy, static_argnums=(2, 3))
+_entropy_traced = jax.jit(_entropy, static_argnums=(3, 4))
 
 
 def _prepare(
@@ -246,7 +258,7 @@ def _prepare(
         )
         check_observations(arrays, k + 1)
         return tuple(np.asarray(array, np.float64) for array in arrays.values()), 0
-    spaces = observations(arrays, k + 1)
+    spaces = observations(arrays, k + 1, moved=True)
     row = distances.row_memory(spaces, norm)
     if memory is None:
         memory = max(row, CACHE if jax.default_backend() == "cpu" else DEVICE)

@@ -49,7 +49,7 @@ def permutation_test(
         p = (1 + #{permuted statistic >= statistic}) / (1 + permutations)
 
     The data themselves count as one permutation, so under independence P(p <= a) <= a at every n, for every statistic.
-    Values that rounding cannot tell apart count as equal.
+    Values within sqrt(n) roundings of the statistic count as equal to it, in whatever unit it is.
 
     Args:
       statistic: (x, y) -> a scalar, larger for more dependence; a mutual information in bits, say. Compiled once for
@@ -58,7 +58,8 @@ def permutation_test(
       key: of jax.random.
       permutations: how many; 999 can give p = .001.
       batch: how many at once under `vmap`; the others wait in `lax.map`, so memory is that of one batch.
-      traced: False runs the statistic on the host, one call each, for what cannot be traced (`method="tree"`).
+      traced: False runs the statistic on the host, one permutation after the other, for what cannot be traced
+        (`method="tree"`).
 
     Returns:
       `PermutationTest`, all scalars. Under jit a permuted statistic that is not a number counts as an exceedance.
@@ -78,8 +79,8 @@ def permutation_test(
     if traced:
         values = _mapped(statistic, jnp.asarray(x), jnp.asarray(y), key, permutations, batch)
     else:
-        shuffles = np.asarray(_shuffles(key, rows[0][0], permutations))
-        values = jnp.asarray(np.stack([np.asarray(statistic(x, np.asarray(y)[order])) for order in shuffles]))
+        shuffled = lambda number: np.asarray(y)[np.asarray(_shuffle(key, rows[0][0], number))]
+        values = jnp.asarray(np.stack([np.asarray(statistic(x, shuffled(i))) for i in range(permutations + 1)]))
     checks.require(values.ndim == 1, f"the statistic has shape {values.shape[1:]}; it must be a scalar.")
     if checks.is_concrete(values):
         checks.require(
@@ -98,22 +99,18 @@ def _mapped(
     return lax.map(one, jnp.arange(permutations + 1), batch_size=min(batch, permutations + 1))
 
 
+@partial(jax.jit, static_argnums=1)
 def _shuffle(key: jax.Array, n: int, number: jax.Array) -> jax.Array:
     """Permutation number 0 is the identity."""
     shuffled = jax.random.permutation(jax.random.fold_in(key, number), n)
     return jnp.where(number == 0, jnp.arange(n), shuffled)
 
 
-@partial(jax.jit, static_argnums=(1, 2))
-def _shuffles(key: jax.Array, n: int, permutations: int) -> jax.Array:
-    return lax.map(lambda number: _shuffle(key, n, number), jnp.arange(permutations + 1))
-
-
 @partial(jax.jit, static_argnums=1)
 def _compare(values: jax.Array, n: int) -> PermutationTest:
     values = values.astype(jnp.promote_types(values.dtype, jnp.float32))
     observed, permuted = values[0], values[1:]
-    slack = jnp.finfo(values.dtype).eps * n**0.5 * (1 + jnp.abs(observed))  # n terms summed in another order
+    slack = jnp.finfo(values.dtype).eps * n**0.5 * jnp.abs(observed)  # n terms summed in another order
     exceedances = jnp.sum(~(permuted < observed - slack))
     total = jnp.asarray(len(permuted), exceedances.dtype)
     p_value = ((1 + exceedances) / (1 + total)).astype(values.dtype)

@@ -34,13 +34,15 @@ def dither(x: ArrayLike, key: jax.Array, step: ArrayLike | None = None) -> jax.A
       [n, d], in the precision of x.
 
     Raises:
-      InputError: a shape that is not [n, d], a NaN, a step of another shape.
+      InputError: a shape that is not [n, d], a NaN, a step of another shape or below 0, an entry beyond float32 where
+        x64 is off.
     """
     (points,) = observations({"x": x})
     columns = (points.shape[1],)
     if step is None:
         return _dithered(points, key, None)
     checks.require(np.shape(step) in ((), columns), f"step has shape {np.shape(step)}; give one, or one per column.")
+    checks.numbers(step, "step", 0)
     return _dithered(points, key, jnp.broadcast_to(jnp.asarray(step, points.dtype), columns))
 
 

@@ -183,7 +183,7 @@ def _infonce(scores: jax.Array, weights: jax.Array) -> jax.Array:
 @jax.jit
 def _nwj(scores: jax.Array, weights: jax.Array) -> jax.Array:
     mean, shift = _shifted_mean(scores, _product_law(scores, weights))
-    return to_bits(jnp.sum(weights * jnp.diagonal(scores)) - jnp.exp(shift - 1) * mean)
+    return to_bits(_mean(weights, jnp.diagonal(scores)) - jnp.exp(shift - 1) * mean)
 
 
 @jax.jit
@@ -193,12 +193,12 @@ def _jensen_shannon(scores: jax.Array, weights: jax.Array) -> jax.Array:
 
 @jax.jit
 def _donsker_varadhan(scores: jax.Array, weights: jax.Array) -> jax.Array:
-    return to_bits(_log_ratio(scores, _product_law(scores, weights), jnp.sum(weights * jnp.diagonal(scores))))
+    return to_bits(_log_ratio(scores, _product_law(scores, weights), _mean(weights, jnp.diagonal(scores))))
 
 
 @partial(jax.jit, static_argnums=2)
 def _smile(scores: jax.Array, weights: jax.Array, clip: float) -> jax.Array:
-    joint = jnp.sum(weights * jnp.diagonal(scores))
+    joint = _mean(weights, jnp.diagonal(scores))
     return to_bits(_log_ratio(jnp.clip(scores, -clip, clip), _product_law(scores, weights), joint))
 
 
@@ -211,13 +211,18 @@ def _leave_one_out(scores: jax.Array, weights: jax.Array) -> jax.Array:
 @jax.jit
 def _club(scores: jax.Array, weights: jax.Array) -> jax.Array:
     pairs = _product_law(scores, weights)
-    alone = jnp.sum(pairs * jnp.where(_diagonal(scores), 0, scores))
-    return to_bits(jnp.sum(weights * jnp.diagonal(scores)) - alone)
+    alone = _mean(pairs, jnp.where(_diagonal(scores), 0, scores))
+    return to_bits(_mean(weights, jnp.diagonal(scores)) - alone)
 
 
 def _mean_log_ratio(scores: jax.Array, laws: jax.Array, weights: jax.Array) -> jax.Array:
     """Mean over i of log2( e^f_ii / sum_j laws_ij e^f_ij )."""
-    return to_bits(jnp.sum(weights * jax.vmap(_log_ratio)(scores, laws, jnp.diagonal(scores))))
+    return to_bits(_mean(weights, jax.vmap(_log_ratio)(scores, laws, jnp.diagonal(scores))))
+
+
+def _mean(weights: jax.Array, values: jax.Array) -> jax.Array:
+    """sum w v, where a weight of 0 leaves out an infinite value."""
+    return jnp.sum(weights * jnp.where((weights == 0) & jnp.isinf(values), 0, values))
 
 
 def _log_ratio(scores: jax.Array, law: jax.Array, joint: jax.Array) -> jax.Array:
