@@ -8,6 +8,8 @@ import scipy.optimize
 
 from rdjax.checks import InputError
 from rdjax.rate_distortion import capacity
+from rdjax.rate_distortion.channel import _capacity
+from rdjax.rate_distortion.problem import tolerance_in_nats
 
 
 def h(p):
@@ -57,6 +59,9 @@ def test_bad_input_and_steps_that_run_out():
         capacity(np.array([0.5, 0.5]))
     found = capacity(np.array([[0.9, 0.1], [0.3, 0.7]]), tolerance=1e-6, max_steps=1)
     assert "steps ran out" in found.message
+    spoiled = jnp.asarray(np.array([[0.9, np.nan], [0.3, 0.7]]), float)
+    found = _capacity(spoiled, tolerance_in_nats(1e-6), 1)  # as under jit, where nobody looks at the rows
+    assert "the channel holds NaN" in found.message
 
 
 def test_an_unused_input_on_the_edge_takes_a_few_steps(precision):

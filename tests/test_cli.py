@@ -144,7 +144,6 @@ MISTAKES = {
     "rate --documents 10 --value 0.5 --blind-correlation nan": "--blind-correlation is 'nan'",
     "rate --documents 10 --value 0.5 --blind-correlation 0.5:0": "--blind-correlation is '0.5:0'",
     "rate --documents 10 --value 0.5 --blind-correlation 0.5:9999999": "--blind-correlation is '0.5:9999999'",
-    "rate --documents 4 --value 0.5 --prior good.txt --blind-correlation 0.5": "leave out the prior",
 }
 
 
@@ -155,7 +154,6 @@ def test_a_mistake_is_one_sentence_and_leaves_nothing(place, line):
     np.savez("objects.npz", **{**GOOD, "relevant": np.array([{}, {}, {}], dtype=object)})
     np.savez("one.npz", **{**GOOD, "documents.text": np.eye(4)[:1], "relevant": np.zeros(3, int)})
     (place / "law.txt").write_text("0.4\n0.3\n0.1\n0.1\n")
-    (place / "good.txt").write_text("0.4\n0.3\n0.2\n0.1\n")
     (place / "taken" / "report.json").mkdir(parents=True)
     before = sorted(place.rglob("*"))
     result = run(*line.split())
@@ -246,13 +244,20 @@ def test_rate_takes_a_prior(place):
     assert stream["bits"]["lower"] == pytest.approx(0.216175, abs=2e-5)  # theory notes, section 1.2
     assert "Theorem B" in stream["name"]
     assert fixed["bits"]["lower"] == 1.0  # two codewords: .6 + .2 at rank 1, the rest at rank 2, are .9
-    assert blind["bits"] is None
-    assert "no floor is proved" in run("rate", "--documents", "4", "--value", "0.9", "--prior", "law.txt").stdout
+    assert blind["bits"]["lower"] == stream["bits"]["lower"]  # nothing is assumed of the query
+    assert "the given prior" in blind["bits"]["assumes"]
+    asked = ["--documents", "4", "--value", "0.9", "--prior", "law.txt", "--blind-correlation", "0.9:2"]
+    *_, blind, model = limit(*asked)["floors"]
+    assert model["bits"]["lower"] > blind["bits"]["lower"] > 0
+    assert set(blind["bits"]["assumes"]) < set(model["bits"]["assumes"])
+    assert "no floor is proved" not in run("rate", *asked).stdout
 
 
 def test_rate_tells_how_many_dimensions(place):
     found = limit("--documents", "6", "--value", "0.8", "--dimensions", "2")["dimensions"]
     assert found["bound"]["lower"] == found["bound"]["upper"] == 4
+    vast = limit("--documents", "1e9", "--value", "0.8", "--dimensions", "1000")["dimensions"]
+    assert (vast["queries"], vast["bound"]["lower"]) == (None, 2000)  # of 6,432 digits, which Python refuses to print
     (place / "wanted.txt").write_text("0 1\n2, 3\n4\n")
     text = run("rate", "--documents", "5", "--value", "0.8", "--dimensions", "wanted.txt").stdout
     assert "the documents that each of 3 queries wants" in text

@@ -180,6 +180,8 @@ def test_indirect_rate_where_it_is_known():
     assert oracles.pooled_rate(least, np.full(4, 0.25)) == pytest.approx(0.114, abs=5e-4)
     found = rate(np.array([least, least - 1e-3, 1 - 25 / 48, 1.0]), posteriors, np.full(24, 1 / 24))
     np.testing.assert_allclose(found, [2 - entropy, np.inf, 0, 0], atol=1e-4)
+    found = rate(np.array([least, least - 1e-3, 1 - 25 / 48, 1.0]), posteriors * (1 + 1e-6), np.full(24, 1 / 24))
+    np.testing.assert_allclose(found, [2 - entropy, np.inf, 0, 0], atol=1e-4)  # D_min is that of the laws
     assert float(limits.dobrushin_coefficient(posteriors)) == pytest.approx(0.4)
     assert float(limits.doeblin_coefficient(posteriors)) == pytest.approx(0.6)
 
@@ -287,6 +289,20 @@ def test_first_relevant_floor_is_below_every_channel(rng):
     floor = np.asarray(jax.jit(jax.vmap(limits.first_relevant_rate))(reached, wanted))
     assert np.all(floor <= shared(code) + 1e-9)
     assert np.median(shared(code) - floor) < 0.05
+
+
+@pytest.mark.float64_only
+def test_many_distortions_of_a_long_prior_are_taken_in_batches():
+    """As `BATCH` allows, not all side by side: no array of all distortions and all ranks is laid out."""
+    n, many = 2**16, np.full(96, 0.3)
+    prior = np.full(n, 1 / n)
+    rates = {
+        "Shannon": lambda d: limits.shannon_rate(d, prior),
+        "indirect": lambda d: limits.indirect_rate(d, prior[None]),
+        "first relevant": lambda d: limits.first_relevant_rate(d, prior),
+    }
+    for name, rate in rates.items():
+        assert f"[96,{n}]" not in str(jax.make_jaxpr(rate)(many)), name
 
 
 # derivatives, and what is refused

@@ -14,6 +14,7 @@ from rdjax.limits import (
     achieved_dimension,
     complete_dimension,
     embed_freely,
+    free_embeddings,
     least_dimension,
     log2_rankings,
     moment_curve,
@@ -60,6 +61,7 @@ def test_many_documents_are_bounded_from_above():
         assert log2_rankings(4097, d) >= exact
         assert log2_rankings(4097, d) - exact < 0.05 * d
     assert log2_rankings(10**9, 2) == pytest.approx(2 * math.log2(10**9), rel=1e-3)
+    assert log2_rankings(10**9, 10**9) == pytest.approx(math.lgamma(1e9 + 1) / math.log(2))  # N!, without a list of it
 
 
 def test_least_dimension_is_the_first_with_enough_rankings():
@@ -135,6 +137,16 @@ def test_free_embeddings_satisfy_what_they_say():
     np.testing.assert_array_equal(found.queries, again.queries)
 
 
+def test_no_start_takes_more_steps_than_are_allowed(monkeypatch):
+    taken = []
+    monkeypatch.setattr(free_embeddings, "_descend", lambda optimizer, length, state, *_: taken.append(length) or state)
+    for steps in (1, 30, 60):
+        taken.clear()
+        embed_freely(np.eye(6, dtype=bool), 1, steps=steps)
+        assert sum(taken) == steps
+        assert len(taken) <= free_embeddings.LOOKS
+
+
 def test_search_ends_between_the_floor_and_the_simplex():
     patterns = every_set(5, 2)
     bound = pattern_dimension(patterns)
@@ -163,6 +175,11 @@ def test_the_calculator_tells_all_three():
     large = dimensions_for(10**6, 20.0, 3)
     assert (large.bound.lower, large.bound.upper, large.tried) == (6, 6, 0)
     assert "too many to search" in dimension_sentences(large)[3]
+    vast = dimensions_for(10**15, 20.0, 10**15 // 2)  # C(N, K) has 10^14 digits
+    assert (vast.bound.lower, vast.queries) == (10**15 // 2, None)
+    assert "More than 10^18 queries are too many" in dimension_sentences(vast)[3]
+    assert dimensions_for(62, 1.0, 31).queries == math.comb(62, 31)
+    assert (dimensions_for(66, 1.0, 33).queries, dimensions_for(70, 1.0, 35).queries) == (None, None)
     given = dimensions_for(4, 1.0, np.eye(4, dtype=bool))
     assert given.bound.lower <= given.found <= 3
     assert "each of 4 queries" in given.wanted

@@ -1,6 +1,7 @@
 """Bounds of n samples, each on 1,000 random instances against enumeration; the fit of exponents; the experiment."""
 
 import itertools
+import math
 
 import jax
 import numpy as np
@@ -103,6 +104,8 @@ def test_encoders_that_vary(rng):
     """Every threshold on eight points and every decoder behind it: decoders' bound plus that of the growth function."""
     assert float(limits.interval_growth(np.array([2]), 8)) == pytest.approx(np.log(9))
     assert float(limits.interval_growth(np.array([3, 2]), 8)) == pytest.approx(np.log(45 * 9))
+    many = [math.log(math.comb(n + 3, 3) * math.comb(n + 7, 7)) for n in (100, 10**6)]
+    np.testing.assert_allclose(limits.interval_growth(np.array([4, 8]), np.array([100, 10**6])), many, rtol=1e-6)
     _, documents = pairs(rng)
     thresholds = (np.arange(8) >= np.arange(9)[:, None]).astype(int)
     over = [suprema(np.tile(cells, (MANY, 1)), documents) for cells in thresholds]
@@ -229,6 +232,9 @@ def test_an_exact_decay_is_recovered():
         (lambda: limits.decoder_supremum([1.0], [0], [0, 1], sizes=(1, 2)), "for 1 signs"),
         (lambda: limits.decoder_supremum([1.0], [1], [0], sizes=(1, 2)), "there are 1 cells"),
         (lambda: limits.rademacher_complexity(jax.random.key(0), [0], [0], sizes=(1, 2), draws=1), "at least 2"),
+        (lambda: limits.rademacher_complexity(jax.random.key(0), 0, [0], sizes=(1, 2)), "one for each pair"),
+        (lambda: limits.fit_decay([1, 2, 4, 8], np.ones((4, 9)), level=1.0), "the level has an entry 1"),
+        (lambda: limits.fit_decay([1, 2, 4, 8], np.ones((4, 9)), resamples=1), "resamples is 1"),
         (lambda: limits.decoder_complexity(1, 3, 1, np.ones(2)), "for 3 ranks"),
     ],
 )

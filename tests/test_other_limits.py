@@ -13,6 +13,7 @@ from rdjax.limits import (
     blind_bound,
     blind_distortion,
     blind_rate,
+    fano_bounds,
     first_relevant_bound,
     first_relevant_law,
     first_relevant_rate,
@@ -21,6 +22,7 @@ from rdjax.limits import (
     one_shot_distortion,
     ranking_rate,
 )
+from rdjax.limits.bound import AVERAGED
 from rdjax.rate_distortion import gaussian_bottleneck, gaussian_bottleneck_rate, reverse_water_filling
 from rdjax.retrieval.weights import dcg, rank_biased, recall_at, reciprocal_rank
 from tests import oracles
@@ -98,6 +100,27 @@ def test_blind_rate_inverts_blind_distortion_for_every_kind_of_bottleneck(precis
     assert exact == pytest.approx(by_inversion, rel=slack)
 
 
+@pytest.mark.float64_only
+def test_theorem_d_for_documents_that_are_sought_unevenly(rng):
+    """Every corpus of three documents out of three kinds, and the best rankings from a noisy query's code."""
+    worth = 1 / np.arange(1.0, 4)
+    for _ in range(12):
+        kinds, sought = rng.dirichlet(np.ones(3)), rng.dirichlet(np.full(3, 0.5))
+        code = rng.dirichlet(np.full(3, 0.3), 3) @ rng.dirichlet(np.full(2, 0.3), 3)  # P(c | y), by way of a query
+        corpora = np.array(list(itertools.product(range(3), repeat=3)))
+        joint = sought[None, :, None] * code[corpora]  # of W and C in each corpus
+        score = np.prod(kinds[corpora], axis=1) @ (-np.sort(-joint, axis=1).sum(axis=2) @ worth)
+        carried = kinds @ np.sum(code * np.log2(code / (kinds @ code)), axis=1)  # I(Y_W; C)
+        assert float(blind_rate(1 - score, sought)) <= carried + 1e-9
+    skewed = np.array([0.97, 0.01, 0.01, 0.01])
+    knows_them = 1 - skewed @ (1 / np.arange(1.0, 5))  # a decoder that does, without a bit: an MRR of .9808
+    assert float(blind_bound(knows_them, skewed).lower) == pytest.approx(0, abs=1e-9)
+    assert float(blind_rate(knows_them, 4)) > 1.7  # the floor of documents that are sought alike
+    bits = blind_rate(0.01, skewed, MIXTURE)
+    assert float(blind_distortion(bits, skewed, MIXTURE)) == pytest.approx(0.01)
+    assert float(bits) > float(ranking_rate(0.01, skewed)) > 0
+
+
 def test_gaussian_bottleneck_against_an_optimizer():
     rho, some = np.array([0.95, 0.8, 0.5, 0.1, 0.0]), np.array([0.3, 2.0, 7.0])
     best = []
@@ -161,7 +184,10 @@ def test_first_relevant_law_is_a_law_for_one_relevant_document(rng):
 def test_bounds_say_what_they_rest_on():
     assert blind_bound(0.3, 100).evidence == "theorem"
     assert blind_bound(0.3, 100, MIXTURE).evidence == "model"
-    assert "Gaussian fit" in blind_bound(0.3, 100, MIXTURE).assumes
+    rests = blind_bound(0.3, 100, MIXTURE).assumes
+    assert {"Gaussian fit", "the query depends on its relevant document alone", AVERAGED} < set(rests)
+    assert "sought as often whatever they hold" in blind_bound(0.3, np.full(4, 0.25)).assumes[1]
+    assert AVERAGED in fano_bounds(0.3, 100).assumes
     assert float(one_shot_bound(0.54, 1000).lower) == pytest.approx(np.log2(203))
     assert first_relevant_bound(0.4, np.full(9, 0.2)).evidence == "theorem"
 
@@ -179,6 +205,10 @@ def test_bounds_say_what_they_rest_on():
         (lambda: reverse_water_filling(np.array([-1.0]), 1.0), "negative"),
         (lambda: first_relevant_rate(0.3, np.array([1.5, 0.1])), "in \\[0, 1\\]"),
         (lambda: first_relevant_rate(-0.3, np.array([0.5, 0.1])), "below 1 - w_1"),
+        (lambda: first_relevant_rate(0.3, np.array([0.5, 0.1]), np.array([0.5, 1.0])), "the weights rise"),
+        (lambda: first_relevant_rate(0.3, np.array([0.5, 0.1]), np.ones(3)), "shape \\(3,\\) for 2"),
+        (lambda: gaussian_bottleneck(0.5, 3.0), "shape \\(\\)"),
+        (lambda: blind_rate(0.3, 100, np.zeros(0)), "shape \\(0,\\)"),
     ],
 )
 def test_mistakes_get_one_sentence(call, words):

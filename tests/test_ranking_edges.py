@@ -111,7 +111,7 @@ def test_what_is_no_share_and_no_set_is_refused():
 def test_rows_that_sum_to_a_little_more_than_one_are_laws():
     posteriors = np.array([[1, 1e-8], [1e-8, 1]], np.float32)
     found = relevance_bounds(posteriors, 100.0, rounds=1, passes=0)
-    assert found.distortion == 0
+    assert found.distortion == pytest.approx(5e-9, rel=1e-6)  # of the second document, half the mass that is wrong
     assert found.upper == pytest.approx(1, abs=1e-3)
 
 

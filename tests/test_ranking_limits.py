@@ -6,7 +6,15 @@ import numpy as np
 import pytest
 
 from rdjax.checks import InputError
-from rdjax.limits import Bound, ranking_bound, ranking_curve, ranking_distortion, ranking_range, ranking_rate
+from rdjax.limits import (
+    Bound,
+    one_shot_distortion,
+    ranking_bound,
+    ranking_curve,
+    ranking_distortion,
+    ranking_range,
+    ranking_rate,
+)
 from rdjax.retrieval.weights import dcg, dcg_at, precision_at, rank_biased, recall_at, reciprocal_rank
 from tests import oracles
 
@@ -271,6 +279,24 @@ def test_edges(precision):
 
 
 @pytest.mark.float64_only
+def test_a_law_that_is_off_as_far_as_it_may_be_is_normalized():
+    off = SKEWED * (1 + 1.9e-6)
+    for one in (ranking_rate, ranking_distortion):
+        np.testing.assert_allclose(one(0.1, off), one(0.1, SKEWED), rtol=1e-9)
+    np.testing.assert_allclose(jax.jit(ranking_rate)(0.1, off), ranking_rate(0.1, SKEWED), rtol=1e-9)
+    np.testing.assert_allclose(one_shot_distortion(2, off), one_shot_distortion(2, SKEWED), rtol=1e-9)
+
+
+@pytest.mark.float64_only
+def test_the_best_distortion_and_what_rounding_takes_off_it():
+    assert float(ranking_rate(-5e-13, 10)) == pytest.approx(np.log2(10))  # not refused, and so no infinity
+    prior, worth = np.full(5, 0.2), np.array([2.0, 1.0, 0.5, 0.2, 0.1])  # what is worth 2 has a distortion of -1
+    assert float(ranking_rate(-1.0, prior, worth)) == pytest.approx(np.log2(5))
+    with pytest.raises(InputError, match="outside"):
+        ranking_rate(-1.1, prior, worth)
+
+
+@pytest.mark.float64_only
 @pytest.mark.parametrize(
     ("call", "words"),
     [
@@ -284,6 +310,7 @@ def test_edges(precision):
         (lambda: ranking_rate(0.4, 2.5), "whole number"),
         (lambda: ranking_rate(0.4, np.full(3, 1 / 3), np.array([0.2, 0.3, 0.1])), "rise from rank 1"),
         (lambda: ranking_rate(0.4, np.full(3, 1 / 3), np.ones(2)), "shape"),
+        (lambda: ranking_rate(0.4, 10**12, np.ones(5)), "shape \\(5,\\) for 1000000000000"),
         (lambda: ranking_rate(0.4, 10**9, lambda rank: 1 / rank), "breaks"),
         (lambda: ranking_distortion(-1.0, 10), "negative"),
         (lambda: ranking_curve(-1.0, 10), "negative"),

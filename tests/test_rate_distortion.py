@@ -13,13 +13,14 @@ from rdjax.rate_distortion import (
     blahut,
     blahut_arimoto,
     curve,
+    curves,
     interior_point,
     newton,
     predictor_corrector,
     rate_at,
     sources,
 )
-from rdjax.rate_distortion.problem import kernel_of, pose, ratios, reachable, slopes_in_nats
+from rdjax.rate_distortion.problem import kernel_of, pose, ratios, reachable, slopes_in_nats, tolerance_in_nats
 from tests.oracles import blahut_point
 
 SOLVERS = {"blahut_arimoto": blahut_arimoto, "interior_point": interior_point}
@@ -148,6 +149,12 @@ def test_many_slopes_are_each_their_own_point(solver, tolerance):
         assert together.gap[place] <= tolerance * (1 + 1e-6)
 
 
+def test_no_slopes_have_no_points():
+    found = blahut_arimoto(*PROBLEMS["random"], np.zeros((2, 0)), tolerance=1e-4)
+    assert found.rate.shape == (2, 0)
+    assert found.output.shape == (2, 0, SIZE)
+
+
 def test_lanes_take_the_next_slope_when_they_are_done(monkeypatch, precision):
     """More slopes than lanes: every slope is solved, and an easy one does not wait for a hard one."""
     monkeypatch.setattr(blahut, "IN_FLIGHT", 3 * SIZE * SIZE)
@@ -155,7 +162,7 @@ def test_lanes_take_the_next_slope_when_they_are_done(monkeypatch, precision):
     slopes = slopes_in_nats(np.array([0.7, 30.0, 4.0, 8.0, 2.0, 1.0, 0.1]), problem)
     enough = 1e-5 if precision == "float64" else 5e-5
     solve = jax.jit(lambda slopes: blahut._in_lanes(problem, slopes, enough, 5000))
-    laws, gaps, steps = jax.device_get(solve(slopes))
+    laws, gaps, steps, _ = jax.device_get(solve(slopes))
     assert (gaps <= enough).all()
     assert steps[1] < steps[2]
     for law, slope in zip(laws, np.asarray(slopes), strict=True):
@@ -185,9 +192,33 @@ def test_the_smaller_problem_is_certified_on_all_columns(monkeypatch, precision)
     solve = jax.jit(lambda problem, nats: newton.solve_law(problem, nats, enough, 40))
     for name, slope in (("squared", 1.0), ("squared", 2.0), ("random", 30.0), ("forbidden", 2.0)):
         problem = pose(*PROBLEMS[name])
-        law, gap, _ = jax.device_get(solve(problem, slopes_in_nats(slope, problem)))
+        law, gap, *_ = jax.device_get(solve(problem, slopes_in_nats(slope, problem)))
         assert gap <= enough
         assert true_gap(*PROBLEMS[name], slope, law) <= 3 * enough
+
+
+def test_steps_on_some_columns_are_none_of_those_on_all(monkeypatch):
+    """30 of each, of 40 that are allowed, and then no gain: it is the precision that ran out, not the steps."""
+    monkeypatch.setattr(newton, "WORTH_REDUCING", 8)
+    idle = lambda objective, start, enough, max_steps: (start, jnp.full_like(start[0], jnp.inf), jnp.int32(30))
+    monkeypatch.setattr(newton, "newton_steps", idle)
+    problem = pose(*PROBLEMS["squared"])
+    for most, exhausted in ((40, False), (30, True)):
+        found = jax.jit(lambda slope, most=most: newton.solve_law(problem, slope, 1e-30, most))(1.0)
+        assert (found.steps, found.exhausted) == (60, exhausted)
+
+
+@pytest.mark.parametrize("far", [0.0, 1e4])
+def test_the_gap_holds_for_large_distortions(solver, precision, far):
+    """Whose product with what the kernel adds to the slope is no rounding; and large ones of all reproductions."""
+    scale = (1e12 if precision == "float32" else 1e147) if far == 0 else 1.0
+    source, distortion = np.full(SIZE, 1 / SIZE), far + scale * (1 - np.eye(SIZE))
+    found = jax.device_get(solver(source, distortion, 2 / np.log(2) / scale))
+    wrong = (np.float64(found.distortion) - far) / scale
+    rate = np.log2(SIZE) + wrong * np.log2(wrong / (SIZE - 1)) + (1 - wrong) * np.log2(1 - wrong)
+    assert abs(found.rate - rate) <= found.gap
+    assert found.gap < (1e-6 if precision == "float64" else 0.1)
+    assert abs(found.rate + wrong * 2 / np.log(2) + far * found.slope - found.lagrangian) <= found.gap
 
 
 def test_what_is_returned_is_a_fixed_point(solver):
@@ -212,7 +243,7 @@ def test_what_an_accelerator_runs_for_many_slopes_is_certified_too(precision):
     for name in ("random", "squared"):
         problem = pose(*PROBLEMS[name])
         slopes = slopes_in_nats(np.array([0.0, 0.5, 4.0, 300.0]), problem)
-        laws, gaps, steps = jax.device_get(solve(problem, slopes))
+        laws, gaps, steps, _ = jax.device_get(solve(problem, slopes))
         assert (gaps <= enough).all()
         assert steps.max() <= 40
         for slope, law in zip(np.asarray(slopes), laws, strict=True):
@@ -257,6 +288,7 @@ def test_bad_input_gets_a_sentence(solver):
     solve = batched(solver.func)
     traced = jax.device_get(solve(np.tile(source, (3, 1)), lost))
     assert (traced.rate == np.inf).all()
+    assert (traced.lower == np.inf).all()  # not inf less inf
     assert "no code can serve it" in traced.message
     traced = jax.device_get(solve(np.tile(source, (3, 1)), nan))
     assert np.isnan(traced.rate).all()
@@ -316,6 +348,21 @@ def test_derivatives_of_both_orders(solver):
 
 
 @pytest.mark.float64_only
+def test_derivatives_in_a_source_with_a_symbol_of_probability_zero():
+    """Hamming at five bits: dL is that of -sum p log2 (K q) at fixed q, and R = h(p) - h(D) along the other two."""
+    source, ways = jnp.array([0.5, 0.5, 0.0]), jnp.array([[1.0, -1.0, 0.0], [-0.5, -0.5, 1.0]])
+
+    @with_both_orders
+    def fields(t):
+        found = interior_point(source + t @ ways, 1 - np.eye(3), 5.0, tolerance=1e-12)
+        return jnp.stack([found.rate, found.lagrangian])
+
+    _, first, second = fields(np.zeros(2))
+    assert first[1, 1] == pytest.approx(5 + np.log2((1 + 2**-5) / 2), rel=1e-6)
+    assert second[0, 0, 0] == pytest.approx(-4 / np.log(2), rel=1e-5)
+
+
+@pytest.mark.float64_only
 def test_second_derivatives_of_a_batch_of_slopes():
     """Where JAX loses custom rules inside a scan: the derivative of D(s) is the second derivative of the value."""
     source, distortion = PROBLEMS["squared"]
@@ -358,6 +405,20 @@ def test_the_ends_of_the_curve(precision):
     chex.assert_trees_all_close(np.asarray(found.distortion, np.float64), np.array([0, worst, worst]), atol=1e-6)
     with pytest.raises(InputError, match="the least any code can have"):
         rate_at(source, distortion, -0.1)
+    problem = pose(source, distortion)  # and as under jit, where nothing is refused
+    goals = jnp.asarray(np.array([-0.1, 0.0, worst]), problem.source.dtype)
+    found = curves._rates(problem, goals, tolerance_in_nats(tolerance))
+    np.testing.assert_array_equal(found.status, [3, 0, 0])
+    np.testing.assert_allclose(found.rate, [np.inf, entropy, 0], atol=1e-4)
+    assert "below the least" in found.message
+
+
+@pytest.mark.float64_only  # what is handed in is float32
+def test_the_slope_at_the_least_distortion_is_a_number():
+    """Minus infinity in truth."""
+    source, distortion = np.full(2, 0.5, np.float32), 1 - np.eye(2, dtype=np.float32)
+    steepest = jax.grad(lambda target: rate_at(source, distortion, target, tolerance=1e-4).rate)(np.float32(0))
+    assert -200 < steepest < -50
 
 
 @pytest.mark.float64_only

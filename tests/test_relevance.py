@@ -11,10 +11,11 @@ from scipy.optimize import linear_sum_assignment
 from rdjax.checks import InputError
 from rdjax.limits import ranking_assignment, relevance
 from rdjax.limits.kernel_majorant import majorize
+from rdjax.limits.queries import queries_of
 from rdjax.limits.rank_knots import lay_knots
 from rdjax.limits.ranking import ranking_rate
 from rdjax.limits.ranking_assignment import _clearing, _sorted_by, add_costs, assignments
-from rdjax.limits.rankings_code import first_orders, positions, resort
+from rdjax.limits.rankings_code import first_orders, positions, resort, spend
 from rdjax.limits.relevance import relevance_bound, relevance_bounds
 from rdjax.retrieval.weights import dcg, recall_at, reciprocal_rank
 from tests.oracles import permutation_distortions
@@ -102,6 +103,11 @@ def test_the_code_spends_what_is_said(rng):
     assert (without.upper, without.distortion) == (found.upper, found.distortion)
     assert without.certificate == -np.inf
     assert without.lower == without.data_processing == found.data_processing <= found.lower
+    off = queries_of(posteriors * (1 + 2e-6), None, 2**30, 16)  # as much as laws may be
+    with jax.enable_x64(True):
+        spent = spend(off, found.code, 1 / np.arange(1.0, 6), 9 * LN2)
+    assert spent.rate / LN2 == pytest.approx(rate, abs=1e-12)
+    assert spent.distortion == pytest.approx(found.distortion, abs=1e-12)
 
 
 def test_duplicates_change_nothing(rng):
@@ -144,6 +150,9 @@ def test_zeros_large_slopes_and_float32(rng):
         again = relevance_bounds(posteriors.astype(np.float32), 12.0)
     assert again.upper == coarse.upper
     assert again.lower == coarse.lower
+    alone = relevance_bounds(posteriors, 1e4, source=np.eye(12)[3])  # what would be best for others is never sent
+    assert alone.upper == pytest.approx(0, abs=1e-9)
+    assert alone.distortion == pytest.approx(1 - np.sort(posteriors[3])[::-1] @ worth, abs=1e-9)
 
 
 def test_blocks_and_samples_keep_the_interval(rng, monkeypatch):

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterable
 
-from rdjax.audit.result import EQUALLY, FIXED, OWN, STREAM, Floor, Point, Recommendation, Setting
+from rdjax.audit.result import FIXED, OWN, STREAM, Floor, Point, Recommendation, Setting
 from rdjax.audit.wording import memory, metric_title
 from rdjax.limits.bound import Bound
 
@@ -124,7 +124,6 @@ def _blind_floor(floors: list[Floor], subject: str) -> str:
         none = "no further floor" if general else "no floor"
         return "".join(f"For {subject} {none} is proved: {floor.why}." for floor in blind[:1])
     words = f"For {subject}, no uniquely decodable code averages fewer than {_low(proved):.2f} bits over a stream"
-    words += " if every document is sought equally often" if EQUALLY in proved.assumes else ""
     model = next((floor.bits for floor in blind if floor.bits is not None and floor.bits.evidence == "model"), None)
     if model is not None:
         bits = _low(model)

@@ -58,8 +58,8 @@ def limit_at(
       a `Limit`; bits per query.
 
     Raises:
-      InputError: a value that no ranking has, an unknown metric, a prior that is no law over N documents, a prior and
-        correlations together, no such patterns.
+      InputError: a value that no ranking has, an unknown metric, a prior that is no law over N documents, no such
+        patterns.
     """
     asked = parse_metric(metric)
     best = float(asked.weights(1.0))
@@ -68,16 +68,13 @@ def limit_at(
     )
     require(prior is None or len(prior) == documents, f"the prior does not have {documents:,} probabilities.")
     uniform = prior is None
-    require(
-        uniform or correlations is None, "a Gaussian model needs all documents equally sought; leave out the prior."
-    )
     law, distortion = documents if uniform else prior, 1 - value
     with jax.enable_x64(True):
         stream, fixed = ranking_bound(distortion, law, asked.weights), one_shot_bound(distortion, law, asked.weights)
         floors = [
             Floor(f"any code (Theorem {'A' if uniform else 'B'})", "queries", EVERY_CLASS, STREAM, stream, ""),
             Floor("any code of fixed length (Theorem C)", "queries", EVERY_CLASS, FIXED, fixed, ""),
-            *_blind(distortion, documents, asked.weights, uniform, correlations),
+            *_blind(distortion, law, asked.weights, correlations),
         ]
         codewords = one_shot_codewords(distortion, law, asked.weights)
     known = f"uniform over {documents:,} documents" if uniform else "the given prior"
@@ -85,12 +82,9 @@ def limit_at(
     return Limit(documents, metric, value, known, codewords, tuple(floors), needed)
 
 
-def _blind(distortion: float, documents: int, weights: Any, uniform: bool, correlations: Any) -> list[Floor]:
-    if not uniform:
-        why = "Theorem D is proved for documents that are sought equally often"
-        return [Floor(BLIND, "queries", "C", STREAM, None, why)]
-    found = [Floor(BLIND, "queries", "C", STREAM, blind_bound(distortion, documents, weights=weights), "")]
+def _blind(distortion: float, prior: Any, weights: Any, correlations: Any) -> list[Floor]:
+    found = [Floor(BLIND, "queries", "C", STREAM, blind_bound(distortion, prior, weights=weights), "")]
     if correlations is not None:
-        model = blind_bound(distortion, documents, np.asarray(correlations, np.float64), weights)
+        model = blind_bound(distortion, prior, np.asarray(correlations, np.float64), weights)
         found.append(Floor(f"{BLIND}, Gaussian model", "queries", "C", STREAM, model, ""))
     return found

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from rdjax.audit.result import EQUALLY, EVERY_CLASS, FIXED, OWN, STREAM, Floor, Setting
+from rdjax.audit.result import EVERY_CLASS, FIXED, OWN, STREAM, Floor, Setting
 from rdjax.checks import law, require
 from rdjax.data import Corpus
 from rdjax.limits import (
@@ -22,7 +22,6 @@ from rdjax.limits.bound import Bound
 from rdjax.retrieval.metrics import Metric
 
 GRID = np.exp2(np.linspace(0, 13, 53))  # bits of the curves
-ALONE = "the query depends on its relevant document alone"
 
 
 def relevance_law(corpus: Corpus, choice: Any) -> tuple[Any, str]:
@@ -67,8 +66,7 @@ def floors_for(
       aim: the quality to be reached, in the units of the metric.
       correlations: of the Gaussian fit, or None where there is none.
     """
-    uniform = np.ndim(prior) == 0 and int(prior) == corpus.num_documents
-    blind = _blind(side, setting, metric, corpus.num_documents, aim, correlations, () if uniform else (EQUALLY,))
+    blind = _blind(side, setting, metric, prior, aim, correlations)
     if side == "documents":
         why = "a codebook fitted on the searched documents knows them, so Theorem D does not bind it"
         return [*blind, Floor("class B codebooks", side, "B", STREAM, None, why)]
@@ -120,13 +118,7 @@ def _several(metric: Metric, corpus: Corpus, aim: float) -> Floor:
 
 
 def _blind(
-    side: str,
-    setting: Setting,
-    metric: Metric,
-    documents: int,
-    aim: float,
-    correlations: np.ndarray | None,
-    rests: tuple[str, ...],
+    side: str, setting: Setting, metric: Metric, prior: Any, aim: float, correlations: np.ndarray | None
 ) -> list[Floor]:
     what = "stored without knowledge of the others" if side == "documents" else "made without the corpus"
     name = f"code {what} (Theorem D)"
@@ -136,13 +128,13 @@ def _blind(
     if setting.judgements == "several":
         why = "Theorem D is proved for one relevant document a query"
         return [Floor(name, side, "C", STREAM, None, why)]
-    plain = blind_bound(1 - aim, documents, weights=metric.weights).assuming(ALONE)
-    at = lambda bits: 1 - blind_distortion(bits, documents, weights=metric.weights)
-    found = [Floor(name, side, "C", STREAM, _as_float(plain, *rests), "", _curve(at))]
+    plain = blind_bound(1 - aim, prior, weights=metric.weights)
+    at = lambda bits: 1 - blind_distortion(bits, prior, weights=metric.weights)
+    found = [Floor(name, side, "C", STREAM, _as_float(plain, setting.prior), "", _curve(at))]
     if correlations is not None:
-        model = blind_bound(1 - aim, documents, correlations, metric.weights).assuming(ALONE)
-        modeled = lambda bits: 1 - blind_distortion(bits, documents, correlations, metric.weights)
-        found.append(Floor(f"{name}, Gaussian fit", side, "C", STREAM, _as_float(model, *rests), "", _curve(modeled)))
+        model = _as_float(blind_bound(1 - aim, prior, correlations, metric.weights), setting.prior)
+        modeled = lambda bits: 1 - blind_distortion(bits, prior, correlations, metric.weights)
+        found.append(Floor(f"{name}, Gaussian fit", side, "C", STREAM, model, "", _curve(modeled)))
     return found
 
 

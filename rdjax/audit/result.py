@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from rdjax.limits.bound import Bound
 
 OWN = "the audited queries' own frequencies"
-EQUALLY = "every document is sought equally often, which the prior is not"
 STREAM = "average over a stream"
 FIXED = "fixed length"
 EVERY_CLASS = "A, B, C"

@@ -1,14 +1,16 @@
 """Encoders that do not know the corpus, and stored documents: Theorem D.
 
-Documents Y_1..Y_N are drawn independently from P_Y, W is uniform on 1..N, the query X depends on Y_W alone, and the
-code C of the query is made without the corpus. Then
+Documents Y_1..Y_N are drawn independently from P_Y, W in 1..N is drawn from a law P whatever they hold, the query X
+depends on Y_W alone, and the code C of the query is made without the corpus. Then
 
-    log2 N - phi(1 - D) <= I(W; C | Y^N) <= I(Y_W; C) <= IB(bits),   phi(r) = max{ H(p) : <p, w> >= r },
+    R(D) <= I(W; C | Y^N) <= I(W, Y^N; C) = I(Y_W; C) <= IB(bits),
 
-with IB(b) = max{ I(Y; C) : I(X; C) <= b } the information-bottleneck curve of (X, Y), and D averaged over corpora. So
-bits >= IB^{-1}(log2 N - phi(1 - D)), and the argument of IB^{-1} is Theorem A's rate. For documents stored one by one
-in b bits and queries seen whole, the roles of X and Y are exchanged. IB(b) <= b needs no model. It binds codes of
-class C only: a codebook fitted on the searched documents knows the corpus. Source: theory notes, section 1.6.
+with R that of Theorem B for the prior P (log2 N - phi(1 - D) of Theorem A where it is uniform), D averaged over
+corpora, and IB(b) = max{ I(Y; C) : I(X; C) <= b } the information-bottleneck curve of (X, Y). Left: given Y^N the law
+of W is still P, so Theorem B's converse holds for each corpus, and R is convex. In the middle: C depends on (W, Y^N)
+through Y_W alone, whose law is P_Y. So bits >= IB^{-1}(R(D)). For documents stored one by one in b bits and queries
+seen whole, the roles of X and Y are exchanged. IB(b) <= b needs no model. It binds codes of class C only: a codebook
+fitted on the searched documents knows the corpus. Source: theory notes, section 1.6, there for a uniform P.
 """
 
 from collections.abc import Callable
@@ -20,12 +22,19 @@ import numpy as np
 from jax.typing import ArrayLike
 
 from rdjax.checks import is_concrete, require
-from rdjax.limits.bound import Bound
+from rdjax.limits.bound import AVERAGED, Bound
+from rdjax.limits.rank_sums import Prior, describe_prior
 from rdjax.limits.ranking import ranking_distortion, ranking_rate
 from rdjax.rate_distortion.water_filling import gaussian_bottleneck, gaussian_bottleneck_rate
 from rdjax.retrieval.weights import Weights, reciprocal_rank
 
 Bottleneck = Callable[[jax.Array], jax.Array]
+UNKNOWING = (
+    "documents drawn independently, sought as often whatever they hold",
+    "the query depends on its relevant document alone",
+    "average over corpora",
+    AVERAGED,
+)
 
 
 def data_processing(bits: ArrayLike) -> jax.Array:
@@ -42,15 +51,15 @@ def data_processing(bits: ArrayLike) -> jax.Array:
 
 def blind_rate(
     distortion: ArrayLike,
-    num_documents: int,
+    num_documents: Prior,
     bottleneck: Bottleneck | ArrayLike = data_processing,
     weights: Weights | ArrayLike = reciprocal_rank,
 ) -> jax.Array:
-    """Fewest bits of a code made without the corpus that ranks at this distortion: IB^{-1}(R(D)), R of Theorem A.
+    """Fewest bits of a code made without the corpus that ranks at this distortion: IB^{-1}(R(D)), R of Theorem B.
 
     Args:
       distortion: D = 1 - E w(rank), averaged over corpora; any shape.
-      num_documents: N.
+      num_documents: N, each sought as often; or the law [N] of which one is, whatever they hold.
       bottleneck: an increasing function from bits to IB(bits) in bits with IB(b) <= b, or the canonical correlations
         [d] of a Gaussian (query, document), for which IB is `gaussian_bottleneck`.
       weights: as in `ranking_rate`.
@@ -59,7 +68,7 @@ def blind_rate(
       bits, the shape of `distortion`; inf where even the whole query does not carry enough information.
 
     Raises:
-      InputError: a distortion below 1 - w_1; correlations outside [-1, 1].
+      InputError: a distortion below 1 - w_1; a prior that is no law; correlations outside [-1, 1].
     """
     information = ranking_rate(distortion, num_documents, weights)
     if not callable(bottleneck):
@@ -71,11 +80,11 @@ def blind_rate(
 
 def blind_distortion(
     rate: ArrayLike,
-    num_documents: int,
+    num_documents: Prior,
     bottleneck: Bottleneck | ArrayLike = data_processing,
     weights: Weights | ArrayLike = reciprocal_rank,
 ) -> jax.Array:
-    """Least distortion of a code made without the corpus at this rate: D(IB(bits)), D of Theorem A.
+    """Least distortion of a code made without the corpus at this rate: D(IB(bits)), D of Theorem B.
 
     Args and errors as in `blind_rate`; `rate` in bits, any shape. 1 - this is the ceiling of the metric.
     """
@@ -85,15 +94,15 @@ def blind_distortion(
 
 def blind_bound(
     distortion: ArrayLike,
-    num_documents: int,
+    num_documents: Prior,
     bottleneck: Bottleneck | ArrayLike = data_processing,
     weights: Weights | ArrayLike = reciprocal_rank,
 ) -> Bound:
     """`blind_rate` as a floor: a theorem if nothing is assumed of the bottleneck, else exact for the fitted model."""
-    rests = (f"{num_documents:,} documents drawn independently, each as likely to be sought", "average over corpora")
     evidence = "theorem" if bottleneck is data_processing else "model"
     fitted = () if evidence == "theorem" else ("the given bottleneck" if callable(bottleneck) else "Gaussian fit",)
-    return Bound.at_least(blind_rate(distortion, num_documents, bottleneck, weights), evidence, *rests, *fitted)
+    rests = (describe_prior(num_documents), *UNKNOWING, *fitted)
+    return Bound.at_least(blind_rate(distortion, num_documents, bottleneck, weights), evidence, *rests)
 
 
 @partial(jax.jit, static_argnums=0)

@@ -15,10 +15,10 @@ from jax.typing import ArrayLike
 
 from rdjax import checks
 from rdjax.information.discrete import binary_entropy
-from rdjax.limits.bound import Bound
+from rdjax.limits.bound import AVERAGED, Bound
 from rdjax.limits.rank_problem import RankProblem, lay_out, pose, refuse_below_best
 from rdjax.limits.rank_sums import Prior, describe_prior
-from rdjax.limits.tilting import Ranks, distortion_residual, largest_slope, pool, refine, solve_slope, tilt
+from rdjax.limits.tilting import Ranks, at_each, distortion_residual, largest_slope, pool, refine, solve_slope, tilt
 from rdjax.numerics import entropy_nats, floating, on_device, safe_log, to_bits
 from rdjax.retrieval.weights import Weights, reciprocal_rank
 
@@ -53,7 +53,7 @@ def fano_bounds(distortion: ArrayLike, prior: Prior, weights: Weights | ArrayLik
     problem = pose(distortion, prior, weights)
     refuse_below_best(distortion, problem)
     lower, upper = _fano(on_device(distortion, problem.gap.dtype), problem)
-    return Bound(lower, upper, "theorem", (describe_prior(prior), "bits averaged over a stream of queries"))
+    return Bound(lower, upper, "theorem", (describe_prior(prior), AVERAGED))
 
 
 @jax.jit
@@ -110,7 +110,7 @@ def _shannon(distortion: jax.Array, problem: RankProblem) -> jax.Array:
         inside = target < ranks.count @ ranks.gap / problem.documents  # beyond, every law is good enough
         return jnp.where(inside & (nats > 0), to_bits(nats), 0)
 
-    return jnp.vectorize(at)(distortion)
+    return at_each(at, distortion, ranks.gap.shape[0])
 
 
 def _unpooled(problem: RankProblem) -> Ranks:

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from rdjax.checks import numbers, require
+from rdjax.checks import numbers, require, whole
 
 EXPONENTS = np.linspace(0.02, 3.0, 597)  # the grid of b; an end that is reached is the grid's own
 UPPER = 0.9
@@ -57,16 +57,17 @@ def fit_decay(
       samples: n [T], increasing, at least four; geometric over 2.5 decades or more tells b from c.
       values: excess of every training set [T, trials]; better its exact population value than a test error.
       statistic: "mean", "mean absolute", or "quantile" (that of .9, of the absolute value): they may differ in b.
-      resamples: of the bootstrap.
-      level: coverage asked of each interval.
+      resamples: of the bootstrap, at least 2.
+      level: coverage asked of each interval, in (0, 1).
       seed: of the bootstrap.
 
     Returns:
       `DecayFit`.
 
     Raises:
-      InputError: an unknown statistic, shapes that do not belong together, too few sizes or training sets, sizes that
-        are below 1, an excess that is not finite, a statistic that does not vary between training sets.
+      InputError: an unknown statistic, shapes that do not belong together, too few sizes, training sets or resamples,
+        sizes that are below 1, an excess that is not finite, a level outside (0, 1), a statistic that does not vary
+        between training sets.
     """
     n, table = np.asarray(samples, np.float64), np.asarray(values, np.float64)
     require(statistic in STATISTICS, f"the statistic is {statistic!r}; it must be one of {', '.join(STATISTICS)}.")
@@ -75,6 +76,8 @@ def fit_decay(
     numbers(n, "the sample sizes", 1)
     numbers(table, "the excess")
     require(bool(np.all(np.diff(n) > 0)), "the sample sizes do not increase.")
+    numbers(level, "the level", 0, 1, ends=False)
+    whole(resamples, "resamples", 2)
     measure, rng = STATISTICS[statistic], np.random.default_rng(seed)
     found, trials = measure(table), table.shape[1]
     drawn = np.stack([measure(row[rng.integers(trials, size=(resamples, trials))]) for row in table], axis=1)

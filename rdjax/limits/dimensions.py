@@ -32,7 +32,7 @@ def log2_rankings(num_documents: int, dimension: int) -> float:
       dimension: d >= 1.
 
     Returns:
-      bits.
+      bits; some arrays of d numbers are held on the way.
 
     Raises:
       InputError: a number that is not whole or too small.
@@ -40,7 +40,9 @@ def log2_rankings(num_documents: int, dimension: int) -> float:
     Source: Cover 1967 (the recursion); Maclaurin's inequality (the bound).
     """
     n, d = whole(num_documents, "the number of documents", 2), whole(dimension, "the dimension")
-    return float(_log2_rankings(n, min(d, n - 1))[-1])
+    if d >= n - 1:
+        return math.lgamma(n + 1) / math.log(2)
+    return float(_log2_rankings(n, d)[-1])
 
 
 def least_dimension(bits: float, num_documents: int) -> int:
@@ -68,6 +70,8 @@ def least_dimension(bits: float, num_documents: int) -> int:
 
 def _log2_rankings(n: int, d: int) -> np.ndarray:
     """log2 Q(n, 1), ..., log2 Q(n, d)."""
+    from scipy.special import gammaln
+
     if n <= _EXACT:
         logs = np.full(d, -np.inf)
         logs[0] = 0.0
@@ -76,7 +80,7 @@ def _log2_rankings(n: int, d: int) -> np.ndarray:
     else:
         m, i = n - 2, np.arange(d)
         mean = (n + 1) / 2
-        choices = np.array([math.lgamma(m + 1) - math.lgamma(k + 1) - math.lgamma(m - k + 1) for k in i])
+        choices = gammaln(m + 1.0) - gammaln(i + 1.0) - gammaln(m - i + 1.0)
         logs = choices / math.log(2) + i * math.log2(mean)
     return 1 + np.logaddexp2.accumulate(logs)
 

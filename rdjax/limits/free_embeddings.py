@@ -21,7 +21,7 @@ from rdjax.trees import register_dataclass
 if TYPE_CHECKING:
     import optax
 
-LOOKS = 20  # at which it is seen whether every set is on top
+LOOKS = 20  # at most, at which it is seen whether every set is on top
 SHARPEST = 200.0  # inverse temperature of the loss at the end, of unit vectors
 
 
@@ -84,8 +84,9 @@ def embed_freely(
     queries, documents = (jnp.asarray(rng.standard_normal((starts, len(a), d)), dtype) for a in (sets, sets.T))
     state = _begin(optimizer, (queries, documents))
     length, best = -(-steps // LOOKS), None
-    for look in range(LOOKS):
-        state = _descend(optimizer, length, state, wanted, jnp.asarray(look * length / steps, dtype), 1 / steps)
+    for done in range(0, steps, length):
+        further = min(length, steps - done)  # another program only where the steps do not divide
+        state = _descend(optimizer, further, state, wanted, jnp.asarray(done / steps, dtype), 1 / steps)
         found = _read(state[0], wanted)
         place = int(np.argmax(np.asarray(jnp.mean(found.gaps > 0, axis=1))))
         chosen = jax.tree.map(lambda leaf, place=place: leaf[place], found)

@@ -11,7 +11,9 @@ false: they count values of one loss. Arguments without a shape are numbers, or 
 notes, section 5.
 """
 
+from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -128,10 +130,10 @@ def interval_growth(cells: ArrayLike, samples: ArrayLike) -> jax.Array:
     """ln of the partitions that n points see of product quantizers: sum_m ln C(n + K_m - 1, K_m - 1).
 
     Args:
-      cells: K_m [..., M], intervals on the line of each modality; samples: n.
+      cells: K_m [..., M], intervals on the line of each modality; samples: n, a number or [...].
 
     Returns:
-      nats [...].
+      nats [...], from sums in float64; of traced arguments in their own precision, which float32 is too little for.
 
     Raises:
       InputError: less than 1 interval or sample.
@@ -141,8 +143,17 @@ def interval_growth(cells: ArrayLike, samples: ArrayLike) -> jax.Array:
     checks.numbers(cells, "the number of intervals", 1)
     checks.require(np.ndim(cells) > 0, "the intervals are a number; give one for each modality, [M].")
     checks.numbers(samples, "the number of samples", 1)
-    k, n = floating(cells), jnp.asarray(samples, floating(cells).dtype)
-    return jnp.sum(gammaln(n + k) - gammaln(k) - gammaln(n + 1), axis=-1)
+    if checks.is_concrete(cells, samples):
+        from scipy.special import gammaln as exact  # the differences of large numbers want float64 on the host
+
+        return floating(_log_choices(exact, np.asarray(cells, np.float64), np.asarray(samples, np.float64), np))
+    return _log_choices(gammaln, floating(cells), floating(samples), jnp)
+
+
+def _log_choices(log_gamma: Callable[[Any], Any], k: Any, n: Any, xp: Any) -> Any:
+    """sum_m ln C(n + K_m - 1, K_m - 1)."""
+    n = n[..., None]
+    return xp.sum(log_gamma(n + k) - log_gamma(k) - log_gamma(n + 1), axis=-1)
 
 
 def decoder_supremum(
@@ -202,6 +213,7 @@ def rademacher_complexity(
       InputError: as in `decoder_supremum`; fewer than two draws.
     """
     checks.whole(draws, "draws", 2)
+    checks.require(np.ndim(cells) == 1, f"the cells have shape {np.shape(cells)}; give one for each pair, [n].")
     n, worth = np.shape(cells)[0], _worth(weights, sizes[1])
     place = _places(cells, documents, sizes, n)
     sigma = jax.random.rademacher(key, (draws, n), worth.dtype)

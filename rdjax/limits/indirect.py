@@ -16,8 +16,8 @@ from jax import lax
 from jax.typing import ArrayLike
 
 from rdjax import checks
-from rdjax.limits.rank_problem import RankProblem, pose, refuse_below_best
-from rdjax.limits.tilting import Ranks, distortion_residual, pool, refine, solve_slope, tilt
+from rdjax.limits.rank_problem import RankProblem, pose, refuse_below_best, room
+from rdjax.limits.tilting import Ranks, at_each, distortion_residual, pool, refine, solve_slope, tilt
 from rdjax.numerics import entropy_nats, floating, on_device, to_bits
 from rdjax.retrieval.weights import Weights, reciprocal_rank
 
@@ -92,6 +92,7 @@ def indirect_rate(
             np.shape(source) == rows.shape[:1], f"the source has shape {np.shape(source)} for {rows.shape[0]} queries."
         )
     law = floating(np.full(rows.shape[0], 1 / rows.shape[0], rows.dtype) if source is None else source)
+    law = law / jnp.sum(law)
     problem = pose(distortion, law @ rows, weights)
     refuse_below_best(distortion, problem)
     return _rate(on_device(distortion, problem.gap.dtype), problem, law, rows, on_device(contraction))
@@ -106,7 +107,7 @@ def _rate(
     most, mass = law.astype(dtype) @ falling(rows), falling(problem.prior)
     ranks = Ranks(problem.gap, problem.count, mass, entropy_nats(mass), True, most)
     least, worst = most @ ranks.gap, ranks.mass @ ranks.gap
-    slack = 64 * jnp.finfo(dtype).eps
+    slack = 4 * room(dtype)
 
     def at(one: jax.Array) -> jax.Array:
         target = jnp.maximum(one - best, least)
@@ -117,7 +118,7 @@ def _rate(
         needed = jnp.where((target < worst) & (nats > 0), to_bits(nats), 0)
         return jnp.where(one - best < least - slack, jnp.inf, needed)
 
-    rate = jnp.vectorize(at)(distortion)
+    rate = at_each(at, distortion, ranks.gap.shape[0])
     passes = contraction > 0  # else nothing of the query comes through: no rate is any use, and none is needed or all
     return jnp.where(passes, rate / jnp.where(passes, contraction, 1), jnp.where(rate > 0, jnp.inf, 0))
 
@@ -126,4 +127,5 @@ def _posteriors(posteriors: ArrayLike) -> jax.Array:
     shape = np.shape(posteriors)
     checks.require(len(shape) == 2 and min(shape) > 0, f"the posteriors have shape {shape}; they must be [X, N].")
     checks.law(posteriors, "a posterior")
-    return floating(posteriors)
+    rows = floating(posteriors)
+    return rows / jnp.sum(rows, axis=1, keepdims=True)  # or D_min is off by what their sums are

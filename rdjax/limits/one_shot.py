@@ -125,7 +125,7 @@ def _uniform_score(size: int, documents: int, weights: Any) -> float:
 
 
 def _any_prior(sizes: jax.Array, prior: jax.Array, weights: Weights | ArrayLike) -> jax.Array:
-    falling = -jnp.sort(-prior)
+    falling = -jnp.sort(-prior) / jnp.sum(prior)  # a law may be written with six digits
     order = jnp.arange(prior.shape[0])
 
     def score(size: jax.Array) -> jax.Array:

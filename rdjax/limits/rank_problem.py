@@ -32,7 +32,8 @@ class RankProblem:
 
 
 @lru_cache(maxsize=128)
-def _check_every_rank(weights: Weights, n: int) -> None:
+def check_every_rank(weights: Weights, n: int) -> None:
+    """Weights as `check_weights` wants them, of a function of the rank."""
     check_weights(np.asarray(weights(np.arange(1.0, n + 1)), np.float64))
 
 
@@ -41,25 +42,32 @@ def pose(values: ArrayLike, prior: Prior, weights: Weights | ArrayLike) -> RankP
     given = [x for x in (values, prior, weights) if not callable(x) and jnp.issubdtype(jnp.result_type(x), jnp.inexact)]
     dtype = jnp.promote_types(jnp.result_type(*given, 1.0), jnp.float32)
     uniform, documents = np.ndim(prior) == 0, checked_size(prior)
-    law = on_device(np.ones(1) if uniform else prior, dtype)
+    law = on_device(np.ones(1), dtype) if uniform else _normalized(prior, dtype)
     worth, count = _worth(weights, documents, dtype, uniform, np if checks.is_concrete(prior, weights) else jnp)
     array = lambda x: on_device(np.asarray(x) if checks.is_concrete(x) else x, dtype)
     return RankProblem(law, array(worth[0] - worth), array(count), array(1 - worth[0]), array(documents), uniform)
+
+
+def _normalized(prior: ArrayLike, dtype: Any) -> jax.Array:
+    """The prior over its sum: a law of many documents may be off by more than its rate is good to."""
+    if not checks.is_concrete(prior):
+        return on_device(prior, dtype) / jnp.sum(on_device(prior, dtype))
+    held = np.asarray(prior)
+    return on_device(held / held.sum(dtype=np.float64), dtype)
 
 
 def _worth(weights: Weights | ArrayLike, documents: int, dtype: Any, uniform: bool, xp: Any) -> tuple[Any, Any]:
     """Worth and multiplicity of every rank, or of the rank nodes when a function meets the uniform prior."""
     if callable(weights) and uniform:
         return rank_nodes(weights, documents)
-    ones = xp.ones(documents, dtype)
     if callable(weights):
-        _check_every_rank(weights, documents)
-        return weights(xp.arange(1, documents + 1, dtype=dtype)), ones
+        check_every_rank(weights, documents)
+        return weights(xp.arange(1, documents + 1, dtype=dtype)), xp.ones(documents, dtype)
     shape = np.shape(weights)
     checks.require(shape == (documents,), f"the weights have shape {shape} for {documents} documents.")
     if checks.is_concrete(weights):
         check_weights(np.asarray(weights, np.float64))
-    return xp.asarray(weights, dtype), ones
+    return xp.asarray(weights, dtype), xp.ones(documents, dtype)
 
 
 def lay_out(problem: RankProblem) -> tuple[Ranks, jax.Array]:
@@ -76,15 +84,19 @@ def lay_out(problem: RankProblem) -> tuple[Ranks, jax.Array]:
     return Ranks(problem.gap, problem.count, mass, entropy_nats(problem.prior), True), position
 
 
+def room(dtype: Any) -> float:
+    """How far below D_min a distortion still counts as D_min, which rounding may have taken off."""
+    return max(1e-12, 16 * float(jnp.finfo(dtype).eps))
+
+
 def refuse_below_best(distortion: ArrayLike, problem: RankProblem) -> None:
     """Raise `InputError` for a distortion that no ranking has; traced values pass unseen."""
     if not checks.is_concrete(distortion, problem.best):
         return
     given = np.asarray(distortion)
-    slack = 1e-12 if problem.gap.dtype == jnp.float64 else 1e-6
-    inside = np.all((given >= -slack) & (given <= 1 + slack))
+    slack, best, low = room(problem.gap.dtype), float(problem.best), float(np.min(given, initial=np.inf))
+    inside = np.all((given >= min(0.0, best) - slack) & (given <= 1 + slack))  # w_1 may be above 1, and D below 0
     checks.require(bool(inside), "a distortion lies outside [0, 1], or is NaN.")
-    best, low = float(problem.best), float(np.min(given, initial=np.inf))
     checks.require(
         low >= best - slack,
         f"a distortion of {low:.6g} is below {best:.6g} = 1 - w_1, which a perfect ranking has; no rate reaches it.",

@@ -28,11 +28,12 @@ from jax.typing import ArrayLike
 
 from rdjax import checks
 from rdjax.limits.bound import AVERAGED, Bound
-from rdjax.limits.rank_problem import RankProblem, lay_out, pose, refuse_below_best
+from rdjax.limits.rank_problem import RankProblem, lay_out, pose, refuse_below_best, room
 from rdjax.limits.rank_sums import Prior, describe_prior
 from rdjax.limits.tilting import (
     Blocks,
     Ranks,
+    at_each,
     distortion_residual,
     largest_slope,
     pool,
@@ -44,8 +45,6 @@ from rdjax.limits.tilting import (
 from rdjax.numerics import on_device, to_bits, to_nats
 from rdjax.retrieval.weights import Weights, reciprocal_rank
 from rdjax.trees import register_dataclass
-
-BATCH = 2**21  # ranks in flight when many distortions are asked of one long prior
 
 
 @register_dataclass
@@ -165,14 +164,13 @@ def _with_gradient(blocks: Blocks, problem: RankProblem, position: jax.Array) ->
 
 def _rate(distortion: jax.Array, problem: RankProblem, ranks: Ranks, position: jax.Array) -> jax.Array:
     target = distortion - problem.best
-    slack = 16 * jnp.finfo(target.dtype).eps
     reachable = jnp.where(target >= 0, target, 0)
     slope, blocks = solve_slope(reachable, ranks, distortion_residual)
     blocks = _with_gradient(blocks, problem, position)
     slope = refine(reachable, ranks, blocks, slope, distortion_residual)
     nats = ranks.entropy - tilt(ranks, blocks, slope).psi - slope * reachable
     positive = (target < lax.stop_gradient(jnp.sum(ranks.mass * ranks.gap))) & (nats > 0)
-    return jnp.where(target < -slack, jnp.inf, jnp.where(positive, to_bits(nats), 0))
+    return jnp.where(target < -room(target.dtype), jnp.inf, jnp.where(positive, to_bits(nats), 0))
 
 
 def _distortion(rate: jax.Array, problem: RankProblem, ranks: Ranks, position: jax.Array) -> jax.Array:
@@ -198,14 +196,10 @@ def _curve(slope: jax.Array, problem: RankProblem, ranks: Ranks, position: jax.A
 
 @partial(jax.jit, static_argnums=0)
 def _over(point: Callable[..., Any], problem: RankProblem, values: ArrayLike) -> Any:
-    """`point` at every entry of `values`, in batches that fit."""
+    """`point` at every entry of `values`."""
     ranks, position = lay_out(problem)
     values = jnp.asarray(values, problem.gap.dtype)
-    if values.ndim == 0:
-        return point(values, problem, ranks, position)
-    batch = max(1, min(values.size, BATCH // ranks.gap.shape[0]))
-    each = lax.map(lambda v: point(v, problem, ranks, position), values.ravel(), batch_size=batch)
-    return jax.tree.map(lambda x: x.reshape(values.shape), each)
+    return at_each(lambda value: point(value, problem, ranks, position), values, ranks.gap.shape[0])
 
 
 @jax.jit

@@ -24,6 +24,7 @@ from jax import lax
 from rdjax.limits.queries import Queries
 from rdjax.numerics import xlogy
 from rdjax.rate_distortion.ascent import ascend
+from rdjax.rate_distortion.problem import mixture
 from rdjax.trees import register_dataclass
 
 Array = jax.Array | np.ndarray
@@ -160,7 +161,7 @@ def _round(
     value = jnp.matmul(posteriors, worth_of(orders, worth).T, precision=HIGHEST)
     kernel = jnp.exp(slope * (value - jnp.max(value, axis=1, keepdims=True)))
     law = ascend(kernel, source, law, 1e-12, sweeps).law
-    joint = kernel * (source / jnp.matmul(kernel, law, precision=HIGHEST))[:, None]  # p_x P(c|x) / law_c
+    joint = kernel * (source / mixture(kernel, source, law))[:, None]  # p_x P(c|x) / law_c
     return law, resort(jnp.matmul(joint.T, posteriors, precision=HIGHEST), orders)
 
 
@@ -187,8 +188,9 @@ def _spend_block(
 ) -> tuple[jax.Array, jax.Array, jax.Array, jax.Array]:
     """sum p P ln P in nats, E <q_X, u_C>, the output law [L] and sum p P(y|x) [N], over some queries."""
     fine = posteriors.astype(law.dtype)
+    fine = fine / jnp.sum(fine, axis=1, keepdims=True)  # a law may be off by its rounding, and an entropy with it
     value = jnp.matmul(fine, worth_of(orders, worth).T, precision=HIGHEST)
-    weight = jnp.exp(slope * (value - jnp.max(value, axis=1, keepdims=True))) * law[None, :]
-    channel = weight / jnp.sum(weight, axis=1, keepdims=True)
+    # the largest exponent among codewords that are sent: a better one of law 0 must not make the others underflow
+    channel = jax.nn.softmax(slope * value + jnp.log(law)[None, :], axis=1)
     negentropy = source @ jnp.sum(xlogy(channel, channel), axis=1)
     return negentropy, source @ jnp.sum(channel * value, axis=1), source @ channel, source @ fine

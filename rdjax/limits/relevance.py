@@ -100,7 +100,8 @@ def relevance_bounds(
       passes: certification passes at most (the lower bound); fewer than half of them, the first, add columns. With none
         there is no certificate, only the code and Theorem B's bound.
       memory: bytes that the working arrays beside the posteriors may take, about, on each device. Queries that do not
-        fit the design are left out of it, not out of the bounds.
+        fit the design are left out of it, not out of the bounds. Not in it: the codewords and what is made of them,
+        about 115 N^2 bytes where there are 4 N of them (measured, float32).
       seed: of the starting codewords.
 
     Returns:
@@ -121,7 +122,7 @@ def relevance_bounds(
         queries = problem.queries
         code = _designed(problem, checks.whole(rounds, "rounds", 0), seed)
         spent = spend(queries, code, problem.worth, problem.slope)
-        best = 1 - float(problem.worth[0])  # rows of float32 may sum to more than one, and fall below it
+        best = 1 - float(problem.worth[0])  # rounding may take some of it off
         spent = replace(spent, distortion=np.maximum(np.asarray(spent.distortion, np.float64), best))
         known = ranking_rate(spent.distortion, spent.prior, problem.worth)
         dual = _certified(problem, code, checks.whole(passes, "passes", 0))

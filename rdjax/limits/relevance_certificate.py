@@ -163,6 +163,7 @@ def _block(
 ) -> _Block:
     def made(rows: tuple, rest: tuple) -> _Block:
         posteriors, source = rows[0].astype(jnp.float64), rows[1]
+        posteriors = posteriors / jnp.sum(posteriors, axis=1, keepdims=True)
         majorant, means = majorize(posteriors, *rest)
         scale = jnp.max(means, axis=1)
         # float32 from here: all that is lost is how well v is chosen

@@ -17,7 +17,9 @@ from jax.typing import ArrayLike
 
 from rdjax import checks
 from rdjax.limits.bound import AVERAGED, Bound
-from rdjax.limits.tilting import Ranks, distortion_residual, refine, solve_slope, tilt
+from rdjax.limits.rank_problem import check_every_rank
+from rdjax.limits.rank_sums import check_weights
+from rdjax.limits.tilting import Ranks, at_each, distortion_residual, refine, solve_slope, tilt
 from rdjax.numerics import floating, on_device, to_bits
 from rdjax.retrieval.weights import Weights, reciprocal_rank
 
@@ -60,7 +62,8 @@ def first_relevant_rate(
       bits, the shape of `distortion`; 0 where no bits are needed. Differentiable in all three by the envelope theorem.
 
     Raises:
-      InputError: frequencies outside [0, 1]; a distortion below 1 - w_1.
+      InputError: frequencies outside [0, 1]; a distortion below 1 - w_1; weights that increase or
+        are not one a document.
     """
     if checks.is_concrete(frequencies):
         given = np.asarray(frequencies)
@@ -68,7 +71,16 @@ def first_relevant_rate(
         checks.require(good, "the relevance frequencies must be an array [N] of numbers in [0, 1].")
     law = first_relevant_law(frequencies)
     xp = np if checks.is_concrete(frequencies) else jnp
-    worth = weights(xp.arange(1, law.shape[0] + 1, dtype=law.dtype)) if callable(weights) else floating(weights)
+    documents = law.shape[0]
+    if callable(weights):
+        check_every_rank(weights, documents)
+        worth = weights(xp.arange(1, documents + 1, dtype=law.dtype))
+    else:
+        shape = np.shape(weights)
+        checks.require(shape == (documents,), f"the weights have shape {shape} for {documents} documents.")
+        if checks.is_concrete(weights):
+            check_weights(np.asarray(weights, np.float64))
+        worth = floating(weights)
     if checks.is_concrete(distortion) and checks.is_concrete(worth):
         reached = np.min(np.asarray(distortion), initial=np.inf) >= 1 - float(np.asarray(worth)[0]) - 1e-6
         checks.require(bool(reached), "a distortion is below 1 - w_1, which a perfect ranking has; no rate reaches it.")
@@ -88,7 +100,7 @@ def _rate(distortion: jax.Array, law: jax.Array, worth: jax.Array) -> jax.Array:
         nats = -tilt(ranks, blocks, slope).psi - slope * target
         return jnp.where((target < jnp.sum(mass * gap)) & (nats > 0), to_bits(nats), 0)
 
-    return jnp.vectorize(at)(distortion)
+    return at_each(at, distortion, ranks.gap.shape[0])
 
 
 def first_relevant_bound(

@@ -14,7 +14,7 @@ a convex function with psi' = -<v, gap>; the blocks grow with s and never split 
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -28,6 +28,7 @@ from rdjax.trees import register_dataclass
 MAX_STEPS = 200
 COARSE_FROM = 8192  # longer lists are first solved on cells of ranks, for a starting slope
 EXPONENT_RANGE = 745.0  # exp(-745) is 0 in float64: a larger slope changes nothing
+BATCH = 2**21  # ranks in flight when many distortions are asked of one long prior
 
 
 @partial(register_dataclass, meta_fields=["pooled"])
@@ -214,3 +215,12 @@ def _coarse(ranks: Ranks) -> Ranks:
     inside = lambda x: jnp.diff(jnp.pad(jnp.cumsum(x), (1, 0))[cut])
     count, mass = inside(ranks.count), inside(ranks.mass)
     return Ranks(inside(ranks.count * ranks.gap) / count, count, mass, ranks.entropy, True)
+
+
+def at_each(point: Callable[[jax.Array], Any], values: jax.Array, width: int) -> Any:
+    """`point` at every entry of `values`, of any shape: numbers, made of `width` ranks each, in batches that fit."""
+    if values.ndim == 0:
+        return point(values)
+    batch = max(1, min(values.size, BATCH // width))
+    found = lax.map(point, values.ravel(), batch_size=batch)
+    return jax.tree.map(lambda x: x.reshape(values.shape), found)

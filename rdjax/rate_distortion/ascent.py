@@ -7,8 +7,8 @@ The plain step is q <- q c(q) (see `problem`). With c the ratios at q, and c' th
 which for a = 1 is the second plain step, and otherwise cancels the slowest mode of a linear convergence; one plain step
 from q_a ends it. In logarithms laws stay positive. An extrapolation that lowers the likelihood sum p ln(K q) is undone,
 so the likelihood only rises, as in the plain ascent; what stops it is the gap of the law at hand. Up to two plain steps
-come before the first cycle: they are enough for sharp kernels. Source: Varadhan and Roland 2008 (SQUAREM, scheme S3), on the
-map of Blahut 1972. Saved: `benchmarks/rate_distortion.py --only steps`.
+come before the first cycle: they are enough for sharp kernels. Source: Varadhan and Roland 2008 (SQUAREM, scheme S3),
+on the map of Blahut 1972. Saved: `benchmarks/rate_distortion.py --only steps`.
 """
 
 from functools import partial

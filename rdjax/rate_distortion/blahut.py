@@ -16,7 +16,7 @@ from jax.typing import ArrayLike
 
 from rdjax import checks
 from rdjax.rate_distortion.ascent import Ascent, ascend, begin, cycle, ended
-from rdjax.rate_distortion.implicit import points_of
+from rdjax.rate_distortion.implicit import Found, points_of
 from rdjax.rate_distortion.problem import (
     Problem,
     kernel_of,
@@ -72,8 +72,8 @@ def blahut_arimoto(
 
 @partial(jax.jit, static_argnums=(2, 3))
 def _points(problem: Problem, slopes: jax.Array, tolerance: float, max_steps: int) -> RateDistortion:
-    find = _in_turn if problem.excess.size > IN_FLIGHT or slopes.size == 1 else _in_lanes
-    return points_of(partial(find, max_steps=max_steps), problem, slopes, tolerance, max_steps)
+    find = _in_turn if problem.excess.size > IN_FLIGHT or slopes.size <= 1 else _in_lanes
+    return points_of(partial(find, max_steps=max_steps), problem, slopes, tolerance)
 
 
 def uniform(problem: Problem) -> jax.Array:
@@ -82,12 +82,7 @@ def uniform(problem: Problem) -> jax.Array:
     return jnp.full(size, 1 / size, problem.source.dtype)
 
 
-def unless_its_own(
-    kernel: jax.Array,
-    problem: Problem,
-    enough: float,
-    solve: Callable[[jax.Array], tuple[jax.Array, jax.Array, jax.Array]],
-) -> tuple[jax.Array, jax.Array, jax.Array]:
+def unless_its_own(kernel: jax.Array, problem: Problem, enough: float, solve: Callable[[jax.Array], Found]) -> Found:
     """The source's own law where its plain gap is at most `enough` nats, its gap, 0 steps; else what `solve` gives.
 
     It is the output's where the kernel is sharp and symbols are their own best reproductions, and is looked at where
@@ -98,12 +93,13 @@ def unless_its_own(
         return solve(uniform(problem))
     ratio = ratios(kernel, source, source)
     gap = plain_gap(source, ratio)
+    none = jnp.zeros((), jnp.int32)
 
-    def search() -> tuple[jax.Array, jax.Array, jax.Array]:
+    def search() -> Found:
         stepped = jnp.maximum(source * ratio, SPREAD / size)  # or a column could be lost for good
         return solve(jnp.where(gap <= NEAR, stepped / total(stepped), uniform(problem)))
 
-    return lax.cond(gap <= enough, lambda: (source, gap, jnp.zeros((), jnp.int32)), search)
+    return lax.cond(gap <= enough, lambda: Found(source, gap, none, none > 0), search)
 
 
 def warm(law: jax.Array) -> jax.Array:
@@ -111,18 +107,16 @@ def warm(law: jax.Array) -> jax.Array:
     return 0.99 * law + 0.01 / law.shape[-1]
 
 
-def _in_turn(
-    problem: Problem, slopes: jax.Array, enough: float, max_steps: int
-) -> tuple[jax.Array, jax.Array, jax.Array]:
+def _in_turn(problem: Problem, slopes: jax.Array, enough: float, max_steps: int) -> Found:
     """One slope after the other, each from the last one's law."""
 
-    def solve(kernel: jax.Array, law: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
+    def solve(kernel: jax.Array, law: jax.Array) -> Found:
         found = ascend(kernel, problem.source, law, enough, max_steps)
-        return found.law, found.gap, found.steps
+        return Found(found.law, found.gap, found.steps, found.steps >= max_steps)
 
-    def next_one(law: jax.Array, slope: jax.Array) -> tuple[jax.Array, tuple[jax.Array, jax.Array, jax.Array]]:
+    def next_one(law: jax.Array, slope: jax.Array) -> tuple[jax.Array, Found]:
         found = solve(kernel_of(problem.excess, slope), law)
-        return warm(found[0]), found
+        return warm(found.law), found
 
     if slopes.shape[0] == 1:  # no loop around it, inside which the CPU runs elementwise work on one thread
         kernel = lax.optimization_barrier(kernel_of(problem.excess, slopes[0]))
@@ -131,9 +125,7 @@ def _in_turn(
     return lax.scan(next_one, uniform(problem), slopes)[1]
 
 
-def _in_lanes(
-    problem: Problem, slopes: jax.Array, enough: float, max_steps: int
-) -> tuple[jax.Array, jax.Array, jax.Array]:
+def _in_lanes(problem: Problem, slopes: jax.Array, enough: float, max_steps: int) -> Found:
     """Small problems: several slopes swept together; a lane that is done takes the next slope, so none waits long."""
     count, lanes = slopes.shape[0], min(slopes.shape[0], max(1, IN_FLIGHT // problem.excess.size))
     sweep = jax.vmap(cycle, in_axes=(0, None, 0))
@@ -165,4 +157,5 @@ def _in_lanes(
     )
     start = jnp.broadcast_to(uniform(problem), (lanes, problem.excess.shape[1]))
     first = (empty, jnp.arange(lanes), start, jnp.zeros(lanes, jnp.int32))
-    return lax.while_loop(lambda carry: jnp.any(carry[1] < count), advance, first)[0]
+    law, gap, steps = lax.while_loop(lambda carry: jnp.any(carry[1] < count), advance, first)[0]
+    return Found(law, gap, steps, steps >= max_steps)

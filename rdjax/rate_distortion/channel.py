@@ -23,7 +23,7 @@ from rdjax import checks
 from rdjax.numerics import floating, to_bits, xlogy
 from rdjax.rate_distortion.predictor_corrector import newton_steps
 from rdjax.rate_distortion.problem import HIGHEST, rounding, tolerance_in_nats
-from rdjax.rate_distortion.solution import CONVERGED, MESSAGES, PRECISION, STEPS
+from rdjax.rate_distortion.solution import CONVERGED, INVALID, MESSAGES, PRECISION, STEPS
 from rdjax.trees import register_dataclass
 
 MAX_STEPS = 100_000
@@ -88,7 +88,7 @@ def capacity(channel: ArrayLike, *, tolerance: float = 1e-6, max_steps: int | No
       `Capacity`; `steps` counts those of Blahut-Arimoto and, after the first 100, of the interior point.
 
     Raises:
-      InputError: a row that is no law, a shape that is not [X, Y].
+      InputError: a row that is no law (under jit, if it holds NaN: a status), a shape that is not [X, Y].
 
     Gradients: `rate` by the envelope theorem, `input` and second derivatives by implicit differentiation; the rows are
     taken as they are, so move them along laws.
@@ -107,6 +107,7 @@ def _capacity(channel: jax.Array, tolerance: float, max_steps: int) -> Capacity:
     law = _attach(channel, last.law)
     gap = lax.stop_gradient(_measure(channel, last.law, last.steps).gap + floor)
     status = jnp.where(gap <= tolerance, CONVERGED, jnp.where(last.steps >= max_steps, STEPS, PRECISION))
+    status = jnp.where(jnp.isnan(gap), INVALID, status)
     return Capacity(to_bits(_information(channel, law)), law, to_bits(gap), last.steps, status.astype(jnp.int32))
 
 

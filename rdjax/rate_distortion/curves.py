@@ -4,6 +4,8 @@ R(D) = max_s { L(s) - s D }: the right slope is where D(s) meets the target. D(s
 there the optimal laws at the one slope fill the jump, and a mixture of two of them meets the target exactly.
 """
 
+import math
+from dataclasses import replace
 from functools import partial
 from typing import NamedTuple
 
@@ -30,7 +32,8 @@ from rdjax.rate_distortion.solution import RateDistortion, certify, lagrangian, 
 from rdjax.shards import on_host
 
 MAX_SLOPES = 60
-EXPONENT_RANGE = 700.0  # nats: a slope beyond it changes nothing
+EXPONENT_RANGE = 0.95  # of the largest number's logarithm, nats: a slope beyond it changes nothing
+ROOM = 64  # ulps of D_min, or of 1, that a target may be below it
 HALVINGS = 60
 POLISHING = 10
 
@@ -84,7 +87,7 @@ def rate_at(source: ArrayLike, distortion: ArrayLike, target: ArrayLike, *, tole
 
 def _check_target(target: np.ndarray, problem: Problem) -> None:
     best = float(on_host(problem.source) @ on_host(problem.least))
-    slack = 64 * float(jnp.finfo(problem.source.dtype).eps) * max(1.0, abs(best))
+    slack = ROOM * float(jnp.finfo(problem.source.dtype).eps) * max(1.0, abs(best))
     checks.require(not np.isnan(target).any(), "a target distortion is NaN; give a number.")
     low = float(np.min(target, initial=np.inf))
     checks.require(low >= best - slack, f"a distortion of {low:.6g} is below {best:.6g}, the least any code can have.")
@@ -92,12 +95,15 @@ def _check_target(target: np.ndarray, problem: Problem) -> None:
 
 @partial(jax.jit, static_argnums=2)
 def _rates(problem: Problem, targets: jax.Array, tolerance: float) -> RateDistortion:
-    fixed, goals = lax.stop_gradient((problem, targets.ravel() - jnp.sum(problem.source * problem.least)))
+    base = lax.stop_gradient(jnp.sum(problem.source * problem.least))
+    fixed, goals = lax.stop_gradient((problem, targets.ravel() - base))
+    lowest = base - ROOM * jnp.finfo(base.dtype).eps * jnp.maximum(1, jnp.abs(base))
     slopes, laws, steps = each(partial(_search, fixed, tolerance), goals)
 
     def point(target: jax.Array, slope: jax.Array, law: jax.Array, taken: jax.Array) -> RateDistortion:
         slope, law = attach_slope(problem, target, slope, law)
-        return certify(problem, slope, law, taken, taken >= MAX_SLOPES, tolerance)
+        reached = replace(problem, feasible=problem.feasible & ~(target < lowest))
+        return certify(reached, slope, law, taken, taken >= MAX_SLOPES, tolerance)
 
     result = jax.vmap(point)(targets.ravel(), slopes, laws, steps)
     return jax.tree.map(lambda x: x.reshape(targets.shape + x.shape[1:]), result)
@@ -120,7 +126,7 @@ class _Search(NamedTuple):
 
 
 def _point(problem: Problem, enough: float, slope: jax.Array) -> _Point:
-    law, _, _ = solve_law(problem, slope, enough, MAX_STEPS)
+    law = solve_law(problem, slope, enough, MAX_STEPS).law
     excess = mean_excess(problem, slope, law)
     return _Point(slope, law, excess, lagrangian(problem, slope, law) - slope * excess)
 
@@ -138,7 +144,8 @@ def _ends(problem: Problem) -> tuple[_Point, _Point]:
     law = jnp.zeros_like(costs).at[jnp.argmin(costs)].set(1)
     zero = jnp.zeros_like(costs[0])
     least = jnp.min(jnp.where(problem.excess > 0, problem.excess, jnp.inf))
-    steep = EXPONENT_RANGE / jnp.where(jnp.isfinite(least), least, 1)
+    reach = EXPONENT_RANGE * math.log(jnp.finfo(zero.dtype).max)
+    steep = reach / jnp.where(jnp.isfinite(least), least, 1)
     return _Point(zero, law, jnp.min(costs), zero), _Point(steep, law, zero, zero)
 
 

@@ -13,7 +13,7 @@ large numbers come out. Source: theory notes, section 10.
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -47,27 +47,40 @@ def _implicit(primals: tuple, tangents: tuple) -> tuple[jax.Array, jax.Array]:
 def jacobian(problem: Problem, slope: jax.Array, law: jax.Array, ratio: jax.Array) -> jax.Array:
     """diag(1 - c) + diag(q) H [M, M], what a change of the law does to -F."""
     kernel = kernel_of(problem.excess, slope)
-    root = (jnp.sqrt(problem.source) / mixture(kernel, problem.source, law))[:, None] * kernel
-    matrix = law[:, None] * jnp.matmul(root.T, root, precision=HIGHEST) + jnp.diag(1 - ratio)
+    mix = mixture(kernel, problem.source, law)[:, None]
+    # not A'A, A with the root of the source: that has no derivative where a probability is 0
+    gram = jnp.matmul((kernel / mix).T, problem.source[:, None] / mix * kernel, precision=HIGHEST)
+    matrix = law[:, None] * gram + jnp.diag(1 - ratio)
     # keeps a column that is neither used nor unused (q = 0, c = 1) finite
     ridge = lax.stop_gradient(jnp.finfo(law.dtype).eps * jnp.trace(jnp.abs(matrix)) / law.shape[0])
     return matrix + ridge * jnp.eye(law.shape[0], dtype=law.dtype)
 
 
-Finder = Callable[[Problem, jax.Array, float], tuple[jax.Array, jax.Array, jax.Array]]
+class Found(NamedTuple):
+    """A law [M] and its plain gap in nats; how many steps led there, and whether they were all that were allowed.
+
+    Of several slopes, each with an axis [S] in front.
+    """
+
+    law: jax.Array
+    gap: jax.Array
+    steps: jax.Array
+    exhausted: jax.Array
 
 
-def points_of(find: Finder, problem: Problem, slopes: jax.Array, tolerance: float, max_steps: int) -> RateDistortion:
+Finder = Callable[[Problem, jax.Array, float], Found]
+
+
+def points_of(find: Finder, problem: Problem, slopes: jax.Array, tolerance: float) -> RateDistortion:
     """Points at slopes of any shape (nats), tolerance in nats: what every solver ends with.
 
-    `find` takes a problem, slopes [S] and the plain gap to stop at, and gives laws [S, M], plain gaps and steps [S]; it
-    is not differentiated.
+    `find` takes a problem, slopes [S] and the plain gap to stop at, and gives what it found; it is not differentiated.
     """
     fixed, targets = lax.stop_gradient((problem, slopes.ravel()))
     enough = reachable(tolerance, problem)
-    laws, gaps, steps = find(fixed, targets, enough)
-    exhausted = (gaps > enough) & (steps >= max_steps)
-    result = certified(problem, slopes.ravel(), laws, steps, exhausted, tolerance)
+    found = find(fixed, targets, enough)
+    exhausted = (found.gap > enough) & found.exhausted
+    result = certified(problem, slopes.ravel(), found.law, found.steps, exhausted, tolerance)
     return jax.tree.map(lambda x: x.reshape(slopes.shape + x.shape[1:]), result)
 
 

@@ -19,7 +19,7 @@ from jax.typing import ArrayLike
 from rdjax import checks
 from rdjax.rate_distortion.ascent import Ascent, ascend
 from rdjax.rate_distortion.blahut import uniform, unless_its_own
-from rdjax.rate_distortion.implicit import each, points_of
+from rdjax.rate_distortion.implicit import Found, each, points_of
 from rdjax.rate_distortion.predictor_corrector import newton_steps
 from rdjax.rate_distortion.problem import (
     HIGHEST,
@@ -90,7 +90,7 @@ def interior_point(
 def points(problem: Problem, slopes: jax.Array, tolerance: float, max_steps: int) -> RateDistortion:
     """Points at slopes of any shape (nats) for a posed problem; tolerance in nats."""
 
-    def find(fixed: Problem, targets: jax.Array, enough: float) -> tuple[jax.Array, jax.Array, jax.Array]:
+    def find(fixed: Problem, targets: jax.Array, enough: float) -> Found:
         in_turn = partial(each, partial(solve_law, fixed, enough=enough, max_steps=max_steps))
         if targets.size == 1:
             return in_turn(targets)
@@ -98,66 +98,62 @@ def points(problem: Problem, slopes: jax.Array, tolerance: float, max_steps: int
         together = partial(_together, fixed, enough=enough, max_steps=max_steps)
         return lax.platform_dependent(targets, cpu=in_turn, default=together)
 
-    return points_of(find, problem, slopes, tolerance, max_steps)
+    return points_of(find, problem, slopes, tolerance)
 
 
-def _together(
-    problem: Problem, slopes: jax.Array, enough: float, max_steps: int
-) -> tuple[jax.Array, jax.Array, jax.Array]:
+def _together(problem: Problem, slopes: jax.Array, enough: float, max_steps: int) -> Found:
     """As `solve_law` at slopes [S], as many at a time as fit: batched products and factors, on all columns."""
 
-    def solve(slope: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
+    def solve(slope: jax.Array) -> Found:
         kernel = kernel_of(problem.excess, slope)
         near = ascend(kernel, problem.source, uniform(problem), enough, max(SWEEPS, kernel.shape[1] // 3))
-        return _improve(kernel, problem.source, (near.law, near.gap, jnp.zeros((), jnp.int32)), enough, max_steps)
+        return _improve(kernel, problem.source, _begun(near), enough, max_steps)
 
     return lax.map(solve, slopes, batch_size=max(1, min(slopes.shape[0], TOGETHER // problem.excess.size)))
 
 
-def solve_law(
-    problem: Problem, slope: jax.Array, enough: float, max_steps: int
-) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """Law [M], its plain gap in nats, and Newton steps, at one slope (nats)."""
+def solve_law(problem: Problem, slope: jax.Array, enough: float, max_steps: int) -> Found:
+    """What is `Found` at one slope (nats), by Newton steps: exhausted if those on all columns were."""
     kernel = lax.optimization_barrier(kernel_of(problem.excess, slope))  # or its exponentials are taken anew per use
     return unless_its_own(kernel, problem, enough, lambda law: _searched(kernel, problem, law, enough, max_steps))
 
 
-def _searched(
-    kernel: jax.Array, problem: Problem, law: jax.Array, enough: float, max_steps: int
-) -> tuple[jax.Array, jax.Array, jax.Array]:
+def _searched(kernel: jax.Array, problem: Problem, law: jax.Array, enough: float, max_steps: int) -> Found:
     """Sweeps from a law; then the interior point on the columns that matter; then on all."""
     near = ascend(kernel, problem.source, law, enough, max(SWEEPS, kernel.shape[1] // 3))
-    start = (near.law, near.gap, jnp.zeros((), jnp.int32))
 
-    def improve(start: tuple) -> tuple[jax.Array, jax.Array, jax.Array]:
-        whole = lambda found: _improve(kernel, problem.source, (*start[:2], found[2]), enough, max_steps)
+    def improve(start: Found) -> Found:
+        whole = lambda found: _improve(kernel, problem.source, start._replace(steps=found.steps), enough, max_steps)
         if kernel.shape[1] < WORTH_REDUCING:
             return whole(start)
         found = _reduced(kernel, problem.source, near, enough, max_steps, start)
-        return lax.cond(found[1] > enough, whole, lambda found: found, found)
+        return lax.cond(found.gap > enough, whole, lambda found: found, found)
 
-    return lax.cond(near.gap > enough, improve, lambda found: found, start)
+    return lax.cond(near.gap > enough, improve, lambda found: found, _begun(near))
 
 
-def _improve(
-    kernel: jax.Array, source: jax.Array, found: tuple, enough: float, max_steps: int
-) -> tuple[jax.Array, jax.Array, jax.Array]:
+def _begun(near: Ascent) -> Found:
+    """A law of sweeps, which count for nothing."""
+    none = jnp.zeros((), jnp.int32)
+    return Found(near.law, near.gap, none, none > 0)
+
+
+def _improve(kernel: jax.Array, source: jax.Array, found: Found, enough: float, max_steps: int) -> Found:
     """The interior point from a law; the better of the two laws."""
-    law, gap, steps = found
+    law, gap, steps, _ = found
     better, its_gap, taken = newton_steps(Mixture(kernel, source), law, enough, max_steps)
-    return jnp.where(its_gap < gap, better, law), jnp.minimum(gap, its_gap), steps + taken
+    law = jnp.where(its_gap < gap, better, law)
+    return Found(law, jnp.minimum(gap, its_gap), steps + taken, taken >= max_steps)
 
 
-def _reduced(
-    kernel: jax.Array, source: jax.Array, near: Ascent, enough: float, max_steps: int, start: tuple
-) -> tuple[jax.Array, jax.Array, jax.Array]:
+def _reduced(kernel: jax.Array, source: jax.Array, near: Ascent, enough: float, max_steps: int, start: Found) -> Found:
     """The interior point on the columns that matter most, as few as hold the support, certified on all."""
     size = near.law.shape[0]
     tiers = (size // 8, size // 2) if size >= WORTH_REDUCING_MORE else (size // 2,)
     order = jnp.argsort(-near.law)
     needed = total(jnp.where(near.law > 1.0 / size, 1.0, 0.0))
 
-    def on(columns: int, start: tuple) -> tuple[jax.Array, jax.Array, jax.Array]:
+    def on(columns: int, start: Found) -> Found:
         kept = order[:columns]
         part = kernel[:, kept]
         top = jnp.max(part, axis=1)  # rows are shifted anew, so that each has a 1 in it here too
@@ -168,7 +164,8 @@ def _reduced(
         gap = plain_gap(law, ratios(kernel, source, law))
         lost = total(jnp.where(served, 0, source))
         usable = (lost == 0) & (gap <= enough)
-        return jnp.where(usable, law, start[0]), jnp.where(usable, gap, start[1]), taken
+        law, gap = jnp.where(usable, law, start.law), jnp.where(usable, gap, start.gap)
+        return start._replace(law=law, gap=gap, steps=taken)
 
     choice = sum(jnp.where(needed > columns, 1, 0) for columns in tiers)
     return lax.switch(choice, [*(partial(on, columns) for columns in tiers), lambda start: start], start)

@@ -17,6 +17,7 @@ from rdjax.rate_distortion.problem import (
     plain_gap,
     ratios,
     rounding,
+    steeper,
 )
 from rdjax.trees import register_dataclass
 
@@ -27,8 +28,10 @@ MESSAGES = (
     "interior_point, which needs a dozen where Blahut-Arimoto needs thousands.",
     "this precision cannot certify the tolerance; the gap that is stated holds. Ask for less, or work in float64 "
     "(inside jax.enable_x64).",
-    "a source symbol has no reproduction at a finite distortion, so no code can serve it; the rate is infinite.",
-    "a slope is negative, or a slope, the source or the distortion holds NaN; outside jit an error says which.",
+    "no code can serve it: a source symbol has no reproduction at a finite distortion, or the target is below the "
+    "least distortion there is; the rate is infinite.",
+    "a slope is negative, or a slope, the source, the distortion or the channel holds NaN; outside jit an error says "
+    "which.",
 )
 
 
@@ -67,8 +70,8 @@ class RateDistortion:
 
     @property
     def lower(self) -> jax.Array:
-        """Bits that R(distortion) is at least: rate - gap, never below 0."""
-        return jnp.maximum(self.rate - self.gap, 0)
+        """Bits that R(distortion) is at least: rate - gap, never below 0; inf where the rate is."""
+        return jnp.maximum(self.rate - jnp.where(self.rate < jnp.inf, self.gap, 0), 0)
 
 
 @jax.custom_jvp
@@ -121,8 +124,9 @@ def certify(
     excess = jnp.sum(law * spread)
     value = lagrangian(problem, slope, law)
     base = jnp.sum(problem.source * problem.least)
-    rate = value - slope * excess
-    gap = lax.stop_gradient(_gap(problem, slope, law, ratios(kernel, problem.source, law), spread))
+    more = steeper(value.dtype) * excess  # of the slope that the kernel has
+    rate = value - slope * excess - more
+    gap = lax.stop_gradient(_gap(problem, slope, law, ratios(kernel, problem.source, law), spread, base))
     status = jnp.where(gap <= tolerance, CONVERGED, jnp.where(exhausted, STEPS, PRECISION))
     valid = (slope >= 0) & ~jnp.isnan(value)
     status = jnp.where(valid, jnp.where(problem.feasible, status, INFEASIBLE), INVALID)
@@ -132,19 +136,22 @@ def certify(
         distortion=jnp.where(problem.feasible, base + excess, jnp.inf),
         slope=to_bits(slope),
         output=law,
-        lagrangian=bits(value + slope * base),
+        lagrangian=bits(value - lax.stop_gradient(more) + slope * base),
         gap=bits(gap),
         steps=steps,
         status=status.astype(jnp.int32),
     )
 
 
-def _gap(problem: Problem, slope: jax.Array, law: jax.Array, ratio: jax.Array, spread: jax.Array) -> jax.Array:
+def _gap(
+    problem: Problem, slope: jax.Array, law: jax.Array, ratio: jax.Array, spread: jax.Array, base: jax.Array
+) -> jax.Array:
     """Nats: the plain gap, plus what rounding may have hidden of it.
 
     The exponent s * excess is off by an ulp of itself, so c_j is off by its mean exponent (s * spread_j / c_j) in ulps.
+    The distortion is off by an ulp or two of `base`, which the excess is added to, and R at it by s times as much.
     """
     exponent = slope * jnp.max(spread) / jnp.max(ratio)
-    ulps = 4 * exponent + 4 * jnp.abs(jnp.sum(law * spread) * slope)
+    ulps = 4 * exponent + 4 * jnp.abs(jnp.sum(law * spread) * slope) + 2 * jnp.abs(base * slope)
     allowance = rounding(ratio.dtype, problem.excess.shape) + jnp.finfo(ratio.dtype).eps * ulps
     return jnp.maximum(plain_gap(law, ratio), 0) + allowance

@@ -111,7 +111,7 @@ def gaussian_bottleneck(correlations: ArrayLike, rate: ArrayLike) -> jax.Array:
       bits, the shape of `rate`; concave, at most b and at most I(X; Y) = sum_i -1/2 log2(1 - rho_i^2).
 
     Raises:
-      InputError: a correlation outside [-1, 1], or a negative rate.
+      InputError: a correlation outside [-1, 1], or none, or a negative rate.
 
     Source: Chechik, Globerson, Tishby and Weiss 2005, Information bottleneck for Gaussian variables.
     """
@@ -130,7 +130,7 @@ def gaussian_bottleneck_rate(correlations: ArrayLike, information: ArrayLike) ->
       that of the inverse function.
 
     Raises:
-      InputError: a correlation outside [-1, 1], or negative information.
+      InputError: a correlation outside [-1, 1], or none, or negative information.
     """
     return _inverses(_correlations(correlations), _positive(information, "the information"))
 
@@ -197,6 +197,8 @@ def _positive(values: ArrayLike, what: str) -> jax.Array:
 
 
 def _correlations(correlations: ArrayLike) -> jax.Array:
+    shape = np.shape(correlations)
+    checks.require(len(shape) == 1 and shape[0] > 0, f"the correlations have shape {shape}; give one a component, [d].")
     if checks.is_concrete(correlations):
         good = bool(np.all(np.abs(np.asarray(correlations)) <= 1))
         checks.require(good, "a correlation lies outside [-1, 1], or is NaN.")

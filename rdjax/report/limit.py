@@ -66,14 +66,14 @@ def dimension_sentences(found: Dimensions) -> list[str]:
     elif found.tried:
         lines.append(f"  gradient descent on the vectors themselves found none up to {found.tried} dimensions.")
     else:
-        lines.append(f"  {found.queries:,} queries are too many to search for vectors here.")
+        many = "More than 10^18" if found.queries is None else f"{found.queries:,}"
+        lines.append(f"  {many} queries are too many to search for vectors here.")
     return lines
 
 
 def _blind(floor: Floor) -> str:
     """One sentence about codes made without the corpus."""
-    if floor.bits is None:
-        return f"For a code made without the corpus no floor is proved: {floor.why}."
+    assert floor.bits is not None
     if floor.bits.evidence == "theorem":
         return (
             f"Made without the corpus, no uniquely decodable code averages fewer than {_bits(floor)} over a stream; "
