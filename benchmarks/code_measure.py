@@ -5,6 +5,7 @@ import hashlib
 import json
 import math
 import pathlib
+import statistics
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -224,7 +225,9 @@ def choice(cell: Cell, table: dict[str, Recipe]) -> Choice | None:
         return ranked[0] if ranked else None
     name, recipe = f"{able[0].name}, learned", code_learned.trained(able[0].recipe)
     parts = range(min(TAUGHT, len(cell.case.parts)))
-    taught = Choice(name, recipe, tuple(cell.on_fit_split(name, recipe, part) for part in parts))
+    worth = tuple(cell.on_fit_split(name, recipe, part) for part in parts)
+    gained = statistics.mean(after - before for after, before in zip(worth, able[0].worth, strict=False))
+    taught = Choice(name, recipe, tuple(part + gained for part in able[0].worth))  # as if on as many parts as its start
     return taught if taught.better(ranked[0]) else ranked[0]
 
 
