@@ -169,7 +169,7 @@ def _search(problem: Problem, tolerance: float, goal: jax.Array) -> tuple[jax.Ar
         proposal = _propose(problem, low, high, point, goal, close, (state.steps % 3 < 2) & (state.steps > 0))
         return _Search(low, high, point, proposal, done, state.steps + 1)
 
-    start = _Search(flat, steep, steep, steep.slope, goal >= flat.excess, jnp.zeros((), jnp.int32))
+    start = _Search(flat, steep, steep, steep.slope, _reaches(goal, flat), jnp.zeros((), jnp.int32))
     last = lax.while_loop(lambda state: ~state.done & (state.steps < MAX_SLOPES), advance, start)
     return _settle(problem, last, goal, close, steep.slope)
 
@@ -197,6 +197,11 @@ def _bend(low: _Point, high: _Point) -> jax.Array:
     return jnp.where(jnp.isfinite(low.excess), bend, jnp.inf)
 
 
+def _reaches(goal: jax.Array, point: _Point) -> jax.Array:
+    """Whether a distortion is that of a point or more, but for the rounding of either."""
+    return goal >= point.excess * (1 - 4 * jnp.finfo(goal.dtype).eps)
+
+
 def _settle(
     problem: Problem, last: _Search, goal: jax.Array, close: jax.Array, steepest: jax.Array
 ) -> tuple[jax.Array, jax.Array, jax.Array]:
@@ -215,7 +220,7 @@ def _settle(
     share = lax.fori_loop(0, HALVINGS, halve, (jnp.zeros_like(goal), jnp.ones_like(goal)))[0]
     mixed = share * low.law + (1 - share) * high.law
     met = jnp.abs(last.last.excess - goal) <= close
-    beyond = (goal >= low.excess) & (low.slope < steepest)
+    beyond = _reaches(goal, low) & (low.slope < steepest)
     before = (last.steps == 1) & (last.last.excess >= goal)
     spare = (last.last.slope == 0) & (last.last.excess <= goal)
     law = jnp.where(beyond, low.law, jnp.where(before | spare | met, last.last.law, mixed))
