@@ -87,7 +87,7 @@ def _shift(p: jax.Array, d: jax.Array) -> tuple[Problem, jax.Array]:
     """
     dtype = jnp.promote_types(p.dtype, d.dtype)
     p, d, most = p.astype(dtype), d.astype(dtype), jnp.finfo(dtype).max
-    least = lax.stop_gradient(jnp.minimum(jnp.min(d, axis=1), most))
+    least = lax.stop_gradient(jnp.min(jnp.minimum(d, most), axis=1))
     known = jnp.isfinite(least) & (least < most)
     feasible = jnp.all(known | (p == 0) & (least == most))
     usual = jnp.all(known) & ~jnp.any(jnp.isnan(d))
