@@ -7,7 +7,6 @@ several recipes, budgets or sides share (transforms, simulated queries, codes th
 through `material.once`, so that it is fitted once. `code_learned` trains the best of them.
 """
 
-import math
 from collections.abc import Callable, Iterator
 
 import numpy as np
@@ -27,6 +26,7 @@ from rdjax.codes.product import ProductQuantizer
 from rdjax.codes.query_model import QueryModel
 from rdjax.codes.rank_designed import DesignedRankCode
 from rdjax.codes.relevance_map import SIDES, RelevanceMap, fit_relevance_map
+from rdjax.codes.trellis import equal_shares
 from rdjax.retrieval import calibrate_temperatures
 
 STEPS = 10  # of k-means for residual stages
@@ -159,22 +159,9 @@ def relevance_product(k: int, width: int, blocks: int | None) -> Recipe:
 def relevance_trellis(material: Material, side: str, code_class: str, bits: float) -> Code | None:
     """Equal bits for the first directions of relevance in a trellis: its encoder holds little more than the map."""
     chart = relevance(material, side)
-    noise = 1.0 if side == "queries" else 0.0  # of a coefficient, in the units of the map
-    ratio = np.maximum(np.asarray(chart.variances, np.float64) - noise, 0)
-    k, spent = least_error(ratio**2 / np.maximum(ratio + noise, 1e-30), int(bits))
-    if k == 0:
-        return None
+    k, spent = equal_shares(chart.signal, int(bits))
     fit = lambda: TrellisCode.fit(examples(material, side), spent, transform=chart.take(k))
     return material.once(("relevance trellis", side, int(bits)), fit)
-
-
-def least_error(signal: np.ndarray, bits: int) -> tuple[int, int]:
-    """(k, bits spent) of the equal shares that leave the least of a Gaussian's signal: sum_k s_l 2^(-2 b / k) + the rest."""
-    told, found = np.cumsum(signal), {}
-    for k in range(1, len(signal) + 1):
-        spent = next((b for b in range(bits, 0, -1) if b <= 4 * math.gcd(b, k)), 0)
-        found[k, spent] = told[-1] - told[k - 1] * (1 - 2.0 ** (-2 * spent / k))
-    return min(found, key=found.__getitem__, default=(0, 0))
 
 
 def relevance_signs(material: Material, side: str, code_class: str, bits: float) -> Code | None:

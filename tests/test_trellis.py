@@ -1,13 +1,14 @@
 """The trellis code beside a search through every word that it has, in NumPy."""
 
 import itertools
+import math
 
 import numpy as np
 import pytest
 
 from rdjax.checks import InputError
 from rdjax.codes import TrellisCode
-from rdjax.codes.trellis import windows
+from rdjax.codes.trellis import equal_shares, windows
 
 
 def sample(n, seed=0, dimension=4):
@@ -78,3 +79,24 @@ def test_budgets_that_are_no_whole_number_of_short_steps_are_refused():
         TrellisCode.fit(sample(40), 17)
     with pytest.raises(InputError, match="budget"):
         TrellisCode.fit(sample(40), 0)
+
+
+@pytest.mark.float64_only
+@pytest.mark.parametrize("bits", [1, 5, 32, 60])
+def test_equal_shares_leave_the_least_of_every_choice(bits):
+    """Against every k and every number of bits that steps of four at most share out."""
+    for signal in (np.r_[np.full(20, 0.9), np.full(44, 1e-6)], 0.8 ** np.arange(30), np.ones(1)):
+        left = {}
+        for k in range(1, len(signal) + 1):
+            for spent in range(bits + 1):
+                if spent <= 4 * math.gcd(spent, k):
+                    left[k, spent] = (signal[:k] * 2.0 ** (-2 * spent / k)).sum() + signal[k:].sum()
+        k, spent = equal_shares(signal, bits)
+        assert left[k, spent] == pytest.approx(min(left.values()), rel=1e-12)
+
+
+def test_equal_shares_of_nothing_are_refused():
+    with pytest.raises(InputError, match=r"must be \[n\], one at least"):
+        equal_shares([], 8)
+    with pytest.raises(InputError, match="the budget is 0"):
+        equal_shares([1.0], 0)

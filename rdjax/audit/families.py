@@ -17,8 +17,10 @@ from rdjax.codes import (
     ScalarQuantizer,
     SignBits,
     SignBitsRescored,
+    TrellisCode,
     Truncation,
 )
+from rdjax.codes.trellis import equal_shares
 from rdjax.codes.turning import turned_at_random
 
 BUDGETS = (16, 32, 64, 128, 256, 512, 1024, 2048, 4096)
@@ -139,6 +141,12 @@ def _relevance_product(training: Training, side: str, bits: float) -> Code:
     return ProductQuantizer.fit(training.examples(side), _whole(bits), transform=chart.take(k), width=WORDS)
 
 
+def _relevance_trellis(training: Training, side: str, bits: float) -> Code:
+    chart = training.chart(side)
+    k, spent = equal_shares(chart.signal, _whole(bits))
+    return TrellisCode.fit(training.examples(side), spent, transform=chart.take(k))
+
+
 def _learned(training: Training, side: str, bits: float) -> Code:
     chart = training.chart(side)
     blocks = -(-_whole(bits) // (WORDS * STAGES))
@@ -191,6 +199,7 @@ FAMILIES = (
     Family("PCA + product", _product, _CODEBOOKS, usual=False),
     Family("PCA + entropy-coded scalar", _entropy_coded, _up_to(5)),
     Family("relevance + product", _relevance_product, _CODEBOOKS, learns=True, usual=False),
+    Family("relevance + trellis", _relevance_trellis, _CODEBOOKS, learns=True, usual=False),
     Family("relevance + residual, learned", _learned, _CODEBOOKS, learns=True, usual=False),
     Family("relevance + entropy-coded scalar", _relevance_entropy_coded, _CODEBOOKS, learns=True, usual=False),
     Family("scalar", _plain_scalar, lambda dimension: tuple(float(b * dimension) for b in (2, 3, 4))),

@@ -61,6 +61,13 @@ class RelevanceMap(Transform):
         """Memory of the encoder, at 4 bytes a number; the way back, and zeros between modalities, it does not hold."""
         return 4 * (self.mean.size + int(np.count_nonzero(np.asarray(self.basis))))
 
+    @property
+    def signal(self) -> np.ndarray:
+        """[k], float64: the part of each variance that tells documents apart; of queries lambda^2 / (1 + lambda)."""
+        variances = np.asarray(self.variances, np.float64)
+        ratios = np.maximum(variances - 1, 0)
+        return variances if self.side == "documents" else ratios**2 / (1 + ratios)
+
     def apply(self, vectors: jax.Array) -> jax.Array:
         """Vectors of the coded side [n, D] to coefficients [n, k]."""
         return (vectors - self.mean[None, :]) @ self.basis

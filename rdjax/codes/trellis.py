@@ -132,6 +132,28 @@ class TrellisCode(Transformed, FixedLengthCode):
         return self.transform.invert(points.reshape(len(symbols), self.transform.k) * self.spread[None, :])
 
 
+def equal_shares(signal: Any, bits: int) -> tuple[int, int]:
+    """(k, bits spent) for a trellis of the first k coefficients that leaves the least of a Gaussian signal.
+
+    All k get the same number of bits, so what is left is sum_(l <= k) signal_l 2^(-2 spent / k) + sum_(l > k) signal_l;
+    spent is the most, up to `bits`, that steps of at most 4 bits share out.
+
+    Args:
+      signal: variances of the coefficients [n], the largest first.
+      bits: of an item, at least 1.
+
+    Raises:
+      InputError: no coefficient, or no bit.
+    """
+    values, most = np.asarray(signal, np.float64), whole(bits, "the budget", 1)
+    require(values.ndim == 1 and values.size > 0, f"the signal has shape {values.shape}; it must be [n], one at least.")
+    told = np.cumsum(values)
+    spent = [next((b for b in range(most, 0, -1) if b <= 4 * math.gcd(b, k)), 0) for k in range(1, len(values) + 1)]
+    kept = told * (1 - 2.0 ** (-2 * np.array(spent) / np.arange(1, len(values) + 1)))
+    best = int(np.argmax(kept))
+    return best + 1, spent[best]
+
+
 def windows(symbols: jax.Array, width: int, window: int) -> jax.Array:
     """The last `window` bits of the ring at every step, int32 of the shape of symbols [n, T]."""
     parts = [jnp.roll(symbols, j, axis=1) << (width * j) for j in range(-(-window // width))]
