@@ -70,7 +70,9 @@ def outcome(function, args, kwargs):
             found = function(*args, **kwargs)
         except InputError as error:
             return str(error)
-    leaves = jax.tree.leaves(found.__dict__ if type(found).__module__.startswith("rdjax.data") else found)
+    found = found.__dict__ if type(found).__module__.startswith("rdjax.data") else found
+    paths = jax.tree.leaves_with_path(found)  # how many steps it took is another number in another precision
+    leaves = [leaf for path, leaf in paths if not (path and getattr(path[-1], "name", "") == "steps")]
     numbers = [np.asarray(leaf) for leaf in leaves if not isinstance(leaf, str | bytes) and np.ndim(leaf) is not None]
     return [x.astype(np.float64) for x in numbers if x.dtype.kind in "fiub" or x.dtype == ml_dtypes.bfloat16]
 

@@ -19,12 +19,19 @@ from rdjax.retrieval import (
     PooledRanks,
     SigmoidRanks,
     SoftmaxRanks,
+    calibrate_temperatures,
+    count_above,
     doubting_posterior,
     fit_reliability,
+    follow_stream,
     log_posterior,
     mean_reciprocal_rank,
+    online_temperatures,
     parse_metric,
+    search_temperatures,
     smooth_metric,
+    top_document,
+    update_temperatures,
 )
 from rdjax.sweep.mixture_known import FINEST, _code
 
@@ -124,3 +131,26 @@ def test_a_step_is_one_that_float32_can_count_in(rate):
     assert np.all(added > 0)
     if rate > 100:
         np.testing.assert_array_equal(steps, FINEST * np.sqrt(2))
+
+
+FEW = np.ones((3, 2))
+
+
+@pytest.mark.float64_only
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda: count_above(FEW[0], FEW, np.zeros(3, int)), r"the shapes \(2,\), \(3, 2\); each must be"),
+        (lambda: count_above(FEW, 1.0, np.zeros(3, int)), r"the shapes \(3, 2\), \(\); each must be"),
+        (lambda: top_document(FEW, FEW[0]), r"the shapes \(3, 2\), \(2,\); each must be"),
+        (lambda: top_document(FEW, FEW * 1j), "the documents hold complex128 values"),
+        (lambda: calibrate_temperatures(np.ones((0, 3, 4)), [0, 1, 2]), r"calibration needs \[modalities"),
+        (lambda: search_temperatures(np.ones((0, 3, 4)), [0, 1, 2]), r"a search needs \[modalities"),
+        (lambda: fit_reliability(np.ones((0, 3, 4)), np.arange(3)), r"they must be \[M, Q, N\]"),
+        (lambda: update_temperatures(online_temperatures([0.1]), 1e160 * FEW[None], [0, 1, 0]), "reach 1.0e.161 times"),
+        (lambda: follow_stream(online_temperatures([0.1]), 1e160 * FEW[None, None], [[0, 1, 0]]), "scale them down"),
+    ],
+)
+def test_what_has_no_rank_or_no_square_is_refused(call, words):
+    with pytest.raises(InputError, match=words):
+        call()

@@ -140,6 +140,7 @@ def update_temperatures(
     listed = relevant if relevant.ndim == 2 else relevant[:, None]
     if is_concrete(scores, listed, law):
         check_values(np.asarray(scores), np.asarray(listed), np.asarray(law))
+    _check_reach(state, scores, axis=0)
     return _update(state, scores, listed, law)
 
 
@@ -167,12 +168,26 @@ def follow_stream(state: OnlineTemperatures, scores: Any, relevant: Any, *, prio
     if is_concrete(scores, listed, law):
         check_values(np.asarray(scores), np.asarray(listed).reshape(-1, listed.shape[-1]), np.asarray(law))
 
+    _check_reach(state, scores, axis=1)
+
     def block(now: OnlineTemperatures, seen: tuple[jax.Array, jax.Array]) -> Any:
         then, loss = _update(now, *seen, law)
         return then, (loss, now.temperatures, then.regret_bound)
 
     final, (losses, temperatures, bound) = jax.lax.scan(block, state, (scores, listed))
     return FollowedStream(losses, temperatures, bound, final)
+
+
+def _check_reach(state: OnlineTemperatures, scores: jax.Array, axis: int) -> None:
+    """Refuse scores so many times the coldest temperature that their squares overflow; NaN is refused elsewhere."""
+    if is_concrete(state.limit, scores):
+        rest = tuple(a for a in range(scores.ndim) if a != axis)
+        reach = float(np.max(np.abs(np.asarray(scores, np.float64)).max(rest, initial=0) * np.asarray(state.limit)))
+        most = min(float(jnp.finfo(kind).max) for kind in (scores.dtype, state.limit.dtype)) ** 0.5 / 16
+        many = (
+            f"the scores reach {reach:.1e} times the coldest temperature, and in {scores.dtype} {most:.1e} is the most"
+        )
+        require(not reach > most, f"{many}; scale them down, or raise `coldest`.")
 
 
 @jax.jit

@@ -113,7 +113,7 @@ def fit_reliability(
     """
     scores, relevant = working(scores), jnp.asarray(relevant)
     require(
-        scores.ndim == 3 and relevant.ndim == 1,
+        scores.ndim == 3 and len(scores) > 0 and relevant.ndim == 1,
         f"scores have shape {scores.shape} and relevant {relevant.shape}; they must be [M, Q, N] and [Q].",
     )
     whole(steps, "steps", 1)

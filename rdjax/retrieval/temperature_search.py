@@ -87,7 +87,8 @@ def search_temperatures(
       InputError: shapes that do not belong together, an unknown metric, no start, an index out of range.
     """
     scores, relevant = working(scores), jnp.asarray(relevant)
-    require(scores.ndim == 3, f"scores have shape {scores.shape}; a search needs [modalities, queries, documents].")
+    good = scores.ndim == 3 and len(scores) > 0
+    require(good, f"scores have shape {scores.shape}; a search needs [modalities, queries, documents].")
     whole(starts, "starts", 1)
     whole(steps, "steps", 1)
     check_relevant(scores[0], relevant)

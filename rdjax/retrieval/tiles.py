@@ -65,6 +65,13 @@ class Tiles:
         require((query_block is None or query_block >= 1) and document_block >= 1, "block sizes must be at least 1.")
         arrays = list(documents.values()) if isinstance(documents, Mapping) else [documents]
         self._arrays = [array if hasattr(array, "shape") else np.asarray(array) for array in arrays]
+        shapes = [tuple(np.shape(array)) for array in (queries, *self._arrays)]
+        require(
+            all(len(shape) == 2 for shape in shapes),
+            f"queries and documents have the shapes {', '.join(map(str, shapes))}; each must be [rows, dimensions].",
+        )
+        kinds = [array.dtype for array in self._arrays if jnp.issubdtype(array.dtype, jnp.complexfloating)]
+        require(not kinds, f"the documents hold {kinds and kinds[0]} values; give real numbers.")
         self.num_documents = len(self._arrays[0])
         asked = np.asarray(working(queries))
         self.num_queries = len(asked)
