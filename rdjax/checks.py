@@ -100,6 +100,14 @@ def numbers(values: Any, what: str, least: float = -math.inf, most: float = math
         raise InputError(f"{what} has an entry {array[bad].ravel()[0]:g}; it must be {asked}.")
 
 
+def along_last(values: Any, what: str) -> None:
+    """An array of one axis at least, of which the last is not empty."""
+    shape = np.shape(values)
+    require(
+        len(shape) > 0 and shape[-1] > 0, f"{what} have shape {shape}; give them along the last axis, one at least."
+    )
+
+
 def whole_numbers(values: Any, what: str, least: int = 0) -> None:
     """An array of integers, each at least `least`. Traced values pass unseen."""
     if is_concrete(values):

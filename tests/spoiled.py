@@ -11,6 +11,7 @@ import numpy as np
 from rdjax.checks import InputError
 
 BROADCAST = re.compile(r"incompatible shapes for broadcasting|could not be broadcast|Incompatible shapes for broadc")
+OF_PRECISION = {"steps", "status", "gap"}  # fields that are another thing in another precision
 PRECISIONS = (np.float32, np.float16, ml_dtypes.bfloat16)
 
 
@@ -71,8 +72,8 @@ def outcome(function, args, kwargs):
         except InputError as error:
             return str(error)
     found = found.__dict__ if type(found).__module__.startswith("rdjax.data") else found
-    paths = jax.tree.leaves_with_path(found)  # how many steps it took is another number in another precision
-    leaves = [leaf for path, leaf in paths if not (path and getattr(path[-1], "name", "") == "steps")]
+    paths = jax.tree.leaves_with_path(found)
+    leaves = [leaf for path, leaf in paths if not (path and getattr(path[-1], "name", "") in OF_PRECISION)]
     numbers = [np.asarray(leaf) for leaf in leaves if not isinstance(leaf, str | bytes) and np.ndim(leaf) is not None]
     return [x.astype(np.float64) for x in numbers if x.dtype.kind in "fiub" or x.dtype == ml_dtypes.bfloat16]
 

@@ -237,6 +237,11 @@ def test_water_filling_at_a_distortion_inverts_the_one_at_a_rate(tolerance):
         (lambda: intent_from_covariance(np.ones((2, 3)), 1), "square"),
         (lambda: intent_from_covariance(np.eye(2), 2), "at least 1"),
         (lambda: reverse_water_filling_at(np.array([1.0, 4.0]), -1.0), "negative"),
+        (lambda: reverse_water_filling_at(2.0, 1.0), r"the variances have shape \(\)"),
+        (lambda: reverse_water_filling(2.0, 1.0), r"the variances have shape \(\)"),
+        (lambda: intent_from_noise(1.0), r"the noise variances have shape \(\)"),
+        (lambda: separate_intent_rate(1.0, 0.6), r"the noise variances have shape \(\)"),
+        (lambda: separate_intent_distortion(np.ones(0), 1.0), r"the noise variances have shape \(0,\)"),
     ],
 )
 def test_mistakes_are_told(call, words):

@@ -186,6 +186,7 @@ def test_shapes_laws_and_grids():
         (lambda: sources.gaussian(1), "grid"),
         (lambda: sources.erasure(1), "at least 2"),
         (lambda: sources.cyclic([np.inf, np.inf]), "infinitely"),
+        (lambda: sources.cyclic(1.0), r"must be \[m\]"),
     ],
 )
 def test_mistakes_are_told(call, words):

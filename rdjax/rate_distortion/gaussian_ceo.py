@@ -70,6 +70,7 @@ def separate_intent_rate(noise: ArrayLike, distortion: ArrayLike, variance: Arra
     Source: Oohama 1998, The rate-distortion function for the quadratic Gaussian CEO problem; Prabhakaran, Tse and
     Ramchandran 2004, Rate region of the quadratic Gaussian CEO problem.
     """
+    checks.along_last(noise, "the noise variances")
     v, power = above_zero(noise, "a noise variance", infinite=True), above_zero(variance, "the variance of Z")
     target = floating(distortion)
     if checks.is_concrete(v, target, power):
@@ -93,6 +94,7 @@ def separate_intent_distortion(noise: ArrayLike, rate: ArrayLike, variance: Arra
     Raises:
       InputError: a variance that is not above 0; a negative rate.
     """
+    checks.along_last(noise, "the noise variances")
     v, power = above_zero(noise, "a noise variance", infinite=True), above_zero(variance, "the variance of Z")
     return _separate_distortion(v, at_least_zero(rate), power)
 

@@ -85,6 +85,7 @@ def intent_from_noise(noise: ArrayLike, variance: ArrayLike = 1.0) -> GaussianIn
     Raises:
       InputError: a variance that is not above 0.
     """
+    checks.along_last(noise, "the noise variances")
     return _scalar(above_zero(noise, "a noise variance", infinite=True), above_zero(variance, "the variance of Z"))
 
 

@@ -87,8 +87,12 @@ def cyclic(distances: ArrayLike, name: str = "cyclic") -> KnownSource:
     Args:
       distances: [m]; at least one finite.
       name: what the source is called.
+
+    Raises:
+      InputError: no list of distances, none finite.
     """
     steps = np.array(distances, np.float64)
+    checks.require(steps.ndim == 1, f"the distances have shape {steps.shape}; they must be [m], round the circle.")
     checks.require(bool(np.isfinite(steps).any()), "no distance on the circle is finite; every code costs infinitely.")
     apart = np.subtract.outer(np.arange(steps.size), np.arange(steps.size))
     law = np.full(steps.size, 1 / steps.size)

@@ -37,10 +37,11 @@ def reverse_water_filling(variances: ArrayLike, rate: ArrayLike) -> WaterFilling
       rates with sum `rate`, and distortions D_i = variance_i 2^(-2 r_i).
 
     Raises:
-      InputError: a negative variance or rate.
+      InputError: a negative variance or rate, no variance.
 
     Source: Cover and Thomas, Elements of Information Theory, theorem 10.3.3.
     """
+    checks.along_last(variances, "the variances")
     return _water_filling(_positive(variances, "a variance"), _positive(rate, "the rate"))
 
 
@@ -68,10 +69,11 @@ def reverse_water_filling_at(variances: ArrayLike, distortion: ArrayLike) -> Wat
       equals t.
 
     Raises:
-      InputError: a negative variance or distortion (a negative distortion has rates inf under jit).
+      InputError: no variance, a negative variance or distortion (a negative distortion has rates inf under jit).
 
     Source: Cover and Thomas, Elements of Information Theory, theorem 10.3.3.
     """
+    checks.along_last(variances, "the variances")
     return _filled_at(_positive(variances, "a variance"), _positive(distortion, "the distortion"))
 
 
