@@ -103,9 +103,7 @@ def numbers(values: Any, what: str, least: float = -math.inf, most: float = math
 def along_last(values: Any, what: str) -> None:
     """An array of one axis at least, of which the last is not empty."""
     shape = np.shape(values)
-    require(
-        len(shape) > 0 and shape[-1] > 0, f"{what} have shape {shape}; give them along the last axis, one at least."
-    )
+    require(len(shape) > 0 and shape[-1] > 0, f"{what} have shape {shape}; give one or more along the last axis.")
 
 
 def whole_numbers(values: Any, what: str, least: int = 0) -> None:

@@ -149,7 +149,7 @@ def _directions(model: QueryModel, spread: np.ndarray, k: int | Sequence[int]) -
     """(H V [D, k], lambda [k]), of all modalities together or of each by itself."""
     slices, whiten = modality_slices(model.blocks), np.zeros_like(spread)
     for own in slices:
-        values, axes = np.linalg.eigh(model.noise[own, own])
+        values, axes = np.linalg.eigh(np.asarray(model.noise[own, own], np.float64))
         whiten[own, own] = (axes / np.sqrt(values)) @ axes.T
     signal = whiten @ spread @ whiten
     if isinstance(k, int | np.integer):
