@@ -59,6 +59,22 @@ def test_learned_temperatures_are_the_calibrated_ones(dtype):
     np.testing.assert_allclose(decoder.temperatures, calibrate_temperatures(scores, relevant).temperatures, rtol=0.02)
 
 
+@pytest.mark.float64_only
+def test_a_shared_temperature_is_taught_by_a_likelihood_and_by_no_ranking(rng):
+    scores, relevant = rng.normal(size=(1, 6, 8)), np.arange(6)
+    decoder, loss = TemperatureDecoder([0.3], dtype=jnp.float64), RateDistortionLoss("mrr", trade=100.0)
+
+    def slopes(m):
+        logs = m(scores)
+        likelihood = optax.losses.softmax_cross_entropy_with_integer_labels(logs, relevant).mean()
+        return jnp.stack([loss(jnp.zeros(6), logs, relevant), likelihood])
+
+    graph, state = nnx.split(decoder)
+    slope = jax.jit(jax.jacobian(lambda s: slopes(nnx.merge(graph, s))))(state)
+    ranking, likelihood = slope["log_temperatures"][...].ravel()
+    assert abs(ranking) < 1e-9 < 0.1 < abs(likelihood)
+
+
 def test_bad_decoders_are_refused():
     with pytest.raises(InputError, match="above 0"):
         TemperatureDecoder([0.1, 0.0])

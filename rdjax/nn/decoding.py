@@ -15,6 +15,9 @@ from rdjax.retrieval import doubting_posterior, log_posterior
 class TemperatureDecoder(nnx.Module):
     """ln P(y | x) from scores, proportional to exp(sum_m s_m / tau_m), tau learned; sort by it to rank.
 
+    Of one modality without doubt tau changes no ranking: a likelihood teaches it (`listwise_loss`, or Optax' softmax
+    cross-entropy of what this returns), a metric of rankings, smooth or not, does not.
+
     With `doubt` each modality may be beside the point of a query, see `rdjax.retrieval.doubting_posterior`: that is a
     temperature of its own for every query.
 

@@ -17,6 +17,9 @@ USUAL = SigmoidRanks()
 class RateDistortionLoss(nnx.Module):
     """rate + trade * (1 - metric), in nats, and how many bits of it are spent above the floor.
 
+    The usual soft ranks do not change when all scores are scaled, so this does not teach a temperature that all of them
+    share; add a likelihood for that, see `TemperatureDecoder`. Bits are those of queries.
+
     Args:
       metric: what rankings are worth, as `parse_metric` reads it; smooth (see `smooth_metric`).
       trade: nats that one unit of distortion is worth: the slope of the curve in nats where training ends.
@@ -42,8 +45,8 @@ class RateDistortionLoss(nnx.Module):
         """Mean bits less R(D) of the ranking problem at this distortion (Theorem A), bits: what a code wastes.
 
         Of bits [...], scores [..., N] and relevant int [...]. R(D) is of the uniform prior over N documents, exact in
-        the hard metric; its gradient is in here too, so that descending this moves a code toward the curve, wherever
-        on it.
+        the hard metric, taken at the smooth one; its gradient is in here too, so that descending this moves a code
+        toward the curve, wherever on it. To report, take `ranking_rate(1 - hard metric, N)` on queries it has not seen.
         """
         scores = jnp.asarray(scores)
         floor = ranking_rate(self.distortion(scores, relevant), scores.shape[-1], self.metric.weights)
