@@ -79,7 +79,7 @@ BENCHMARKS = {
     "streaming": Benchmark(None, repeats=False),
     "relevance": Benchmark(None, repeats=False),
     "sharded_rows": Benchmark(None, repeats=False),
-    "rate_distortion": Benchmark(("--sizes", "64", "--limit", "2", "--only", "cases"), ("--full",), repeats=False),
+    "rate_distortion": Benchmark(("--sizes", "64", "--limit", "1", "--only", "cases"), ("--full",), repeats=False),
     "information_neural": Benchmark(None, peer=("--peer-python", "bmi"), repeats=False),
     "exponents": Benchmark(None, repeats=False),
     "rank_codes": Benchmark(None, repeats=False),
