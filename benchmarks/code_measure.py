@@ -152,7 +152,7 @@ class Cell:
         nominal = self.case.nominal.get((name, self.side, self.code_class, bits), float(bits))
         for _ in range(5):
             code = recipe(material, self.side, self.code_class, nominal)
-            if code is None or (self._corpus_coded and code.encoder_bytes > 4 * material.searched.size):
+            if code is None or (self._corpus_coded and code.encoder_bytes > 4 * self.case.documents.size):
                 return None
             if code.bits is not None:
                 return code
