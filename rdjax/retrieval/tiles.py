@@ -89,7 +89,8 @@ class Tiles:
         most = 2**31 - self.devices * self.depth
         require(self.num_documents < most, f"there are {self.num_documents} documents; one pass takes below {most}.")
         starts = range(0, self.num_queries, self.height)
-        self.blocks = [self.replicated(padded(asked[i : i + self.height], self.height)) for i in starts]
+        block = lambda start: np.ascontiguousarray(padded(asked[start : start + self.height], self.height).T)
+        self.blocks = [self.replicated(block(start)) for start in starts]  # [D, height] each
 
     def _cut(self, query_block: int | None, document_block: int) -> None:
         """Sizes of blocks and tiles; of blocks whatever the devices are, so that one rounds as many do."""
