@@ -13,13 +13,13 @@ import numpy as np
 
 from rdjax.checks import require, whole
 from rdjax.codes.arrays import device_array, fit_vectors, working_dtype
-from rdjax.codes.nearest_words import comparable, in_tiles, nearest, padded_points, with_ones
+from rdjax.codes.nearest_words import cell_sums, comparable, in_tiles, nearest, padded_points, with_ones
 
 MAX_BITS = 12  # of one codebook
 _TRIALS = 4  # candidates of every k-means++ step
-_SEEDING = 32  # points per word that k-means++ chooses among
+_SEEDING = 32  # points per word that k-means++ chooses among, and that starts in few of many dimensions are tried on
 _LEVELS, _STEPS_OF_A_LEVEL = 6, 3  # of the start that grows
-_WIDE = 64  # dimensions above which starts are tried in this many, and one goes on in all
+_WIDE = 64  # dimensions above which starts are tried in this many, and one goes on in all, with all points
 _LEAST_WORDS, _LEAST_DIMENSIONS = 16, 4  # smaller codebooks are filled up, to share compiled programs
 _NUDGE = 0.1  # of the spread of a cell: how far off a revived word starts
 
@@ -30,9 +30,9 @@ def kmeans(vectors: Any, k: int, *, seed: int = 0, weights: Any = None, steps: i
     """k words with small sum of w |x - nearest word|^2: greedy k-means++, then Lloyd's iteration until nothing moves.
 
     It is done from two starts, of which the better result is kept: k-means++, and one that grows along the principal
-    axes (see `_starts`); in more than 64 dimensions along the first 64 of those axes, where the better one goes on in
-    all. A word that is nearest to nothing is moved beside the mean of the cell that errs most. Where there are fewer
-    distinct vectors than k, words repeat.
+    axes (see `_starts`); in more than 64 dimensions along the first 64 of those axes and on 32 points a word, from where
+    the better one goes on in all. A word that is nearest to nothing is moved beside the mean of the cell that errs
+    most. Where there are fewer distinct vectors than k, words repeat.
 
     Args:
       vectors: x [n, d].
@@ -120,8 +120,9 @@ def _starts(
     seeds = _seeds(sample, sample_mass, device_array(draws, dtype))
     growing, all_of_them = _growing(few), np.full(_LEVELS * _STEPS_OF_A_LEVEL, few, np.int32)
     more = steps if few == d else 0  # in many dimensions the better of the two goes on from these few
-    one = _lloyd(seeds, size, turned[:few], mass, all_of_them, max(more, len(growing)))
-    other = _lloyd(drawn[:, :few], size, turned[:few], mass, growing, len(growing) + more)
+    seen, weight = (turned, mass) if few == d else (sample, sample_mass)
+    one = _lloyd(seeds, size, seen, weight, all_of_them, max(more, len(growing)))
+    other = _lloyd(drawn[:, :few], size, seen, weight, growing, len(growing) + more)
     if few == d:
         return [(one, axes), (other, axes)]
     better = jnp.pad(jnp.where(one[1] <= other[1], one[0], other[0]), ((0, 0), (0, d - few)))
@@ -221,8 +222,7 @@ def _cells(words: jax.Array, size: jax.Array | int, tiles: jax.Array, mass: jax.
         index, score = nearest(compared, ones)
         error = jnp.maximum(jnp.sum(x * x, axis=0) + 2 * score, 0)
         rows = jnp.concatenate([ones, error[None, :]], axis=0) * weight[None, :]
-        chosen = (index[:, None] == jnp.arange(len(words))[None, :]).astype(x.dtype)
-        return total + rows @ chosen, None
+        return total + cell_sums(rows, index, len(words)), None
 
     zero = jnp.zeros((words.shape[1] + 2, len(words)), words.dtype)
     total, _ = jax.lax.scan(add, zero, (tiles, mass))

@@ -90,6 +90,21 @@ def in_tiles(points: jax.Array) -> jax.Array:
     return jnp.swapaxes(points.reshape(len(points), -1, t), 0, 1)
 
 
+def cell_sums(rows: jax.Array, index: jax.Array, cells: int) -> jax.Array:
+    """Sums over the columns of every cell: rows [r, t], cells int [t] -> [r, cells].
+
+    Accelerators multiply by an indicator; a processor adds column after column, which is three to ten times as fast there.
+    """
+
+    def added(rows: jax.Array, index: jax.Array) -> jax.Array:
+        return jnp.zeros((cells, len(rows)), rows.dtype).at[index].add(rows.T).T
+
+    def multiplied(rows: jax.Array, index: jax.Array) -> jax.Array:
+        return rows @ (index[:, None] == jnp.arange(cells)[None, :]).astype(rows.dtype)
+
+    return lax.platform_dependent(rows, index, cpu=added, default=multiplied)
+
+
 def cell_means(points: jax.Array, mass: jax.Array, symbols: jax.Array, words: jax.Array) -> jax.Array:
     """Mean of the points of every cell [K, d]; a word without points stays as it is.
 
@@ -102,8 +117,7 @@ def cell_means(points: jax.Array, mass: jax.Array, symbols: jax.Array, words: ja
     rows = with_ones(points) * mass[None, :]
 
     def add(total: jax.Array, entry: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, None]:
-        tile, index = entry
-        return total + tile @ (index[:, None] == jnp.arange(len(words))[None, :]).astype(points.dtype), None
+        return total + cell_sums(*entry, len(words)), None
 
     zero = jnp.zeros((len(rows), len(words)), points.dtype)
     total, _ = jax.lax.scan(add, zero, (in_tiles(rows), in_tiles(symbols[None, :])[:, 0]))
