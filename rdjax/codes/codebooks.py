@@ -30,7 +30,7 @@ def kmeans(vectors: Any, k: int, *, seed: int = 0, weights: Any = None, steps: i
     """k words with small sum of w |x - nearest word|^2: greedy k-means++, then Lloyd's iteration until nothing moves.
 
     It is done from two starts, of which the better result is kept: k-means++, and one that grows along the principal
-    axes (see `_starts`); in more than 64 dimensions along the first 64 of those axes on 32 points a word, from where the
+    axes (see `_starts`); in more than 64 dimensions along 64 of those axes and on 32 points a word, from where the
     better one goes on in all. A word that is nearest to nothing is moved beside the mean of the cell that errs most.
     Where there are fewer distinct vectors than k, words repeat.
 
