@@ -1,4 +1,4 @@
-"""Learned recipes: what learning begins at, what is told, and the trained code.
+"""Learned recipes: what is told, and the trained code.
 
 Trained on queries simulated anew at every look, for the documents that the class may see. A code of class C has to rank
 documents that it never saw: it is taught on a thousand drawn like those of `rest` as well, and those of `rest` choose.
@@ -13,16 +13,6 @@ from code_recipes import Recipe
 
 from rdjax.codes import Code, LearnedCode, simulated_documents, simulated_lessons
 
-Shape = tuple[int | None, int, int | None]
-#: What learning begins at: (directions of relevance, bits of a codebook, blocks); None: as many as there are bits.
-STARTS: dict[str, Shape] = {
-    "signs": (None, 1, None),
-    "32 + residual of 4": (32, 4, 1),
-    "128 + residual of 8": (128, 8, 1),
-    "256 + residual of 8": (256, 8, 1),
-    "512 + residual of 8": (512, 8, 1),
-    "128 + product of 8": (128, 8, None),
-}
 WIDE = 512  # directions that the maps may use
 SIMULATED, HELD_OUT = 4_000, 2_000  # queries of a look, and that choose the step
 LIKE_THEM = 1000  # documents that a code of class C is taught on besides those it may see
@@ -39,12 +29,6 @@ def trained(recipe: Recipe) -> Recipe:
         return None if code is None else learned(material, side, code)
 
     return make
-
-
-def start(material: Material, side: str, bits: float, name: str) -> Code | None:
-    """A recipe of code_recipes.py; signs are codebooks of one bit, one for each direction of relevance."""
-    k, width, blocks = STARTS[name]
-    return code_recipes.relevance_product(k or int(bits), width, blocks)(material, side, material.code_class, bits)
 
 
 def learned(material: Material, side: str, code: Code, seed: int = 0) -> LearnedCode:

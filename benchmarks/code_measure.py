@@ -217,10 +217,9 @@ def ranking(cell: Cell, table: dict[str, Recipe]) -> list[Choice]:
     return [Choice(name, table[name], found[name]) for name in ranked(names) + rest]
 
 
-def choice(cell: Cell, table: dict[str, Recipe]) -> Choice | None:
+def choice(cell: Cell, ranked: list[Choice]) -> Choice | None:
     """The best recipe; or the best of those that can be learned, trained, if that is better on the fit split."""
-    ranked = ranking(cell, table)
-    able = [each for each in ranked if each.name in code_recipes.LEARNABLE]
+    able = learnable(ranked)
     if not able:
         return ranked[0] if ranked else None
     name, recipe = f"{able[0].name}, learned", code_learned.trained(able[0].recipe)
@@ -231,6 +230,11 @@ def choice(cell: Cell, table: dict[str, Recipe]) -> Choice | None:
     return taught if taught.better(ranked[0]) else ranked[0]
 
 
+def learnable(ranked: list[Choice]) -> list[Choice]:
+    """Those that training can go on from, best first."""
+    return [each for each in ranked if each.name in code_recipes.LEARNABLE]
+
+
 def made(cell: Cell, chosen: Choice) -> tuple[Code, tuple[float, float]] | None:
     """The code fitted on everything its class may see, and what that took from nothing."""
     material = cell.case.material(cell.code_class)
@@ -239,12 +243,12 @@ def made(cell: Cell, chosen: Choice) -> tuple[Code, tuple[float, float]] | None:
     return None if code is None else (code, (seconds + material.saved - before, memory))
 
 
-def ours(cell: Cell) -> Iterator[tuple[str, Outcome | None]]:
-    """("fixed" or "mean", the recipe that is best on the fit split, on test).
+def ours(cell: Cell, ranked: list[Choice]) -> Iterator[tuple[str, Outcome | None]]:
+    """("fixed" or "mean", the recipe that is best on the fit split, on test); `ranked` are those of fixed length.
 
     Of mean length are the tables' own recipes, and the best of fixed length with its symbols entropy-coded.
     """
-    fixed, mean = choice(cell, code_recipes.FIXED), choice(cell, code_recipes.MEAN)
+    fixed, mean = choice(cell, ranked), choice(cell, ranking(cell, code_recipes.MEAN))
     code = made(cell, fixed) if fixed else None
     yield "fixed", our_outcome(cell.case, fixed.name, cell.side, *code) if fixed and code else None
     if fixed and code and not (mean and mean.better(fixed)):

@@ -23,7 +23,7 @@ import pathlib
 import platform
 import statistics
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import code_class_a
 import code_gaussian
@@ -33,7 +33,7 @@ import faiss
 import jax
 import numpy as np
 from code_corpora import NAMES, Case
-from code_measure import TOO_MANY, Cell, Outcome, of_recipe, of_scores, ours, peer_outcomes, ranking, values
+from code_measure import TOO_MANY, Cell, Outcome, learnable, of_recipe, of_scores, ours, peer_outcomes, ranking, values
 from rows import record
 
 from rdjax.limits import one_shot_distortion
@@ -68,6 +68,7 @@ class Row:
     any_peer: Outcome | None
     reference: tuple[str, float]
     interval: tuple[float, float]
+    untrained: list[str] = field(default_factory=list)  # the best of fixed length, and the best that can be trained
 
     @property
     def verdict(self) -> str:
@@ -83,7 +84,18 @@ class Row:
 
     def entry(self) -> dict:
         """For JSON."""
-        keys = ("corpus", "kind", "side", "code_class", "budget", "difference", "interval", "verdict", "reference")
+        keys = (
+            "corpus",
+            "kind",
+            "side",
+            "code_class",
+            "budget",
+            "difference",
+            "interval",
+            "verdict",
+            "reference",
+            "untrained",
+        )
         outcomes = {"ours": self.ours, "peer": self.peer, "any_peer": self.any_peer}
         return {key: getattr(self, key) for key in keys} | {k: o and o.row() for k, o in outcomes.items()}
 
@@ -171,13 +183,18 @@ def rows(case: Case, options: argparse.Namespace, done: Done) -> Iterator[Row]:
                     values(count_above(*pair, case.view.test.relevant), case.view.test).mean(),
                 )
                 cell = Cell(case, side, code_class, bits)
-                for kind, mine in ours(cell):
+                ranked = ranking(cell, code_recipes.FIXED)
+                untrained = [each.name for each in (*ranked[:1], *learnable(ranked)[:1])]
+                for kind, mine in ours(cell, ranked):
                     others = list(found[side, kind])
                     for name in code_recipes.USUAL_MEAN if kind == "mean" else ():
                         usual = of_recipe(cell, name, code_recipes.MEAN[name])
                         if usual is not None and (mine is None or usual.name != mine.name):
                             others.append(usual)
-                    yield from compare((case.name, kind, side, code_class), bits, mine, others, reference)
+                    where = (case.name, kind, side, code_class)
+                    yield from (
+                        replace(row, untrained=untrained) for row in compare(where, bits, mine, others, reference)
+                    )
             case.forget()
 
 

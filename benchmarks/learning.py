@@ -2,15 +2,17 @@
 
     python benchmarks/learning.py [--only codes encoder dimensions temperatures soft]
                                   [--corpora T1 T2 T3 T4] [--classes B C] [--sides queries documents]
-                                  [--budgets 16 32 64] [--seeds 0 1 2 3 4] [--peer-python PYTHON] [--out FILE]
+                                  [--budgets 16 32 64] [--seeds 0 1 2 3 4] [--choices FILE ...]
+                                  [--peer-python PYTHON] [--out FILE]
 
 codes: `LearnedCode` beside the best untrained code of its class at equal bits, fixed length. The untrained one is chosen
-among all recipes of code_recipes.py by cross-validation on the fit queries, as in codes.py. The learned one is trained on
+among all recipes of code_recipes.py by cross-validation on the fit queries, as in codes.py (--choices: files that
+`codes.py --out` wrote, whose choices are taken over). The learned one is trained from the best of those that can be, on
 queries simulated anew at every look, for documents of its class (B: the searched ones; C: those of `rest` alone, and a
-thousand drawn like them), from the best of `STARTS` by the same cross-validation. Nothing is chosen on test queries. Five seeds: of
-simulation, batches and revival. `difference` is that of the mean over seeds, with its interval over queries. `exact` is
-what the untrained code's transform alone gives, its coefficients not coded at all: where the code is level with it,
-its quantization has lost nothing that training could win back.
+thousand drawn like them). Nothing is chosen on test queries. Five seeds: of simulation, batches and revival.
+`difference` is that of the mean over seeds, with its interval over queries. `exact` is what the untrained code's
+transform alone gives, its coefficients not coded at all: where the code is level with it, its quantization has lost
+nothing that training could win back.
 encoder: two towers over one modality's vectors, trained on `rest`, temperature fixed at CLIP's .07, learned from there.
 dimensions: what gradient descent on the vectors themselves needs, beside the floor and the moment curve.
 temperatures, soft: temperatures.py, soft_metrics.py (--peer-python: rax's environment; see there).
@@ -32,12 +34,12 @@ import code_learned
 import code_measure
 import code_recipes
 import numpy as np
-from code_corpora import Case, Material
+from code_corpora import Case
 from flax import nnx
 
 from rdjax.audit.dimensions import every_set
 from rdjax.audit.frontier import count_coded
-from rdjax.codes import Code, LearnedCode
+from rdjax.codes import Code
 from rdjax.data import emoji
 from rdjax.limits import achieved_dimension, moment_curve, pattern_dimension
 from rdjax.nn import DualEncoder, fit_dual_encoder
@@ -48,12 +50,6 @@ from rdjax.retrieval.streaming import count_above
 HERE = pathlib.Path(__file__).parent
 PARTS = ("codes", "encoder", "dimensions", "temperatures", "soft")
 MRR = parse_metric("mrr")
-
-
-def learned(material: Material, side: str, bits: int, name: str, seed: int) -> LearnedCode | None:
-    """From one start."""
-    code = code_learned.start(material, side, bits, name)
-    return None if code is None else code_learned.learned(material, side, code, seed)
 
 
 def values(case: Case, code: Code, side: str) -> np.ndarray:
@@ -70,10 +66,14 @@ def exact(case: Case, code: Code, side: str) -> float:
     return float(code_measure.values(count_above(*pair, case.view.test.relevant), case.view.test).mean())
 
 
-def best_start(cell: code_measure.Cell) -> str:
-    """Of the starts the best untrained one, by cross-validation as for all untrained codes."""
-    recipe = lambda name: lambda material, side, _, bits: code_learned.start(material, side, bits, name)
-    return code_measure.ranking(cell, {name: recipe(name) for name in code_learned.STARTS})[0].name
+def untrained(cell: code_measure.Cell, known: list[dict]) -> list[code_measure.Choice]:
+    """[the best untrained code, the best that can be trained] by cross-validation, or as `codes.py` found them."""
+    place = {"corpus": cell.case.name, "side": cell.side, "code_class": cell.code_class, "budget": cell.bits}
+    for row in known:
+        if row["kind"] == "fixed" and place.items() <= row.items():
+            return [code_measure.Choice(name, code_recipes.FIXED[name], ()) for name in row["untrained"]]
+    ranked = code_measure.ranking(cell, code_recipes.FIXED)
+    return [ranked[0], code_measure.learnable(ranked)[0]]
 
 
 def codes(given: argparse.Namespace) -> None:
@@ -81,28 +81,29 @@ def codes(given: argparse.Namespace) -> None:
     print(
         f"{'':24}{'untrained':>44}{'exact':>7}{'start':>22}{'learned, mean':>15}{'difference [95%]':>26}{'of seeds':>20}"
     )
+    known = [row for name in given.choices for row in json.loads(pathlib.Path(name).read_text())]
     rows = []
     for corpus in given.corpora:
         case = Case(corpus)
         for side in given.sides:
             for code_class in given.classes:
                 for bits in given.budgets:
-                    rows.append(row := compare(case, side, code_class, bits, given.seeds))
+                    cell = code_measure.Cell(case, side, code_class, bits)
+                    rows.append(row := compare(cell, *untrained(cell, known), given.seeds))
                     show(row)
         if given.out:
             pathlib.Path(given.out).write_text(json.dumps(rows, indent=1))
     summary(rows)
 
 
-def compare(case: Case, side: str, code_class: str, bits: int, seeds: list[int]) -> dict:
-    cell, material = code_measure.Cell(case, side, code_class, bits), case.material(code_class)
-    best = code_measure.ranking(cell, code_recipes.FIXED)[0]
+def compare(cell: code_measure.Cell, best: code_measure.Choice, start: code_measure.Choice, seeds: list[int]) -> dict:
+    case, side, bits, material = cell.case, cell.side, cell.bits, cell.case.material(cell.code_class)
     code, fit = code_measure.made(cell, best)
     peer = code_measure.our_outcome(case, best.name, side, code, fit)
-    name = best_start(cell)
+    begun = code_measure.made(cell, start)[0]
     began, taken, found, last = time.perf_counter(), [], [], None
     for seed in seeds:
-        last = learned(material, side, bits, name, seed)
+        last = code_learned.learned(material, side, begun, seed)
         found.append(values(case, last, side))
         taken.append(int(last.step))
     seconds = (time.perf_counter() - began) / len(seeds)
@@ -114,12 +115,12 @@ def compare(case: Case, side: str, code_class: str, bits: int, seeds: list[int])
     return {
         "corpus": case.name,
         "side": side,
-        "class": code_class,
+        "class": cell.code_class,
         "bits": bits,
         "untrained": peer.name,
         "untrained_mrr": peer.mean,
         "untrained_exact": exact(case, code, side),
-        "start": name,
+        "start": start.name,
         "learned": means,
         "difference": float(np.mean(means) - peer.mean),
         "interval": [float(end) for end in interval],
@@ -210,6 +211,7 @@ def main() -> None:
     parser.add_argument("--sides", nargs="+", default=["queries", "documents"])
     parser.add_argument("--budgets", nargs="+", type=int, default=[16, 32, 64])
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2, 3, 4])
+    parser.add_argument("--choices", nargs="+", default=[], help="rows of codes.py, for what they found")
     parser.add_argument("--peer-python", help="a Python that has rax")
     parser.add_argument("--out", help="a JSON file for the rows of codes")
     given = parser.parse_args()
