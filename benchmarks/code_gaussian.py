@@ -173,14 +173,19 @@ def _spent(code: Code, sample: np.ndarray) -> float:
 
 
 def _at_rate(make: Maker, fitted: np.ndarray, sample: np.ndarray, bits: int) -> Code | None:
-    """The code at this budget; where lengths vary, its nominal budget is moved until the test queries' mean is there."""
-    nominal = float(bits)
+    """The code at this budget; where lengths vary, its nominal budget is moved until the test queries' mean is there.
+
+    None where no try was within it.
+    """
+    nominal, best = float(bits), None
     for _ in range(4):
         code = make(fitted, bits if nominal == bits else nominal)
         if code is None or code.bits is not None:
             return code
         spent = _spent(code, sample)
+        if spent <= 1.002 * bits and (best is None or spent > best[0]):
+            best = (spent, code)
         if 0.99 * bits <= spent <= 1.002 * bits:
             break
         nominal *= 0.998 * bits / spent
-    return code
+    return best[1] if best else None

@@ -285,7 +285,9 @@ class Cache:
         if not path.exists():
             made = make()
             notes = json.dumps([outcome.row() for outcome in made])
-            np.savez(path, notes=notes, **{f"values{i}": outcome.values for i, outcome in enumerate(made)})
+            beside = path.with_suffix(".tmp.npz")
+            np.savez(beside, notes=notes, **{f"values{i}": outcome.values for i, outcome in enumerate(made)})
+            beside.replace(path)
         with np.load(path) as stored:
             notes = json.loads(str(stored["notes"]))
             return [
@@ -322,7 +324,7 @@ def peer_outcomes(
         for label, chart, vectors in code_recipes.supervised(material, side):
             of_map = hashlib.sha256(np.asarray(chart.basis).tobytes() + vectors.tobytes()).hexdigest()
             for peer in code_peers.behind_map(label, chart, vectors, bits, side, options.quick):
-                key = f"{case.name} {case.seed} {digest} {of_map} {peer.name} {bits} {side}"
+                key = f"{case.name} {case.seed} {digest} {of_map} {peer.name} {bits} {side} {len(vectors)}"
                 _share(result, cache.get(key, lambda peer=peer: _evaluate(case, peer, material.vectors)))
     return result
 

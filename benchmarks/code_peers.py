@@ -3,7 +3,8 @@
 Bits are what has to be kept of an item, and no more: a product code of M numbers of b bits is M b bits, not padded to
 bytes, and residual codes carry no norm, which inner products do not need; RaBitQ and remex keep the floats that their
 scores use. Encoder memory is 4 bytes for every real number held: rotation, means, codebooks; a rotation that is made
-from a seed holds none. Everything is fitted on the very vectors that ours are.
+from a seed holds none. Everything is fitted on the very vectors that ours are; OPQ in more than 256 dimensions takes 8
+steps of the 50 that are usual, each being a singular value decomposition of that size.
 """
 
 import itertools
@@ -19,8 +20,8 @@ from rdjax.codes import SignBitsRescored
 from rdjax.codes.bitstream import categorical_models, pack_entropy
 
 ROTATION_STEPS = 50  # of OPQ, faiss' default
-WIDE = 256  # dimensions above which OPQ takes 8 steps of the 50: each is a singular value decomposition in D dimensions
-POINTS = 39 * 256  # training vectors of local search quantization and of codes with a beam, at most
+WIDE = 256  # dimensions above which it takes `WIDE_STEPS`
+WIDE_STEPS = 8
 CLASSES = ("B", "C")
 faiss.omp_set_num_threads(1)  # quality and single-thread times; threads that share busy cores make it ten times slower
 
@@ -146,7 +147,6 @@ def _principal(bits: int, dimension: int) -> Iterator[Peer]:
 
 def behind_map(label: str, chart, vectors: np.ndarray, bits: int, side: str, quick: bool = False) -> Iterator[Peer]:
     """faiss behind a linear map of ours: `chart` has apply, invert, k and encoder_bytes; `vectors` are what it is fitted on."""
-    vectors = vectors[np.sort(np.random.default_rng(0).permutation(len(vectors))[:POINTS])]
     forward = lambda v: _floats(chart.apply(np.asarray(v, chart.mean.dtype)))
     back = lambda c: _floats(chart.invert(np.asarray(c, chart.mean.dtype)))
     for width in (8, 4):
@@ -237,7 +237,7 @@ def rotated(vectors: np.ndarray, count: int, width: int) -> Fitted | None:
     dimension = vectors.shape[1]
     extra = -dimension % count
     matrix = faiss.OPQMatrix(dimension, count, dimension + extra)
-    matrix.niter = ROTATION_STEPS if dimension <= WIDE else 8
+    matrix.niter = ROTATION_STEPS if dimension <= WIDE else WIDE_STEPS
     matrix.train(vectors)
     inner = product(_floats(matrix.apply(vectors)), count, width)
     return behind(
@@ -261,8 +261,7 @@ def _codebooks(kind, vectors: np.ndarray, count: int, width: int) -> Fitted | No
     quantizer = kind(vectors.shape[1], count, width)
     if kind is faiss.ResidualQuantizer and len(vectors) <= vectors.shape[1]:
         quantizer.train_type = faiss.ResidualQuantizer.Train_default  # the progressive one needs principal components
-    sample = vectors[np.sort(np.random.default_rng(0).permutation(len(vectors))[:POINTS])]
-    quantizer.train(np.ascontiguousarray(sample))
+    quantizer.train(np.ascontiguousarray(vectors))
     return Fitted(
         count * width,
         4 * count * 2**width * vectors.shape[1],

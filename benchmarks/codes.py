@@ -45,7 +45,8 @@ test queries. Choices among our recipes: cross-validation on the fit queries. Am
 hindsight on the test queries, at every row: it favors the peers. Vectors of ours and theirs are the same: modalities
 calibrated on the fit queries. MRR with expected ties. Intervals: 95% paired bootstrap over test queries of ours - peer.
 Bits are true: of a fixed-length code what every item takes; of a mean-length code the payload's bytes for all items, with
-the step matched to the budget by that size (never by quality). The two are never ranked together. "peer" is the best
+the step matched to the budget by that size (never by quality); a peer stands there with its code of the budget, as it is and
+entropy-coded. No mean-length code is ranked among the fixed ones. A row without a code of ours is counted. "peer" is the best
 whose encoder is no larger than ours, "any" the best of any encoder. Seconds on one thread for faiss, two for rdjax;
 ours with what recipes share (components, maps, simulated queries) and (mean length) matching the step; a map that faiss is put behind is not counted;
 encode: microseconds an item, ours compiled; cached peers keep the seconds of the run that made them; MB: peak of the process while it happens, above what it held before."""
@@ -63,7 +64,7 @@ class Row:
     side: str
     code_class: str
     budget: float
-    ours: Outcome
+    ours: Outcome | None
     peer: Outcome | None
     any_peer: Outcome | None
     reference: tuple[str, float]
@@ -73,6 +74,8 @@ class Row:
     @property
     def verdict(self) -> str:
         """By the paired interval of ours - peer."""
+        if self.ours is None:
+            return "no code"
         if self.peer is None:
             return "no peer"
         return "above" if self.interval[0] > 0 else "below" if self.interval[1] < 0 else "not below"
@@ -80,7 +83,7 @@ class Row:
     @property
     def difference(self) -> float:
         """Ours - peer, MRR."""
-        return math.nan if self.peer is None else self.ours.mean - self.peer.mean
+        return self.ours.mean - self.peer.mean if self.ours and self.peer else math.nan
 
     def entry(self) -> dict:
         """For JSON."""
@@ -111,16 +114,7 @@ def compare(
     able = [outcome for outcome in found if outcome.bits <= budget * 1.002]
     best = lambda some: max(some, key=lambda outcome: outcome.mean, default=None)
     if mine is None:
-        top = best(able)
-        known = (
-            "no peer either"
-            if top is None
-            else f"best peer {top.mean:.3f} {top.name}, {top.encoder_bytes / 1024:.1f} kB"
-        )
-        print(
-            f"{' '.join(where)} {budget:g} bits: no recipe of ours; {known} | {reference[0]} {reference[1]:.3f}",
-            flush=True,
-        )
+        yield Row(*where, budget, None, best(able), best(able), reference, (math.nan, math.nan))
         return
     small = best([outcome for outcome in able if outcome.encoder_bytes <= mine.encoder_bytes])
     for library in LIBRARIES:
@@ -143,6 +137,11 @@ HEAD = (
 def show(row: Row) -> None:
     """One line."""
     mine, peer, other = row.ours, row.peer, row.any_peer
+    if mine is None:
+        known = "no peer either" if peer is None else f"best peer {peer.mean:.3f} {peer.name}"
+        place = f"{row.corpus:8}{row.kind:6}{row.side:10}{row.code_class:3}{row.budget:5g}"
+        print(f"{place} | no code of ours; {known} | {row.reference[0]} {_decimal(row.reference[1])}", flush=True)
+        return
     line = f"{row.corpus:8}{row.kind:6}{row.side:10}{row.code_class:3}{row.budget:5g} | {mine.name[:33]:34}{_decimal(mine.mean)}"
     line += f"{mine.bits:8.2f}{mine.claimed:8.2f}{_costs(mine)} | "
     line += f"{'none' if peer is None else peer.name[:33]:34}" + (
@@ -186,7 +185,7 @@ def rows(case: Case, options: argparse.Namespace, done: Done) -> Iterator[Row]:
                 ranked = ranking(cell, code_recipes.FIXED)
                 untrained = [each.name for each in (*ranked[:1], *learnable(ranked)[:1])]
                 for kind, mine in ours(cell, ranked):
-                    others = list(found[side, kind])
+                    others = found[side, "fixed"] + (found[side, "mean"] if kind == "mean" else [])
                     for name in code_recipes.USUAL_MEAN if kind == "mean" else ():
                         usual = of_recipe(cell, name, code_recipes.MEAN[name])
                         if usual is not None and (mine is None or usual.name != mine.name):
@@ -221,20 +220,25 @@ def summary(entries: list[dict]) -> None:
     for entry in entries:
         groups.setdefault((entry["kind"], entry["code_class"], entry["side"]), []).append(entry)
     for (kind, code_class, side), members in sorted(groups.items()):
-        compared = [entry for entry in members if entry["peer"] is not None]
+        compared = [entry for entry in members if entry["peer"] is not None and entry["ours"] is not None]
+        without = sum(entry["ours"] is None for entry in members)
+        alone = len(members) - len(compared) - without
         if not compared:
-            print(f"  {kind:6} {code_class} {side:10} {len(members)} rows, none has a peer with so small an encoder")
+            print(
+                f"  {kind:6} {code_class} {side:10} {alone} rows without a peer of so small an encoder, {without} without ours"
+            )
             continue
         count = lambda verdict, compared=compared: sum(entry["verdict"] == verdict for entry in compared)
         apart = [entry["difference"] for entry in compared]
         print(
             f"  {kind:6} {code_class} {side:10} {len(compared):3} rows: above {count('above')}, not below {count('not below')}, "
-            f"below {count('below')}; median {statistics.median(apart):+.3f}, worst {min(apart):+.3f}"
+            f"below {count('below')}; median {statistics.median(apart):+.3f}, worst {min(apart):+.3f}; "
+            f"{alone} without a peer of so small an encoder, {without} without ours"
         )
     place = lambda entry: " ".join(str(entry[key]) for key in ("corpus", "kind", "side", "code_class", "budget"))
     for entry in [entry for entry in entries if entry["verdict"] == "below"]:
         print(f"  below: {place(entry)} bits, {entry['difference']:+.3f} to {entry['peer']['name']}")
-    off = lambda mine: abs(mine["bits"] - mine["claimed"]) > max(0.01 * mine["claimed"], 8 / 100)
+    off = lambda mine: mine and abs(mine["bits"] - mine["claimed"]) > max(0.01 * mine["claimed"], 8 / 100)
     wrong = [entry for entry in entries if off(entry["ours"])]
     for entry in wrong:
         mine = entry["ours"]
@@ -292,7 +296,9 @@ def main() -> None:
                 show(row)
                 entries.append(row.entry())
                 if out:
-                    out.write_text(json.dumps(entries, indent=1, default=float))
+                    beside = out.with_suffix(".tmp")
+                    beside.write_text(json.dumps(entries, indent=1, default=float))
+                    beside.replace(out)
             jax.clear_caches()
     if entries:
         summary(entries)
