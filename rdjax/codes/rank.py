@@ -224,7 +224,8 @@ class RankCode(RankingCode):
         leads = near[:, None, None] == tops[None, :, None]
         follows = (near[:, None, None] == seconds[None, :, :]) & (jnp.arange(rows)[None, None, :] > 0)
         similar = jnp.where(leads, jnp.inf, jnp.where(follows, jnp.finfo(similar.dtype).max, similar))
-        above = jnp.sum(similar[None, :, :, :] > similar[: law.shape[0], None, :, :], axis=1)
+        count = lambda one: jnp.sum(similar > one[None], axis=0)  # one after the other: all at once fill gigabytes
+        above = lax.map(count, similar[: law.shape[0]])
         worth = jnp.sum(law[:, None, None] / (1 + above), axis=0)  # [tops, rows]
         codewords = jnp.arange(rows)[None, :] * size + tops[:, None]
         return codewords.ravel()[jnp.argmax(jnp.where(codewords < self.num_codewords, worth, -1.0))]
