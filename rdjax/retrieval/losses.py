@@ -49,7 +49,8 @@ def pairwise_loss(scores: ArrayLike, relevant: ArrayLike, temperatures: ArrayLik
 
     Args:
       scores: [M, ..., N].
-      relevant: int [...], or [..., J] padded with -1; pairs of two relevant documents do not count.
+      relevant: int [...], or [..., J] padded with -1; pairs of two relevant documents do not count,
+        nor those with a document that cannot be (-inf).
       temperatures: tau [M] > 0.
 
     Raises:
@@ -64,6 +65,7 @@ def pairwise_loss(scores: ArrayLike, relevant: ArrayLike, temperatures: ArrayLik
     listed = relevant if relevant.ndim == fused.ndim else relevant[..., None]
     judged = listed >= 0
     others = ~jax.nn.one_hot(jnp.where(judged, listed, fused.shape[-1]), fused.shape[-1], dtype=bool).any(axis=-2)
+    others &= fused > -jnp.inf
     own = jnp.take_along_axis(fused, jnp.maximum(listed, 0), axis=-1)
 
     def lost(entry: jax.Array) -> jax.Array:
