@@ -24,6 +24,7 @@ from rdjax.retrieval import (
     doubting_posterior,
     fit_reliability,
     follow_stream,
+    listwise_loss,
     log_posterior,
     mean_reciprocal_rank,
     online_temperatures,
@@ -178,7 +179,7 @@ def test_a_step_is_one_that_float32_can_count_in(rate):
         np.testing.assert_array_equal(steps, FINEST * np.sqrt(2))
 
 
-FEW = np.ones((3, 2))
+FEW, NONE = np.ones((3, 2)), np.zeros(0, int)
 
 
 @pytest.mark.float64_only
@@ -189,6 +190,12 @@ FEW = np.ones((3, 2))
         (lambda: count_above(FEW, 1.0, np.zeros(3, int)), r"the shapes \(3, 2\), \(\); each must be"),
         (lambda: top_document(FEW, FEW[0]), r"the shapes \(3, 2\), \(2,\); each must be"),
         (lambda: top_document(FEW, FEW * 1j), "the documents hold complex128 values"),
+        (lambda: top_document(FEW, {"a": FEW[:, :1], "b": FEW[:2, :1]}), r"the modalities have \[3, 2\] documents"),
+        (lambda: calibrate_temperatures(np.ones((1, 0, 4)), NONE), "calibration needs .* not empty"),
+        (lambda: search_temperatures(np.ones((1, 0, 4)), NONE), "a search needs .* not empty"),
+        (lambda: fit_reliability(np.ones((1, 0, 4)), NONE), r"must be \[M, Q, N\] and \[Q\], not empty"),
+        (lambda: mean_reciprocal_rank(np.ones((0, 4)), NONE), "no query to take a mean over"),
+        (lambda: listwise_loss(np.ones((1, 0, 4)), NONE, [1.0]), "no query to take a mean over"),
         (lambda: calibrate_temperatures(np.ones((0, 3, 4)), [0, 1, 2]), r"calibration needs \[modalities"),
         (lambda: search_temperatures(np.ones((0, 3, 4)), [0, 1, 2]), r"a search needs \[modalities"),
         (lambda: fit_reliability(np.ones((0, 3, 4)), np.arange(3)), r"they must be \[M, Q, N\]"),

@@ -116,8 +116,8 @@ def fit_reliability(
     """
     scores, relevant = working(scores), jnp.asarray(relevant)
     require(
-        scores.ndim == 3 and len(scores) > 0 and relevant.ndim == 1,
-        f"scores have shape {scores.shape} and relevant {relevant.shape}; they must be [M, Q, N] and [Q].",
+        scores.ndim == 3 and scores.size > 0 and relevant.ndim == 1,
+        f"scores have shape {scores.shape} and relevant {relevant.shape}; they must be [M, Q, N] and [Q], not empty.",
     )
     whole(steps, "steps", 1)
     check_relevant(scores[0], relevant)

@@ -153,6 +153,12 @@ def _counts(scores: jax.Array, relevant: jax.Array) -> tuple[jax.Array, jax.Arra
     return above, jnp.where(judged, jnp.moveaxis(tied, 0, -1), 0).reshape(relevant.shape)
 
 
+def mean_over_queries(values: jax.Array) -> jax.Array:
+    """The mean over all axes, of one query at least."""
+    require(values.size > 0, "there is no query to take a mean over; give at least one.")
+    return jnp.mean(values)
+
+
 def working(array: Any) -> jax.Array:
     """A JAX array in the precision of the input, and at least float32."""
     array = on_device(array)
