@@ -72,14 +72,14 @@ class NormalScores:
         """Vectors [n, D] to their scores [n, D]."""
         host = is_concrete(self.center) and not isinstance(x, jax.Array)
         xp: Any = np if host else jnp
-        x = xp.asarray(x)
+        given: Any = xp.asarray(x)
         require(
-            x.ndim == 2 and x.shape[1] == self.values.shape[0],
-            f"vectors have shape {x.shape}; they must be [n, {self.values.shape[0]}], as in the sample.",
+            given.ndim == 2 and given.shape[1] == self.values.shape[0],
+            f"vectors have shape {given.shape}; they must be [n, {self.values.shape[0]}], as in the sample.",
         )
-        x = x if jnp.issubdtype(x.dtype, jnp.floating) else x.astype(float)
-        x = jnp.asarray(x - xp.asarray(self.center)[None].astype(x.dtype))
-        return _interpolate(x, self.values, self.scores)
+        given = given if jnp.issubdtype(given.dtype, jnp.floating) else given.astype(float)
+        apart = given - xp.asarray(self.center)[None].astype(given.dtype)
+        return _interpolate(jnp.asarray(apart), self.values, self.scores)
 
 
 def _centers(sample: np.ndarray) -> np.ndarray:
