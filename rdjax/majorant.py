@@ -22,7 +22,8 @@ def majorant_vertices(x: jax.Array, y: jax.Array, candidate: jax.Array) -> jax.A
     """Which points are vertices of the least concave majorant of the points (x_k, y_k).
 
     Args:
-      x: [K], non-decreasing; y: [K].
+      x: [K], non-decreasing.
+      y: [K]; or [2, K], whose sum it is: what a number of twice the precision rounds to, and what is left.
       candidate: [K], bool; points known not to be vertices are False. The two ends are vertices always.
 
     Returns:
@@ -37,7 +38,7 @@ def majorant_vertices(x: jax.Array, y: jax.Array, candidate: jax.Array) -> jax.A
     def prune(state):
         place, kept, _ = state
         place, count = _compact(place, kept)
-        curve = jnp.stack([x[place], y[place]])
+        curve = jnp.vstack([x, y])[:, place]
         violates = _below_neighbors(curve, count)
         kept = ~(violates | _under_bridges(curve, violates, count)) & (every < count)
         return place, kept, jnp.sum(kept, dtype=count.dtype) < count
@@ -60,8 +61,9 @@ def _compact(values: jax.Array, keep: jax.Array) -> tuple[jax.Array, jax.Array]:
     return packed, rank[-1]
 
 
-def _slope(run: jax.Array, rise: jax.Array) -> jax.Array:
+def _slope(run: jax.Array, *rises: jax.Array) -> jax.Array:
     """Slope of a chord that leads to the right; a vertical one is infinitely steep."""
+    rise = sum(rises[1:], rises[0])
     return jnp.where(run > 0, rise / jnp.where(run > 0, run, 1), jnp.where(rise > 0, jnp.inf, -jnp.inf))
 
 
@@ -106,7 +108,7 @@ def _common_tangent(curve: jax.Array, starts: jax.Array, ends: jax.Array) -> tup
             low, high = span
             middle = (low + high) >> 1
             here, there = curve[:, side * middle], curve[:, side * jnp.minimum(middle + 1, high)]
-            ahead, behind = (_slope(side * run, rise) for run, rise in (there - here, here - fixed))
+            ahead, behind = (_slope(side * run, *rises) for run, *rises in (there - here, here - fixed))
             rising = (ahead > behind) & (low < high)
             return jnp.where(rising, middle + 1, low), jnp.where(rising, high, middle)
 

@@ -105,6 +105,15 @@ def test_a_fixed_temperature_stays():
     assert float(trained.temperature) == float(model.temperature)
 
 
+def test_a_pair_of_nothing_leaves_the_model_whole(dtype):
+    x, y = (side.astype(dtype) for side in pairs(8))
+    x[3] = 0
+    model = DualEncoder(8, 6, dimension=3, hidden=(), rngs=nnx.Rngs(0), dtype=dtype)
+    trained, losses = fit_dual_encoder(model, x, y, optimizer=optax.sgd(0.1), steps=3)
+    assert np.all(np.isfinite(losses))
+    assert np.all(np.isfinite(trained(x, y)))
+
+
 @pytest.mark.float64_only
 @pytest.mark.parametrize(
     ("call", "words"),

@@ -47,7 +47,7 @@ RETRIEVAL = {
         (2, 4, 6),
         (INT, (4,)),
     ),
-    "count_above, one tile": (streaming._count_tiles, *CHUNK, (8, 3), *COUNTS),
+    "count_above, one tile": (streaming._count_tiles, *CHUNK, (3, 8), *COUNTS),
     "counts_from_scores": (retrieval.counts_from_scores, (4, 6), (INT, (4,))),
     "dcg": (retrieval.dcg, (4, 6), (INT, (4,))),
     "expected_weight": (
@@ -114,7 +114,7 @@ RETRIEVAL = {
     "top_document, one tile": (
         streaming._top_tiles,
         *CHUNK,
-        (8, 3),
+        (3, 8),
         (1, 8),
         (INT, (1, 8)),
     ),

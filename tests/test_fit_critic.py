@@ -60,6 +60,15 @@ class TestNormalScores:
         np.testing.assert_allclose(NormalScores.fit(np.ones((5, 2)))(np.array([[1.0, 7.0]])), 0, atol=1e-15)
         assert np.all(NormalScores.fit(np.ones((1, 2)))(np.array([[0.0, 7.0]])) == 0)
 
+    def test_a_coordinate_far_from_zero_keeps_its_differences(self, rng, dtype, tolerance):
+        near = rng.standard_normal((50, 2))
+        far = near + np.array([1.7e9, 0.0])  # where float32 has steps of 128
+        scale = NormalScores.fit(far)
+        assert scale.values.dtype == dtype
+        np.testing.assert_allclose(scale(far), NormalScores.fit(near)(near), rtol=1e-3, atol=1e-4)
+        whole = rng.integers(0, 9, (50, 1))
+        np.testing.assert_array_equal(NormalScores.fit(whole)(whole), NormalScores.fit(whole)(jnp.asarray(whole)))
+
     @pytest.mark.float64_only
     def test_few_knots_stay_increasing(self, rng):
         sample = rng.standard_normal((1000, 1))

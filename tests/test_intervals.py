@@ -24,6 +24,14 @@ def test_equals_a_loop_over_resamples(rng):
     assert result.level == 0.9
 
 
+def test_the_floor_of_a_ratio_is_taken_outward_at_any_level(rng):
+    values, baseline = rng.random(30), rng.random(30)
+    result = paired_bootstrap(values, baseline, samples=200, level=0.4)
+    draws = np.random.default_rng(0).integers(0, 30, (200, 30))
+    ratios = np.sort(values[draws].mean(axis=1) / baseline[draws].mean(axis=1))
+    np.testing.assert_allclose(result.ratio_floor, ratios[119])  # 60% of 0 .. 199 is 119.4
+
+
 def test_blocks_and_rows_do_not_change_the_answer(rng, monkeypatch):
     values, baseline = rng.random((2, 30)), rng.random(30)
     whole = paired_bootstrap(values, baseline, samples=101)

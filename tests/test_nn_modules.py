@@ -78,6 +78,8 @@ def test_a_shared_temperature_is_taught_by_a_likelihood_and_by_no_ranking(rng):
 def test_bad_decoders_are_refused():
     with pytest.raises(InputError, match="above 0"):
         TemperatureDecoder([0.1, 0.0])
+    with pytest.raises(InputError, match="an infinite one cannot learn"):
+        TemperatureDecoder([0.1, np.inf])
     with pytest.raises(InputError, match="between 0 and 1"):
         TemperatureDecoder([0.1, 0.2], doubt=[0.1])
 

@@ -1,5 +1,7 @@
 """Temperatures on a stream: regret against the best in hindsight (SciPy), and below its bound, whatever comes."""
 
+import dataclasses
+
 import jax
 import numpy as np
 import pytest
@@ -141,6 +143,13 @@ def test_blocks_one_by_one_are_the_scan(rng, dtype, tolerance):
     assert state.ridge.dtype == dtype
 
 
+def test_a_regret_that_is_small_beside_the_bound_still_raises_it(rng, dtype):
+    scores, relevant = stream(rng, "switching")
+    state = online_temperatures(COLDEST.astype(dtype))
+    late = dataclasses.replace(state, ridge=np.asarray(1e20, dtype))
+    assert float(update(late, scores[0].astype(dtype), relevant[0])[0].ridge) > float(late.ridge)
+
+
 def test_scores_without_news_change_nothing(dtype):
     state = online_temperatures(COLDEST.astype(dtype), start=np.array([1.0, np.inf], dtype))
     then, loss = update(state, np.zeros((2, QUERIES, DOCUMENTS), dtype), np.zeros(QUERIES, int))
@@ -163,6 +172,8 @@ def test_scores_without_news_change_nothing(dtype):
             lambda: follow_stream(online_temperatures([0.1]), np.zeros((1, 1, 3, 4)), -np.ones((1, 3, 1), int)),
             "no relevant",
         ),
+        (lambda: update_temperatures(online_temperatures([0.1]), np.zeros((1, 0, 4)), np.zeros(0, int)), "one query"),
+        (lambda: follow_stream(online_temperatures([0.1]), np.zeros((2, 1, 0, 4)), np.zeros((2, 0), int)), "one query"),
         (lambda: forgetful_mean([], 2.0), "no values"),
         (lambda: forgetful_mean([1.0], 0.0), "half-life"),
     ],
@@ -183,3 +194,11 @@ def test_the_forgetful_mean_is_its_formula(rng, dtype, tolerance):
     means, count = smooth(values.astype(dtype), np.inf)
     np.testing.assert_allclose(means[-1], values.mean(0), rtol=20 * tolerance)
     assert float(count[-1]) == pytest.approx(20, rel=1e-5)
+
+
+def test_a_long_memory_is_as_long_as_it_says(dtype):
+    half_life, steps = 202_240.0, 600_000  # 2^(-1 / h) lies between two numbers of float32
+    count = jax.jit(forgetful_mean)(np.ones(steps, dtype), half_life)[1][-1]
+    keep = 2.0 ** (-1 / half_life)
+    exact = (1 - keep**steps) ** 2 / (1 - keep) ** 2 * (1 - keep**2) / (1 - keep ** (2 * steps))
+    assert float(count) == pytest.approx(exact, rel=2e-3)

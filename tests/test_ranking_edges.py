@@ -24,10 +24,13 @@ from rdjax.retrieval import (
     doubting_posterior,
     fit_reliability,
     follow_stream,
+    listwise_loss,
     log_posterior,
     mean_reciprocal_rank,
     online_temperatures,
+    pairwise_loss,
     parse_metric,
+    query_temperatures,
     search_temperatures,
     smooth_metric,
     top_document,
@@ -90,6 +93,49 @@ def test_impossible_scores_leave_numbers_behind(dtype):
     assert np.all(np.asarray(slope) != 0)
 
 
+def test_without_doubt_it_is_the_calibrated_posterior_however_far_apart(dtype):
+    scores = jnp.asarray([[[900.0, 0.0, 0.0]], [[0.0, 900.0, 0.0]]], dtype)  # exp(-900) is 0
+    sure = doubting_posterior(scores, np.ones(2), np.zeros(2))
+    np.testing.assert_allclose(sure[0], np.log(0.5) - np.array([0.0, 0.0, 900.0]), rtol=1e-5)
+    np.testing.assert_allclose(query_temperatures(scores, np.ones(2), np.zeros(2)), 1, rtol=1e-5)
+
+
+@pytest.mark.parametrize("tau", [[0.5, 2.0], [0.5, np.inf]], ids=["both", "one left out"])
+def test_doubt_does_not_bring_back_what_cannot_be(rng, dtype, tau):
+    scores, law = rng.normal(size=(2, 3, 5)).astype(dtype), np.full(5, 0.2, dtype)
+    wide, heavier = np.insert(scores, 2, NEVER, axis=-1), np.insert(law / 2, 2, 0.5)
+    eps = jnp.asarray([0.1, 0.3], dtype)
+    told = lambda s, t, prior: doubting_posterior(s, t, eps, prior)
+    tau = jnp.asarray(tau, dtype)
+    found, shorter = told(wide, tau, heavier), told(scores, tau, law)
+    np.testing.assert_array_equal(found[:, 2], NEVER)
+    np.testing.assert_allclose(np.delete(found, 2, axis=-1), shorter, rtol=1e-4)
+    each = query_temperatures(wide, tau, eps), query_temperatures(scores, tau, eps)
+    np.testing.assert_allclose(*each, rtol=1e-4)
+    slopes = [jax.grad(lambda t, s=s: told(s, t, None)[0, 0])(tau) for s in (wide, scores)]
+    np.testing.assert_allclose(*slopes, rtol=1e-3, atol=1e-6)
+
+
+def test_a_list_of_which_no_document_can_be_is_refused(dtype):
+    scores = jnp.asarray([[[0.0, 1.0], [0.0, NEVER]]], dtype)
+    for of in (log_posterior, lambda *given: doubting_posterior(*given[:2], np.full(1, 0.2), given[2])):
+        with pytest.raises(InputError, match=r"no document can be in list 1: .* leave that list out"):
+            of(scores, np.ones(1), np.array([0.0, 1.0]))
+        found = jax.jit(of)(scores, jnp.ones(1), jnp.asarray([0.0, 1.0]))
+        np.testing.assert_array_equal(found, [[NEVER, 0], [NEVER, NEVER]])
+
+
+def test_pairs_with_what_cannot_be_do_not_count(dtype):
+    scores = np.array([[[1.0, NEVER, 0.0, 2.0]]], dtype)
+    np.testing.assert_allclose(pairwise_loss(scores, [0], [1.0]), np.mean(np.log1p(np.exp([-1.0, 1.0]))), rtol=1e-5)
+    assert pairwise_loss(scores, [1], [1.0]) == np.inf
+
+
+def test_whole_scores_are_scores(dtype):
+    exact = np.exp([3.0, 1.0, 2.0]) / np.sum(np.exp([3.0, 1.0, 2.0]))
+    np.testing.assert_allclose(np.exp(log_posterior([[[3, 1, 2]]], [1.0]))[0], exact, rtol=1e-5)
+
+
 @pytest.mark.float64_only
 def test_nothing_comes_through_and_nothing_is_needed():
     posteriors = np.array([[0.5, 0.5]])
@@ -133,7 +179,7 @@ def test_a_step_is_one_that_float32_can_count_in(rate):
         np.testing.assert_array_equal(steps, FINEST * np.sqrt(2))
 
 
-FEW = np.ones((3, 2))
+FEW, NONE = np.ones((3, 2)), np.zeros(0, int)
 
 
 @pytest.mark.float64_only
@@ -144,6 +190,12 @@ FEW = np.ones((3, 2))
         (lambda: count_above(FEW, 1.0, np.zeros(3, int)), r"the shapes \(3, 2\), \(\); each must be"),
         (lambda: top_document(FEW, FEW[0]), r"the shapes \(3, 2\), \(2,\); each must be"),
         (lambda: top_document(FEW, FEW * 1j), "the documents hold complex128 values"),
+        (lambda: top_document(FEW, {"a": FEW[:, :1], "b": FEW[:2, :1]}), r"the modalities have \[3, 2\] documents"),
+        (lambda: calibrate_temperatures(np.ones((1, 0, 4)), NONE), "calibration needs .* not empty"),
+        (lambda: search_temperatures(np.ones((1, 0, 4)), NONE), "a search needs .* not empty"),
+        (lambda: fit_reliability(np.ones((1, 0, 4)), NONE), r"must be \[M, Q, N\] and \[Q\], not empty"),
+        (lambda: mean_reciprocal_rank(np.ones((0, 4)), NONE), "no query to take a mean over"),
+        (lambda: listwise_loss(np.ones((1, 0, 4)), NONE, [1.0]), "no query to take a mean over"),
         (lambda: calibrate_temperatures(np.ones((0, 3, 4)), [0, 1, 2]), r"calibration needs \[modalities"),
         (lambda: search_temperatures(np.ones((0, 3, 4)), [0, 1, 2]), r"a search needs \[modalities"),
         (lambda: fit_reliability(np.ones((0, 3, 4)), np.arange(3)), r"they must be \[M, Q, N\]"),

@@ -97,6 +97,29 @@ def test_shifts_and_scales_change_nothing(make, rng, dtype, tolerance):
     np.testing.assert_allclose(found(7 * scores + 3), found(scores), rtol=1000 * tolerance)
 
 
+def test_cold_ranks_of_a_long_list_are_hard_ranks(rng, dtype):
+    """Sums over the list that decide the pools are far larger than what they differ by."""
+    scores = lists(rng, dtype, (2, 2000))
+    hard = 1 + np.argsort(np.argsort(-scores, axis=-1), axis=-1)
+    np.testing.assert_allclose(soft(PooledRanks(1e-7), scores, all_of(scores)), hard, atol=0.6)  # 0.5: as good as tied
+
+
+@pytest.mark.float64_only
+@every
+def test_a_list_of_which_nothing_counts_has_finite_ranks(make):
+    (_, found), gradient = slopes(make(0.1), np.arange(3.0), np.ones(3), among=np.zeros(3, bool))
+    assert np.all(np.isfinite(found))
+    assert np.all(np.isfinite(gradient))
+
+
+@every
+@pytest.mark.parametrize("unit", [1e25, 1e-25])
+def test_units_whose_squares_no_float_holds_change_nothing(make, unit, rng, dtype, tolerance):
+    scores = lists(rng, dtype)
+    found = soft(make(0.2), scores * dtype.type(unit), all_of(scores))
+    np.testing.assert_allclose(found, soft(make(0.2), scores, all_of(scores)), rtol=100 * tolerance)
+
+
 @every
 def test_ties_get_the_mean_rank_and_finite_gradients(make, dtype, tolerance):
     scores, constant = np.array([[2, 1, 1, 1, 0], [0.4] * 5], dtype)
@@ -169,6 +192,9 @@ def test_bad_input_is_refused():
         SigmoidRanks()(np.zeros((2, 3)), np.zeros((3, 1), int))
     with pytest.raises(InputError, match="a number"):
         SigmoidRanks()(1.0, np.arange(1))
+    for width in (0.0, -0.1, np.nan):
+        with pytest.raises(InputError, match=r"the width of a cutoff has an entry .* above 0"):
+            smooth_metric("recall@3", np.arange(5.0), np.array(0), width=width)
 
 
 # metrics

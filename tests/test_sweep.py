@@ -12,6 +12,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 
 import jax
@@ -36,7 +37,9 @@ from rdjax.sweep import (
 )
 from rdjax.sweep.fused_threefry import folded_key
 from rdjax.sweep.grid import ranges
+from rdjax.sweep.mixture_cell import MixtureCells
 from rdjax.sweep.mixture_known import entropies, uniform_step
+from rdjax.sweep.run import _shares
 from rdjax.sweep.tables import from_bytes, to_bytes, write_stream
 
 pytestmark = pytest.mark.float64_only
@@ -389,6 +392,19 @@ def test_each_process_takes_its_share(whole, tmp_path, monkeypatch):
     assert next(tmp_path.glob("table.*")).read_bytes() == whole[0]
 
 
+@pytest.mark.parametrize("processes", [3, 4])
+def test_shapes_of_one_part_are_shared_too(processes):
+    sources = {"kind": "rate distortion", "grid": {"size": [4, 8], "source": ["zipf", "gaussian"], "slope": [1, 2]}}
+    several = {"cells_per_part": 5, "grid": {**SMALL, "documents": [12, 13, 14], "noise": 0.8, "seeds": 7}}
+    for config in (sources, several):
+        sweep = read_config(config)
+        each = (_shares(sweep, [], Host(number, processes)) for number in range(processes))
+        shares = [[batch for batches in share for batch in batches] for share in each]
+        assert max(map(len, shares)) - min(map(len, shares)) <= 1
+        cells = [cell for share in shares for batch in share for cell in batch]
+        assert sorted(cells) == list(range(sweep.grid.size))
+
+
 def _place():
     from rdjax.sweep.tables import best_format
 
@@ -476,6 +492,7 @@ def test_a_full_disk(finished, monkeypatch):
         ({"grid": {"noise": 1, "rho": 0.4}}, "grid has both noise and rho"),
         ({"grid": {"noise": 1, "seed": 1, "seeds": 2}}, "grid has both seed and seeds"),
         ({"grid": {"noise": 1, "rate": [*range(1, 2**10)], "seeds": 2**17, "dim": [*range(32, 2**13)]}}, "is the most"),
+        ({"grid": {"noise": 1, "seeds": 10**10}}, "grid.seeds is 10,000,000,000; 1,000,000 is the most"),
         ({"grid": {"noise": 1, "seed": 2**32}}, "grid.seed is 4294967296; it must be below"),
         ({"grid": {"noise": 1, "rate": True}}, "grid.rate is True; it must be a number above 0"),
         ({"grid": {"noise": 1, "code": "huffman"}}, "grid.code is 'huffman'; choose among none, gaussian"),
@@ -616,6 +633,21 @@ def test_plan(tmp_path, monkeypatch):
     assert (plan.cells, plan.devices, plan.processes) == (20, 8, 2)
     assert plan.bytes >= 2 * 12 * 9 * 4  # scores and what is compared with them
     assert plan.seconds > 0
+
+
+def test_a_plan_counts_what_is_worked_out_on_the_host(monkeypatch):
+    worked_out, known = set(), MixtureCells.known
+
+    def slow(kind, values):
+        if repr(values) not in worked_out:
+            time.sleep(0.01)
+        worked_out.add(repr(values))
+        return known(kind, values)
+
+    monkeypatch.setattr(MixtureCells, "known", slow)
+    sweep = read_config({"cells_per_part": 10, "grid": {**SMALL, "noise": [0.5 + n / 40 for n in range(40)]}})
+    plan = plan_sweep(sweep, devices=jax.devices()[:1], processes=2)
+    assert plan.shapes[0].computing > 40 * 0.01 / 2
 
 
 def test_the_command(whole, tmp_path, monkeypatch):

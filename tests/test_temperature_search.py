@@ -16,6 +16,7 @@ from rdjax.retrieval import (
     gaussian_temperatures,
     log_posterior,
     mean_reciprocal_rank,
+    parse_metric,
     quantized_temperatures,
     query_temperatures,
     reliability,
@@ -92,8 +93,32 @@ def test_a_second_search_or_fit_of_the_same_shape_compiles_nothing():
     assert (temperature_search._search._cache_size(), reliability._fit._cache_size()) == before
 
 
+@pytest.mark.float64_only
+def test_what_cannot_be_does_not_end_a_search():
+    scores, relevant = intents(3, 30, documents=8)
+
+    def slope(scores):
+        soft, _ = temperature_search._objective(parse_metric("mrr"), scores, relevant, temperature_search.FAR)
+        return jax.jit(jax.grad(soft))(np.zeros(2))
+
+    found = slope(np.insert(scores, 8, -np.inf, axis=-1))
+    np.testing.assert_allclose(found, slope(scores), rtol=1e-9)
+    assert np.all(np.abs(found) > 1e-6)
+
+
+@pytest.mark.float64_only
+def test_a_start_that_diverges_does_not_win():
+    scores, relevant = intents(3, 30, documents=8)
+    far = optax.sgd(1e6)  # exp(-ln tau) is infinite after a step
+    found = search_temperatures(scores, relevant, objective="cross-entropy", optimizer=far, starts=3, steps=4)
+    assert np.all(np.isfinite(found.values))
+    assert float(found.value) == float(np.min(found.values))
+
+
 def test_bad_searches_are_refused():
     scores, relevant = intents(3, 10)
+    with pytest.raises(InputError, match="a NaN"):
+        search_temperatures(np.stack([scores[0], np.full_like(scores[0], np.nan)]), relevant)
     with pytest.raises(InputError, match="starts"):
         search_temperatures(scores, relevant, starts=0)
     with pytest.raises(InputError, match="not known"):

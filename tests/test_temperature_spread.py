@@ -79,9 +79,23 @@ def test_nothing_is_said_of_what_is_not_determined(rng, dtype):
     np.testing.assert_array_equal(silent[1], [0, np.inf])
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_nothing_is_said_of_modalities_that_are_the_same(seed, dtype):
+    scores, relevant = task(np.random.default_rng(seed))
+    twice = jnp.asarray(scores[[0, 0]], dtype)
+    found = temperature_intervals(twice, relevant, np.array([0.5, 0.7]))
+    np.testing.assert_array_equal(found, [[0, np.inf]] * 2)
+
+
 @pytest.mark.float64_only
 def test_mistakes_get_one_sentence(rng):
     scores, relevant = task(rng)
+    with pytest.raises(InputError, match="query 0 has no relevant document"):
+        temperature_intervals(scores, np.where(np.arange(len(relevant)) > 0, relevant, -1)[:, None], [1.0, 1.0])
+    with pytest.raises(InputError, match="a NaN or infinity"):
+        temperature_intervals(np.stack([scores[0], np.full_like(scores[0], np.nan)]), relevant, [1.0, 1.0])
+    with pytest.raises(InputError, match="not empty"):
+        temperature_intervals(scores[:, :0], relevant[:0], [1.0, 1.0])
     with pytest.raises(InputError, match=r"must be \[M, Q, N\] and \[M\]"):
         temperature_intervals(scores, relevant, [1.0])
     with pytest.raises(InputError, match="coverage lies between 0 and 1"):

@@ -70,7 +70,7 @@ def test_equal_when_made_twice_and_compiled_once():
 
 @pytest.mark.float64_only
 @pytest.mark.parametrize("make", [weights.recall_at, weights.precision_at, weights.dcg_at])
-@pytest.mark.parametrize("k", [0, -1, 1.5])
+@pytest.mark.parametrize("k", [0, -1, 1.5, float("inf"), float("nan")])
 def test_a_depth_is_a_whole_number_above_zero(make, k):
     with pytest.raises(InputError, match="at least 1"):
         make(k)

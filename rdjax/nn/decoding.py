@@ -22,12 +22,13 @@ class TemperatureDecoder(nnx.Module):
     temperature of its own for every query.
 
     Args:
-      temperatures: tau [M] > 0 to begin with, e.g. from `calibrate_temperatures`; CLIP begins at .07.
+      temperatures: tau [M] > 0 to begin with, finite, e.g. from `calibrate_temperatures`; CLIP begins at .07.
       doubt: eps [M] in (0, 1) to begin with; None: no doubt, now or later.
       dtype: of the parameters.
 
     Raises:
-      InputError: a temperature that is not above 0, a doubt outside (0, 1), one for another number of modalities.
+      InputError: a temperature that is infinite or not above 0, a doubt outside (0, 1), one for another number of
+        modalities.
     """
 
     def __init__(
@@ -35,6 +36,10 @@ class TemperatureDecoder(nnx.Module):
     ):
         tau = np.asarray(temperatures, np.float64)
         require(tau.ndim == 1 and bool((tau > 0).all()), f"temperatures are {temperatures}; give one above 0 for each.")
+        require(
+            bool(np.isfinite(tau).all()),
+            f"temperatures are {temperatures}; an infinite one cannot learn: leave that modality out of the scores.",
+        )
         self.log_temperatures = nnx.Param(jnp.asarray(np.log(tau), dtype))
         eps = np.full(tau.shape, 0.5) if doubt is None else np.asarray(doubt, np.float64)
         good = eps.shape == tau.shape and bool(((eps > 0) & (eps < 1)).all())

@@ -138,4 +138,7 @@ def _usual(steps: int) -> optax.GradientTransformation:
 
 
 def _unit(vectors: jax.Array) -> jax.Array:
-    return vectors / jnp.maximum(jnp.linalg.norm(vectors, axis=-1, keepdims=True), 1e-12)
+    """Vectors [..., d] of length 1; 0, with gradient 0, where there is no direction."""
+    square = jnp.sum(vectors**2, axis=-1, keepdims=True)
+    long = square > 1e-24
+    return jnp.where(long, vectors / jnp.sqrt(jnp.where(long, square, 1)), 0)

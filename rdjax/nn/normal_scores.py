@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -9,10 +10,11 @@ import numpy as np
 from jax.typing import ArrayLike
 from scipy.special import ndtri
 
-from rdjax.checks import numeric_matrix, require, whole
+from rdjax.checks import is_concrete, numeric_matrix, require, whole
 from rdjax.trees import register_dataclass
 
 KNOTS = 512
+FAR = 1e3  # quartiles of spread
 
 
 @register_dataclass
@@ -26,12 +28,15 @@ class NormalScores:
     the mean of their scores; a constant coordinate is 0.
 
     Args:
-      values: increasing values of each coordinate [D, K]; the last is repeated where there are fewer.
+      values: increasing values of each coordinate [D, K], less its center; the last is repeated where there are fewer.
       scores: what they map to [D, K].
+      center: [D], 0 but for coordinates so far from 0 that float32 could hardly tell their values apart; NumPy vectors
+        lose it in float64 before they become float32 (where JAX's x64 is off).
     """
 
     values: jax.Array
     scores: jax.Array
+    center: jax.Array
 
     @classmethod
     def fit(cls, sample: ArrayLike, knots: int = KNOTS) -> "NormalScores":
@@ -50,24 +55,38 @@ class NormalScores:
         places = np.unique(np.round(np.linspace(0, size - 1, min(knots, size))).astype(int))
         levels = ndtri((np.arange(size) + 0.5) / size)
         values = np.empty((sample.shape[1], knots), sample.dtype if sample.dtype.kind == "f" else np.float64)
-        scores = np.empty_like(values, np.float64)
+        scores, center = np.empty_like(values, np.float64), _centers(sample).astype(values.dtype)
         for d, column in enumerate(np.sort(sample, axis=0).T):
             chosen = np.unique(column[places])
             first, last = np.searchsorted(column, chosen), np.searchsorted(column, chosen, side="right")
             total = np.concatenate([[0.0], np.cumsum(levels)])
             mean = (total[last] - total[first]) / (last - first)
             pad = (0, knots - len(chosen))
-            values[d], scores[d] = np.pad(chosen, pad, mode="edge"), np.pad(mean, pad, mode="edge")
-        return cls(jnp.asarray(values), jnp.asarray(scores.astype(values.dtype)))
+            values[d], scores[d] = (
+                np.pad(chosen - np.float64(center[d]), pad, mode="edge"),
+                np.pad(mean, pad, mode="edge"),
+            )
+        return cls(jnp.asarray(values), jnp.asarray(scores.astype(values.dtype)), jnp.asarray(center))
 
     def __call__(self, x: ArrayLike) -> jax.Array:
         """Vectors [n, D] to their scores [n, D]."""
-        x = jnp.asarray(x)
+        host = is_concrete(self.center) and not isinstance(x, jax.Array)
+        xp: Any = np if host else jnp
+        given: Any = xp.asarray(x)
         require(
-            x.ndim == 2 and x.shape[1] == self.values.shape[0],
-            f"vectors have shape {x.shape}; they must be [n, {self.values.shape[0]}], as in the sample.",
+            given.ndim == 2 and given.shape[1] == self.values.shape[0],
+            f"vectors have shape {given.shape}; they must be [n, {self.values.shape[0]}], as in the sample.",
         )
-        return _interpolate(x, self.values, self.scores)
+        given = given if jnp.issubdtype(given.dtype, jnp.floating) else given.astype(float)
+        apart = given - xp.asarray(self.center)[None].astype(given.dtype)
+        return _interpolate(jnp.asarray(apart), self.values, self.scores)
+
+
+def _centers(sample: np.ndarray) -> np.ndarray:
+    """Medians that float32 holds exactly, float64 [D]; 0 where a coordinate is not far from 0 for its spread."""
+    low, middle, high = np.quantile(np.asarray(sample, np.float64), [0.25, 0.5, 0.75], axis=0)
+    far = (np.abs(middle) > FAR * (high - low)) & (np.abs(middle) < np.finfo(np.float32).max)
+    return np.where(far, middle, 0).astype(np.float32).astype(np.float64)
 
 
 @jax.jit

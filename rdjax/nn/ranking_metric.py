@@ -11,8 +11,8 @@ from rdjax.retrieval import parse_metric
 class RankingMetric(nnx.Metric):
     """The mean of a rank metric over all queries so far, ties in expectation; add to it under jit as well.
 
-    Sums are compensated (Neumaier), so that float32 does not drift over millions of queries. In an
-    `nnx.MultiMetric` it reads its own keywords, like every Flax metric.
+    Sums are compensated (Neumaier), so that float32 does not drift over millions of queries; it counts below 2^31.
+    In an `nnx.MultiMetric` it reads its own keywords, like every Flax metric.
 
     Args:
       metric: as `rdjax.retrieval.parse_metric` reads it, e.g. "mrr" or "ndcg@10".

@@ -157,7 +157,7 @@ def _step(plan: Plan, state: Training, rest: Any, pairs: Pairs, row: jax.Array) 
 
 
 def _batches(generator: np.random.Generator, size: int, plan: Plan) -> np.ndarray:
-    """Rows of each step [length, batch]: every pair once before any twice, none twice in a batch."""
+    """Rows of each step [length, batch]: random passes of as many batches as are full, no pair twice in a pass."""
     each = size // plan.batch
     orders = [generator.permutation(size)[: each * plan.batch] for _ in range(-(-plan.length // each))]
     return np.concatenate(orders).reshape(-1, plan.batch)[: plan.length].astype(np.int32)

@@ -75,7 +75,7 @@ def paired_bootstrap(
     return PairedIntervals(
         mean=np.stack([_quantile(mean, tail), _quantile(mean, 1 - tail)], axis=-1).reshape(*shape, 2),
         ratio=np.stack([_quantile(low, tail), _quantile(high, 1 - tail)], axis=-1).reshape(*shape, 2),
-        ratio_floor=_quantile(low, 1 - level).reshape(shape),
+        ratio_floor=np.quantile(low, 1 - level, axis=-1, method="lower").reshape(shape),
         level=level,
     )
 

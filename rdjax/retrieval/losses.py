@@ -1,7 +1,7 @@
 """What ranking models are trained on, in nats as training losses are: smooth, convex in the scores, lowest when right.
 
 Scores are [M, ..., N], one matrix per modality, and divided by temperatures tau [M] before they are added; so the same
-losses train temperatures. Every loss is a mean over lists, a scalar.
+losses train temperatures. Every loss is a mean over lists, of which there must be one, a scalar.
 """
 
 import jax
@@ -11,7 +11,13 @@ from jax.typing import ArrayLike
 
 from rdjax.checks import require
 from rdjax.retrieval.posteriors import log_posterior
-from rdjax.retrieval.scores import check_relevant, check_temperatures, checked_scores, fused_scores
+from rdjax.retrieval.scores import (
+    check_relevant,
+    check_temperatures,
+    checked_scores,
+    fused_scores,
+    mean_over_queries,
+)
 
 BLOCK = 2**18  # differences of scores held at a time
 
@@ -41,7 +47,7 @@ def listwise_loss(
     listed = relevant if relevant.ndim == logs.ndim else relevant[..., None]
     own = jnp.take_along_axis(logs, jnp.maximum(listed, 0), axis=-1)
     count = jnp.maximum(jnp.sum(listed >= 0, axis=-1), 1)
-    return -jnp.mean(jnp.sum(jnp.where(listed >= 0, own, 0), axis=-1) / count)
+    return -mean_over_queries(jnp.sum(jnp.where(listed >= 0, own, 0), axis=-1) / count)
 
 
 def pairwise_loss(scores: ArrayLike, relevant: ArrayLike, temperatures: ArrayLike) -> jax.Array:
@@ -49,7 +55,8 @@ def pairwise_loss(scores: ArrayLike, relevant: ArrayLike, temperatures: ArrayLik
 
     Args:
       scores: [M, ..., N].
-      relevant: int [...], or [..., J] padded with -1; pairs of two relevant documents do not count.
+      relevant: int [...], or [..., J] padded with -1; pairs of two relevant documents do not count,
+        nor those with a document that cannot be (-inf).
       temperatures: tau [M] > 0.
 
     Raises:
@@ -64,6 +71,7 @@ def pairwise_loss(scores: ArrayLike, relevant: ArrayLike, temperatures: ArrayLik
     listed = relevant if relevant.ndim == fused.ndim else relevant[..., None]
     judged = listed >= 0
     others = ~jax.nn.one_hot(jnp.where(judged, listed, fused.shape[-1]), fused.shape[-1], dtype=bool).any(axis=-2)
+    others &= fused > -jnp.inf
     own = jnp.take_along_axis(fused, jnp.maximum(listed, 0), axis=-1)
 
     def lost(entry: jax.Array) -> jax.Array:
@@ -73,7 +81,7 @@ def pairwise_loss(scores: ArrayLike, relevant: ArrayLike, temperatures: ArrayLik
     each = lax.map(jax.checkpoint(lost), jnp.moveaxis(own, -1, 0), batch_size=batch)
     total = jnp.sum(jnp.where(judged, jnp.moveaxis(each, 0, -1), 0), axis=-1)
     pairs = jnp.sum(judged, axis=-1) * jnp.sum(others, axis=-1)
-    return jnp.mean(total / jnp.maximum(pairs, 1))
+    return mean_over_queries(total / jnp.maximum(pairs, 1))
 
 
 def contrastive_loss(scores: ArrayLike, temperatures: ArrayLike) -> jax.Array:
@@ -100,7 +108,7 @@ def contrastive_loss(scores: ArrayLike, temperatures: ArrayLike) -> jax.Array:
     fused = _fused(scores, temperatures)
     own = jnp.diagonal(fused)
     each = jax.nn.logsumexp(fused, axis=0) + jax.nn.logsumexp(fused, axis=1) - 2 * own
-    return jnp.mean(each) / 2
+    return mean_over_queries(each) / 2
 
 
 def _fused(scores: jax.Array, temperatures: ArrayLike) -> jax.Array:

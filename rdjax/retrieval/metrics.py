@@ -25,7 +25,7 @@ from rdjax.numerics import on_device
 from rdjax.retrieval import aggregates
 from rdjax.retrieval import ties as tie_law
 from rdjax.retrieval import weights as weight_table
-from rdjax.retrieval.scores import counts_from_scores
+from rdjax.retrieval.scores import counts_from_scores, mean_over_queries
 from rdjax.retrieval.weights import Weights
 
 Aggregate = Callable[[Weights, jax.Array, jax.Array, jax.Array, jax.Array], jax.Array]
@@ -176,24 +176,24 @@ def mean_reciprocal_rank(scores: Any, relevant: Any, *, ties: str = "expected") 
       the mean over all leading axes, a scalar in [0, 1]; `parse_metric("mrr")(scores, relevant)` has it per query.
 
     Raises:
-      InputError: see `counts_from_scores`; an unknown `ties`.
+      InputError: see `counts_from_scores`; an unknown `ties`; no query.
     """
-    return jnp.mean(_metric("mrr")(scores, relevant, ties=ties))
+    return mean_over_queries(_metric("mrr")(scores, relevant, ties=ties))
 
 
 def recall_at_k(scores: Any, relevant: Any, k: int, *, ties: str = "expected") -> jax.Array:
     """Mean share of the relevant documents within the top `k` >= 1; otherwise as in `mean_reciprocal_rank`."""
-    return jnp.mean(_metric("recall", k)(scores, relevant, ties=ties))
+    return mean_over_queries(_metric("recall", k)(scores, relevant, ties=ties))
 
 
 def precision_at_k(scores: Any, relevant: Any, k: int, *, ties: str = "expected") -> jax.Array:
     """Mean share of the top `k` >= 1 that is relevant, even where N < k; otherwise as in `mean_reciprocal_rank`."""
-    return jnp.mean(_metric("precision", k)(scores, relevant, ties=ties))
+    return mean_over_queries(_metric("precision", k)(scores, relevant, ties=ties))
 
 
 def dcg(scores: Any, relevant: Any, *, k: int | None = None, grades: Any = None, ties: str = "expected") -> jax.Array:
     """Mean of sum_j gain_j / log2(1 + rank_j) over the ranks up to k; otherwise as in `ndcg`."""
-    return jnp.mean(_metric("dcg", k)(scores, relevant, grades=grades, ties=ties))
+    return mean_over_queries(_metric("dcg", k)(scores, relevant, grades=grades, ties=ties))
 
 
 def ndcg(scores: Any, relevant: Any, *, k: int | None = None, grades: Any = None, ties: str = "expected") -> jax.Array:
@@ -212,17 +212,17 @@ def ndcg(scores: Any, relevant: Any, *, k: int | None = None, grades: Any = None
     Raises:
       InputError: see `counts_from_scores`; grades of another shape or below 0; an unknown `ties`.
     """
-    return jnp.mean(_metric("ndcg", k)(scores, relevant, grades=grades, ties=ties))
+    return mean_over_queries(_metric("ndcg", k)(scores, relevant, grades=grades, ties=ties))
 
 
 def average_precision(scores: Any, relevant: Any, *, ties: str = "expected") -> jax.Array:
     """Mean over queries of the mean precision at the ranks of relevant documents: as in `mean_reciprocal_rank`."""
-    return jnp.mean(_metric("map")(scores, relevant, ties=ties))
+    return mean_over_queries(_metric("map")(scores, relevant, ties=ties))
 
 
 def rank_biased_precision(scores: Any, relevant: Any, p: float = 0.8, *, ties: str = "expected") -> jax.Array:
     """Mean of (1 - p) sum_j p^(rank_j - 1), `p` in (0, 1) (Moffat and Zobel 2008): as in `mean_reciprocal_rank`."""
-    return jnp.mean(_metric("rbp", p)(scores, relevant, ties=ties))
+    return mean_over_queries(_metric("rbp", p)(scores, relevant, ties=ties))
 
 
 @partial(jax.jit, static_argnums=3)

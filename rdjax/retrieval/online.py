@@ -132,8 +132,9 @@ def update_temperatures(
     """
     scores, relevant = working(scores), jnp.asarray(relevant)
     require(
-        scores.ndim == 3 and scores.shape[:1] == state.limit.shape,
-        f"scores have shape {scores.shape}; {state.limit.size} modalities need [modalities, queries, documents].",
+        scores.ndim == 3 and scores.shape[:1] == state.limit.shape and scores.size > 0,
+        f"scores have shape {scores.shape}; {state.limit.size} modalities need [modalities, queries, documents], at "
+        f"least one query in a block.",
     )
     check_relevant(scores[0], relevant)
     law = prior_law(prior, scores.shape[-1], scores.dtype)
@@ -159,8 +160,9 @@ def follow_stream(state: OnlineTemperatures, scores: Any, relevant: Any, *, prio
     """
     scores, relevant = working(scores), jnp.asarray(relevant)
     require(
-        scores.ndim == 4 and scores.shape[1:2] == state.limit.shape,
-        f"scores have shape {scores.shape}; {state.limit.size} modalities need [T, modalities, queries, documents].",
+        scores.ndim == 4 and scores.shape[1:2] == state.limit.shape and 0 not in scores.shape[1:],
+        f"scores have shape {scores.shape}; {state.limit.size} modalities need [T, modalities, queries, documents], at "
+        f"least one query in a block.",
     )
     check_relevant(scores[:, 0], relevant)
     law = prior_law(prior, scores.shape[-1], scores.dtype)
@@ -200,7 +202,9 @@ def _update(
     at = moments(problem, state.position.astype(scores.dtype))
     curvature = state.curvature + _counted(problem, state.position) * at.hessian.astype(state.curvature.dtype)
     gradient = at.gradient.astype(state.position.dtype)
-    ridge = state.ridge + _balance(curvature, state.ridge, gradient)
+    more = _balance(curvature, state.ridge, gradient)
+    # a larger lambda keeps the bound true; a small one would be lost to rounding after many blocks
+    ridge = jnp.where(more > 0, jnp.nextafter(state.ridge + more, jnp.inf), state.ridge)
     metric = curvature + ridge * jnp.eye(gradient.size, dtype=gradient.dtype)
     position = _nearest(metric, gradient, state.position)
     return OnlineTemperatures(state.limit, position, curvature, ridge), to_bits(at.value)

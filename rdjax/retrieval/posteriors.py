@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from rdjax import checks
-from rdjax.checks import require
+from rdjax.checks import InputError, is_concrete, require
 from rdjax.retrieval.scores import check_temperatures, checked_scores, fused_scores
 
 
@@ -26,7 +26,7 @@ def log_posterior(scores: Any, temperatures: Any, prior: Any = None) -> jax.Arra
 
     Raises:
       InputError: shapes that do not belong together, a temperature that is not above 0, a prior that is no law, a score
-        that is NaN or +inf.
+        that is NaN or +inf, a list of which no document can be (under jit all of it is -inf).
 
     Source: theory notes, section 4.
     """
@@ -38,12 +38,22 @@ def log_posterior(scores: Any, temperatures: Any, prior: Any = None) -> jax.Arra
     check_temperatures(temperatures)
     fused = fused_scores(scores, temperatures)
     weight = log_law(prior_law(prior, scores.shape[-1], scores.dtype))
-    return jax.nn.log_softmax(fused + jnp.broadcast_to(weight, fused.shape), axis=-1)
+    return normalized(fused + jnp.broadcast_to(weight, fused.shape))
 
 
 def posterior(scores: Any, temperatures: Any, prior: Any = None) -> jax.Array:
     """P(y | x) [..., N], summing to one over the last axis; arguments and errors as in `log_posterior`."""
     return jnp.exp(log_posterior(scores, temperatures, prior))
+
+
+def normalized(logits: jax.Array) -> jax.Array:
+    """Logits [..., N] less the logarithm of the sum of their exponentials; a list of nothing but -inf is refused."""
+    none = jnp.all(logits == -jnp.inf, axis=-1, keepdims=True)
+    if is_concrete(none) and np.any(none):
+        place = tuple(int(i) for i in np.argwhere(none)[0][:-1])
+        where = f" in list {place[0] if len(place) == 1 else place}" if place else ""
+        raise InputError(f"no document can be{where}: each has prior 0 or a score of -inf; leave that list out.")
+    return jnp.where(none, -jnp.inf, jax.nn.log_softmax(jnp.where(none, 0, logits), axis=-1))
 
 
 def prior_law(prior: Any, size: int, dtype: Any) -> jax.Array:

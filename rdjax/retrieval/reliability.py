@@ -11,6 +11,7 @@ its own for every query: tau_m / P(modality m is right | x), see `query_temperat
 """
 
 import itertools
+import math
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, NamedTuple
@@ -23,7 +24,7 @@ from jax.typing import ArrayLike
 
 from rdjax.checks import is_concrete, require, whole
 from rdjax.numerics import to_bits
-from rdjax.retrieval.posteriors import log_law, prior_law
+from rdjax.retrieval.posteriors import log_law, normalized, prior_law
 from rdjax.retrieval.scores import check_relevant, check_temperatures, checked_scores, working
 from rdjax.retrieval.temperature import calibrate_temperatures
 from rdjax.trees import register_dataclass
@@ -53,7 +54,7 @@ def doubting_posterior(scores: ArrayLike, temperatures: ArrayLike, doubt: ArrayL
     """ln P(y | x) [..., N] where modality m is beside the point with probability eps_m; normalized, nats.
 
     Args:
-      scores: [M, ..., N].
+      scores: [M, ..., N]; -inf for a document that cannot be, whatever the doubt: it is left out of the list.
       temperatures: tau [M] > 0; infinity leaves a modality out.
       doubt: eps [M] in [0, 1].
       prior: [N]; None or the integer N for the uniform one.
@@ -62,12 +63,14 @@ def doubting_posterior(scores: ArrayLike, temperatures: ArrayLike, doubt: ArrayL
       [..., N]; sort by it to rank. Differentiable in all.
 
     Raises:
-      InputError: shapes that do not belong together, a doubt outside [0, 1], a prior that is no law.
+      InputError: shapes that do not belong together, a doubt outside [0, 1], a prior that is no law, a list of which
+        no document can be.
     """
     scores, tau, eps = _checked(scores, temperatures, doubt)
     weight = log_law(prior_law(prior, scores.shape[-1], scores.dtype))
-    fused = jnp.sum(_log_evidence(scores, tau, eps), axis=0)
-    return jax.nn.log_softmax(fused + jnp.broadcast_to(weight, fused.shape), axis=-1)
+    evidence, possible = _log_evidence(scores, tau, eps)
+    fused = jnp.sum(evidence, axis=0)
+    return normalized(jnp.where(possible, fused + jnp.broadcast_to(weight, fused.shape), -jnp.inf))
 
 
 def query_temperatures(scores: ArrayLike, temperatures: ArrayLike, doubt: ArrayLike, prior: Any = None) -> jax.Array:
@@ -79,7 +82,7 @@ def query_temperatures(scores: ArrayLike, temperatures: ArrayLike, doubt: ArrayL
     """
     scores, tau, eps = _checked(scores, temperatures, doubt)
     law = jnp.exp(doubting_posterior(scores, tau, eps, prior))
-    share = jnp.exp(log_law(eps).reshape(-1, *[1] * (scores.ndim - 1)) - _log_evidence(scores, tau, eps))
+    share = jnp.exp(log_law(eps).reshape(-1, *[1] * (scores.ndim - 1)) - _log_evidence(scores, tau, eps)[0])
     right = 1 - jnp.sum(share * law[None], axis=-1)
     column = tau.reshape(-1, *[1] * (scores.ndim - 2))
     return jnp.where(right > 0, column / jnp.where(right > 0, right, 1), jnp.inf)
@@ -113,8 +116,8 @@ def fit_reliability(
     """
     scores, relevant = working(scores), jnp.asarray(relevant)
     require(
-        scores.ndim == 3 and len(scores) > 0 and relevant.ndim == 1,
-        f"scores have shape {scores.shape} and relevant {relevant.shape}; they must be [M, Q, N] and [Q].",
+        scores.ndim == 3 and scores.size > 0 and relevant.ndim == 1,
+        f"scores have shape {scores.shape} and relevant {relevant.shape}; they must be [M, Q, N] and [Q], not empty.",
     )
     whole(steps, "steps", 1)
     check_relevant(scores[0], relevant)
@@ -205,15 +208,21 @@ def _parameters(point: jax.Array) -> tuple[jax.Array, jax.Array]:
     return jnp.exp(point[0]), lax.logistic(point[1])
 
 
-def _log_evidence(scores: jax.Array, tau: jax.Array, eps: jax.Array) -> jax.Array:
-    """ln [eps + (1 - eps) L] [M, ..., N]."""
+def _log_evidence(scores: jax.Array, tau: jax.Array, eps: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """ln [eps + (1 - eps) L] [M, ..., N], 0 for documents that cannot be; and which can be, bool [..., N]."""
     column = lambda values: values.reshape(-1, *[1] * (scores.ndim - 1))
-    scaled = scores * column(1 / tau)
-    size = scores.shape[-1]
-    likelihood = jax.nn.log_softmax(scaled, axis=-1) + jnp.log(jnp.asarray(size, scores.dtype))
+    weight, certain = column(1 / tau), scores > -jnp.inf
+    possible = jnp.all(certain | (weight == 0), axis=0)
+    scaled = jnp.where(possible, jnp.where(certain, scores, 0) * weight, -jnp.inf)
+    count = jnp.sum(possible, axis=-1, keepdims=True).astype(scores.dtype)
+    none = count == 0
+    likelihood = jax.nn.log_softmax(jnp.where(none, 0, scaled), axis=-1) + jnp.log(jnp.where(none, 1, count))[None]
     # not of logarithms of eps and 1 - eps, whose derivative is lost where these are 0
-    most = lax.stop_gradient(jnp.maximum(likelihood, 0))
-    return most + jnp.log(column(eps) * jnp.exp(-most) + column(1 - eps) * jnp.exp(likelihood - most))
+    most = lax.stop_gradient(jnp.maximum(likelihood, log_law(column(eps))))  # so neither term of the sum is lost
+    doubted = column(eps) * jnp.exp(jnp.minimum(-most, math.log(jnp.finfo(scores.dtype).max) - 1))
+    believed = column(1 - eps) * jnp.exp(likelihood - most)
+    evidence = most + jnp.log(jnp.where(possible, doubted + believed, 1))
+    return jnp.where(possible, evidence, 0), possible
 
 
 def _checked(scores: ArrayLike, temperatures: ArrayLike, doubt: ArrayLike) -> tuple[jax.Array, jax.Array, jax.Array]:

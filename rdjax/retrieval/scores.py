@@ -102,8 +102,9 @@ def checked_scores(scores: Any) -> jax.Array:
     """Scores as floats; NaN and +inf are refused, -inf is a document that cannot be. Traced values pass unseen."""
     if is_concrete(scores) and not isinstance(scores, jax.ShapeDtypeStruct):
         xp = arrays_of(scores)
-        top = xp.max(xp.asarray(scores), initial=-np.inf)
-        require(bool(top < np.inf), "the scores hold a NaN or +inf; they must be numbers, -inf for what cannot be.")
+        array = xp.asarray(scores)
+        good = array.dtype.kind in "iub" or bool(xp.max(array, initial=-np.inf) < np.inf)
+        require(good, "the scores hold a NaN or +inf; they must be numbers, -inf for what cannot be.")
     return working(scores)
 
 
@@ -150,6 +151,12 @@ def _counts(scores: jax.Array, relevant: jax.Array) -> tuple[jax.Array, jax.Arra
     judged = listed >= 0
     above = jnp.where(judged, jnp.moveaxis(above, 0, -1), 0).reshape(relevant.shape)
     return above, jnp.where(judged, jnp.moveaxis(tied, 0, -1), 0).reshape(relevant.shape)
+
+
+def mean_over_queries(values: jax.Array) -> jax.Array:
+    """The mean over all axes, of one query at least."""
+    require(values.size > 0, "there is no query to take a mean over; give at least one.")
+    return jnp.mean(values)
 
 
 def working(array: Any) -> jax.Array:

@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 
+from rdjax.checks import numbers
 from rdjax.retrieval import aggregates
 from rdjax.retrieval.metrics import Metric, listed_gains, parse_metric
 from rdjax.retrieval.scores import check_relevant, working
@@ -42,9 +43,11 @@ def smooth_metric(
       value at each query [...].
 
     Raises:
-      InputError: an unknown metric; shapes that do not belong together; an index out of range.
+      InputError: an unknown metric; shapes that do not belong together; an index out of range; a width that is not
+        above 0.
     """
     metric = parse_metric(metric) if isinstance(metric, str) else metric
+    numbers(width, "the width of a cutoff", 0, ends=False)
     scores, relevant = working(scores), jnp.asarray(relevant)
     check_relevant(scores, relevant)
     several = listed_gains(scores, relevant, grades)

@@ -93,8 +93,11 @@ def calibrate_temperatures(scores: Any, relevant: Any, *, prior: Any = None, max
         a relevant document, a relevant document of prior 0.
     """
     scores, relevant = working(scores), jnp.asarray(relevant)
-    good = scores.ndim == 3 and len(scores) > 0
-    require(good, f"scores have shape {scores.shape}; calibration needs [modalities, queries, documents].")
+    good = scores.ndim == 3 and scores.size > 0
+    require(
+        good,
+        f"scores have shape {scores.shape}; calibration needs [modalities, queries, documents], not empty.",
+    )
     check_relevant(scores[0], relevant)
     law = prior_law(prior, scores.shape[-1], scores.dtype)
     listed = relevant if relevant.ndim == 2 else relevant[:, None]

@@ -19,7 +19,7 @@ from jax.typing import ArrayLike
 from rdjax.checks import require, whole
 from rdjax.retrieval.losses import listwise_loss
 from rdjax.retrieval.metrics import Metric, parse_metric
-from rdjax.retrieval.scores import check_relevant, working
+from rdjax.retrieval.scores import check_relevant, checked_scores, fused_scores
 from rdjax.retrieval.soft_metrics import smooth_metric
 from rdjax.retrieval.soft_ranks import RankFunction, SigmoidRanks
 from rdjax.trees import register_dataclass
@@ -71,7 +71,7 @@ def search_temperatures(
     Choose on queries that are not reported on: with few of them a metric has a maximum in its noise.
 
     Args:
-      scores: [M, Q, N], additive over modalities (see `modality_scores`).
+      scores: [M, Q, N], additive over modalities (see `modality_scores`); -inf for what cannot be.
       relevant: int [Q], or [Q, J] padded with -1.
       objective: a metric, by name or as a `Metric`, or "cross-entropy".
       rank_fn: ranks for the gradient of a metric; higher temperatures see further.
@@ -84,11 +84,12 @@ def search_temperatures(
       a `TemperatureSearch`.
 
     Raises:
-      InputError: shapes that do not belong together, an unknown metric, no start, an index out of range.
+      InputError: shapes that do not belong together, an unknown metric, no start, an index out of range, a
+        score that is NaN or +inf.
     """
-    scores, relevant = working(scores), jnp.asarray(relevant)
-    good = scores.ndim == 3 and len(scores) > 0
-    require(good, f"scores have shape {scores.shape}; a search needs [modalities, queries, documents].")
+    scores, relevant = checked_scores(scores), jnp.asarray(relevant)
+    good = scores.ndim == 3 and scores.size > 0
+    require(good, f"scores have shape {scores.shape}; a search needs [modalities, queries, documents], not empty.")
     whole(starts, "starts", 1)
     whole(steps, "steps", 1)
     check_relevant(scores[0], relevant)
@@ -96,7 +97,7 @@ def search_temperatures(
     optimizer = _usual(steps) if optimizer is None else optimizer
     moves = np.random.default_rng(seed).standard_normal((starts, scores.shape[0])) * SPREAD
     moves[0] = 0
-    spread = jnp.mean(jnp.std(scores, axis=-1), axis=-1)
+    spread = jnp.mean(jnp.std(scores, axis=-1, where=scores > -jnp.inf), axis=-1)
     first = jnp.log(jnp.where(spread > 0, spread, 1))[None, :] + jnp.asarray(moves, scores.dtype)
     ends, values = _search(metric, optimizer, steps, scores, relevant, rank_fn, first)
     best = jnp.argmin(values) if metric == CROSS_ENTROPY else jnp.argmax(values)
@@ -120,7 +121,7 @@ def _objective(metric: Metric | str, scores: jax.Array, relevant: jax.Array, ran
     if isinstance(metric, str):
         loss = lambda point: listwise_loss(scores, relevant, jnp.exp(point))
         return loss, lambda point: loss(point) / jnp.log(2)
-    fused = lambda point: jnp.tensordot(jnp.exp(-point), scores, 1)
+    fused = lambda point: fused_scores(scores, jnp.exp(point))
     soft = lambda point: -jnp.mean(smooth_metric(metric, fused(point), relevant, rank_fn=rank_fn))
     hard = lambda point: -jnp.mean(metric(lax.stop_gradient(fused(point)), relevant)).astype(point.dtype)
     return soft, hard
@@ -139,14 +140,14 @@ def _search(
         def step(state: Any, _: None) -> tuple[Any, None]:
             point, memory, best, value = state
             now = told(point)
-            best, value = jnp.where(now < value, point, best), jnp.minimum(now, value)
+            best, value = jnp.where(now < value, point, best), jnp.where(now < value, now, value)
             update, memory = optimizer.update(jax.grad(loss)(point), memory, point)
             return (optax.apply_updates(point, update), memory, best, value), None
 
         begin = (point, optimizer.init(point), point, jnp.asarray(jnp.inf, point.dtype))
         (point, _, best, value), _ = lax.scan(step, begin, None, length=steps)
         last = told(point)
-        return jnp.where(last < value, point, best), jnp.minimum(last, value)
+        return jnp.where(last < value, point, best), jnp.where(last < value, last, value)  # not of a NaN
 
     ends, values = lax.map(descend, first, batch_size=max(1, BATCH // scores.size))
     if isinstance(metric, str):

@@ -15,12 +15,14 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.typing import ArrayLike
 
-from rdjax.checks import require
+from rdjax.checks import is_concrete, require
 from rdjax.retrieval.cross_entropy import make_problem, moments, slopes
 from rdjax.retrieval.posteriors import prior_law
 from rdjax.retrieval.scores import check_relevant, check_temperatures, working
+from rdjax.retrieval.temperature import check_values
 
 
 def temperature_intervals(
@@ -47,19 +49,21 @@ def temperature_intervals(
 
     Raises:
       InputError: shapes that do not belong together, an index out of range, a temperature that is not above 0, a level
-        that is no coverage.
+        that is no coverage, a score that is not finite, a query without a relevant document or with one of prior 0.
     """
     scores, relevant = working(scores), jnp.asarray(relevant)
     tau = jnp.asarray(temperatures, scores.dtype)
     check_temperatures(tau)
     require(
-        scores.ndim == 3 and tau.shape == scores.shape[:1],
-        f"scores have shape {scores.shape} and temperatures {tau.shape}; they must be [M, Q, N] and [M].",
+        scores.ndim == 3 and tau.shape == scores.shape[:1] and scores.size > 0,
+        f"scores have shape {scores.shape} and temperatures {tau.shape}; they must be [M, Q, N] and [M], not empty.",
     )
     require(0 < level < 1, f"the level is {level}; a coverage lies between 0 and 1.")
     check_relevant(scores[0], relevant)
     law = prior_law(prior, scores.shape[-1], scores.dtype)
     listed = relevant if relevant.ndim == 2 else relevant[:, None]
+    if is_concrete(scores, relevant, law):
+        check_values(np.asarray(scores), np.asarray(listed), np.asarray(law))
     return _intervals(scores, listed, law, tau, jnp.asarray(0.5 + level / 2, scores.dtype))
 
 
@@ -71,9 +75,11 @@ def _intervals(scores: jax.Array, relevant: jax.Array, prior: jax.Array, tau: ja
     both = free[:, None] & free[None, :]
     gradients = jnp.where(free[:, None], slopes(problem, beta), 0.0)
     hessian = jnp.where(both, moments(problem, beta).hessian, jnp.eye(len(beta), dtype=beta.dtype))
-    factor = (jnp.linalg.cholesky(hessian), True)
-    step = jax.scipy.linalg.cho_solve(factor, gradients) / gradients.shape[1]  # what each query moves beta by
+    factor = jnp.linalg.cholesky(hessian)
+    left = jnp.diag(factor) ** 2 / jnp.diag(hessian)  # of a modality's variance beside the ones before it
+    determined = jnp.all(left > 1e3 * jnp.finfo(left.dtype).eps)
+    step = jax.scipy.linalg.cho_solve((factor, True), gradients) / gradients.shape[1]  # what each query moves beta by
     relative = jnp.sqrt(jnp.sum(step**2, axis=1)) / jnp.where(free, beta, 1.0)
-    reach = jax.scipy.special.ndtri(quantile) * jnp.where(free & jnp.isfinite(relative), relative, jnp.inf)
+    reach = jax.scipy.special.ndtri(quantile) * jnp.where(free & determined, relative, jnp.inf)
     base = jnp.where(free, tau, 1.0)
     return jnp.stack([base * jnp.exp(-reach), base * jnp.exp(reach)], axis=1)

@@ -70,6 +70,8 @@ class Tiles:
             all(len(shape) == 2 for shape in shapes),
             f"queries and documents have the shapes {', '.join(map(str, shapes))}; each must be [rows, dimensions].",
         )
+        counts = [shape[0] for shape in shapes[1:]]
+        require(len(set(counts)) == 1, f"the modalities have {counts} documents; each must hold all of them.")
         kinds = [array.dtype for array in self._arrays if jnp.issubdtype(array.dtype, jnp.complexfloating)]
         require(not kinds, f"the documents hold {kinds and kinds[0]} values; give real numbers.")
         self.num_documents = len(self._arrays[0])

@@ -132,6 +132,6 @@ def _gate(rank: Any, k: int, width: Any) -> jax.Array:
 
 
 def _depth(k: int) -> int:
-    if int(k) != k or k < 1:
+    if not 1 <= k < np.inf or int(k) != k:
         raise InputError(f"the depth of a metric is {k}; it must be a whole number, at least 1.")
     return int(k)

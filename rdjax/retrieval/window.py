@@ -21,7 +21,8 @@ def forgetful_mean(values: Any, half_life: Any) -> tuple[jax.Array, jax.Array]:
 
     Returns:
       means, the shape of `values`, in its units; and n [T], the number of equally weighted values that have a mean of
-      the same variance, so that the standard error is that of n values. It tends to (1 + w) / (1 - w).
+      the same variance, so that the standard error is that of n values. It tends to (1 + w) / (1 - w); float32 counts
+      to 2^24.
 
     Raises:
       InputError: no values, one that is not finite, or a half-life that is not above 0.
@@ -32,12 +33,14 @@ def forgetful_mean(values: Any, half_life: Any) -> tuple[jax.Array, jax.Array]:
     if is_concrete(half_life):
         good = np.ndim(half_life) == 0 and bool(np.asarray(half_life) > 0)
         require(good, f"the half-life is {half_life}; it must be a number above 0.")
-    keep = jnp.exp2(-1 / jnp.asarray(half_life, values.dtype))
+    decay = jnp.log(2.0) / jnp.asarray(half_life, values.dtype)
+    lost, lost_of_square = -jnp.expm1(-decay), -jnp.expm1(-2 * decay)  # 1 - w and 1 - w^2, however near w is to 1
 
     def step(sums: tuple[jax.Array, ...], value: jax.Array) -> Any:
-        total, weight, square = sums
-        total, weight, square = keep * total + value, keep * weight + 1, keep**2 * square + 1
-        return (total, weight, square), (total / weight, weight**2 / square)
+        mean, weight, square = sums
+        weight, square = weight - lost * weight + 1, square - lost_of_square * square + 1
+        mean += (value - mean) / weight
+        return (mean, weight, square), (mean, weight**2 / square)
 
     zero = jnp.zeros((), values.dtype)
     return jax.lax.scan(step, (jnp.zeros_like(values[0]), zero, zero), values)[1]

@@ -16,6 +16,7 @@ from rdjax.sweep.source_cell import SourceCells
 KINDS: tuple[type[MixtureCells] | type[SourceCells], ...] = (MixtureCells, SourceCells)
 KEYS = ("kind", "precision", "cells_per_part", "grid")
 SEEDS, MOST = "seeds", 10**12
+MOST_SEEDS = 10**6  # a list of them stands in memory and in the manifest
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,11 +95,13 @@ def _read(path: str) -> Mapping[str, Any]:
 def _grid(axes: tuple[Axis, ...], listed: Mapping[str, Any], where: str) -> Grid:
     names = [axis.name for axis in axes]
     given = dict(listed)
-    seeds, noisy = SEED in names, "noise" in names
-    _refuse_unknown(given, [*names, *([SEEDS] if seeds else []), *(["rho"] if noisy else [])], f"{where}: grid")
-    if seeds and SEEDS in given:
+    seeded, noisy = SEED in names, "noise" in names
+    _refuse_unknown(given, [*names, *([SEEDS] if seeded else []), *(["rho"] if noisy else [])], f"{where}: grid")
+    if seeded and SEEDS in given:
         require(SEED not in given, f"{where}: grid has both seed and seeds; keep one.")
-        given[SEED] = list(range(whole(given.pop(SEEDS), f"{where}: grid.seeds")))
+        seeds = whole(given.pop(SEEDS), f"{where}: grid.seeds")
+        require(seeds <= MOST_SEEDS, f"{where}: grid.seeds is {seeds:,}; {MOST_SEEDS:,} is the most.")
+        given[SEED] = list(range(seeds))
     if noisy and "rho" in given:
         require("noise" not in given, f"{where}: grid has both noise and rho = 1 / noise^2; keep one.")
         rho = _values(Axis("rho", next(a.check for a in axes if a.name == "noise")), given.pop("rho"), where)

@@ -10,7 +10,8 @@ import numpy as np
 
 from rdjax.sweep.budget import WRITING, resident
 from rdjax.sweep.config import Sweep
-from rdjax.sweep.program import Program
+from rdjax.sweep.grid import SEED
+from rdjax.sweep.program import Program, inputs
 from rdjax.sweep.run import part_size, queue
 from rdjax.sweep.tables import best_format
 
@@ -79,11 +80,11 @@ class Plan:
 def plan_sweep(sweep: Sweep, *, devices: Sequence[jax.Device] | None = None, processes: int = 1) -> Plan:
     """Cells, compilations, memory and time, measured on a few cells of the largest, the smallest and other shapes.
 
-        time = compilations + cells x (time of a cell) / processes
+        time = compilations + [cells x (time of a cell) + laws x (time to work out what is known of one)] / processes
 
-    A cell is timed in a batch that is spread over the cells of its shape, on all devices of this process; processes
-    are taken to be as fast as this one. Of shapes that are not tried, time and memory are those of the nearest one
-    that is, times the ratio of their work.
+    A law is the cells that differ in their seed alone. A cell is timed in a batch that is spread over the cells of its
+    shape, on all devices of this process; processes are taken to be as fast as this one. Of shapes that are not tried,
+    time and memory are those of the nearest one that is, times the ratio of their work.
 
     Args:
       sweep: from `read_config`.
@@ -106,7 +107,8 @@ def plan_sweep(sweep: Sweep, *, devices: Sequence[jax.Device] | None = None, pro
         ratio = sweep.kind.work(shape) / sweep.kind.work(shapes[nearest][1])
         (program, compiling), cells = compiled[nearest], sweep.grid.per_shape
         parts, size = -(-cells // part_size(sweep, shape)), program.bytes * ratio
-        computing = cells * seconds[nearest] * ratio / processes
+        each, known = seconds[nearest]
+        computing = cells * (each * ratio + known) / processes
         rows.append(ShapePlan(dict(shape), cells, parts, size, compiling, computing, number in compiled))
     return Plan(tuple(rows), len(places), processes, held)
 
@@ -119,18 +121,29 @@ def _compile(
     return program, time.perf_counter() - begun
 
 
-def _seconds(sweep: Sweep, first: int, shape: Mapping[str, Any], program: Program) -> float:
-    """Of a cell, in a batch over all devices."""
-    count, most, seconds = 2 * len(program.devices), part_size(sweep, shape), 0.0
+def _seconds(sweep: Sweep, first: int, shape: Mapping[str, Any], program: Program) -> tuple[float, float]:
+    """Of a cell, in a batch over all devices; and its share of what is known of its law, on the host."""
+    count, most, seconds, known = 2 * len(program.devices), part_size(sweep, shape), 0.0, None
     while seconds < ENOUGH:  # a batch has a cost of its own: few cells would seem slow
         count = min(4 * count, most)
         together = min(sweep.grid.sharing, count)
         starts = np.linspace(0, sweep.grid.per_shape - together, count // together).astype(int) // together * together
         cells = (first + starts[:, None] + np.arange(together)).ravel()
-        program(cells).table()  # what is known of these cells is worked out once
+        known = _known_seconds(sweep, cells) if known is None else known
+        program(cells).table()  # now what is known of these cells is there
         begun = time.perf_counter()
         program(cells).table()
         seconds = time.perf_counter() - begun
         if count == most:
             break
-    return seconds / len(cells)
+    return seconds / len(cells), (known or 0.0) / len(sweep.grid.values.get(SEED, (0,)))
+
+
+def _known_seconds(sweep: Sweep, cells: np.ndarray) -> float:
+    """To work out what is known of a law, where nothing of it was before; the first of them may compile."""
+    laws = np.unique(sweep.grid.with_first_seed(cells))
+    inputs(sweep, laws[:1])
+    begun = time.perf_counter()
+    if laws.size > 1:
+        inputs(sweep, laws[1:])
+    return (time.perf_counter() - begun) / max(laws.size - 1, 1)

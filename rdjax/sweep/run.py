@@ -97,7 +97,7 @@ def _compute(
 ) -> None:
     """Everything of this process that is not on disk yet."""
     finished = [(part.first, part.end) for part in finished_parts(folder)]
-    todo = [list(_mine(sweep, first, shape, finished, host)) for first, shape in queue(sweep)]
+    todo = _shares(sweep, finished, host)
     meter = _Meter(progress, sum(len(cells) for batches in todo for cells in batches))
     for make, batches in zip(programs, todo, strict=True):
         if not batches:
@@ -114,16 +114,25 @@ def _compute(
             running = following
 
 
+def _shares(sweep: Sweep, finished: list[tuple[int, int]], host: Host) -> list[list[range]]:
+    """What this process has to do of each shape of the queue: every P-th batch, counted through all of them."""
+    shares, before = [], 0
+    for first, shape in queue(sweep):
+        size = part_size(sweep, shape)
+        shares.append(list(_mine(sweep, first, size, before, finished, host)))
+        before += -(-sweep.grid.per_shape // size)
+    return shares
+
+
 def _mine(
-    sweep: Sweep, first: int, shape: Mapping[str, Any], finished: list[tuple[int, int]], host: Host
+    sweep: Sweep, first: int, size: int, before: int, finished: list[tuple[int, int]], host: Host
 ) -> Iterator[range]:
     """What of every P-th batch is not finished. Only this process adds to that, so it may look before others end."""
-    size = part_size(sweep, shape)
     for low, high in ranges(finished, first, first + sweep.grid.per_shape):
         while low < high:
             number = (low - first) // size
             end = min(first + (number + 1) * size, high)
-            if number % host.count == host.index:
+            if (before + number) % host.count == host.index:
                 yield range(low, end)
             low = end
 
