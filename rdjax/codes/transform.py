@@ -58,7 +58,7 @@ class Transform(ABC):
 
     @abstractmethod
     def padded(self, multiple: int) -> "Transform":
-        """The same with k rounded up, by coefficients that add nothing."""
+        """The same with k rounded up, by coefficients that add nothing where they are 0."""
 
 
 @partial(register_dataclass, data_fields=["mean", "variances"], meta_fields=["centered"])
@@ -100,7 +100,7 @@ class Coordinates(Transform):
         return Coordinates(self.mean, jax.device_put(np.asarray(self.variances)[:k]), self.centered)
 
     def padded(self, multiple: int) -> "Coordinates":
-        """The same with k rounded up, at most to D."""
+        """The same with k rounded up, at most to D: by coordinates that are there, so codes must leave them at 0."""
         k = min(self.k + -self.k % multiple, self.mean.shape[0])
         return Coordinates(self.mean, jax.device_put(wider(self.variances, k)), self.centered)
 
