@@ -321,6 +321,16 @@ def test_sampled_documents_hold_what_is_wanted(monkeypatch):
         assert len(set(documents)) == 16
         assert (np.diff(documents) > 0).all()
     assert world.lesson.batches(np.random.default_rng(0), 100, 2).documents.shape == (2, 16)  # more queries than that
+    once = world.lesson.batches(np.random.default_rng(0), 5, N * DRAWS // 5)
+    np.testing.assert_array_equal(np.sort(once.queries.ravel()), np.arange(N * DRAWS))
+
+
+def test_every_document_is_as_likely_to_be_ranked_against(monkeypatch):
+    """All are wanted equally often, so each comes in 16 of 40 steps; five standard deviations of 2,000."""
+    monkeypatch.setattr("rdjax.codes.lesson.CANDIDATES", 16)
+    drawn = World().lesson.batches(np.random.default_rng(0), 5, 2000)
+    share = np.bincount(drawn.documents.ravel(), minlength=N) / 2000
+    np.testing.assert_allclose(share, 16 / 40, atol=5 * np.sqrt(0.4 * 0.6 / 2000))
 
 
 def test_the_temperature_to_begin_with_is_of_all_queries(monkeypatch):
