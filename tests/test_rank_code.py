@@ -285,6 +285,7 @@ def test_they_say_what_they_are_and_come_back_from_bytes(documents, designed, qu
     [
         (lambda x: RankCode.fit(x, N - 1), "there are 50 to 2450"),
         (lambda x: RankCode.fit(x, N * N), "there are 50 to 2450"),
+        (lambda x: RankCode.fit(np.ones((70_000, 1)), 1 << 31), "there are 70000 to 2147460000"),
         (lambda x: RankCode.fit(x, temperature=0.0), "temperature is 0.0"),
         (lambda x: RankCode.fit(x, temperature=math.nan), "above 0"),
         (lambda x: CellRankCode.fit(x, N + 1), "51 cells were asked for"),

@@ -53,7 +53,7 @@ class MappedRankCode(Wrapped):
 
         Args:
           documents: the corpus [N, D].
-          codewords: L, 1 to N (N - 1).
+          codewords: L; as `DesignedRankCode` (1 to 65,536) below N, as `RankCode` from N on.
           model: of the queries.
           k: directions, at most; fewer where the documents do not span so many.
           draws: queries simulated for each document.
