@@ -310,6 +310,21 @@ def test_perplexity():
     np.testing.assert_allclose(perplexity(np.array([[5, 5, 0], [9, 0, 0], [2, 2, 2]])), [2, 1, 3])
 
 
+@pytest.mark.parametrize(("looks", "stretches"), [(6, [3, 3, 3, 3, 1]), (12, [2, 2, 2, 2, 2, 2, 1]), (1, [13])])
+def test_no_more_steps_than_were_asked_for(looks, stretches, monkeypatch):
+    """Steps that change nothing are enough to count them."""
+    world, made, seen = World(), [], []
+    monkeypatch.setattr(
+        "rdjax.codes.learning._stretch",
+        lambda plan, state, lesson, batches, *rest: made.append(len(batches.queries)) or state,
+    )
+    count = lambda step, bits: seen.append(step)
+    options = {"steps": 13, "looks": looks, "patience": 20, "optimizer": SHORT["optimizer"], "progress": count}
+    LearnedCode.fit(world.product(), world.told, chart=world.chart, **options)
+    assert made == stretches
+    assert seen == np.cumsum(stretches).tolist()
+
+
 def test_sampled_documents_hold_what_is_wanted(monkeypatch):
     monkeypatch.setattr("rdjax.codes.lesson.CANDIDATES", 16)
     world = World()

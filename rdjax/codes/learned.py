@@ -94,8 +94,8 @@ class LearnedCode(Wrapped):
           relaxation: of words: "straight-through" or "soft", from soft to hard. Scalars have their own: noise in the
             rate, straight-through values.
           optimizer: of Optax; None: Adam, rate .02 falling to 0. Making it anew compiles anew.
-          steps, looks, patience: at most so many steps, in equal stretches between looks; ends after so many looks
-            without a better one.
+          steps, looks, patience: at most so many steps, in equal stretches (but for the last) between at most so many
+            looks; ends after so many of them without a better one.
           batch: queries a step.
           seed: of the batches, of noise, of revival. The same seed and machine give the same code.
           progress: called after each look with (steps so far, the least loss in bits).
