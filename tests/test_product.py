@@ -315,6 +315,22 @@ class TestBlocks:
         with pytest.raises(InputError, match=say):
             lay_out(np.ones(4), given.pop("modalities"), given.pop("bits"), **given)
 
+    @pytest.mark.parametrize(
+        ("arguments", "say"),
+        [
+            ({"bits": 16.0}, "bits is 16.0; it must be a whole number"),
+            ({"bits": None}, "bits is None; it must be a whole number"),
+            ({"beam": 0}, "the beam is 0"),
+            ({"beam": 5000}, "at most 4,096"),
+            ({"points": 0}, "vectors per word is 0"),
+            ({"rounds": 1.5}, "rounds is 1.5"),
+            ({"turns": -1}, "turns is -1"),
+        ],
+    )
+    def test_options_out_of_range_are_refused(self, arguments, say):
+        with pytest.raises(InputError, match=say):
+            ProductQuantizer.fit(vectors(40), **{"bits": 4, "width": 2, **arguments})
+
 
 @pytest.mark.float64_only
 class TestModalities:
