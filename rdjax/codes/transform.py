@@ -292,6 +292,7 @@ def signs(basis: np.ndarray) -> np.ndarray:
 
 
 def require_k(k: int, most: int, why: str) -> None:
-    """k is 1 to most, or an error that says why."""
+    """k is a whole number, 1 to most, or an error that says why."""
     require(most >= 1, f"{why}, so there is nothing to fit; give at least two vectors.")
-    require(int(k) == k and 1 <= k <= most, f"{k} dimensions were asked for, but {why}; ask for 1 to {most}.")
+    good = isinstance(k, int | np.integer) and not isinstance(k, bool) and 1 <= k <= most
+    require(good, f"{k} dimensions were asked for, but {why}; ask for 1 to {most}, in whole numbers.")
