@@ -17,7 +17,7 @@ from rdjax.codes.lookup import Decoded, lookup_scores, tables
 from rdjax.codes.modalities import fit_pca_by_modality
 from rdjax.codes.product import ProductQuantizer
 from rdjax.codes.randomized import DitheredScalar
-from rdjax.codes.transform import fit_pca
+from rdjax.codes.transform import fit_coordinates, fit_pca
 from rdjax.retrieval import counts_from_scores
 from rdjax.retrieval.streaming import count_above, top_document
 
@@ -196,6 +196,8 @@ def test_turning_at_random_keeps_the_space_and_evens_the_variances(precision):
     assert spread.max() / spread.min() < 10 < 0.1 * float(plain.variances[0] / plain.variances[-1])
     assert turned.label == "turned PCA 8"
     assert np.abs(axes - np.asarray(again.basis)).max() > 0.1
+    with pytest.raises(InputError, match="only a projection can be turned"):
+        turned_at_random(fit_coordinates(x, 8))
 
 
 @pytest.mark.float64_only
