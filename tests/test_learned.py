@@ -19,6 +19,7 @@ from rdjax.codes import (
     load_code,
     save_code,
 )
+from rdjax.codes.arrays import padded
 from rdjax.codes.learning import Plan, loss_of, parse_objective, perplexity, sharpness, usage
 from rdjax.codes.lesson import Batches, Lesson
 from rdjax.codes.relaxed_forms import Relaxed, form_of, mapped
@@ -304,6 +305,32 @@ def test_unused_words_are_revived():
     found = LearnedCode.fit(code, world.told, chart=world.chart, steps=80, looks=8, patience=8)
     assert int(found.revived) >= 2
     assert float(found.used[0]) > 4
+
+
+def test_words_are_revived_within_their_block():
+    """Blocks of two and of one: beyond the one there are no coefficients, and words stay zero."""
+    world = World()
+    code = world.product(blocks=2, transform=world.chart.take(3))
+    (small,) = [b for b, block in enumerate(code.blocks) if len(block) == 1]
+    form = form_of(code)
+    counts = np.full((2, 8), 9)
+    counts[:, 5:] = 0
+    changed, number = form.revive(form.begin(code, world.lesson.coded), counts, np.random.default_rng(0))
+    assert number == 6
+    before, words = np.asarray(code.codebooks)[:, 0], np.asarray(changed["words"])[:, 0]
+    assert (words[1 - small, 5:] != before[1 - small, 5:]).all()
+    assert not words[small, :, 1:].any()
+
+
+def test_many_vectors_are_coded_in_blocks_as_the_fitted_code_does(monkeypatch):
+    world = World()
+    code = world.product()
+    learned = LearnedCode(code, *(np.zeros(n) for n in ((), 1, 2, (), ())))
+    expected, rows = code.encode(world.queries), []
+    monkeypatch.setattr("rdjax.codes.product.AT_ONCE", 128)
+    monkeypatch.setattr("rdjax.codes.product.padded", lambda block, size: rows.append(size) or padded(block, size))
+    np.testing.assert_array_equal(learned.encode(world.queries), expected)
+    assert rows == [128]  # the last of three blocks
 
 
 def test_perplexity():

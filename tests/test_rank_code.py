@@ -11,6 +11,7 @@ from rdjax.codes import rank as rank_module
 from rdjax.codes.rank import RankCode
 from rdjax.codes.rank_cells import CellRankCode, balanced_cells
 from rdjax.codes.rank_designed import DesignedRankCode
+from rdjax.codes.wrapped import Weighted
 from rdjax.limits import one_shot_distortion
 from rdjax.limits.rankings_code import first_orders
 
@@ -104,6 +105,8 @@ def test_another_corpus_and_a_number_out_of_range_are_refused(documents):
     code = RankCode.fit(documents)
     with pytest.raises(InputError, match="made for 50 documents"):
         code.scores([[0]], documents[1:])
+    with pytest.raises(InputError, match="made for 50 documents"):
+        Weighted.fit(code, np.ones(6)).scores([[0]], documents[1:])
     with pytest.raises(InputError, match="outside its alphabet"):
         code.to_bytes(np.array([[50]]))
 

@@ -17,7 +17,7 @@ from rdjax.codes.lesson import Fresh, Lesson, Told
 from rdjax.codes.product import ProductQuantizer
 from rdjax.codes.relaxed_forms import form_of
 from rdjax.codes.relevance_map import RelevanceMap
-from rdjax.codes.wrapped import Wrapped
+from rdjax.codes.wrapped import Alike
 from rdjax.trees import register_dataclass
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ RELAXATIONS = ("straight-through", "soft")
 
 @register_dataclass
 @dataclass(frozen=True)
-class LearnedCode(Wrapped):
+class LearnedCode(Alike):
     """A code trained on rate + trade * ranking loss, from a fitted one; it codes and is stored like that one.
 
     Args:
@@ -143,9 +143,6 @@ class LearnedCode(Wrapped):
     def name(self) -> str:
         """E.g. "relevance 32 + residual 2 x 8 bits, learned"."""
         return f"{self.code.name}, learned"
-
-    def _shared(self) -> Code:
-        return self.code._shared()
 
     @property
     def message(self) -> str:

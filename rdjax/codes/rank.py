@@ -89,7 +89,6 @@ class RankingCode(Code):
         Raises:
           InputError: if `vectors` has another shape than the corpus.
         """
-        self.require_corpus(vectors)
         return super().scores(symbols, vectors)
 
     def require_corpus(self, vectors: Any) -> None:
