@@ -109,7 +109,7 @@ class TestWaterFilling:
     def test_it_fills_up_and_no_further(self):
         np.testing.assert_array_equal(water_filled([1.0, 0.0], 16), [8, 8])
         np.testing.assert_array_equal(water_filled([1.0, 0.0], 4, most=2), [2, 2])
-        for bits in (17, -1, 2.5):
+        for bits in (17, -1, 2.5, float("inf")):
             with pytest.raises(InputError, match="up to 16"):
                 water_filled([1.0, 0.0], bits)
         with pytest.raises(InputError, match="at least 0"):

@@ -69,7 +69,7 @@ def test_constant_scores_leave_all_documents_ranked(documents, value):
     assert scores[:3].min() > scores[3:].max()
 
 
-@pytest.mark.parametrize("candidates", [0, -2, 1.5])
+@pytest.mark.parametrize("candidates", [0, -2, 1.5, float("nan"), "4"])
 def test_no_candidates_are_refused(documents, candidates):
     with pytest.raises(InputError, match="whole number, at least 1"):
         SignBitsRescored.fit(documents, candidates)

@@ -212,6 +212,17 @@ def test_symbols_outside_the_alphabet_are_refused(name, fitted):
     for bad in (-1, 1 << 20):
         with pytest.raises(InputError, match="outside its alphabet"):
             fitted[name].to_bytes(np.full((3, fitted[name].num_symbols), bad))
+        with pytest.raises(InputError, match="outside its alphabet"):
+            fitted[name].scores(np.full((3, fitted[name].num_symbols), bad), jnp.asarray(vectors(300, seed=2)))
+
+
+@pytest.mark.float64_only
+@pytest.mark.parametrize("name", OP_BY_OP)
+def test_scores_with_documents_of_the_host_trace(name, fitted, encoded):
+    code, symbols, documents = fitted[name], encoded[name], vectors(300, seed=2)
+    traced = jax.jit(lambda symbols: code.scores(symbols, documents))(symbols)
+    eager = np.asarray(code.scores(symbols, documents))
+    np.testing.assert_allclose(traced, eager, rtol=0, atol=1e-12 * np.abs(eager).max())
 
 
 @pytest.mark.float64_only

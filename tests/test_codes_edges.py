@@ -3,6 +3,7 @@
 import dataclasses
 import io
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -13,7 +14,8 @@ from rdjax.audit.view import make_views
 from rdjax.checks import InputError
 from rdjax.cli import app
 from rdjax.cli.jobs import _widths
-from rdjax.codes import EntropyCodedScalar, LearnedCode, QueryModel, RankCode, ScalarQuantizer, fit_relevance_map
+from rdjax.codes import EntropyCodedScalar, Int8, LearnedCode, QueryModel, RankCode, ScalarQuantizer, fit_relevance_map
+from rdjax.codes.arrays import fit_vectors
 from rdjax.codes.exported import code_tables
 from rdjax.codes.frames import frame, read_frames
 from rdjax.codes.product import ProductQuantizer
@@ -29,6 +31,22 @@ pytestmark = pytest.mark.float64_only
 
 def rows(count=60):
     return np.random.default_rng(0).normal(size=(count, 6))
+
+
+@pytest.mark.parametrize("fit", [lambda x: ProductQuantizer.fit(x, 8, width=4, transform="coordinates"), Int8.fit])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_vectors_whose_squares_overflow_are_refused(fit, dtype):
+    """60 x 6 squares of 2^64 or more in float32, where float64 is off or the numbers are float32; 2^512 in float64."""
+    for wide, power in ((False, 64), (True, 64 if dtype == np.float32 else 512)):
+        with jax.enable_x64(wide):
+            far = rows().astype(dtype)
+            far[31, 2] = -(2.0**power)
+            with pytest.raises(InputError, match=r"magnitude \S+ in row 31; squares overflow float\d\d, so divide"):
+                fit(far)
+            np.testing.assert_array_equal(fit_vectors(far / dtype(2**40)), far / dtype(2**40))
+            far[40, 1] = np.nan
+            with pytest.raises(InputError, match="a NaN or infinity in row 40"):
+                fit(far)
 
 
 def test_a_code_on_a_map_to_relevance_is_for_its_side():

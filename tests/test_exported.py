@@ -17,7 +17,7 @@ from rdjax.codes import (
     SignBitsRescored,
     Truncation,
 )
-from rdjax.codes.exported import code_tables, readme
+from rdjax.codes.exported import affine_inverse, code_tables, readme
 from rdjax.codes.faiss_index import to_faiss
 from rdjax.codes.product import ProductQuantizer
 from rdjax.codes.randomized import DitheredScalar, UniformInCell
@@ -114,6 +114,15 @@ def test_the_readme_decodes_in_plain_numpy(name, fitted, vectors, tmp_path, monk
     for key, table in tables.items():
         assert f"| {key}.npy | {list(table.shape)} | {table.dtype} |" in page
     assert ("inner products" in page) == code.inner_products
+
+
+@pytest.mark.parametrize("far", [1e4, 1e6])
+def test_rows_keep_their_digits_beside_a_large_mean(far, vectors):
+    """They are the basis, which is stored as it is."""
+    transform = fit_pca((vectors + far).astype(np.float32), 6)
+    rows, offset = affine_inverse(transform)
+    np.testing.assert_array_equal(rows, np.asarray(transform.basis).T)
+    np.testing.assert_array_equal(offset, transform.mean)
 
 
 def test_symbols_take_the_smallest_integers_that_hold_them(fitted, vectors):

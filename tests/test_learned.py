@@ -19,6 +19,7 @@ from rdjax.codes import (
     load_code,
     save_code,
 )
+from rdjax.codes.arrays import padded
 from rdjax.codes.learning import Plan, loss_of, parse_objective, perplexity, sharpness, usage
 from rdjax.codes.lesson import Batches, Lesson
 from rdjax.codes.relaxed_forms import Relaxed, form_of, mapped
@@ -306,8 +307,49 @@ def test_unused_words_are_revived():
     assert float(found.used[0]) > 4
 
 
+def test_words_are_revived_within_their_block():
+    """Blocks of two and of one: beyond the one there are no coefficients, and words stay zero."""
+    world = World()
+    code = world.product(blocks=2, transform=world.chart.take(3))
+    (small,) = [b for b, block in enumerate(code.blocks) if len(block) == 1]
+    form = form_of(code)
+    counts = np.full((2, 8), 9)
+    counts[:, 5:] = 0
+    changed, number = form.revive(form.begin(code, world.lesson.coded), counts, np.random.default_rng(0))
+    assert number == 6
+    before, words = np.asarray(code.codebooks)[:, 0], np.asarray(changed["words"])[:, 0]
+    assert (words[1 - small, 5:] != before[1 - small, 5:]).all()
+    assert not words[small, :, 1:].any()
+
+
+def test_many_vectors_are_coded_in_blocks_as_the_fitted_code_does(monkeypatch):
+    world = World()
+    code = world.product()
+    learned = LearnedCode(code, *(np.zeros(n) for n in ((), 1, 2, (), ())))
+    expected, rows = code.encode(world.queries), []
+    monkeypatch.setattr("rdjax.codes.product.AT_ONCE", 128)
+    monkeypatch.setattr("rdjax.codes.product.padded", lambda block, size: rows.append(size) or padded(block, size))
+    np.testing.assert_array_equal(learned.encode(world.queries), expected)
+    assert rows == [128]  # the last of three blocks
+
+
 def test_perplexity():
     np.testing.assert_allclose(perplexity(np.array([[5, 5, 0], [9, 0, 0], [2, 2, 2]])), [2, 1, 3])
+
+
+@pytest.mark.parametrize(("looks", "stretches"), [(6, [3, 3, 3, 3, 1]), (12, [2, 2, 2, 2, 2, 2, 1]), (1, [13])])
+def test_no_more_steps_than_were_asked_for(looks, stretches, monkeypatch):
+    """Steps that change nothing are enough to count them."""
+    world, made, seen = World(), [], []
+    monkeypatch.setattr(
+        "rdjax.codes.learning._stretch",
+        lambda plan, state, lesson, batches, *rest: made.append(len(batches.queries)) or state,
+    )
+    count = lambda step, bits: seen.append(step)
+    options = {"steps": 13, "looks": looks, "patience": 20, "optimizer": SHORT["optimizer"], "progress": count}
+    LearnedCode.fit(world.product(), world.told, chart=world.chart, **options)
+    assert made == stretches
+    assert seen == np.cumsum(stretches).tolist()
 
 
 def test_sampled_documents_hold_what_is_wanted(monkeypatch):
@@ -321,6 +363,16 @@ def test_sampled_documents_hold_what_is_wanted(monkeypatch):
         assert len(set(documents)) == 16
         assert (np.diff(documents) > 0).all()
     assert world.lesson.batches(np.random.default_rng(0), 100, 2).documents.shape == (2, 16)  # more queries than that
+    once = world.lesson.batches(np.random.default_rng(0), 5, N * DRAWS // 5)
+    np.testing.assert_array_equal(np.sort(once.queries.ravel()), np.arange(N * DRAWS))
+
+
+def test_every_document_is_as_likely_to_be_ranked_against(monkeypatch):
+    """All are wanted equally often, so each comes in 16 of 40 steps; five standard deviations of 2,000."""
+    monkeypatch.setattr("rdjax.codes.lesson.CANDIDATES", 16)
+    drawn = World().lesson.batches(np.random.default_rng(0), 5, 2000)
+    share = np.bincount(drawn.documents.ravel(), minlength=N) / 2000
+    np.testing.assert_allclose(share, 16 / 40, atol=5 * np.sqrt(0.4 * 0.6 / 2000))
 
 
 def test_the_temperature_to_begin_with_is_of_all_queries(monkeypatch):

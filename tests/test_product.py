@@ -17,7 +17,7 @@ from rdjax.codes.lookup import Decoded, lookup_scores, tables
 from rdjax.codes.modalities import fit_pca_by_modality
 from rdjax.codes.product import ProductQuantizer
 from rdjax.codes.randomized import DitheredScalar
-from rdjax.codes.transform import fit_pca
+from rdjax.codes.transform import fit_coordinates, fit_pca
 from rdjax.retrieval import counts_from_scores
 from rdjax.retrieval.streaming import count_above, top_document
 
@@ -196,6 +196,8 @@ def test_turning_at_random_keeps_the_space_and_evens_the_variances(precision):
     assert spread.max() / spread.min() < 10 < 0.1 * float(plain.variances[0] / plain.variances[-1])
     assert turned.label == "turned PCA 8"
     assert np.abs(axes - np.asarray(again.basis)).max() > 0.1
+    with pytest.raises(InputError, match="only a projection can be turned"):
+        turned_at_random(fit_coordinates(x, 8))
 
 
 @pytest.mark.float64_only
@@ -237,11 +239,12 @@ def test_ranks_against_coded_documents_without_decoding_them_all(plain, monkeypa
 
 
 def test_rows_of_a_code_that_draws_numbers_are_decoded_by_their_own():
-    rows = vectors(40)
-    code = DitheredScalar.fit(rows, 6)
-    symbols = code.encode(rows)
+    items = vectors(40)
+    code = DitheredScalar.fit(items, 6)
+    symbols = code.encode(items)
     whole, coded = np.asarray(code.decode(symbols)), Decoded(code, symbols)
-    np.testing.assert_array_equal(coded[5:9], whole[5:9])
+    for rows in (slice(5, 9), slice(None, None, 2), slice(10, 3, -1)):
+        np.testing.assert_array_equal(coded[rows], whole[rows])
     np.testing.assert_array_equal(coded[np.array([7, 0, 7])], whole[[7, 0, 7]])
     assert coded[np.zeros(0, int)].shape == (0, D)
 
@@ -313,6 +316,22 @@ class TestBlocks:
         given = {"modalities": [4], "bits": [8], **arguments}
         with pytest.raises(InputError, match=say):
             lay_out(np.ones(4), given.pop("modalities"), given.pop("bits"), **given)
+
+    @pytest.mark.parametrize(
+        ("arguments", "say"),
+        [
+            ({"bits": 16.0}, "bits is 16.0; it must be a whole number"),
+            ({"bits": None}, "bits is None; it must be a whole number"),
+            ({"beam": 0}, "the beam is 0"),
+            ({"beam": 5000}, "at most 4,096"),
+            ({"points": 0}, "vectors per word is 0"),
+            ({"rounds": 1.5}, "rounds is 1.5"),
+            ({"turns": -1}, "turns is -1"),
+        ],
+    )
+    def test_options_out_of_range_are_refused(self, arguments, say):
+        with pytest.raises(InputError, match=say):
+            ProductQuantizer.fit(vectors(40), **{"bits": 4, "width": 2, **arguments})
 
 
 @pytest.mark.float64_only

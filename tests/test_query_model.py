@@ -178,6 +178,7 @@ def test_of_many_pairs_some_are_used(monkeypatch):
         ({"blocks": (3, 3)}, "6 in all, but the vectors have 5 dimensions"),
         ({"blocks": (5, 0)}, "width of a modality"),
         ({"shrinkage": 0.0}, "shrinkage is 0.0"),
+        ({"shrinkage": 1e-18}, "shrinkage is 1e-18; it must be 1e-08 to 1"),
         ({"shrinkage": float("nan")}, "shrinkage is nan"),
     ],
 )

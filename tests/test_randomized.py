@@ -100,6 +100,15 @@ class TestBoth:
         np.testing.assert_array_equal(decoded[0], decoded[1])
         assert (decoded[0] != decoded[2]).mean() > 0.9
 
+    def test_coordinates_that_are_not_coded_decode_to_the_mean(self, precision, kind):
+        x = vectors(precision, 300)
+        code = kind.fit(x, 4, k=2, transform="coordinates")
+        symbols = np.asarray(code.encode(x))
+        decoded = np.asarray(code.decode(symbols))
+        np.testing.assert_array_equal(decoded[:, 2:], np.broadcast_to(code.transform.mean[2:], (300, 1)))
+        traced = jax.jit(lambda code, symbols: code.decode(symbols))(code, symbols)
+        np.testing.assert_allclose(traced, decoded, rtol=1e-5, atol=1e-5)
+
     def test_it_traces_under_an_outer_jit(self, precision, kind):
         x = vectors(precision, 300)
         code = kind.fit(x, 6)

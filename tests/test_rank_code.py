@@ -11,6 +11,7 @@ from rdjax.codes import rank as rank_module
 from rdjax.codes.rank import RankCode
 from rdjax.codes.rank_cells import CellRankCode, balanced_cells
 from rdjax.codes.rank_designed import DesignedRankCode
+from rdjax.codes.wrapped import Weighted
 from rdjax.limits import one_shot_distortion
 from rdjax.limits.rankings_code import first_orders
 
@@ -104,6 +105,8 @@ def test_another_corpus_and_a_number_out_of_range_are_refused(documents):
     code = RankCode.fit(documents)
     with pytest.raises(InputError, match="made for 50 documents"):
         code.scores([[0]], documents[1:])
+    with pytest.raises(InputError, match="made for 50 documents"):
+        Weighted.fit(code, np.ones(6)).scores([[0]], documents[1:])
     with pytest.raises(InputError, match="outside its alphabet"):
         code.to_bytes(np.array([[50]]))
 
@@ -285,6 +288,7 @@ def test_they_say_what_they_are_and_come_back_from_bytes(documents, designed, qu
     [
         (lambda x: RankCode.fit(x, N - 1), "there are 50 to 2450"),
         (lambda x: RankCode.fit(x, N * N), "there are 50 to 2450"),
+        (lambda x: RankCode.fit(np.ones((70_000, 1)), 1 << 31), "there are 70000 to 2147460000"),
         (lambda x: RankCode.fit(x, temperature=0.0), "temperature is 0.0"),
         (lambda x: RankCode.fit(x, temperature=math.nan), "above 0"),
         (lambda x: CellRankCode.fit(x, N + 1), "51 cells were asked for"),

@@ -214,6 +214,8 @@ def test_mistakes_are_refused(model, documents):
     for arguments, message in (
         ({"k": 0}, "ask for 1 to 8"),
         ({"k": 9}, "ask for 1 to 8"),
+        ({"k": 4.0}, "ask for 1 to 8"),
+        ({"k": (2.0, 2)}, "2.0 dimensions were asked for"),
         ({"k": (2, 4)}, "a modality has 3 dimensions"),
         ({"k": (2,)}, "1 numbers of directions were given for 2 modalities"),
         ({"side": "both"}, "the side is 'both'"),

@@ -103,6 +103,17 @@ def test_every_code_and_transform_of_the_package_can_be_saved():
                 assert CLASSES.get(kind.__name__) is kind, kind
 
 
+class Stranger(Int8):
+    """Of a user's own."""
+
+
+@pytest.mark.parametrize("wrap", [lambda code: code, lambda code: Weighted.fit(code, np.ones(D))])
+def test_a_class_that_could_not_be_loaded_is_not_saved(wrap, vectors):
+    code = wrap(Stranger.fit(vectors))
+    with pytest.raises(InputError, match="Stranger is no code that a file can hold"):
+        save_code(code)
+
+
 @pytest.fixture(scope="module")
 def whole(vectors):
     return save_code(ScalarQuantizer.fit(vectors, 11), {"side": "documents"})

@@ -39,7 +39,13 @@ def test_names_and_budgets(precision):
     assert ScalarQuantizer.fit(x, 9, spread="equal").name == "PCA 3 + 3-bit scalar"
     assert ScalarQuantizer.fit(x, 2).name == "PCA 1 + 2-bit scalar"
     assert ScalarQuantizer.fit(x, 5, transform="coordinates").bits == 5
-    for bits, spread, say in ((0, "variance", "at least one"), (7, "equal", "multiple of 3"), (27, "equal", "24")):
+    for bits, spread, say in (
+        (0, "variance", "at least one"),
+        (float("inf"), "variance", "whole number"),
+        (float("nan"), "equal", "whole number"),
+        (7, "equal", "multiple of 3"),
+        (27, "equal", "24"),
+    ):
         with pytest.raises(InputError, match=say):
             ScalarQuantizer.fit(x, bits, spread=spread)
     with pytest.raises(InputError, match="thirds"):

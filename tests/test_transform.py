@@ -42,7 +42,7 @@ def test_fewer_vectors_than_dimensions_bound_the_rank():
     assert SignBits.fit(data(6, 10, "float32"), transform="pca").bits == 5
 
 
-@pytest.mark.parametrize("k", [0, -1, 11, 2.5])
+@pytest.mark.parametrize("k", [0, -1, 11, 2.5, 4.0, "4"])
 @pytest.mark.parametrize("kind", ["pca", "coordinates", "rotation"])
 def test_k_out_of_range_is_refused(kind, k):
     with pytest.raises(InputError, match="dimensions were asked for"):

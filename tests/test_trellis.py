@@ -57,6 +57,26 @@ def test_it_errs_less_than_the_best_scalar_quantizer():
     assert 0.5 < left < 0.6
 
 
+def test_directions_without_variance_do_not_lead_the_search(precision):
+    """Every column twice: four directions are rounding alone, and the others are coded as well as in one copy."""
+    rows = sample(300).astype(precision)
+    twice = np.concatenate([rows, rows], axis=1)
+    left = []
+    for vectors, bits in ((rows, 8), (twice, 16)):
+        code = TrellisCode.fit(vectors, bits, transform="pca", memory=2, rounds=3)
+        left.append(((np.asarray(code.decode(code.encode(vectors))) - vectors) ** 2).mean())
+    assert left[1] < 1.2 * left[0]
+
+
+@pytest.mark.parametrize("scale", [0.0, 1e-16])
+def test_tiny_vectors_are_coded_as_others_are(precision, scale):
+    rows = sample(200).astype(precision)
+    codes = [TrellisCode.fit(rows * np.asarray(size, precision), 8, memory=2, rounds=2) for size in (1, scale)]
+    far = np.asarray(codes[1].decode(codes[1].encode(rows * np.asarray(scale, precision))))
+    near = np.asarray(codes[0].decode(codes[0].encode(rows))) * scale
+    np.testing.assert_allclose(far, near, rtol=1e-3, atol=1e-3 * scale)
+
+
 @pytest.mark.float64_only
 def test_bytes_and_what_is_counted(code):
     symbols = code.encode(sample(5, seed=3))

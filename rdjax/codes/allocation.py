@@ -90,12 +90,12 @@ def water_filled(variances: Any, bits: int, most: int = MAX_WIDTH) -> np.ndarray
     variances = _numbers(variances, "variances")
     room = most * len(variances)
     require(
-        int(bits) == bits and 0 <= bits <= room,
+        isinstance(bits, int | np.integer) and 0 <= bits <= room,
         f"the budget is {bits} bits; {len(variances)} dimensions take a whole number up to {room}.",
     )
     returns = -np.diff([1.0] + [lloyd_max(2**b)[2] for b in range(1, most + 1)])
     # Returns fall with b, and a stable sort keeps b in order where they tie (at zero variance).
-    best = np.argsort(-np.outer(variances, returns).ravel(), kind="stable")[: int(bits)]
+    best = np.argsort(-np.outer(variances, returns).ravel(), kind="stable")[:bits]
     return np.bincount(best // most, minlength=len(variances))
 
 

@@ -1,21 +1,34 @@
 """Arrays on their way into a code: checked, on the host, in its precision."""
 
+import math
 from typing import Any
 
 import jax
 import numpy as np
 
-from rdjax.checks import InputError, first_row_not_finite, numeric_matrix, require
+from rdjax.checks import InputError, first_row_not_finite, numeric_header, numeric_matrix, require, row_blocks
 
 
 def fit_vectors(vectors: Any) -> np.ndarray:
     """What a code is fitted on, checked, as a NumPy array or memory map [n, D] that is not copied.
 
     Raises:
-      InputError: if it is not a matrix of finite numbers.
+      InputError: if it is not a matrix of finite numbers, or the sum of their squares may overflow the precision that
+        codes are fitted in.
     """
-    array = vectors if isinstance(vectors, np.ndarray) else np.asarray(vectors)
-    numeric_matrix(array, "the array of vectors to fit on")
+    array, where = vectors if isinstance(vectors, np.ndarray) else np.asarray(vectors), "the array of vectors to fit on"
+    numeric_header(array, where)
+    dtype = np.dtype(working_dtype(array))
+    most = math.sqrt(float(np.finfo(dtype).max) / array.size)
+    for start, block in row_blocks(array):
+        largest = max(float(block.max()), -float(block.min()))
+        if not largest <= most:  # or NaN
+            numeric_matrix(array, where)
+            row = start + int(np.abs(block.astype(np.float64)).max(axis=1).argmax())
+            raise InputError(
+                f"{where} has a number of magnitude {largest:.2g} in row {row}; squares overflow {dtype}, so divide "
+                f"all vectors by it."
+            )
     return array
 
 

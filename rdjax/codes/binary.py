@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.typing import ArrayLike
 
-from rdjax.checks import require
+from rdjax.checks import whole
 from rdjax.codes.arrays import device_array, fit_vectors
 from rdjax.codes.code import FixedLengthCode
 from rdjax.codes.integer import Int8
@@ -103,11 +103,8 @@ class SignBitsRescored(FixedLengthCode):
         Raises:
           InputError: if R is below 1.
         """
-        require(
-            int(candidates) == candidates and candidates >= 1,
-            f"{candidates} candidates are to be rescored; it must be a whole number, at least 1.",
-        )
-        return cls(SignBits.fit(vectors), Int8.fit(vectors), int(candidates))
+        candidates = whole(candidates, "the number of candidates to rescore")
+        return cls(SignBits.fit(vectors), Int8.fit(vectors), candidates)
 
     @property
     def name(self) -> str:

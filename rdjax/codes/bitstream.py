@@ -16,6 +16,7 @@ _BITS_AT_ONCE = 1 << 22  # the bit-by-bit packer unfolds this many bits at a tim
 _ITEMS_AT_ONCE = 1024  # digits in one big integer: rounding to a byte then costs under 8 / 1024 bits per item
 _WHOLE = {8: ">u1", 16: ">u2", 32: ">i4"}  # widths that NumPy packs by itself, to the same bytes
 _SHORT = 4096  # bytes of a range coder that are worth trimming: beyond, 4 bytes are under a thousandth
+_SINGLES = 64  # items that are packed one by one to measure the mean length of a single one
 _CUT = "the bytes of this code were cut, altered, or written by another code; fetch them again."
 
 
@@ -228,3 +229,9 @@ def _split(values: list[int], size: int, base: int) -> np.ndarray:
         power = int(base) ** (1 << level)
         digits = np.stack([digits // power, digits % power], axis=2).reshape(len(values), -1)
     return digits[:, digits.shape[1] - size :].astype(np.int64)
+
+
+def sample_of_singles(symbols: np.ndarray) -> np.ndarray:
+    """Up to 64 items, drawn once and for all with seed 0: enough for the mean length of a single one."""
+    few = min(len(symbols), _SINGLES)
+    return symbols[np.sort(np.random.default_rng(0).choice(len(symbols), few, replace=False))]

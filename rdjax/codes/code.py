@@ -27,7 +27,6 @@ from rdjax.codes.rate import Rate
 ROWS = 256  # batches are padded to a multiple of this, so that those of nearby sizes share a compiled program
 COEFFICIENTS = 64  # and so are coefficients
 SYMBOLS = 1 << 24  # of one frame of a stream at most
-_SINGLES = 64  # items that are packed one by one to measure the mean length of a single one
 
 
 class Code(ABC):
@@ -156,14 +155,21 @@ class Code(ABC):
           [n, N]; transposed it is the usual score matrix where documents are coded.
 
         Raises:
-          InputError: if D or L is not this code's; of arrays on the host, as `encode` and `decode`.
+          InputError: if D or L is not this code's, a symbol outside its alphabet, or a vector on the host not finite.
         """
+        self.require_corpus(vectors)
+        if is_concrete(self, symbols):
+            symbols = self._host(symbols)
         if not isinstance(vectors, jax.Array):  # what is on the device has come through a check
-            symbols, vectors = self._host(symbols), host_vectors(vectors, self.dtype, self.dimension, self.name)
+            vectors = host_vectors(vectors, self.dtype, self.dimension, self.name)
         symbols, vectors = jnp.asarray(symbols, jnp.int32), jnp.asarray(vectors, self.dtype)
         require_symbols(symbols, self.num_symbols, self.name)
         require_dimension(vectors, self.dimension, self.name)
         return _scores(self, symbols, vectors)
+
+    def require_corpus(self, vectors: Any) -> None:
+        """Refuse to score vectors that are not as many as a rank code's documents; other codes take any number."""
+        return None
 
     def rate(self, symbols: Any) -> Rate:
         """Bits per item of this batch; see `Rate`.
@@ -182,7 +188,7 @@ class Code(ABC):
         return Rate(entropy, total, total - payload, 8.0 * self.model_bytes, single)
 
     def to_bytes(self, symbols: Any) -> bytes:
-        """A stream of n items: a header of at most 30 bytes (see `frames`), then `pack`, for every 65,536 or fewer.
+        """A stream of n items: a header of at most 30 bytes (see `frames`), then `pack`, every `items_of_a_frame`.
 
         Args:
           symbols: int [n, L], n at least 0.
@@ -292,9 +298,3 @@ def _decode(code: Code, symbols: jax.Array) -> jax.Array:
 @jax.jit
 def _scores(code: Code, symbols: jax.Array, vectors: jax.Array) -> jax.Array:
     return code._scores(symbols, vectors)
-
-
-def sample_of_singles(symbols: np.ndarray) -> np.ndarray:
-    """Up to 64 items, drawn once and for all with seed 0: enough for the mean length of a single one."""
-    few = min(len(symbols), _SINGLES)
-    return symbols[np.sort(np.random.default_rng(0).choice(len(symbols), few, replace=False))]

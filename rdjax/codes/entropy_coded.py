@@ -9,9 +9,9 @@ import numpy as np
 
 from rdjax.checks import InputError, require
 from rdjax.codes.arrays import device_array, fit_vectors
-from rdjax.codes.bitstream import categorical_models, pack_entropy, unpack_entropy
+from rdjax.codes.bitstream import categorical_models, pack_entropy, sample_of_singles, unpack_entropy
 from rdjax.codes.cells import Table, cell_of, level_of, relevance_gains, sample_coefficients
-from rdjax.codes.code import COEFFICIENTS, Code, sample_of_singles
+from rdjax.codes.code import COEFFICIENTS, Code
 from rdjax.codes.lloyd import SMOOTHING
 from rdjax.codes.mean_rate import dead_zone_cells, optimal_cells
 from rdjax.codes.transform import Transform, fit_transform

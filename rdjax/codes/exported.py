@@ -6,6 +6,7 @@ coefficients c alone and map the other side's vector y once.
 
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -121,5 +122,6 @@ def block_members(code: ProductQuantizer) -> np.ndarray:
 def affine_inverse(transform: Any) -> tuple[np.ndarray, np.ndarray]:
     """(rows [k, D], offset [D]) of a transform: invert(c) = c rows + offset."""
     basis = jnp.eye(transform.k, dtype=transform.mean.dtype)
-    offset = np.asarray(transform.invert(jnp.zeros_like(basis[:1])))
-    return np.asarray(transform.invert(basis)) - offset, offset[0]
+    # Differences invert(c) - invert(0) would lose the rows' digits where the mean is large.
+    offset, rows = jax.jvp(transform.invert, (jnp.zeros_like(basis),), (basis,))
+    return np.asarray(rows), np.asarray(offset)[0]

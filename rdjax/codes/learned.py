@@ -17,7 +17,7 @@ from rdjax.codes.lesson import Fresh, Lesson, Told
 from rdjax.codes.product import ProductQuantizer
 from rdjax.codes.relaxed_forms import form_of
 from rdjax.codes.relevance_map import RelevanceMap
-from rdjax.codes.wrapped import Wrapped
+from rdjax.codes.wrapped import Alike
 from rdjax.trees import register_dataclass
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ RELAXATIONS = ("straight-through", "soft")
 
 @register_dataclass
 @dataclass(frozen=True)
-class LearnedCode(Wrapped):
+class LearnedCode(Alike):
     """A code trained on rate + trade * ranking loss, from a fitted one; it codes and is stored like that one.
 
     Args:
@@ -94,8 +94,8 @@ class LearnedCode(Wrapped):
           relaxation: of words: "straight-through" or "soft", from soft to hard. Scalars have their own: noise in the
             rate, straight-through values.
           optimizer: of Optax; None: Adam, rate .02 falling to 0. Making it anew compiles anew.
-          steps, looks, patience: at most so many steps, in equal stretches between looks; ends after so many looks
-            without a better one.
+          steps, looks, patience: at most so many steps, in equal stretches (but for the last) between at most so many
+            looks; ends after so many of them without a better one.
           batch: queries a step.
           seed: of the batches, of noise, of revival. The same seed and machine give the same code.
           progress: called after each look with (steps so far, the least loss in bits).
@@ -143,9 +143,6 @@ class LearnedCode(Wrapped):
     def name(self) -> str:
         """E.g. "relevance 32 + residual 2 x 8 bits, learned"."""
         return f"{self.code.name}, learned"
-
-    def _shared(self) -> Code:
-        return self.code._shared()
 
     @property
     def message(self) -> str:

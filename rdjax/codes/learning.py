@@ -130,7 +130,8 @@ def teach(
 ) -> Taught:
     """Descend `loss_of` on the lesson of each look, every trade side by side; keep the look best on what is held out.
 
-    Look 0 is where training begins, so that nothing is kept that does not improve.
+    Look 0 is where training begins, so that nothing is kept that does not improve. Stretches are ceil(steps / looks)
+    long, the last one what is left.
     """
     generator, length = np.random.default_rng(seed), math.ceil(steps / looks)
     count = len(trades)
@@ -139,19 +140,19 @@ def teach(
     first = _worth(plan, state[0], held_out, trades)
     history, best, kept = [first], first.copy(), [parameters] * count
     taken, revived = np.zeros(count, int), np.zeros(count, int)
-    for look in range(looks):
-        lesson = lessons(look)
-        keys = jax.random.split(jax.random.key(seed + 1 + look), length)
-        shares = jnp.asarray((look + np.arange(length) / length) / looks, trade.dtype)
-        drawn = jax.tree.map(jnp.asarray, lesson.batches(generator, batch, length))
+    for look, done in enumerate(range(0, steps, length)):
+        lesson, now = lessons(look), min(length, steps - done)
+        keys = jax.random.split(jax.random.key(seed + 1 + look), now)
+        shares = jnp.asarray((look + np.arange(now) / length) / (steps / length), trade.dtype)
+        drawn = jax.tree.map(jnp.asarray, lesson.batches(generator, batch, now))
         state = _stretch(plan, state, lesson, drawn, Relaxed(keys, shares), trade)
         values = _worth(plan, state[0], held_out, trades)
         history.append(values)
         for t in np.flatnonzero(values < best):
-            best[t], taken[t] = values[t], (look + 1) * length
+            best[t], taken[t] = values[t], done + now
             kept[t] = _entry(state[0], t)
         if progress is not None:
-            progress((look + 1) * length, float(to_bits(values.min())))
+            progress(done + now, float(to_bits(values.min())))
         require(np.isfinite(values).all(), "training diverged; take smaller steps (optimizer=optax.adam(1e-3)).")
         if look + 1 - np.argmin(np.array(history), axis=0).max() >= patience:
             break

@@ -138,19 +138,20 @@ class Lesson:
         the queries want (no more queries than that) and others at random.
         """
         few, total = min(self.num_documents, CANDIDATES), len(self.wanted)
+        batch = batch if few == self.num_documents else min(batch, few)
+        orders = [generator.permutation(total) for _ in range(-(-batch * length // total))]
+        rows = np.concatenate(orders)[: batch * length].reshape(length, batch)
         if few == self.num_documents:
-            orders = [generator.permutation(total) for _ in range(-(-batch * length // total))]
-            rows = np.concatenate(orders)[: batch * length].reshape(length, batch)
             return Batches(rows.astype(np.int32), np.broadcast_to(np.arange(few, dtype=np.int32), (length, few)))
-        steps = [self._sampled(generator, min(batch, few), few) for _ in range(length)]
-        return Batches(*(np.stack(part).astype(np.int32) for part in zip(*steps, strict=True)))
-
-    def _sampled(self, generator: np.random.Generator, batch: int, few: int) -> tuple[np.ndarray, np.ndarray]:
         wanted = np.asarray(self.wanted)
-        rows = generator.choice(len(wanted), batch)
-        own = np.unique(wanted[rows])
-        others = np.setdiff1d(generator.choice(self.num_documents, few, replace=False), own, assume_unique=False)
-        return rows, np.sort(np.concatenate([own, others[: few - len(own)]]))
+        documents = [self._sampled(generator, np.unique(wanted[own]), few) for own in rows]
+        return Batches(rows.astype(np.int32), np.stack(documents).astype(np.int32))
+
+    def _sampled(self, generator: np.random.Generator, own: np.ndarray, few: int) -> np.ndarray:
+        """So many documents: the wanted ones and others, any as likely as any other."""
+        drawn = generator.choice(self.num_documents, few, replace=False)
+        others = drawn[~np.isin(drawn, own)]  # in the order of the draw, which is random: cut off are any
+        return np.sort(np.concatenate([own, others[: few - len(own)]]))
 
     def blocks(self, size: int) -> Iterator["Batches"]:
         """All queries among all documents, so many at a time; the last block is shorter."""

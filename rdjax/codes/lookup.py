@@ -50,7 +50,7 @@ class Decoded:
 
     def __getitem__(self, rows: slice | np.ndarray) -> np.ndarray:
         """Decoded rows [len(rows), D]; of codes that draw numbers, each row's by its own number."""
-        if isinstance(rows, slice):
+        if isinstance(rows, slice) and rows.step in (None, 1):
             return np.asarray(self._code.at(rows.indices(len(self))[0]).decode(self._symbols[rows]))
         if not self._drawn:
             return np.asarray(self._code.decode(self._symbols[rows]))

@@ -1,7 +1,7 @@
 """Product and residual quantizers: codebooks of vectors for blocks of coefficients, one stage after another."""
 
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from typing import Any
@@ -12,7 +12,7 @@ import numpy as np
 from jax.sharding import Mesh
 from jax.typing import ArrayLike
 
-from rdjax.checks import is_concrete
+from rdjax.checks import is_concrete, require, whole
 from rdjax.codes.arrays import fit_vectors, host_vectors, padded
 from rdjax.codes.blocks import Bits, Blocks, from_blocks, lay_out, to_blocks
 from rdjax.codes.code import FixedLengthCode
@@ -27,6 +27,7 @@ from rdjax.trees import register_dataclass
 
 POINTS = 128  # vectors per word that codebooks are fitted on, at most
 AT_ONCE = 1 << 14  # vectors that are encoded at a time where there are more
+MOST_BEAM = 1 << 12
 _RUNNING = 3
 
 
@@ -89,7 +90,7 @@ class ProductQuantizer(Transformed, FixedLengthCode):
           width: bits of a codebook at most, 1 to 12.
           blocks: of every modality at most; None for one of every codebook (a product), 1 for residual stages only.
           grouping: of coefficients into blocks, "dealt" or "contiguous"; see `blocks.lay_out`.
-          beam: of the search where there are stages.
+          beam: of the search where there are stages, 1 to 4,096.
           rounds: of joint refinement where there are stages. Four take 4% off the error of the vectors of the fit, and
             add 1% to that of others at 80 vectors per word: for corpora that are fitted on and coded whole.
           turns: rounds of turning the coefficients of one modality towards the codebooks (OPQ); 0 leaves them.
@@ -98,11 +99,13 @@ class ProductQuantizer(Transformed, FixedLengthCode):
           seed: of the rotation, the sample and k-means.
 
         Raises:
-          InputError: if the budget, k, or the modalities do not fit the vectors or each other.
+          InputError: if the budget, k, or the modalities do not fit the vectors or each other, or an option is out of
+            range.
         """
         array = fit_vectors(vectors)
+        beam, rounds, turns = _checked(beam, rounds, turns, points)
         fitted = fit_transform(transform, array, k, seed=seed)
-        shares = [bits] if isinstance(bits, int | np.integer) else [*bits]
+        shares = [*bits] if isinstance(bits, Iterable) else [bits]
         sizes = [fitted.k] if modalities is None else [*modalities]
         variances = np.asarray(fitted.variances, np.float64)
         members, table = lay_out(variances, sizes, shares, width=width, blocks=blocks, grouping=grouping)
@@ -177,6 +180,13 @@ class ProductQuantizer(Transformed, FixedLengthCode):
             return self.transform.invert(from_blocks(points, self.blocks, self.transform.k).T)
 
         return jax.lax.map(tile, _tiles(symbols)).reshape(-1, self.dimension)[: len(symbols)]
+
+
+def _checked(beam: int, rounds: int, turns: int, points: int) -> tuple[int, int, int]:
+    """Beam, rounds and turns as whole numbers that they can be; points are asked as well."""
+    require(whole(beam, "the beam") <= MOST_BEAM, f"the beam is {beam}; it must be at most {MOST_BEAM:,}.")
+    whole(points, "the number of vectors per word")
+    return int(beam), whole(rounds, "the number of rounds", least=0), whole(turns, "the number of turns", least=0)
 
 
 @lru_cache(maxsize=2)

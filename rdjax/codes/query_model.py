@@ -17,6 +17,7 @@ from rdjax.codes.arrays import fit_vectors, require_dimension, working_dtype
 from rdjax.trees import register_dataclass
 
 _SHRINKAGES = np.geomspace(1e-4, 1.0, 49)
+_LEAST_SHRINKAGE = 1e-8  # of few pairs: with less the noise may be singular in float64
 _MOST_PAIRS = 1 << 15
 _MOST_RESIDUALS = 1 << 11
 _LEAST_NOISE = 1e-6  # of the documents' variance: queries that equal their documents have some noise all the same
@@ -66,7 +67,7 @@ class QueryModel:
           queries: [n, D], n at least 2.
           documents: [n, D], row i relevant to query i.
           blocks: widths of the modalities, side by side in D.
-          shrinkage: a of all modalities, in (0, 1]; None to fit it. Where a map is fitted on the documents of the pairs
+          shrinkage: a of all modalities, 1e-8 to 1; None to fit it. Where a map is fitted on the documents of the pairs
             alone (class C), it wants more than the likelihood says: residuals are correlated with their own documents.
 
         Raises:
@@ -76,8 +77,8 @@ class QueryModel:
         """
         queries, documents, blocks = _pairs(queries, documents, blocks)
         require(
-            shrinkage is None or 0 < shrinkage <= 1,
-            f"the shrinkage is {shrinkage}; it must be above 0 and at most 1, or None to be fitted.",
+            shrinkage is None or _LEAST_SHRINKAGE <= shrinkage <= 1,
+            f"the shrinkage is {shrinkage}; it must be {_LEAST_SHRINKAGE} to 1, or None to be fitted.",
         )
         mean_query, mean_document = queries.mean(axis=0), documents.mean(axis=0)
         noise = np.zeros((len(mean_query), len(mean_query)))

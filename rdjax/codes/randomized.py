@@ -100,20 +100,21 @@ class UniformCells(Transformed, VariableLengthCode):
         transform = self.transform.padded(COEFFICIENTS)
         extra = (0, transform.k - self.transform.k)
         lowest = jax.device_put(np.pad(np.asarray(self.lowest), extra))
-        sizes = jax.device_put(np.pad(np.asarray(self.sizes), extra, constant_values=1))  # always the symbol 0
+        sizes = jax.device_put(np.pad(np.asarray(self.sizes), extra))  # no symbols: nothing is drawn there
         counts = jax.device_put(np.zeros((1, 1), np.int32))  # neither encoding nor decoding looks at them
         return replace(self, transform=transform, lowest=lowest, counts=counts, sizes=sizes, budget=0.0)  # type: ignore[type-var]
 
     def _symbols(self, cells: jax.Array) -> jax.Array:
-        top = (self.sizes - 1)[None, :].astype(self.dtype)
+        top = jnp.maximum(self.sizes - 1, 0)[None, :].astype(self.dtype)
         return jnp.clip(jnp.round(cells) - self.lowest[None, :].astype(self.dtype), 0, top).astype(jnp.int32)
 
     def _cells(self, symbols: jax.Array) -> jax.Array:
         return (symbols + self.lowest[None, :]).astype(self.dtype)
 
     def _draws(self, rows: int) -> jax.Array:
-        """Uniform on [-1/2, 1/2), [rows, k], in the code's precision."""
-        return uniform_draws(self.seed, self.first, rows, self.transform.k).astype(self.dtype)
+        """Uniform on [-1/2, 1/2), [rows, k], in the code's precision; zeros for coefficients that are not coded."""
+        draws = uniform_draws(self.seed, self.first, rows, self.transform.k).astype(self.dtype)
+        return jnp.where(self.sizes[None, :] > 0, draws, 0)
 
 
 _register = partial(

@@ -89,7 +89,6 @@ class RankingCode(Code):
         Raises:
           InputError: if `vectors` has another shape than the corpus.
         """
-        self.require_corpus(vectors)
         return super().scores(symbols, vectors)
 
     def require_corpus(self, vectors: Any) -> None:
@@ -165,7 +164,7 @@ class RankCode(RankingCode):
 
         Args:
           documents: [N, D], scaled as the queries will be.
-          codewords: L, from N to N (N - 1); None for N.
+          codewords: L, from N to N (N - 1), at most about 2^31; None for N.
           temperature: of the posterior exp(<x, d> / temperature), > 0; with N codewords it makes no difference.
 
         Raises:
@@ -174,7 +173,7 @@ class RankCode(RankingCode):
         array = fit_vectors(documents)
         size = len(array)
         codewords = size if codewords is None else whole(codewords, "the number of codewords")
-        most = size * max(size - 1, 1)
+        most = min(size * max(size - 1, 1), np.iinfo(np.int32).max // size * size)  # whole rows of numbers below 2^31
         require(
             size <= codewords <= most,
             f"{codewords} codewords were asked for; with {size} documents there are {size} to {most} of this kind.",

@@ -6,7 +6,6 @@ from typing import Any
 
 import jax
 import numpy as np
-from jax.typing import ArrayLike
 
 from rdjax.checks import whole
 from rdjax.codes.arrays import fit_vectors
@@ -53,7 +52,7 @@ class MappedRankCode(Wrapped):
 
         Args:
           documents: the corpus [N, D].
-          codewords: L, 1 to N (N - 1).
+          codewords: L; as `DesignedRankCode` (1 to 65,536) below N, as `RankCode` from N on.
           model: of the queries.
           k: directions, at most; fewer where the documents do not span so many.
           draws: queries simulated for each document.
@@ -88,11 +87,6 @@ class MappedRankCode(Wrapped):
     def encoder_bytes(self) -> int:
         """The inner code's, with the documents' coefficients for the corpus, and the queries' map."""
         return self.code.encoder_bytes + self.asked.encoder_bytes
-
-    def scores(self, symbols: ArrayLike, vectors: ArrayLike) -> jax.Array:
-        """Scores whose order is the codeword's ranking; see `RankingCode.scores`."""
-        self.code.require_corpus(vectors)
-        return super().scores(symbols, vectors)
 
     def _encode(self, vectors: jax.Array) -> jax.Array:
         return self.code._encode(self.asked.apply(vectors))

@@ -21,7 +21,8 @@ class Rate:
       entropy: mean ideal codeword length, -log2 of the model that was fitted with the code (a cross-entropy, so never
         below the entropy of the symbols); the fixed length where there is no model, log2 N for the number of one of N.
       packed: 8 * bytes of the whole stream / n: header and checksum counted, the model not.
-      header: the part of `packed` that is not payload, 8 * bytes / n (at most 30 bytes for every 65,536 items).
+      header: the part of `packed` that is not payload, 8 * bytes / n (at most 30 bytes for every frame of 1,024
+        to 65,536 items, the fewer the more symbols an item has; see `Code.items_of_a_frame`).
       model: 8 * bytes of the entropy coder's fitted model as it is saved, once for all batches; 0 where lengths are
         fixed. The rest of what a decoder holds is in the file of the code (`saved`), and `encoder_bytes` is the
         encoder's.

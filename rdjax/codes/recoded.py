@@ -7,13 +7,12 @@ from typing import Any
 
 import jax
 import numpy as np
-from jax.typing import ArrayLike
 
 from rdjax.checks import require
 from rdjax.codes.arrays import device_array
-from rdjax.codes.bitstream import categorical_models, pack_entropy, unpack_entropy
-from rdjax.codes.code import Code, FixedLengthCode, sample_of_singles
-from rdjax.codes.wrapped import Wrapped
+from rdjax.codes.bitstream import categorical_models, pack_entropy, sample_of_singles, unpack_entropy
+from rdjax.codes.code import Code, FixedLengthCode
+from rdjax.codes.wrapped import Alike, Wrapped
 from rdjax.trees import register_dataclass
 
 MOST_WIDTH = 12  # bits of a digit: a wider symbol is coded as several, whose laws fewer items can tell
@@ -22,7 +21,7 @@ _EXPONENTS = np.arange(12, -9, -1)  # of the smoothing that is tried; where seve
 
 @partial(register_dataclass, data_fields=["code", "counts", "smoothing"], meta_fields=[])
 @dataclass(frozen=True)
-class EntropyCoded(Wrapped):
+class EntropyCoded(Alike):
     """The symbols of `code`, each at about -log2 p(s) bits, p(s) = (count(s) + a) / (n + a K) over its K values.
 
     Count and n are of the fit. For every column a is the power of two that gives the fit's own symbols the shortest
@@ -91,18 +90,6 @@ class EntropyCoded(Wrapped):
     @cached_property
     def _models(self) -> list[Any]:
         return categorical_models(self.laws)
-
-    def encode(self, vectors: ArrayLike) -> jax.Array:
-        """As the inner code; see `Code.encode`."""
-        return self.code.encode(vectors)
-
-    def decode(self, symbols: ArrayLike) -> jax.Array:
-        """As the inner code; see `Code.decode`."""
-        return self.code.decode(symbols)
-
-    def scores(self, symbols: ArrayLike, vectors: ArrayLike) -> jax.Array:
-        """As the inner code; see `Code.scores`."""
-        return self.code.scores(symbols, vectors)
 
     def pack(self, symbols: Any) -> bytes:
         """The digits through a range coder; see `Code.pack`."""

@@ -141,13 +141,16 @@ class ProductForm:
         """Words that nothing uses next to those that most do: (parameters, how many). Counts are [L, K]."""
         words = np.asarray(parameters["words"]).copy()
         flat = words.reshape(len(counts), *words.shape[2:])
+        own = np.repeat([len(block) for block in self.blocks], words.shape[1])
         revived = 0
-        for book, count, size in zip(flat, counts, self.sizes(), strict=True):
+        for book, count, size, width in zip(flat, counts, self.sizes(), own, strict=True):
             dead = np.flatnonzero(count[:size] == 0)
             busy = np.argsort(-count[:size])[: len(dead)]
             dead = dead[: int((count[busy] > 1).sum())]
             spread = 0.01 * float(np.sqrt(np.mean(book[:size] ** 2))) if size else 0.0
-            book[dead] = book[busy[: len(dead)]] + spread * generator.standard_normal((len(dead), book.shape[1]))
+            noise = spread * generator.standard_normal((len(dead), book.shape[1]))
+            noise[:, width:] = 0  # the block has no coefficients there
+            book[dead] = book[busy[: len(dead)]] + noise
             revived += len(dead)
         return {**parameters, "words": device_array(words, words.dtype)}, revived
 

@@ -6,7 +6,7 @@ much documents differ. Its inverse gives vectors whose inner products with the r
 of these coordinates, and they rank better than plain inner products wherever noise is not the same in all directions.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -152,12 +152,12 @@ def _directions(model: QueryModel, spread: np.ndarray, k: int | Sequence[int]) -
         values, axes = np.linalg.eigh(np.asarray(model.noise[own, own], np.float64))
         whiten[own, own] = (axes / np.sqrt(values)) @ axes.T
     signal = whiten @ spread @ whiten
-    if isinstance(k, int | np.integer):
-        require_k(int(k), model.dimension, f"the vectors have {model.dimension} dimensions")
-        return _leading(whiten, signal, int(k))
-    require(len(k) == len(slices), f"{len(k)} numbers of directions were given for {len(slices)} modalities.")
-    parts = []
-    for own, count in zip(slices, k, strict=True):
+    if not isinstance(k, Iterable):
+        require_k(k, model.dimension, f"the vectors have {model.dimension} dimensions")
+        return _leading(whiten, signal, k)
+    counts, parts = [*k], []
+    require(len(counts) == len(slices), f"{len(counts)} numbers of directions were given for {len(slices)} modalities.")
+    for own, count in zip(slices, counts, strict=True):
         width = own.stop - own.start
         require_k(count, width, f"a modality has {width} dimensions")
         directions, ratios = _leading(whiten[own, own], signal[own, own], count)

@@ -8,7 +8,7 @@ digits). Only the classes below are ever made, so a stranger's file can run noth
 import json
 import struct
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import jax
@@ -20,7 +20,7 @@ from safetensors.numpy import save
 from rdjax.checks import InputError, require
 from rdjax.codes.binary import SignBits, SignBitsRescored
 from rdjax.codes.code import Code
-from rdjax.codes.description import describe, fingerprint, rebuild
+from rdjax.codes.description import CLASS, FIELDS, describe, fingerprint, rebuild
 from rdjax.codes.entropy_coded import EntropyCodedScalar
 from rdjax.codes.integer import Int8
 from rdjax.codes.learned import LearnedCode
@@ -82,8 +82,13 @@ def save_code(code: Code, notes: Mapping[str, str] | None = None) -> bytes:
     Args:
       code: any code of this package.
       notes: strings to keep beside it.
+
+    Raises:
+      InputError: if a class in it is none that `load_code` knows.
     """
     description, arrays = describe(code)
+    strange = sorted(set(_classes(description)) - set(CLASSES))
+    require(not strange, f"{', '.join(strange)} is no code that a file can hold; save the codes that it is made of.")
     record = {
         "version": VERSION,
         "code": description,
@@ -119,6 +124,15 @@ def load_code(data: bytes, where: str) -> tuple[Code, dict[str, str]]:
     require(found == record.get("checksum"), damaged)
     _require_precision(arrays, where)
     return _usable(description, arrays, where), {str(key): str(value) for key, value in notes.items()}
+
+
+def _classes(description: Any) -> Iterator[str]:
+    """Names of the classes in a description."""
+    if isinstance(description, dict) and CLASS in description:
+        yield description[CLASS]
+        description = list(description[FIELDS].values())
+    for part in description if isinstance(description, list) else ():
+        yield from _classes(part)
 
 
 def _checksum(code: int, notes: Mapping[str, str]) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from rdjax.checks import InputError, require
+from rdjax.checks import InputError, require, whole
 from rdjax.codes.allocation import MAX_WIDTH, water_filled
 from rdjax.codes.arrays import device_array, fit_vectors
 from rdjax.codes.cells import cell_of, level_of, lloyd_cells, relevance_gains, sample_coefficients
@@ -123,7 +123,8 @@ class ScalarQuantizer(Transformed, FixedLengthCode):
 def _share_out(variances: np.ndarray, bits: int, spread: str) -> np.ndarray:
     """Bits of every coefficient [k], at least one in all."""
     k = len(variances)
-    require(bits >= 1, f"the budget is {bits} bits; a scalar quantizer needs at least one.")
+    bits = whole(bits, "the budget in bits", least=0)
+    require(bits > 0, f"the budget is {bits} bits; a scalar quantizer needs at least one.")
     if spread == "variance":
         return water_filled(variances, bits)
     if spread != "equal":

@@ -11,12 +11,12 @@ import numpy as np
 from rdjax.codes.code import Code
 from rdjax.codes.entropy_coded import EntropyCodedScalar, VariableLengthCode
 from rdjax.codes.integer import Int8
-from rdjax.codes.product import ProductQuantizer
+from rdjax.codes.product import MOST_BEAM, ProductQuantizer
 from rdjax.codes.recoded import EntropyCoded
 from rdjax.codes.scalar import ScalarQuantizer
 from rdjax.codes.trellis import MOST_WIDTH, MOST_WINDOW, TrellisCode
 
-MOST_BITS, MOST_BEAM, MOST_SMOOTHING = 24, 1 << 12, 64
+MOST_BITS, MOST_SMOOTHING = 24, 64
 
 
 def is_sound(code: Any) -> bool:

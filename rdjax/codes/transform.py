@@ -58,7 +58,7 @@ class Transform(ABC):
 
     @abstractmethod
     def padded(self, multiple: int) -> "Transform":
-        """The same with k rounded up, by coefficients that add nothing."""
+        """The same with k rounded up, by coefficients that add nothing where they are 0."""
 
 
 @partial(register_dataclass, data_fields=["mean", "variances"], meta_fields=["centered"])
@@ -100,7 +100,7 @@ class Coordinates(Transform):
         return Coordinates(self.mean, jax.device_put(np.asarray(self.variances)[:k]), self.centered)
 
     def padded(self, multiple: int) -> "Coordinates":
-        """The same with k rounded up, at most to D."""
+        """The same with k rounded up, at most to D: by coordinates that are there, so codes must leave them at 0."""
         k = min(self.k + -self.k % multiple, self.mean.shape[0])
         return Coordinates(self.mean, jax.device_put(wider(self.variances, k)), self.centered)
 
@@ -292,6 +292,7 @@ def signs(basis: np.ndarray) -> np.ndarray:
 
 
 def require_k(k: int, most: int, why: str) -> None:
-    """k is 1 to most, or an error that says why."""
+    """k is a whole number, 1 to most, or an error that says why."""
     require(most >= 1, f"{why}, so there is nothing to fit; give at least two vectors.")
-    require(int(k) == k and 1 <= k <= most, f"{k} dimensions were asked for, but {why}; ask for 1 to {most}.")
+    good = isinstance(k, int | np.integer) and not isinstance(k, bool) and 1 <= k <= most
+    require(good, f"{k} dimensions were asked for, but {why}; ask for 1 to {most}, in whole numbers.")

@@ -95,7 +95,7 @@ class TrellisCode(Transformed, FixedLengthCode):
         )
         rng = np.random.default_rng(seed)
         kept = rng.permutation(len(array))[: max(1, (_SAMPLES << window) // steps)]
-        spread = np.sqrt(np.maximum(np.asarray(fitted.variances, np.float64), 1e-30))
+        spread = _spread(np.asarray(fitted.variances, np.float64))
         points = np.concatenate([*coefficient_blocks(fitted, array[np.sort(kept)])]) / spread
         size = math.sqrt(1 - 2.0 ** (-2 * bits / fitted.k))
         words = device_array(size * rng.standard_normal((1 << window, fitted.k // steps)), fitted.mean.dtype)
@@ -130,6 +130,12 @@ class TrellisCode(Transformed, FixedLengthCode):
     def _decode(self, symbols: jax.Array) -> jax.Array:
         points = self.words[windows(symbols, self.width, self.window)]
         return self.transform.invert(points.reshape(len(symbols), self.transform.k) * self.spread[None, :])
+
+
+def _spread(variances: np.ndarray) -> np.ndarray:
+    """Deviations [k], at least 1e-5 of the largest: below it a coefficient may be no more than its rounding."""
+    largest = float(variances.max())
+    return np.sqrt(np.maximum(variances, 1e-10 * largest)) if largest > 0 else np.ones(len(variances))
 
 
 def equal_shares(signal: Any, bits: int) -> tuple[int, int]:

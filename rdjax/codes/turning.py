@@ -27,8 +27,12 @@ def turned_at_random(projection: Projection, *, seed: int = 0) -> Projection:
       projection: uncorrelated coefficients, as principal components are; the variances are then R^2 times theirs.
       seed: of the draw.
 
+    Raises:
+      InputError: if it is no projection.
+
     Source: Gong and Lazebnik 2011 (their PCA-RR).
     """
+    require(isinstance(projection, Projection), "only a projection can be turned; use PCA or a rotation.")
     rotation, dtype = random_directions(projection.k, projection.k, seed), projection.basis.dtype
     basis = np.asarray(projection.basis, np.float64) @ rotation
     variances = np.asarray(projection.variances, np.float64) @ rotation**2

@@ -6,6 +6,7 @@ from typing import Any
 
 import jax
 import numpy as np
+from jax.typing import ArrayLike
 
 from rdjax.checks import require
 from rdjax.codes.arrays import device_array
@@ -80,6 +81,10 @@ class Wrapped(Code):
         """As the inner code; see `Code.unpack`."""
         return self.code.unpack(payload, num_items)
 
+    def require_corpus(self, vectors: Any) -> None:
+        """As the inner code; see `Code.require_corpus`."""
+        self.code.require_corpus(vectors)
+
     def _alphabet(self) -> Any:
         return self.code._alphabet()
 
@@ -94,6 +99,22 @@ class Wrapped(Code):
 
     def _scores(self, symbols: jax.Array, vectors: jax.Array) -> jax.Array:
         return self.code._scores(symbols, vectors)
+
+
+class Alike(Wrapped):
+    """One that encodes, decodes and scores as the inner code does, block by block where that one does so."""
+
+    def encode(self, vectors: ArrayLike) -> jax.Array:
+        """As the inner code; see `Code.encode`."""
+        return self.code.encode(vectors)
+
+    def decode(self, symbols: ArrayLike) -> jax.Array:
+        """As the inner code; see `Code.decode`."""
+        return self.code.decode(symbols)
+
+    def scores(self, symbols: ArrayLike, vectors: ArrayLike) -> jax.Array:
+        """As the inner code; see `Code.scores`."""
+        return self.code.scores(symbols, vectors)
 
 
 @partial(register_dataclass, data_fields=["code", "weights"], meta_fields=[])
