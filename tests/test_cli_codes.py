@@ -114,6 +114,26 @@ def test_scores_of_what_is_decoded_are_calibrated(place):
     np.testing.assert_allclose(queries @ np.load("back.npy").T, expected, atol=0.002 * np.abs(expected).max())
 
 
+def test_a_saved_code_encodes_a_corpus_that_nothing_can_be_fitted_on(place, monkeypatch):
+    """One query, nothing else to fit on, no calibration, no search for what is relevant."""
+    ran("encode corpus.npz --side queries --family int8 --class B --out codes")
+    kept = {name: array for name, array in made_corpus().items() if name != "relevant"}
+    np.savez("one.npz", **{name: array[:1] if name.startswith("q") else array for name, array in kept.items()})
+    monkeypatch.setattr("rdjax.audit.view.top_document", None)
+    done = ran("encode one.npz --side queries --code codes/code.safetensors")
+    assert done["items"] == "1"
+    ran("decode queries.rdx --code codes/code.safetensors --out one.npy")
+    ran("decode codes/queries.rdx --code codes/code.safetensors --out all.npy")
+    np.testing.assert_array_equal(np.load("one.npy"), np.load("all.npy")[:1])
+
+
+@pytest.mark.parametrize("line", ["--family fame", "--family 'PCA + scalar'", "", "--family int8 --out flat.npy"])
+def test_what_is_wrong_with_the_request_is_said_before_anything_is_read(place, monkeypatch, line):
+    monkeypatch.setattr("rdjax.cli.jobs.encoding", None)
+    result = run(f"encode corpus.npz {line}")
+    assert result.exit_code == 2, result.exception
+
+
 def test_an_array_alone(place):
     done = ran("encode flat.npy --family int8 --out codes")
     assert set(os.listdir("codes")) == {"code.safetensors", "flat.rdx"}
@@ -175,6 +195,8 @@ MISTAKES = {
     "encode flat.npy --family 'sign bits, int8 rescores' --side queries": "is a code for documents, not for queries.",
     "encode corpus.npz --family 'rank code'": "rank code is a code for queries, not for documents.",
     "encode corpus.npz --family int8 --side both": "the side is 'both'; it must be documents or queries.",
+    "encode corpus.npz --family int8 --seed -1": "the seed is -1; it must be a whole number, at least 0.",
+    "encode flat.npy --family int8 --seed -1": "the seed is -1",
     "encode corpus.npz --family int8 --class X": "the class is 'X'; it must be B or C.",
     "encode flat.npy --family int8 --class C": "one array fitted on itself is class B.",
     "encode flat.npy --family int8 --task T1": "--task chooses among the emoji tasks",
@@ -297,4 +319,15 @@ def test_the_command_of_a_point_reads_as_it_is_typed():
     )
     Point.family, Point.code_class, Point.side = "rank code", "A", "queries"
     line = command_for(Point, None, task="T1", fit=None, seed=0)
-    assert line == "rdjax encode --task T1 --side queries --family 'rank code' --out queries-codes"
+    assert line == "rdjax encode --task T1 --side queries --family 'rank code' --out searched-queries-codes"
+    Point.code_class, Point.family = "C", "int8"
+    assert command_for(Point, None, task=None, fit=None, seed=0).endswith(" --out queries-codes")  # another folder
+
+
+def test_the_command_is_quoted_for_the_shell_of_the_system(monkeypatch):
+    class Point:
+        side, family, code_class, budget = "documents", "PCA + scalar", "B", 64.0
+
+    monkeypatch.setattr("rdjax.audit.budgets.sys", SimpleNamespace(platform="win32"))
+    line = command_for(Point, "my corpus.npz", task=None, fit=None, seed=0)
+    assert line.startswith('rdjax encode "my corpus.npz" --side documents --family "PCA + scalar" --bits 64')

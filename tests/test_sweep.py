@@ -618,6 +618,14 @@ def test_plan(tmp_path, monkeypatch):
     assert plan.seconds > 0
 
 
+def test_a_device_for_each_processor_also_where_the_system_does_not_say_which(monkeypatch):
+    monkeypatch.delattr(os, "sched_getaffinity", raising=False)
+    monkeypatch.setattr(os, "cpu_count", lambda: 3)
+    assert sweeping._processors() == 3
+    monkeypatch.setattr(os, "cpu_count", lambda: None)
+    assert sweeping._processors() == 1
+
+
 def test_the_command(whole, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     Path("many.py").write_text(f"config = {MANY!r}\n")

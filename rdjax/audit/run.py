@@ -24,7 +24,7 @@ from rdjax.audit.quality import todays, uncompressed_rankings
 from rdjax.audit.result import Audit, Point, Setting
 from rdjax.audit.shares import modality_shares
 from rdjax.audit.view import Progress, View, calibrated, make_views, with_judgements
-from rdjax.checks import require
+from rdjax.checks import require, whole
 from rdjax.data import Corpus
 from rdjax.limits.bound import Bound
 from rdjax.retrieval.metrics import Metric, parse_metric
@@ -66,11 +66,13 @@ def audit(
       an `Audit`, every number a `Bound`; rates in bits per item.
 
     Raises:
-      InputError: a target or prior out of range, an unknown metric, side or family, corpora that do not fit together.
+      InputError: a target or prior out of range, an unknown metric, side or family, a negative seed, corpora that do
+        not fit together.
     """
     require(0 < target <= 1, f"the target is {target}; it is a share of today's quality, above 0 and at most 1.")
     require(side in (None, *SIDES), f"the side is {side!r}; it must be queries or documents.")
     require_families(families or ())
+    whole(seed, "the seed", 0)
     measure_by, sizes = parse_metric(metric), sizes_within(memory, corpus, fit)
     sides = SIDES if side is None else (side,)
     tell = progress or (lambda *_: None)

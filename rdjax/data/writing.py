@@ -23,11 +23,7 @@ def staged(paths: Sequence[str | os.PathLike[str]]) -> Iterator[list[Path]]:
       InputError: one sentence, if a path is a folder or cannot be written, or two are the same.
     """
     places = [Path(os.path.abspath(path)) for path in paths]
-    for path, place in zip(paths, places, strict=True):
-        require(not place.is_dir(), f"{path} is a folder; name a file.")
-        require(places.count(place) == 1, f"{path} is to be written twice; name two files.")
-    with said_of(paths[0]):
-        folder = Path(tempfile.mkdtemp(prefix=".rdjax-", dir=nearest_existing(places[0].parent)))
+    folder = _folder_beside(paths, places)
     try:
         fresh = [folder / f"{number}{place.suffix}" for number, place in enumerate(places)]
         yield fresh
@@ -37,6 +33,20 @@ def staged(paths: Sequence[str | os.PathLike[str]]) -> Iterator[list[Path]]:
                 os.replace(source, place)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def check_files(paths: Sequence[str | os.PathLike[str]]) -> None:
+    """Find out before any computing whether `staged` could write these files; the same arguments and errors."""
+    os.rmdir(_folder_beside(paths, [Path(os.path.abspath(path)) for path in paths]))
+
+
+def _folder_beside(paths: Sequence[str | os.PathLike[str]], places: list[Path]) -> Path:
+    """A new folder on the disk of the places."""
+    for path, place in zip(paths, places, strict=True):
+        require(not place.is_dir(), f"{path} is a folder; name a file.")
+        require(places.count(place) == 1, f"{path} is to be written twice; name two files.")
+    with said_of(paths[0]):
+        return Path(tempfile.mkdtemp(prefix=".rdjax-", dir=nearest_existing(places[0].parent)))
 
 
 def nearest_existing(path: Path) -> Path:
