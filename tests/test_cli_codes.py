@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 from rdjax.audit.budgets import budget_of, command_for, fit_family
 from rdjax.audit.families import FAMILIES, trials
 from rdjax.audit.training import Training
+from rdjax.checks import InputError
 from rdjax.cli import app
 from rdjax.codes import LearnedCode
 from rdjax.codes.saved import load_code
@@ -19,6 +20,7 @@ from rdjax.data.writing import staged
 
 pytestmark = pytest.mark.float64_only
 N, WIDTHS = 500, {"image": 5, "text": 3}
+SET = ["a.bin", "b.bin", "c.bin"]
 
 
 def run(line):
@@ -281,6 +283,36 @@ def test_an_interruption_leaves_what_was_there(place):
         a.write_bytes(b"new")
         b.write_bytes(b"newer")
     assert ((place / "a.bin").read_bytes(), (place / "b/c.bin").read_bytes()) == (b"new", b"newer")
+
+
+@pytest.mark.parametrize("stop", range(5))
+def test_of_several_files_all_are_replaced_or_none(place, monkeypatch, stop):
+    """Stopped at any move, an old file of the set is there, and a new one that had none before is not."""
+    (place / "a.bin").write_bytes(b"old")
+    (place / "c.bin").write_bytes(b"old")
+    moves, replace = iter(range(9)), os.replace
+
+    def sometimes(source, target):
+        if next(moves) == stop:
+            raise PermissionError(13, "Permission denied")
+        replace(source, target)
+
+    monkeypatch.setattr("rdjax.data.writing.os.replace", sometimes)
+    with pytest.raises(InputError, match=r"\.bin cannot be written: Permission denied\."), staged(SET) as fresh:
+        for file in fresh:
+            file.write_bytes(b"new")
+    assert [(place / name).read_bytes() for name in ("a.bin", "c.bin")] == [b"old", b"old"]
+    assert not (place / "b.bin").exists()
+    assert not list(place.glob(".rdjax*"))
+
+
+def test_a_file_that_was_not_written_leaves_the_others_as_they_were(place):
+    (place / "a.bin").write_bytes(b"old")
+    with pytest.raises(InputError, match="c.bin cannot be written"), staged(SET) as fresh:
+        for file in fresh[:-1]:
+            file.write_bytes(b"new")
+    assert (place / "a.bin").read_bytes() == b"old"
+    assert not (place / "b.bin").exists()
 
 
 def test_every_family_of_the_audit_can_be_asked_for_by_its_budget(monkeypatch):
