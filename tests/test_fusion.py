@@ -196,3 +196,9 @@ def test_queries_without_ids_are_named_by_their_rows():
         rows = [int(name.removeprefix(prefix)) for name in names]
         assert len(set(rows)) == 210
         np.testing.assert_array_equal(views[0].test.relevant, whole.relevant[rows])
+
+
+def test_ids_do_not_reach_a_terminal_as_commands():
+    ids = np.array(["\x1b[2J", "line\nbreak", "café", "4"])
+    views, _, _ = make_views(dataclasses.replace(corpus(3, queries=4), query_ids=ids), None, 0)
+    assert named_queries(views) == ["\\x1b[2J", "line\\nbreak", "café", "4"]
