@@ -70,6 +70,7 @@ def point(code, family, side, code_class, bits, kept, touched=None):
         bits=spent,
         encoder_bytes=3_584_000 if code_class == "A" else int(3584 * bits),
         chosen_by=Bound.at_least(kept - 0.01, "estimate", "90% one-sided bootstrap on the fit queries"),
+        chosen_bits=spent.packed,
         value=measured(value),
         interval=Bound(value - half, value + half, "estimate", words),
         kept=measured(kept),

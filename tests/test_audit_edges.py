@@ -8,16 +8,22 @@ import numpy as np
 import pytest
 
 from rdjax.audit import audit
+from rdjax.audit.answer import recommend
+from rdjax.audit.floors import STORED
 from rdjax.audit.gaussian_fit import component_correlations
 from rdjax.audit.noisy import posterior_floor
 from rdjax.audit.quality import ways_to_rank
 from rdjax.audit.stress import _too_much
 from rdjax.audit.view import View, make_views
+from rdjax.audit.wording import percent
+from rdjax.checks import InputError
 from rdjax.codes import Int8, Weighted
 from rdjax.data import Corpus
-from rdjax.limits import one_shot_codewords, ranking_rate
+from rdjax.limits import Bound, one_shot_codewords, ranking_rate
 from rdjax.limits.blind import UNKNOWING
+from rdjax.limits.bound import AVERAGED
 from rdjax.retrieval.metrics import parse_metric
+from tests import fake_audit
 from tests.test_audit import small
 
 pytestmark = pytest.mark.float64_only
@@ -69,6 +75,47 @@ def test_a_modality_without_a_hit_does_not_end_the_audit():
     result = audit(dataclasses.replace(corpus, queries=backwards), families=("int8",), metric="recall@1")
     alone = next(q for q in result.qualities if q.name == f"{name} alone")
     assert alone.value.lower == 0
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"metric": "recall@1"}, "today's recall@1 of .* is 0 on the audited queries, so there is nothing to keep"),
+        ({"families": ("rank code",), "side": "documents"}, r"\(rank code\) is for the documents of 2 modalities"),
+        ({"families": ("relevance + product",), "side": "queries"}, "no code of relevance \\+ product can be fitted"),
+    ],
+)
+def test_an_audit_without_an_answer_says_why(changes, words):
+    corpus = small().take_queries(np.arange(12)) if "families" in changes else small()
+    if "families" not in changes:
+        scores = sum(corpus.queries[name] @ corpus.documents[name].T for name in corpus.modalities)
+        corpus = dataclasses.replace(corpus, relevant=scores.argmin(axis=1))
+    with pytest.raises(InputError, match=words):
+        audit(corpus, **changes)
+
+
+def test_few_queries_on_either_side_are_a_warning():
+    many, some = small(queries=420), small(queries=420).take_queries(np.arange(5))
+    warned = lambda corpus, fit: " ".join(make_views(corpus, fit, 0)[2])
+    assert warned(many, some) == "Only 5 queries are fitted on: a budget chosen on so few may miss its target."
+    assert warned(many.take_queries(np.arange(1)), many) == "Only 1 query is audited: intervals say nothing."
+    assert warned(many, many) == warned(many, None) == ""
+    assert warned(small(), None).count("60 queries") == 2
+
+
+def test_queries_are_chosen_by_bits_that_were_not_audited():
+    """Of two codes that keep enough, the one that took fewer bits for the fit queries, whatever the audited take."""
+    made = [fake_audit.point(f"code {i}", "int8", "queries", "C", 64.0 + i, 0.99) for i in range(2)]
+    other = [dataclasses.replace(one, chosen_bits=Bound.value(70.0 - i, "measured")) for i, one in enumerate(made)]
+    [chosen] = recommend(other, [], fake_audit.setting())
+    assert chosen.point is other[1]
+
+
+def test_a_target_is_never_shown_as_another():
+    assert [percent(share) for share in (0.95, 0.999, 0.975, 0.07, 1)] == ["95%", "99.9%", "97.5%", "7%", "100%"]
+    [choice] = recommend([fake_audit.point("int8", "int8", "queries", "A", 96.0, 0.4)], [], fake_audit.setting())
+    assert "come close" not in choice.sentence  # at 40%
+    assert "not sure to keep the target" in choice.sentence
 
 
 def test_the_printed_rule_is_not_shown_where_it_has_no_temperatures():
@@ -126,7 +173,15 @@ def test_what_is_said_of_codes_made_without_the_corpus():
     every = next(f.bits for f in result.floors if "Theorem B" in f.name)
     assert plain.lower == pytest.approx(every.lower)
     assert plain.lower < float(ranking_rate(1 - result.aim.lower, result.setting.documents)) - 0.1
-    assert all({result.setting.prior, *UNKNOWING} <= set(f.bits.assumes) for f in blind)
+    for floor in blind:
+        bits_of = AVERAGED if floor.side == "queries" else STORED  # there is no stream of queries in what is stored
+        assert {result.setting.prior, *UNKNOWING[:-1], bits_of} <= set(floor.bits.assumes)
+        assert len({AVERAGED, STORED} & set(floor.bits.assumes)) == 1
+        assert any("other queries of this corpus" in words for words in floor.bits.assumes)  # class C is fitted on them
+    assert not any("other queries" in words for words in every.assumes)
+    for point in result.points:  # 12 dimensions; what fit queries take is told without the header of a batch
+        assert point.chosen_bits.lower == (96 if point.side == "queries" else point.bits.packed.lower)
+        assert point.bits.packed.lower > 96
     assert not any("sought equally often" in r.sentence for r in result.recommendations)
 
 

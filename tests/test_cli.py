@@ -123,6 +123,7 @@ MISTAKES = {
     "audit good.npz --family fame": "the family is 'fame'; it must be one of: rank code; PCA truncation",
     "audit good.npz --target 0": "the target is 0.0",
     "audit good.npz --target nan": "the target is nan",
+    "audit good.npz --seed -1": "the seed is -1; it must be a whole number, at least 0.",
     "audit good.npz --metric fame": "metric 'fame' is not known",
     "audit good.npz --prior nowhere.txt": "nowhere.txt does not exist.",
     "audit good.npz --prior law.txt": "law.txt sums to 0.9, not 1",
@@ -136,10 +137,12 @@ MISTAKES = {
     "rate --documents nan --value 0.5": "--documents is 'nan'",
     "rate --documents 10 --value 1.1": "the value is 1.1; mrr of one relevant document a query is from 0 to 1.",
     "rate --documents 10 --value nan": "the value is nan",
+    "rate --documents 10 --value 0.2000001 --metric rbp@0.8": "is from 0 to 0.2.",
     "rate --documents 10 --value -0.1": "the value is -0.1",
     "rate --documents 10 --value 0.2 --metric precision@10": "is from 0 to 0.1.",
     "rate --documents 10 --value 0.5 --metric mrr@10": "metric 'mrr@10' is not known",
     "rate --documents 10 --value 0.5 --prior law.txt": "law.txt has shape (4,); it must hold one probability for each",
+    f"rate --documents 10 --value 0.5 --dimensions {'1' * 5000}": "has 5,000 digits; give how many of the 10",
     "rate --documents 10 --value 0.5 --blind-correlation 1.5:3": "--blind-correlation is '1.5:3'",
     "rate --documents 10 --value 0.5 --blind-correlation nan": "--blind-correlation is 'nan'",
     "rate --documents 10 --value 0.5 --blind-correlation 0.5:0": "--blind-correlation is '0.5:0'",
@@ -221,6 +224,13 @@ def test_rate_under_a_gaussian_model(value, bits):
     floor = limit("--documents", "1e3", "--value", str(value), "--blind-correlation", PAPER)["floors"][-1]
     assert floor["bits"]["lower"] == pytest.approx(bits, rel=0.01)
     assert floor["bits"]["evidence"] == "model"
+
+
+@pytest.mark.parametrize(("metric", "best"), [("rbp@0.8", "0.2"), ("rbp@0.9", "0.1")])
+def test_rate_takes_the_best_value_as_it_is_written(metric, best):
+    """1 - .8 is a little below .2 in binary. The relevant document first each time: log2 10 bits."""
+    found = limit("--documents", "10", "--metric", metric, "--value", best)["floors"][0]["bits"]
+    assert found["lower"] == pytest.approx(np.log2(10), abs=1e-6)
 
 
 def test_correlations_may_be_listed():

@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 from rdjax.audit.budgets import budget_of, command_for, fit_family
 from rdjax.audit.families import FAMILIES, trials
 from rdjax.audit.training import Training
+from rdjax.checks import InputError
 from rdjax.cli import app
 from rdjax.codes import LearnedCode
 from rdjax.codes.saved import load_code
@@ -19,6 +20,7 @@ from rdjax.data.writing import staged
 
 pytestmark = pytest.mark.float64_only
 N, WIDTHS = 500, {"image": 5, "text": 3}
+SET = ["a.bin", "b.bin", "c.bin"]
 
 
 def run(line):
@@ -114,6 +116,26 @@ def test_scores_of_what_is_decoded_are_calibrated(place):
     np.testing.assert_allclose(queries @ np.load("back.npy").T, expected, atol=0.002 * np.abs(expected).max())
 
 
+def test_a_saved_code_encodes_a_corpus_that_nothing_can_be_fitted_on(place, monkeypatch):
+    """One query, nothing else to fit on, no calibration, no search for what is relevant."""
+    ran("encode corpus.npz --side queries --family int8 --class B --out codes")
+    kept = {name: array for name, array in made_corpus().items() if name != "relevant"}
+    np.savez("one.npz", **{name: array[:1] if name.startswith("q") else array for name, array in kept.items()})
+    monkeypatch.setattr("rdjax.audit.view.top_document", None)
+    done = ran("encode one.npz --side queries --code codes/code.safetensors")
+    assert done["items"] == "1"
+    ran("decode queries.rdx --code codes/code.safetensors --out one.npy")
+    ran("decode codes/queries.rdx --code codes/code.safetensors --out all.npy")
+    np.testing.assert_array_equal(np.load("one.npy"), np.load("all.npy")[:1])
+
+
+@pytest.mark.parametrize("line", ["--family fame", "--family 'PCA + scalar'", "", "--family int8 --out flat.npy"])
+def test_what_is_wrong_with_the_request_is_said_before_anything_is_read(place, monkeypatch, line):
+    monkeypatch.setattr("rdjax.cli.jobs.encoding", None)
+    result = run(f"encode corpus.npz {line}")
+    assert result.exit_code == 2, result.exception
+
+
 def test_an_array_alone(place):
     done = ran("encode flat.npy --family int8 --out codes")
     assert set(os.listdir("codes")) == {"code.safetensors", "flat.rdx"}
@@ -175,6 +197,8 @@ MISTAKES = {
     "encode flat.npy --family 'sign bits, int8 rescores' --side queries": "is a code for documents, not for queries.",
     "encode corpus.npz --family 'rank code'": "rank code is a code for queries, not for documents.",
     "encode corpus.npz --family int8 --side both": "the side is 'both'; it must be documents or queries.",
+    "encode corpus.npz --family int8 --seed -1": "the seed is -1; it must be a whole number, at least 0.",
+    "encode flat.npy --family int8 --seed -1": "the seed is -1",
     "encode corpus.npz --family int8 --class X": "the class is 'X'; it must be B or C.",
     "encode flat.npy --family int8 --class C": "one array fitted on itself is class B.",
     "encode flat.npy --family int8 --task T1": "--task chooses among the emoji tasks",
@@ -261,6 +285,40 @@ def test_an_interruption_leaves_what_was_there(place):
     assert ((place / "a.bin").read_bytes(), (place / "b/c.bin").read_bytes()) == (b"new", b"newer")
 
 
+def write_set(written):
+    with staged(SET) as fresh:
+        for file in fresh[:written]:
+            file.write_bytes(b"new")
+
+
+@pytest.mark.parametrize("stop", range(5))
+def test_of_several_files_all_are_replaced_or_none(place, monkeypatch, stop):
+    """Stopped at any move, an old file of the set is there, and a new one that had none before is not."""
+    (place / "a.bin").write_bytes(b"old")
+    (place / "c.bin").write_bytes(b"old")
+    moves, replace = iter(range(9)), os.replace
+
+    def sometimes(source, target):
+        if next(moves) == stop:
+            raise PermissionError(13, "Permission denied")
+        replace(source, target)
+
+    monkeypatch.setattr("rdjax.data.writing.os.replace", sometimes)
+    with pytest.raises(InputError, match=r"\.bin cannot be written: Permission denied\."):
+        write_set(3)
+    assert [(place / name).read_bytes() for name in ("a.bin", "c.bin")] == [b"old", b"old"]
+    assert not (place / "b.bin").exists()
+    assert not list(place.glob(".rdjax*"))
+
+
+def test_a_file_that_was_not_written_leaves_the_others_as_they_were(place):
+    (place / "a.bin").write_bytes(b"old")
+    with pytest.raises(InputError, match=r"c\.bin cannot be written"):
+        write_set(2)
+    assert (place / "a.bin").read_bytes() == b"old"
+    assert not (place / "b.bin").exists()
+
+
 def test_every_family_of_the_audit_can_be_asked_for_by_its_budget(monkeypatch):
     """What `budget_of` says of the audit's code, `fit_family` answers with that same code."""
     monkeypatch.setattr("rdjax.audit.training.EXAMPLES", 256)
@@ -297,4 +355,15 @@ def test_the_command_of_a_point_reads_as_it_is_typed():
     )
     Point.family, Point.code_class, Point.side = "rank code", "A", "queries"
     line = command_for(Point, None, task="T1", fit=None, seed=0)
-    assert line == "rdjax encode --task T1 --side queries --family 'rank code' --out queries-codes"
+    assert line == "rdjax encode --task T1 --side queries --family 'rank code' --out searched-queries-codes"
+    Point.code_class, Point.family = "C", "int8"
+    assert command_for(Point, None, task=None, fit=None, seed=0).endswith(" --out queries-codes")  # another folder
+
+
+def test_the_command_is_quoted_for_the_shell_of_the_system(monkeypatch):
+    class Point:
+        side, family, code_class, budget = "documents", "PCA + scalar", "B", 64.0
+
+    monkeypatch.setattr("rdjax.audit.budgets.sys", SimpleNamespace(platform="win32"))
+    line = command_for(Point, "my corpus.npz", task=None, fit=None, seed=0)
+    assert line.startswith('rdjax encode "my corpus.npz" --side documents --family "PCA + scalar" --bits 64')

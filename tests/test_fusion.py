@@ -8,7 +8,7 @@ import pytest
 
 from rdjax.audit.fusion import fused_modalities
 from rdjax.audit.savings import full_values, named_queries
-from rdjax.audit.stress import exchanged
+from rdjax.audit.stress import exchanged, wrong_queries
 from rdjax.audit.view import View, calibrated, make_views
 from rdjax.data import Corpus
 from rdjax.retrieval.metrics import parse_metric
@@ -125,6 +125,19 @@ def test_everyone_takes_from_one_who_wants_another_document(sizes):
     np.testing.assert_array_equal(donor, exchanged(relevant, 3))
 
 
+def test_in_folds_of_one_query_the_wrong_modality_is_still_another_querys():
+    """Four queries, one in each fold, as if they were one view; and of one query there is nothing to exchange."""
+    whole = corpus(3, queries=4)
+    views = make_views(whole, None, 0)[0]
+    assert [view.test.num_queries for view in views] == [1] * 4
+    ones = [np.ones(2)] * 4
+    one = View(whole, whole, np.arange(4), np.arange(0))
+    found, expected = wrong_queries(views, MRR, ones, 0), wrong_queries([one], MRR, ones[:1], 0)
+    assert [s.wrong.lower for s in found] == pytest.approx([s.wrong.lower for s in expected])
+    alone = whole.take_queries(np.array([0]))
+    assert wrong_queries([View(alone, whole, np.arange(1), np.arange(0))], MRR, ones[:1], 0) == ()
+
+
 def test_of_three_the_others_are_calibrated_anew_without_one():
     view = view_of(queries=120, names=tuple(NOISE))
     found = fused_modalities([view], MRR, 0)
@@ -183,3 +196,9 @@ def test_queries_without_ids_are_named_by_their_rows():
         rows = [int(name.removeprefix(prefix)) for name in names]
         assert len(set(rows)) == 210
         np.testing.assert_array_equal(views[0].test.relevant, whole.relevant[rows])
+
+
+def test_ids_do_not_reach_a_terminal_as_commands():
+    ids = np.array(["\x1b[2J", "line\nbreak", "café", "4"])
+    views, _, _ = make_views(dataclasses.replace(corpus(3, queries=4), query_ids=ids), None, 0)
+    assert named_queries(views) == ["\\x1b[2J", "line\\nbreak", "café", "4"]

@@ -53,6 +53,14 @@ def test_nothing_overlaps_and_all_is_inside(audit):
     assert all(fine.y1 <= box.y0 for box in edges)
 
 
+def test_names_without_spaces_can_be_told_apart():
+    pair = [words.clipped(name, 12) for name in ("multilingual_e5_small", "multilingual_e5_large")]
+    assert pair[0] != pair[1]
+    assert all(len(name) == 12 and name.startswith("multi") for name in pair)
+    assert words.clipped("image", 12) == "image"
+    assert words.clipped("msmarco_passages_bge_large_en_v15", 30).endswith("large_en_v15")
+
+
 def test_numbers_stand_out_from_every_color():
     """Contrast at least 4.5 to 1 (WCAG AA)."""
 

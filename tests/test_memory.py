@@ -50,6 +50,18 @@ def test_less_memory_means_less_at_a_time_until_it_is_refused(rng):
         sizes_within(0.99 * least, mine, None)
 
 
+def test_each_fold_holds_the_vectors_once_more():
+    """399 queries are cross-fitted in four folds, 400 are split: three copies of 80 MB more, but for a query."""
+    least = []
+    for queries in (399, 400):
+        rows = np.ones((20_000, 1000), np.float32)
+        mine = Corpus(documents={"a": rows}, queries={"a": rows[:queries]}, relevant=np.arange(queries))
+        with pytest.raises(InputError) as caught:
+            sizes_within(1.0, mine, None)
+        least.append(float(str(caught.value).split("takes ")[1].split(" GB")[0]))
+    assert least[0] - least[1] == pytest.approx(0.245, abs=0.02)
+
+
 def test_counts_do_not_depend_on_how_many_scores_are_held(rng):
     mine = corpus(rng)
     queries, documents = mine.queries["a"], mine.documents["a"]

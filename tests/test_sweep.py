@@ -650,6 +650,14 @@ def test_a_plan_counts_what_is_worked_out_on_the_host(monkeypatch):
     assert plan.shapes[0].computing > 40 * 0.01 / 2
 
 
+def test_a_device_for_each_processor_also_where_the_system_does_not_say_which(monkeypatch):
+    monkeypatch.delattr(os, "sched_getaffinity", raising=False)
+    monkeypatch.setattr(os, "cpu_count", lambda: 3)
+    assert sweeping._processors() == 3
+    monkeypatch.setattr(os, "cpu_count", lambda: None)
+    assert sweeping._processors() == 1
+
+
 def test_the_command(whole, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     Path("many.py").write_text(f"config = {MANY!r}\n")

@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterable
 
 from rdjax.audit.result import FIXED, OWN, STREAM, Floor, Point, Recommendation, Setting
-from rdjax.audit.wording import memory, metric_title
+from rdjax.audit.wording import memory, metric_title, percent
 from rdjax.limits.bound import Bound
 
 STORE, SEND_BLIND, SEND_SEARCHED = "store the documents", "send a query blind", "send a query after searching"
@@ -13,7 +13,7 @@ STORE, SEND_BLIND, SEND_SEARCHED = "store the documents", "send a query blind", 
 def recommend(points: Iterable[Point], floors: Iterable[Floor], setting: Setting) -> tuple[Recommendation, ...]:
     """For each purpose the cheapest code that keeps the target on the fit queries, with its sentence.
 
-    Documents are chosen by the bytes on disk, codebook and all; queries by their bits in a packed batch.
+    Documents are chosen by the bytes on disk of themselves and the codebook; queries by the packed bits of fit queries.
     """
     points, floors = list(points), list(floors)
     chosen = []
@@ -38,12 +38,12 @@ def _good(offered: list[Point], setting: Setting) -> list[Point]:
 
 def _cost(point: Point, setting: Setting) -> tuple[float, bool]:
     """What a code is chosen by; of two that cost the same, the portable one."""
-    size = disk(point, setting) if point.side == "documents" else _low(point.bits.packed)
+    size = disk(point, setting) if point.side == "documents" else _low(point.chosen_bits)
     return size, point.code_class != "C"
 
 
 def disk(point: Point, setting: Setting) -> float:
-    """Bytes on disk for all documents: their codes, and the codebook that reads them."""
+    """Bytes on disk for all documents: their codes, and the codebook of the encoder."""
     return _low(point.bits.packed) / 8 * setting.documents + point.encoder_bytes
 
 
@@ -54,15 +54,15 @@ def _store(point: Point | None, offered: list[Point], floors: list[Floor], setti
     bits, after = _low(point.bits.packed), memory(disk(point, setting))
     before = memory(setting.stored_bits / 8 * setting.documents)
     return (
-        f"{bits:,.0f} bits ({bits / 8:,.1f} bytes) for each stored document keep {setting.target:.0%} of today's "
+        f"{bits:,.0f} bits ({bits / 8:,.1f} bytes) for each stored document keep {percent(setting.target)} of today's "
         f"{metric_title(setting.metric)}, with {point.code} ({_class(point)}): {after} for "
-        f"{setting.documents:,} documents, codebook included, instead of {before}. "
+        f"{setting.documents:,} documents, the encoder's codebook included, instead of {before}. "
         f"{_kept(point, setting)} {_fewer(point, offered, setting)}{blind}"
     )
 
 
 def _fewer(point: Point, offered: list[Point], setting: Setting) -> str:
-    """That fewer bits would do, where the codebook that reads them takes more than they save."""
+    """That fewer bits would do, where the codebook that makes them takes more than they save."""
     bits = lambda point: _low(point.bits.packed)
     least = min(_good(offered, setting), key=bits)
     if bits(least) >= bits(point):
@@ -85,7 +85,7 @@ def _send_blind(point: Point | None, offered: list[Point], floors: list[Floor], 
 
 def _send_searched(point: Point | None, offered: list[Point], floors: list[Floor], setting: Setting) -> str:
     best = point or max(offered, key=lambda p: _low(p.value))
-    verdict = "do it" if point else "come close, with no safe margin on the fit queries,"
+    verdict = "do it" if point else "are the best that was tried, and not sure to keep the target,"
     binding = [(floor.kind, floor.bits) for floor in floors if "A" in floor.classes]
     general = {kind: bits for kind, bits in binding if bits is not None and bits.evidence == "theorem"}
     words = (
@@ -102,8 +102,8 @@ def _send_searched(point: Point | None, offered: list[Point], floors: list[Floor
 
 
 def _class(point: Point) -> str:
-    what = "the codebook knows this corpus" if point.code_class == "B" else "the codebook was fitted elsewhere"
-    return f"class {point.code_class}: {what}"
+    knows = "the codebook knows this corpus" if point.code_class == "B" else f"fitted on {point.fitted_on}"
+    return f"class {point.code_class}: {knows}"
 
 
 def _kept(point: Point, setting: Setting) -> str:
@@ -137,7 +137,7 @@ def _nothing(offered: list[Point], setting: Setting) -> str:
     best = max(offered, key=lambda point: _low(point.kept))
     what = "stored document" if best.side == "documents" else "query of an encoder that does not know the corpus"
     return (
-        f"No code that was tried is sure to keep {setting.target:.0%} of today's {metric_title(setting.metric)} "
+        f"No code that was tried is sure to keep {percent(setting.target)} of today's {metric_title(setting.metric)} "
         f"per {what}; the closest is {best.code} with {_low(best.bits.packed):,.0f} bits. {_kept(best, setting)}"
     )
 

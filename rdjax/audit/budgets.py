@@ -1,6 +1,8 @@
 """A family's code at a budget that somebody names: what `rdjax encode` fits, and how to ask it for an audit's code."""
 
 import shlex
+import subprocess
+import sys
 
 from rdjax.audit.families import FAMILIES, require_families
 from rdjax.audit.result import Point
@@ -23,15 +25,20 @@ def fit_family(family: str, bits: float | None, side: str, training: Training) -
     Raises:
       InputError: a family that is not known or not for this side, or a budget it does not have.
     """
-    require_families([family])
+    require_budget(family, bits)
     kind = _BY_NAME[family]
-    require(bits is not None or not kind.free, f"{family} comes at any budget; say how many --bits.")
-    require(bits is None or 0 < bits < 2**20, f"the budget is {bits} bits; it must be above 0 and below a million.")
     require(side in kind.sides, f"{family} is a code for {kind.sides[0]}, not for {side}.")
     code = kind.fit(training, side, 0.0 if bits is None else bits)
     if bits is not None and code.bits is not None and code.bits != bits:
         raise InputError(f"{family} takes {code.bits} bits on these vectors, not {bits:g}; ask for {code.bits}.")
     return code
+
+
+def require_budget(family: str, bits: float | None) -> None:
+    """What can be said of a family and its budget before there is anything to fit it on: as `fit_family`."""
+    require_families([family])
+    require(bits is not None or not _BY_NAME[family].free, f"{family} comes at any budget; say how many --bits.")
+    require(bits is None or 0 < bits < 2**20, f"the budget is {bits} bits; it must be above 0 and below a million.")
 
 
 def learns(family: str | None) -> bool:
@@ -60,4 +67,8 @@ def command_for(point: Point, path: str | None, *, task: str | None, fit: str | 
     words += ["--bits", f"{point.budget:g}"] if _BY_NAME[point.family].free else []
     words += [] if point.code_class == "A" else ["--class", point.code_class]
     words += [] if seed == 0 else ["--seed", str(seed)]
-    return shlex.join([*words, "--out", f"{point.side}-codes"])
+    folder = (
+        f"{point.side}-codes" if point.code_class != "A" else f"searched-{point.side}-codes"
+    )  # one for each purpose
+    words += ["--out", folder]
+    return subprocess.list2cmdline(words) if sys.platform == "win32" else shlex.join(words)

@@ -63,12 +63,11 @@ def limit_at(
     """
     asked = parse_metric(metric)
     best = float(asked.weights(1.0))
-    require(
-        0 <= value <= best, f"the value is {value:g}; {metric} of one relevant document a query is from 0 to {best:g}."
-    )
+    good = 0 <= value <= best * (1 + 1e-9)  # the best value as a person writes it: 1 - .8 is not .2 in binary
+    require(good, f"the value is {value:g}; {metric} of one relevant document a query is from 0 to {best:g}.")
     require(prior is None or len(prior) == documents, f"the prior does not have {documents:,} probabilities.")
     uniform = prior is None
-    law, distortion = documents if uniform else prior, 1 - value
+    law, distortion = documents if uniform else prior, 1 - min(value, best)
     with jax.enable_x64(True):
         stream, fixed = ranking_bound(distortion, law, asked.weights), one_shot_bound(distortion, law, asked.weights)
         floors = [

@@ -1,6 +1,7 @@
 """The floors that bind each class of code at the target quality. Never one class against another's floor unlabeled."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -18,9 +19,10 @@ from rdjax.limits import (
     ranking_bound,
     ranking_distortion,
 )
-from rdjax.limits.bound import Bound
+from rdjax.limits.bound import AVERAGED, Bound
 from rdjax.retrieval.metrics import Metric
 
+STORED = "bits averaged over stored documents, uniquely decodable"
 GRID = np.exp2(np.linspace(0, 13, 53))  # bits of the curves
 
 
@@ -47,6 +49,14 @@ def relevance_law(corpus: Corpus, choice: Any) -> tuple[Any, str]:
     counts = np.unique(relevant[relevant >= 0], return_counts=True)[1]
     seen = len(counts) if counts.min() == counts.max() else counts / counts.sum()  # uniform: the number says it all
     return seen, f"the law of the {corpus.num_queries:,} audited queries themselves"
+
+
+def fitted_here(floors: Iterable[Floor]) -> Iterator[Floor]:
+    """The floors where codes of class C are fitted on queries of the audited corpus, which tell something of it."""
+    words = "codes fitted on other queries of this corpus count as made without it"
+    for floor in floors:
+        known = floor.bits if floor.classes == "C" else None
+        yield floor if known is None else replace(floor, bits=replace(known, assumes=(*known.assumes, words)))
 
 
 def relevance_frequencies(corpus: Corpus) -> np.ndarray:
@@ -135,7 +145,7 @@ def _blind(
         model = _as_float(blind_bound(1 - aim, prior, correlations, metric.weights), setting.prior)
         modeled = lambda bits: 1 - blind_distortion(bits, prior, correlations, metric.weights)
         found.append(Floor(f"{name}, Gaussian fit", side, "C", STREAM, model, "", _curve(modeled)))
-    return found
+    return found if side == "queries" else [replace(f, bits=_of_documents(f.bits)) for f in found if f.bits is not None]
 
 
 def _curve(quality: Callable[[np.ndarray], Any]) -> tuple[tuple[float, float], ...]:
@@ -145,3 +155,9 @@ def _curve(quality: Callable[[np.ndarray], Any]) -> tuple[tuple[float, float], .
 def _as_float(bound: Bound, *words: str) -> Bound:
     kept = [w for w in bound.assumes if not words or (w != "the given prior" and not w.startswith("uniform prior"))]
     return Bound(float(bound.lower), float(bound.upper), bound.evidence, (*words, *kept))
+
+
+def _of_documents(bound: Bound) -> Bound:
+    """A floor of Theorem D for stored documents, whose bits are not those of queries."""
+    said = tuple(STORED if w == AVERAGED else w for w in bound.assumes)
+    return Bound(bound.lower, bound.upper, bound.evidence, said)

@@ -113,6 +113,17 @@ class Outcome:
     values: np.ndarray
 
 
+@dataclass(frozen=True)
+class Look:
+    """What choices are made by: the share of today's quality kept on the fit queries, at least, and their bits."""
+
+    kept: float
+    bits: float
+
+
+NOTHING = Look(-np.inf, np.inf)
+
+
 def cost(trial: Trial) -> int:
     """About how long `Bench.run` takes, in measured budgets: one look of its bisection takes as long as three."""
     return len(trial.makers) + LOOK * len(trial.makers).bit_length()
@@ -170,15 +181,15 @@ class Bench:
         step(left)
         return [self._point(trial, each, looked.get(i)) for i, each in enumerate(outcomes)]
 
-    def _search(self, trial: Trial, count: int, step: Callable[[int], None]) -> dict[int, float]:
-        """Floors of the kept share, by budget, that a bisection for the smallest sufficient budget looked at."""
-        looked: dict[int, float] = {}
+    def _search(self, trial: Trial, count: int, step: Callable[[int], None]) -> dict[int, Look]:
+        """What a bisection for the smallest sufficient budget found on the fit queries, by the budgets it looked at."""
+        looked: dict[int, Look] = {}
         low, high = 0, count
         while low < high:
             middle = (low + high) // 2
             looked[middle] = self._kept_on_fit(trial, trial.makers[middle])
             step(LOOK)
-            low, high = (low, middle) if looked[middle] >= self.target else (middle + 1, high)
+            low, high = (low, middle) if looked[middle].kept >= self.target else (middle + 1, high)
         return looked
 
     def _outcome(self, number: int, trial: Trial, make: Maker) -> Outcome | None:
@@ -196,34 +207,39 @@ class Bench:
         bits = np.array([rate.entropy, rate.packed, rate.single, touched])
         return Outcome(code, bits, values_of(self.metric, counts, view.test))
 
-    def _kept_on_fit(self, trial: Trial, make: Maker) -> float:
+    def _kept_on_fit(self, trial: Trial, make: Maker) -> Look:
         """Share of today's quality that is kept on fit queries, at least, each part coded by what the others fitted."""
-        floors = []
+        floors, bits = [], []
         for number, view in enumerate(self.views):
-            values = np.empty(view.fit.num_queries)
+            values, spent = np.empty(view.fit.num_queries), 0.0
             for part, held_out in enumerate(self._parts[number]):
                 stuff = self.material(number, trial.code_class, part)
                 code = make(stuff) if len(stuff.vectors) > 1 else None
                 if code is None:
-                    return -np.inf
+                    return NOTHING
                 corpus, queries = view.fit.take_queries(held_out), view.fit_queries[held_out]
                 symbols = code.encode(queries if trial.side == "queries" else stuff.documents)
                 counts = count_coded(code, symbols, trial.side, (queries, stuff.documents), corpus, self.sizes.scores)
                 values[held_out] = values_of(self.metric, counts, corpus)
+                spent += code.rate(symbols).payload * len(held_out)  # a batch of so few is mostly header
             if self.today[1][number].mean() <= 0:
-                return -np.inf  # nothing on these queries that could be kept
+                return NOTHING  # nothing on these queries that could be kept
             interval = paired_bootstrap(values, self.today[1][number], seed=self.seed, level=SURE)
             floors.append(float(interval.ratio_floor))
-        return float(np.mean(floors))
+            bits.append(spent / view.fit.num_queries)
+        return Look(float(np.mean(floors)), float(np.mean(bits)))
 
-    def _point(self, trial: Trial, outcomes: list[Outcome], floor: float | None) -> Point:
+    def _point(self, trial: Trial, outcomes: list[Outcome], look: Look | None) -> Point:
         baseline, code = self.today[0], outcomes[0].code
         values = in_order(self.views, [outcome.values for outcome in outcomes])
         on_test = paired_bootstrap(values, baseline, seed=self.seed)
         entropy, packed, single, touched = np.average([outcome.bits for outcome in outcomes], axis=0)
         measured = lambda x: Bound.value(float(x), "measured")
         sure = f"{SURE:.0%} one-sided bootstrap over fit queries that the code was not fitted on"
+        sure += f"; the mean of {len(self.views)} such floors, one for each fold" if len(self.views) > 1 else ""
         unseen = "not looked at: the search for the smallest sufficient budget went elsewhere"
+        words, look = (sure, look) if look else (unseen, NOTHING)
+        of_fit = measured(look.bits) if look.bits < np.inf else Bound.at_least(-np.inf, "measured", unseen)
         return Point(
             code=code.name,
             family=trial.family,
@@ -233,9 +249,8 @@ class Bench:
             fitted_on=fitted_on(self.views[0], trial.code_class),
             bits=Bits(measured(entropy), measured(packed), measured(single), measured(touched)),
             encoder_bytes=code.encoder_bytes,
-            chosen_by=Bound.at_least(
-                -np.inf if floor is None else floor, "estimate", unseen if floor is None else sure
-            ),
+            chosen_by=Bound.at_least(look.kept, "estimate", words),
+            chosen_bits=measured(packed) if trial.side == "documents" else of_fit,
             value=measured(values.mean()),
             interval=_interval(on_test.mean),
             kept=measured(values.mean() / baseline.mean()),

@@ -4,6 +4,7 @@ Resident at the peak are at most
 
     PROGRAM + SHARED vectors + max(CALIBRATING samples, workers (OWN vectors + PER_SCORE scores))
 
+and where the queries are cross-fitted the vectors once more for every further fold, as temperatures differ;
 with all vectors in float32 or more, the float64 scores that temperatures are fitted on, and the scores of a code that a
 worker holds at a time, which is what a budget chooses. The factors are measured at 20,000 and 100,000 documents of two
 modalities, and on the safe side; `benchmarks/large.py --memory` holds an audit against its budget.
@@ -13,7 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rdjax.audit.view import CALIBRATION_DOCUMENTS, CALIBRATION_QUERIES, FULL
+from rdjax.audit.view import CALIBRATION_DOCUMENTS, CALIBRATION_QUERIES, FEW, FOLDS, FULL
 from rdjax.audit.wording import memory
 from rdjax.checks import InputError
 from rdjax.data import Corpus
@@ -50,7 +51,8 @@ def sizes_within(budget: float | None, corpus: Corpus, fit: Corpus | None) -> Si
     documents = sum(each.num_documents for each in corpora)
     samples = 8 * min(len(corpus.modalities), FULL) * min(corpora[-1].num_queries, CALIBRATION_QUERIES)
     samples *= min(documents, CALIBRATION_DOCUMENTS)
-    held = PROGRAM + SHARED * vectors
+    folds = FOLDS if fit is None and corpus.num_queries < 2 * FEW else 1
+    held = PROGRAM + (SHARED + folds - 1) * vectors
     least = max(LEAST, documents)  # a query's
     for workers in range(WORKERS, 0, -1):
         scores = ((budget - held) / workers - OWN * vectors) / PER_SCORE

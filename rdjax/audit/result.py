@@ -71,8 +71,9 @@ class Point:
     `code` is its own name and `family` the one of its kind. `budget` is what a code was asked to take, bits per item,
     `encoder_bytes` what its encoder has to hold. `code_class` is A, B or C (see design: A the encoder
     searches the corpus, B fitted on it, C fitted elsewhere) and `fitted_on` says so in words. `chosen_by` is the lower
-    bound of quality kept on the fit queries that choices are made by; `value`, `interval`, `kept` (share of today's
-    quality) and `kept_interval` (paired, 95%) are of the audited queries.
+    bound of quality kept on the fit queries that choices are made by, and `chosen_bits` the packed bits per item, of
+    stored documents, or of fit queries without a batch's header (unknown where they were not looked at). `value`,
+    `interval`, `kept` (share of today's quality) and `kept_interval` (paired, 95%) are of the audited queries.
     """
 
     code: str
@@ -84,6 +85,7 @@ class Point:
     bits: Bits
     encoder_bytes: int
     chosen_by: Bound
+    chosen_bits: Bound
     value: Bound
     interval: Bound
     kept: Bound

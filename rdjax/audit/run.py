@@ -13,7 +13,7 @@ import numpy as np
 
 from rdjax.audit.answer import recommend
 from rdjax.audit.families import Trial, require_families, trials
-from rdjax.audit.floors import floors_for, relevance_law
+from rdjax.audit.floors import fitted_here, floors_for, relevance_law
 from rdjax.audit.frontier import Bench, cost, sampled
 from rdjax.audit.fusion import fused_modalities
 from rdjax.audit.gaussian_fit import component_correlations
@@ -21,10 +21,11 @@ from rdjax.audit.measures import paper_measures
 from rdjax.audit.memory import sizes_within
 from rdjax.audit.noisy import posterior_floor
 from rdjax.audit.quality import todays, uncompressed_rankings
-from rdjax.audit.result import Audit, Point, Setting
+from rdjax.audit.result import Audit, Point, Quality, Setting
 from rdjax.audit.shares import modality_shares
 from rdjax.audit.view import Progress, View, calibrated, make_views, with_judgements
-from rdjax.checks import require
+from rdjax.audit.wording import percent
+from rdjax.checks import require, whole
 from rdjax.data import Corpus
 from rdjax.limits.bound import Bound
 from rdjax.retrieval.metrics import Metric, parse_metric
@@ -49,8 +50,10 @@ def audit(
 
     Args:
       corpus: what is audited. Without judgments the uncompressed top document stands for the relevant one.
-      fit: what everything is fitted on and every choice is made by; it may share documents with `corpus`. None: a
-        seeded split of the queries, or cross-fitting where there are fewer than 400.
+      fit: what everything is fitted on and every choice is made by (but for the bytes of the stored documents, which
+        are those of the documents themselves); it may share documents with `corpus`. None: a seeded half of the
+        queries, the other half being audited; or where there are fewer than 400 cross-fitting, in which each query is
+        audited by codes that have not seen it, but the choice among codes is one, by all queries.
       metric: mrr, recall@K, ndcg@K, dcg, precision@K, rbp@P or map.
       target: share of today's quality (fused, tau = 1) that a code must keep, in (0, 1].
       side: "queries", "documents", or None for both.
@@ -66,13 +69,11 @@ def audit(
       an `Audit`, every number a `Bound`; rates in bits per item.
 
     Raises:
-      InputError: a target or prior out of range, an unknown metric, side or family, corpora that do not fit together.
+      InputError: a target or prior out of range, an unknown metric, side or family, a negative seed, corpora that do
+        not fit together.
     """
-    require(0 < target <= 1, f"the target is {target}; it is a share of today's quality, above 0 and at most 1.")
-    require(side in (None, *SIDES), f"the side is {side!r}; it must be queries or documents.")
-    require_families(families or ())
+    sides = _sides(target, side, families, seed, len(corpus.modalities))
     measure_by, sizes = parse_metric(metric), sizes_within(memory, corpus, fit)
-    sides = SIDES if side is None else (side,)
     tell = progress or (lambda *_: None)
     with jax.enable_x64(True):
         tell("reading the corpus", 0, 1)
@@ -86,10 +87,12 @@ def audit(
         tell("ranking without codes", 0, 1)
         qualities, todays_values = uncompressed_rankings(views, measure_by, seed)
         today = todays(qualities, corpus.modalities)
+        _require_something(today, metric, corpus.name)
         aim = target * float(today.value.lower)
         points = list(_points(Bench(views, measure_by, todays_values, target, seed, sizes), sides, families, tell))
         correlations = component_correlations(views[0], seed) if setting.judgements == "single" else None
         floors = [f for s in sides for f in floors_for(s, setting, measure_by, audited, law, aim, correlations)]
+        floors = floors if len(views[0].own_documents) else list(fitted_here(floors))
         if "queries" in sides:
             tell("the interval for noisy relevance", 0, 1)
             floors.append(posterior_floor(views, setting, measure_by, aim, seed))
@@ -99,7 +102,7 @@ def audit(
     return Audit(
         setting=setting,
         today=today,
-        aim=Bound.value(aim, "measured", f"{target:.0%} of today's"),
+        aim=Bound.value(aim, "measured", f"{percent(target)} of today's"),
         qualities=tuple(qualities),
         points=tuple(points),
         floors=tuple(floors),
@@ -108,6 +111,27 @@ def audit(
         answer=tuple(choice.sentence for choice in chosen),
         warnings=(*warnings, *_calibration_warnings(views)),
     )
+
+
+def _sides(
+    target: float, side: str | None, families: Collection[str] | None, seed: int, modalities: int
+) -> tuple[str, ...]:
+    """The sides to audit, when what was asked makes sense and some of the named families make codes for them."""
+    require(0 < target <= 1, f"the target is {target}; it is a share of today's quality, above 0 and at most 1.")
+    require(side in (None, *SIDES), f"the side is {side!r}; it must be queries or documents.")
+    require_families(families or ())
+    whole(seed, "the seed", 0)
+    sides = SIDES if side is None else (side,)
+    planned = any(any(trials(side, 1, modalities, families)) for side in sides)
+    said = f"none of the families that are named ({'; '.join(families or ())}) is for the {' or the '.join(sides)} of "
+    count = "1 modality" if modalities == 1 else f"{modalities} modalities"
+    require(planned or not families, f"{said}{count}; name another.")
+    return sides
+
+
+def _require_something(today: Quality, metric: str, corpus: str) -> None:
+    words = f"today's {metric} of {corpus} is 0 on the audited queries, so there is nothing to keep; see whether "
+    require(float(today.value.lower) > 0, f"{words}`relevant` numbers the right documents, or take a deeper metric.")
 
 
 def _of_modalities(views: list[View], setting: Setting, law: Any, metric: Metric, aim: float) -> dict[str, Any]:
@@ -160,7 +184,6 @@ def _points(bench: Bench, sides: tuple[str, ...], families: Collection[str] | No
     documents = bench.views[0].test.documents
     dimension = sum(array.shape[1] for array in documents.values())
     planned = [trial for side in sides for trial in trials(side, dimension, len(documents), families)]
-
     total, done, lock = sum(cost(trial) for trial in planned), 0, Lock()
 
     def work(trial: Trial) -> list[Point]:
@@ -173,12 +196,15 @@ def _points(bench: Bench, sides: tuple[str, ...], families: Collection[str] | No
         with jax.enable_x64(True):  # the setting belongs to a thread
             return bench.run(trial, advance)
 
-    pool = ThreadPoolExecutor(bench.sizes.workers)
+    pool, found = ThreadPoolExecutor(bench.sizes.workers), False
     try:
         for points in pool.map(work, planned):
+            found = found or bool(points)
             yield from points
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
+    words = f"no code of {'; '.join(families or ())} can be fitted on these vectors and queries"
+    require(found or not families, f"{words}; rdjax encode says why, or name another.")
 
 
 def _calibration_warnings(views: list[View]) -> tuple[str, ...]:

@@ -8,6 +8,7 @@ import numpy as np
 from rdjax.audit.quality import in_order, uncompressed, values_of
 from rdjax.audit.result import Example, Saving
 from rdjax.audit.view import View, calibration_scores
+from rdjax.checks import printable
 from rdjax.data import Corpus
 from rdjax.limits import Bound
 from rdjax.retrieval import calibrate_temperatures, gains
@@ -48,12 +49,12 @@ def reaches(values: np.ndarray, full: np.ndarray) -> np.ndarray:
 
 
 def named_queries(views: list[View]) -> list[str]:
-    """The ids of the audited queries."""
+    """The ids of the audited queries, which a terminal and a page may show."""
     names = [""] * sum(view.test.num_queries for view in views)
     for view in views:
         ids: Any = view.test.query_ids
         for place, name in zip(view.places, ids, strict=True):
-            names[place] = str(name)
+            names[place] = printable(str(name))
     return names
 
 

@@ -25,7 +25,7 @@ PREPARED = f"doubt fitted on queries of which {WRONG:.0%} were wrong"
 
 
 def wrong_queries(views: list[View], metric: Metric, taus: list[np.ndarray], seed: int) -> tuple[Stress, ...]:
-    """The metric with each modality wrong in turn, and what doubting it is worth.
+    """The metric with each modality wrong in turn, and what doubting it is worth; nothing of one query alone.
 
     Args:
       views: calibrated where there are judgments.
@@ -34,17 +34,21 @@ def wrong_queries(views: list[View], metric: Metric, taus: list[np.ndarray], see
       seed: of the exchange and the bootstrap.
     """
     names = views[0].test.modalities
-    donors = [exchanged(view.test.relevant, seed) for view in views]
+    order = np.argsort(np.concatenate([view.places for view in views]))  # queries of all views as they were numbered
+    together = lambda arrays: np.concatenate([np.asarray(array) for array in arrays])[order]
+    if len(order) < 2:
+        return ()  # there is no other query
+    donor = exchanged(together(view.test.relevant for view in views), seed)
     why = _too_much(views)
     found = []
     for m, name in enumerate(names):
-        parts = []
-        for view, tau, donor in zip(views, taus, donors, strict=True):
-            queries = {**view.test.queries, name: np.asarray(view.test.queries[name])[donor]}
+        parts, changed = [], together(view.test.queries[name] for view in views)[donor]
+        for view, tau in zip(views, taus, strict=True):
+            queries = {**view.test.queries, name: changed[view.places]}
             corpus = trusted(view.test, queries=queries)
             parts.append(values_of(metric, uncompressed(corpus, tau, names), corpus))
         values = in_order(views, parts)
-        doubt, right, wrong = (None,) * 3 if why else _doubting(views[0], metric, m, donors[0], seed)
+        doubt, right, wrong = (None,) * 3 if why else _doubting(views[0], metric, m, donor, seed)
         low, high = paired_bootstrap(values, np.ones_like(values), seed=seed).mean
         found.append(
             Stress(

@@ -18,6 +18,7 @@ from rdjax.retrieval import calibrate_temperatures, fuse, modality_scores
 from rdjax.retrieval.streaming import top_document
 
 FEW = 200  # audited queries below which a split would leave too few
+FEWEST = 10  # below which a bootstrap over queries knows next to nothing of how they differ
 FOLDS = 4
 CALIBRATION_QUERIES, CALIBRATION_DOCUMENTS = 1000, 20_000  # enough for a handful of temperatures
 FULL = 2  # modalities beyond which there are fewer documents, so that the scores take no more memory
@@ -80,11 +81,12 @@ def make_views(corpus: Corpus, fit: Corpus | None, seed: int) -> tuple[list[View
     """The views, the protocol in words, and warnings.
 
     With `fit`, one view. Without, half of the queries are fitted on and the other half audited; where that would audit
-    fewer than 200, every query is audited by codes fitted on the other folds.
+    fewer than 200, every query is audited by codes fitted on the other folds. The choice of a family and a budget is
+    then one for all folds, by floors that are averaged over them, and so has seen the audited queries.
     """
     judged, corpus = corpus.relevant is not None, _numbered(with_judgements(corpus))
     everything = np.arange(corpus.num_queries)
-    few = (_few(corpus.num_queries),) if corpus.num_queries < FEW else ()
+    few = _few(corpus.num_queries, corpus.num_queries if fit is None else fit.num_queries)
     if fit is not None:
         pooled = _judged_alike(pool_documents(corpus, fit), judged)
         own = np.arange(corpus.num_documents, pooled.num_documents)
@@ -104,7 +106,8 @@ def make_views(corpus: Corpus, fit: Corpus | None, seed: int) -> tuple[list[View
         for outside, inside in folds(corpus, count, seed)
     ]
     words = (
-        f"cross-fitted: each of {count} folds of the queries was audited by codes fitted on the others (seed {seed})"
+        f"cross-fitted: each of {count} folds of the queries was audited by codes fitted on the others (seed {seed}); "
+        "the family and budget are one choice for all folds, which no interval takes into account"
     )
     return views, words, few
 
@@ -118,8 +121,13 @@ def _judged_alike(fit: Corpus, judged: bool) -> Corpus:
     return with_judgements(trusted(fit, relevant=None, grades=None))
 
 
-def _few(count: int) -> str:
-    return f"Only {count} queries are audited: intervals are wide, and a budget chosen on so few may miss its target."
+def _few(audited: int, fitted: int) -> tuple[str, ...]:
+    """Warnings of what so few queries make of intervals, and of choices."""
+    are = lambda count: "1 query is" if count == 1 else f"{count} queries are"
+    worth = "say nothing" if audited < FEWEST else "are wide"
+    wide = f"Only {are(audited)} audited: intervals {worth}."
+    missed = f"Only {are(fitted)} fitted on: a budget chosen on so few may miss its target."
+    return (*((wide,) if audited < FEW else ()), *((missed,) if fitted < FEW else ()))
 
 
 def with_judgements(corpus: Corpus) -> Corpus:

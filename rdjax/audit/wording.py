@@ -7,6 +7,11 @@ def metric_title(name: str) -> str:
     return {"mrr": "MRR", "ndcg": "nDCG", "dcg": "DCG", "map": "MAP", "rbp": "RBP"}.get(family, family) + at + depth
 
 
+def percent(share: float) -> str:
+    """E.g. "95%", "99.9%": a target as it was asked for, never rounded to one that was not."""
+    return f"{100 * share:.10g}%"
+
+
 def memory(size: float) -> str:
     """Bytes in the unit a person would use, powers of ten: "640 bytes", "1.8 MB"."""
     for unit, scale in (("TB", 1e12), ("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):

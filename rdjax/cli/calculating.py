@@ -57,7 +57,7 @@ def rate(
     law = None if prior is None else load_prior(prior, number)
     wanted: Any = dimensions
     if dimensions is not None:
-        wanted = int(dimensions) if dimensions.isdecimal() else load_patterns(dimensions, number)
+        wanted = _count(dimensions, number) if dimensions.isdecimal() else load_patterns(dimensions, number)
     found = limit_at(value, number, metric=metric, prior=law, correlations=correlations, wanted=wanted)
     if as_json:
         print_json(limit_to_json(found))
@@ -78,6 +78,15 @@ def _whole(text: str) -> int:
     except ValueError:
         raise InputError(f"--documents is {text!r}; give a whole number from 2 to 1e15, e.g. 1e9.") from None
     return int(number)
+
+
+def _count(digits: str, documents: int) -> int:
+    """The number that these digits say; Python refuses to read thousands of them."""
+    from rdjax.checks import require
+
+    words = f"--dimensions has {len(digits):,} digits; give how many of the {documents:,} documents a query wants."
+    require(len(digits) <= 20, words)
+    return int(digits)
 
 
 def _correlations(text: str) -> "np.ndarray":

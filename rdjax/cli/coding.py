@@ -60,12 +60,15 @@ def encode(
     from rdjax.cli import jobs
 
     with jobs.precision():
-        job = jobs.encoding(path, task=task, side=side, fit=fit, family=family, seed=seed)
         if code is None:
-            done = jobs.fit_and_encode(job, family, bits, code_class, out)
+            named = jobs.checked(family, bits, out)
+            job = jobs.encoding(path, task=task, side=side, fit=fit, family=named, seed=seed)
+            done = jobs.fit_and_encode(job, named, bits, code_class, out)
         else:
             chosen = {"--family": family, "--bits": bits, "--class": code_class, "--fit": fit}
-            done = jobs.encode_with(job, code, out, [name for name, value in chosen.items() if value is not None])
+            jobs.refuse_unused([name for name, value in chosen.items() if value is not None])
+            job = jobs.encoding(path, task=task, side=side, fit=None, family=None, seed=seed)
+            done = jobs.encode_with(job, code, out)
     _tell(done, as_json)
 
 

@@ -11,13 +11,13 @@ from typing import IO, Any
 import jax
 import numpy as np
 
-from rdjax.audit.budgets import fit_family, learns
+from rdjax.audit.budgets import fit_family, learns, require_budget
 from rdjax.audit.families import RANK_CODE
 from rdjax.audit.serving import array_training, serving_training, serving_view
 from rdjax.audit.training import Training
 from rdjax.audit.view import View
 from rdjax.audit.wording import memory
-from rdjax.checks import InputError, require, row_blocks
+from rdjax.checks import InputError, require, row_blocks, whole
 from rdjax.cli.auditing import corpora
 from rdjax.codes import Code
 from rdjax.codes.exported import code_tables, readme
@@ -27,7 +27,7 @@ from rdjax.codes.streams import read_stream, read_symbols, write_stream
 from rdjax.codes.wrapped import Weighted
 from rdjax.data.reading import open_file, read_whole
 from rdjax.data.vectors import is_one_array, load_vectors
-from rdjax.data.writing import staged
+from rdjax.data.writing import check_files, staged
 
 SIDES = ("documents", "queries")
 CODE, STREAM = "code.safetensors", ".rdx"
@@ -43,7 +43,10 @@ def precision() -> AbstractContextManager[Any]:
 
 @dataclass(frozen=True)
 class Job:
-    """The vectors to encode, by modality, and what a code for them may be fitted on: a view, or an array."""
+    """The vectors to encode, by modality, and what a code for them may be fitted on: a view, or an array.
+
+    None stands for a corpus that is encoded with a saved code.
+    """
 
     name: str
     side: str
@@ -61,12 +64,13 @@ class Job:
 def encoding(
     path: str | None, *, task: str | None, side: str | None, fit: str | None, family: str | None, seed: int
 ) -> Job:
-    """What the arguments name, read but for the entries of arrays.
+    """What the arguments name, read but for the entries of arrays; without a family nothing is made to fit it on.
 
     Raises:
-      InputError: files that are not there, damaged or do not go together, or a side that is none.
+      InputError: files that are not there, damaged or do not go together, a side that is none, or a negative seed.
     """
     require(side in (None, *SIDES), f"the side is {side!r}; it must be documents or queries.")
+    whole(seed, "the seed", 0)
     if path is not None and is_one_array(path):
         require(task is None, "--task chooses among the emoji tasks; leave it out, or leave out PATH.")
         vectors = load_vectors(path)
@@ -75,19 +79,29 @@ def encoding(
     fitted, corpus = corpora(path, fit, task)
     side = side or "documents"
     features = corpus.documents if side == "documents" else corpus.queries
-    return Job(
-        side, side, features, serving_view(corpus, fitted, seed, learns=learns(family)), fitted is not None, seed
-    )
+    material = None if family is None else serving_view(corpus, fitted, seed, learns=learns(family))
+    return Job(side, side, features, material, fitted is not None, seed)
 
 
-def fit_and_encode(job: Job, family: str | None, bits: float | None, code_class: str | None, out: str | None) -> Done:
+def checked(family: str | None, bits: float | None, out: str | None) -> str:
+    """The family, when all that can be found out before reading is in order.
+
+    Raises:
+      InputError: no family or one that is none, a budget that it does not have, or a folder that cannot be written.
+    """
+    if family is None:
+        raise InputError('no code is named; give --family, e.g. "PCA + scalar", with --bits, or --code FILE.')
+    require_budget(family, bits)
+    check_files([os.path.join(FOLDER if out is None else out, CODE)])
+    return family
+
+
+def fit_and_encode(job: Job, family: str, bits: float | None, code_class: str | None, out: str | None) -> Done:
     """Fit a code, save it, and encode: two files in the folder `out`.
 
     Raises:
       InputError: a family, budget or class that is not to be had, or files that cannot be written.
     """
-    if family is None:
-        raise InputError('no code is named; give --family, e.g. "PCA + scalar", with --bits, or --code FILE.')
     training, code_class, words = _training(job, family, code_class)
     code = fit_family(family, bits, job.side, training)
     if isinstance(job.material, View):
@@ -96,24 +110,28 @@ def fit_and_encode(job: Job, family: str | None, bits: float | None, code_class:
         code = code if all(factor == 1 for factor in scale.values()) else Weighted.fit(code, np.concatenate(weights))
     widths = {name: array.shape[1] for name, array in job.features.items()}
     notes = {"side": job.side, "family": family, "class": code_class, "fitted on": words}
-    folder = FOLDER if out is None else out
-    files = [os.path.join(folder, name) for name in (CODE, job.name + STREAM)]
+    files = [os.path.join(FOLDER if out is None else out, name) for name in (CODE, job.name + STREAM)]
     with staged(files) as (saved, stream):
         saved.write_bytes(save_code(code, {**notes, "modalities": json.dumps(widths)}))
         size = _write(code, job, stream)
     return _done(code, f"{code_class}, fitted on {words}", job.count, size, files)
 
 
-def encode_with(job: Job, path: str, out: str | None, unused: list[str]) -> Done:
+def refuse_unused(options: list[str]) -> None:
+    """No options of a fit stand beside a saved code."""
+    words = f"{' '.join(options)}: a code is not fitted where --code gives one; leave one or the other out."
+    require(not options, words)
+
+
+def encode_with(job: Job, path: str, out: str | None) -> Done:
     """Encode with a code that was saved before.
 
     Raises:
-      InputError: options of a fit, a file that holds no code, or vectors that are not those it was fitted for.
+      InputError: a file that holds no code, or vectors that are not those it was fitted for.
     """
-    require(not unused, f"{' '.join(unused)}: a code is not fitted where --code gives one; leave one or the other out.")
     code, notes = _load(path)
     require(job.side in code.sides, f"{path} holds a code for {code.sides[0]}; encode those, with --side.")
-    if isinstance(job.material, View):
+    if job.material is None:
         job = _in_order(job, notes, path)
     target = job.name + STREAM if out is None else out
     with staged([target]) as (stream,):

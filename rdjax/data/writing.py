@@ -14,7 +14,8 @@ from rdjax.checks import InputError, require
 def staged(paths: Sequence[str | os.PathLike[str]]) -> Iterator[list[Path]]:
     """Temporary files to write, one for each path; they take the paths' places when the block ends well.
 
-    Folders that are missing are made then. If the block raises, or a file of it was not written, nothing has changed.
+    Folders that are missing are made then. If the block raises, a file of it was not written, or something stops this
+    before the last file is in its place, every file is what it was.
 
     Args:
       paths: of the files, all on one disk, at least one.
@@ -23,20 +24,55 @@ def staged(paths: Sequence[str | os.PathLike[str]]) -> Iterator[list[Path]]:
       InputError: one sentence, if a path is a folder or cannot be written, or two are the same.
     """
     places = [Path(os.path.abspath(path)) for path in paths]
+    folder = _folder_beside(paths, places)
+    try:
+        fresh = [folder / f"{number}{place.suffix}" for number, place in enumerate(places)]
+        yield fresh
+        for path, source in zip(paths, fresh, strict=True):
+            with said_of(path):
+                source.stat()  # all are there before the first takes its place
+        _take_places(paths, fresh, places)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _take_places(paths: Sequence[str | os.PathLike[str]], fresh: list[Path], places: list[Path]) -> None:
+    """Move every file to its place; of several, those that were there are put back if anything stops this."""
+    if len(places) == 1:
+        with said_of(paths[0]):
+            places[0].parent.mkdir(parents=True, exist_ok=True)
+            os.replace(fresh[0], places[0])
+        return
+    kept = [os.path.lexists(place) for place in places]
+    olds = [source.with_name(f"old-{source.name}") for source in fresh]
+    try:
+        for path, source, place, there, old in zip(paths, fresh, places, kept, olds, strict=True):
+            with said_of(path):
+                place.parent.mkdir(parents=True, exist_ok=True)
+                if there:
+                    os.replace(place, old)
+                os.replace(source, place)
+    except BaseException:
+        for place, there, old in zip(places, kept, olds, strict=True):
+            if os.path.lexists(old):
+                os.replace(old, place)
+            elif not there:
+                place.unlink(missing_ok=True)
+        raise
+
+
+def check_files(paths: Sequence[str | os.PathLike[str]]) -> None:
+    """Find out before any computing whether `staged` could write these files; the same arguments and errors."""
+    os.rmdir(_folder_beside(paths, [Path(os.path.abspath(path)) for path in paths]))
+
+
+def _folder_beside(paths: Sequence[str | os.PathLike[str]], places: list[Path]) -> Path:
+    """A new folder on the disk of the places."""
     for path, place in zip(paths, places, strict=True):
         require(not place.is_dir(), f"{path} is a folder; name a file.")
         require(places.count(place) == 1, f"{path} is to be written twice; name two files.")
     with said_of(paths[0]):
-        folder = Path(tempfile.mkdtemp(prefix=".rdjax-", dir=nearest_existing(places[0].parent)))
-    try:
-        fresh = [folder / f"{number}{place.suffix}" for number, place in enumerate(places)]
-        yield fresh
-        for path, source, place in zip(paths, fresh, places, strict=True):
-            with said_of(path):
-                place.parent.mkdir(parents=True, exist_ok=True)
-                os.replace(source, place)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        return Path(tempfile.mkdtemp(prefix=".rdjax-", dir=nearest_existing(places[0].parent)))
 
 
 def nearest_existing(path: Path) -> Path:

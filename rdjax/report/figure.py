@@ -92,7 +92,7 @@ def _keys(figure: Figure, handles: list[Line2D], bottom: float, handlelength: fl
 def _headline(audit: Audit) -> str:
     setting = audit.setting
     counts = f"{words.count(setting.documents, 'document')}, {words.count(setting.queries, 'query')}"
-    return f"{textwrap.shorten(setting.corpus, 30, placeholder='...')}: {counts}"
+    return f"{words.clipped(setting.corpus, 30)}: {counts}"
 
 
 def _fine_print(audit: Audit) -> Iterator[str]:

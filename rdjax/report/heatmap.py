@@ -70,7 +70,7 @@ def _map(axes: Any, names: list[str], cells: Mapping[tuple[int, int], Bound | No
         text, color = ("withheld", "black") if bound is None else (_number(bound), _readable(colors(share)))
         back = {"facecolor": WITHHELD, "edgecolor": "none", "pad": 1.0} if bound is None else None
         axes.text(column, row, text, ha="center", va="center", color=color, fontsize=SMALL, bbox=back)
-    short = [textwrap.shorten(name, 14, placeholder="...") for name in names]
+    short = [words.clipped(name, 12) for name in names]
     axes.set_xticks(range(len(names)), short, fontsize=SMALL)
     axes.set_yticks(range(len(names)), short, fontsize=SMALL)
     axes.set(xlim=(-0.5, len(names) - 0.5), ylim=(len(names) - 0.5, -0.5))

@@ -33,6 +33,13 @@ def _fused(fusion: Fusion, metric: str) -> Iterator[RenderableType]:
         )
     yield table
     yield Text("\n".join([*_saving_lines(fusion, metric), ""]))
+    if fusion.stresses:
+        yield from _wrong(fusion, metric)
+    if fusion.temperatures:
+        yield Text("\n".join([*_temperature_lines(fusion), ""]))
+
+
+def _wrong(fusion: Fusion, metric: str) -> Iterator[RenderableType]:
     yield _stressed(fusion, metric)
     reasons = dict.fromkeys(one.why for one in fusion.stresses if one.why)
     lines = [
@@ -41,8 +48,6 @@ def _fused(fusion: Fusion, metric: str) -> Iterator[RenderableType]:
         *(f"Not doubted: {why}." for why in reasons),
     ]
     yield Text("\n".join([*lines, ""]))
-    if fusion.temperatures:
-        yield Text("\n".join([*_temperature_lines(fusion), ""]))
 
 
 def _counted(count: Bound, share: Bound) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from rdjax.audit.wording import memory, metric_title
+from rdjax.audit.wording import memory, metric_title, percent
 from rdjax.limits.bound import Bound
 from rdjax.report import words
 
@@ -48,7 +48,7 @@ FORMS: dict[str, Form] = {
     "metric": metric_title,
     "count": lambda value: f"{value:,}",
     "memory": memory,
-    "percent": lambda value: f"{value:.0%}",
+    "percent": percent,
     "bits": _of_bound(words.bits),
     "bits interval": _of_bound(_bits_interval),
     "between": _of_bound(words.between),

@@ -217,7 +217,8 @@ def _fusion(numbers: Numbers) -> Iterator[Table]:
         Column("not doubted, since", "text", ("why",), False),
     ]
     places = _each(numbers, "fusion", "stresses")
-    yield _plain("stress", "The fusion with one modality wrong", columns, places, numbers)
+    if places:
+        yield _plain("stress", "The fusion with one modality wrong", columns, places, numbers)
     if numbers.at("/fusion/temperatures"):
         columns = [
             NAME,

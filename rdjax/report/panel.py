@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from rdjax.audit.result import FIXED, STREAM, Audit, Floor, Point
-from rdjax.audit.wording import metric_title
+from rdjax.audit.wording import metric_title, percent
 from rdjax.report import words
 from rdjax.report.labels import Labels
 
@@ -127,7 +127,7 @@ def _name_levels(axes: Any, audit: Audit, labels: Labels) -> None:
     """The names of both lines, just above today's and just below the aim's."""
     today, aim = words.number(audit.today.value), words.number(audit.aim)
     metric = metric_title(audit.setting.metric)
-    names = [(today, f"today {metric} {today:.3f}", 1), (aim, f"aim {aim:.3f} ({audit.setting.target:.0%})", -1)]
+    names = [(today, f"today {metric} {today:.3f}", 1), (aim, f"aim {aim:.3f} ({percent(audit.setting.target)})", -1)]
     left, right = axes.get_xlim()
     for level, text, upward in names:
         places = [(bits, level) for bits in np.geomspace(left, right, 40)]

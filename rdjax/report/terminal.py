@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from rdjax.audit.result import Audit, Floor, Point, Quality
-from rdjax.audit.wording import memory, metric_title
+from rdjax.audit.wording import memory, metric_title, percent
 from rdjax.limits.bound import EVIDENCE
 from rdjax.report import words
 from rdjax.report.columns import plain_table
@@ -52,7 +52,7 @@ def _terms(audit: Audit) -> RenderableType:
     setting = audit.setting
     vectors = " + ".join(f"{name} [{size}]" for name, size in setting.dimensions.items())
     counts = f"{words.count(setting.documents, 'document')}, {words.count(setting.queries, 'audited query')}"
-    aim = f"{setting.target:.0%} of today's {metric_title(setting.metric)} {words.quality(audit.today.value)}"
+    aim = f"{percent(setting.target)} of today's {metric_title(setting.metric)} {words.quality(audit.today.value)}"
     rows = [
         ("corpus", f"{setting.corpus}: {counts}, {words.count(setting.fit_queries, 'fit query')}"),
         ("vectors", f"{vectors}, {setting.stored_bits:,} bits each today"),
@@ -134,7 +134,7 @@ def useful(points: Sequence[Point], always: Iterable[Point] = ()) -> list[Point]
 MEANING = {
     "A": "the encoder searches the corpus",
     "B": "the codebook knows this corpus",
-    "C": "made without this corpus",
+    "C": "made without the searched documents",
 }
 
 

@@ -73,6 +73,14 @@ def count(amount: int, singular: str) -> str:
     return f"{amount:,} {singular if amount == 1 else plural}"
 
 
+def clipped(name: str, most: int) -> str:
+    """The name, or its two ends where it has more characters: what tells names apart is often at the end."""
+    if len(name) <= most:
+        return name
+    tail = (most - 3) // 2
+    return f"{name[: most - 3 - tail]}...{name[-tail:]}"
+
+
 def joined(words: Any) -> str:
     """Words with commas, empty ones left out."""
     return ", ".join(word for word in words if word)
