@@ -83,7 +83,16 @@ def attack(code, symbols, rng):
     else:
         count, following = int(rng.choice([0, 1, 5, 39, 40, 41, ITEMS])), int(rng.choice([0, 0, 0, 1, 2**41]))
         bad = frame(count, damaged(code.pack(some), rng), code.fingerprint, following)
-    return outcome(lambda: code.from_bytes(bad), bad)
+    return outcome(lambda: in_alphabets(code, code.from_bytes(bad)), bad)
+
+
+def in_alphabets(code, found):
+    """What was read, if it is symbols that the code may write; no sentence, but a bug, if it is not."""
+    try:
+        code._host(found)
+    except InputError as error:
+        raise AssertionError("symbols outside their alphabets") from error
+    return found
 
 
 def main():

@@ -117,9 +117,11 @@ def main():
             finish(start(place / f"whole{processes}", place / "cache", processes))
             length = time.monotonic() - begun
             tables, done, lengths = trial(place, f"p{processes}-", processes, wanted, length)
-            same = sum(table == truth for table in tables)
+            assert all(table == truth for table in tables), (
+                f"{processes} processes: a table differs from the uninterrupted one"
+            )
             print(
-                f"{processes} processes, {length:.1f} s uninterrupted: {done} kills, {same} of {len(tables)} tables equal byte by byte; parts there after each kill, by sweep: {lengths}"
+                f"{processes} processes, {length:.1f} s uninterrupted: {done} kills, {len(tables)} tables equal byte by byte; parts there after each kill, by sweep: {lengths}"
             )
 
 

@@ -64,7 +64,7 @@ class Benchmark:
         return self.named if self.quick is None else self.quick
 
 
-_ONE_ROW_OF_CODES = ("--only", "T1", "--classes", "B", "--side", "documents", "--budgets", "16", "--quick")
+_ONE_ROW_OF_CODES = ("--only", "T1", "--classes", "B", "--side", "documents", "--budgets", "16")
 BENCHMARKS = {
     "metrics": Benchmark(("--queries", "300"), peer=None),
     "limits": Benchmark((), repeats=False),
@@ -123,7 +123,7 @@ def machine() -> dict:
 
 def python_of(name: str, folder: pathlib.Path) -> tuple[str, dict[str, str]]:
     """The Python of a peer's environment, which is made if it is not there, and the versions in it."""
-    home = folder / name
+    home = folder.resolve() / name
     python = home / ("Scripts" if os.name == "nt" else "bin") / "python"
     if not (home / "ready").exists():
         subprocess.run([sys.executable, "-m", "venv", "--clear", str(home)], check=True)
@@ -178,7 +178,7 @@ def run(name: str, given: argparse.Namespace) -> None:
     count, before = given.repeats if how.repeats else 1, machine()
     start = time.perf_counter()
     runs = [once(name, arguments) for _ in range(count)]
-    shown = [word for word in arguments if not (how.peer and word == python)]
+    shown = ["PYTHON" if how.peer and word == python else word for word in arguments]
     record = {
         "benchmark": name,
         "command": " ".join(["python", f"benchmarks/{name}.py", *shown]),

@@ -202,7 +202,8 @@ def strong(place, largest):
         rate = line(f"{devices} devices", largest, found, base)
         base = rate if base is None else base
         seen.add(found["counts"])
-    print(f"  counts {'are the same' if len(seen) == 1 else 'DIFFER'}; {LIMIT}")
+    assert len(seen) == 1, "counts differ between devices"
+    print(f"  counts are the same; {LIMIT}")
 
 
 def weak(place, largest):
@@ -225,7 +226,8 @@ def processes(place, largest):
             base = rate if base is None else base
             if documents == largest:
                 seen.add(found["counts"])
-    print(f"  counts of {largest:,} {'are the same' if len(seen) == 1 else 'DIFFER'}")
+    assert len(seen) == 1, "counts differ between processes"
+    print(f"  counts of {largest:,} are the same")
     print("  limit: a core for each; they meet once, when counts are summed, and wait there for the slower one")
 
 

@@ -103,6 +103,8 @@ def main():
             sys.exit(built.stderr)
         (wheel,) = pathlib.Path(folder).glob("*.whl")
         print(f"{wheel.name}: {wheel.stat().st_size / 2**20:.1f} MB")
+        if not any(shutil.which(python) for python in asked.pythons):
+            sys.exit(f"none of {', '.join(asked.pythons)} is on this machine, so nothing was tried")
         for python in asked.pythons:
             if shutil.which(python) is None:
                 print(f"{python}: not on this machine")

@@ -136,6 +136,7 @@ def test_hostile_streams_are_refused_in_a_sentence_or_decoded_to_symbols(codes, 
                 assert "\n" not in found
             else:
                 assert found.shape == (count, code.num_symbols)
+                code.to_bytes(found)  # refuses symbols outside their alphabets
 
 
 def test_a_file_written_in_blocks_holds_the_same_bytes(codes, vectors, monkeypatch):

@@ -47,6 +47,25 @@ def test_stored_results_are_small_complete_and_name_no_path(path):
     assert not re.search(r"(?<![\w.])/\w+/", text.replace("//", "")), "an absolute path"
 
 
+def test_several_rows_are_shown_by_all_of_them(tmp_path):
+    ratio = lambda value: {"median": value, "least": 0.1, "most": 99.0}
+    rows = [
+        {"name": f"{name}", "peer": "ranx", "unit": "ms", "ratio": ratio(x)}
+        for name, x in zip("abc", (0.5, 3, 2), strict=True)
+    ]
+    rows.append({"name": "all metrics", "peer": "ranx", "unit": "ms", "ratio": ratio(50)})
+    (tmp_path / "metrics.json").write_text(json.dumps({"runs": 3, "rows": rows}))
+    assert "one by one, rankings given (3) | 2 (0.5 to 3) |" in readme_table.render(tmp_path)
+
+
+@pytest.mark.parametrize("path", sorted(RESULTS.glob("*.json")), ids=lambda path: path.stem)
+def test_stored_results_are_of_the_commands_that_run_them(path):
+    """A result of other options than those of today says nothing of what `run.py` would find."""
+    stored, how = json.loads(path.read_text()), run.BENCHMARKS[path.stem]
+    words = [*how.arguments(stored["mode"] == "full"), *([how.peer[0], "PYTHON"] if how.peer else [])]
+    assert stored["command"] == " ".join(["python", f"benchmarks/{path.stem}.py", *words])
+
+
 def test_every_benchmark_is_in_the_list_and_there():
     helpers = {"run", "rows", "readme_table", "picture", "information", "information_bmi", "code_speed"}
     helpers |= {"sweep_work", "temperature_optimum"}  # parts of sweep and temperatures
