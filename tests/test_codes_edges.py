@@ -106,8 +106,8 @@ def test_documents_that_are_searched_are_counted_where_a_sample_is_fitted_on():
 def test_a_class_is_of_a_family(tmp_path):
     path = tmp_path / "corpus.npz"
     np.savez(path, documents=rows(), queries=rows(), relevant=np.arange(60))
-    for family, bits, code_class in (("int8", "0", "A"), ("rank code", "0", "B")):
-        asked = ["encode", str(path), "--family", family, "--bits", bits, "--side", "queries", "--class", code_class]
+    for family, bits, code_class in (("int8", (), "A"), ("rank code", ("--bits", "6"), "B")):
+        asked = ["encode", str(path), "--family", family, *bits, "--side", "queries", "--class", code_class]
         done = CliRunner().invoke(app, [*asked, "--out", str(tmp_path / "codes")])
         assert done.exit_code == 2
         assert f"the class is '{code_class}'; it must be" in " ".join((done.output + str(done.exception)).split())
