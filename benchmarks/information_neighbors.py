@@ -2,8 +2,9 @@
 
     python benchmarks/information_neighbors.py [--n 20000] [--columns 1 5 25] [--limit 120] [--infomeasure PYTHON]
 
-Every estimator reads the same arrays, k = 3, and is timed in a process of its own, warm (a run on 500 rows, and for the
-block method one at full size), the least of up to three runs. One that is not done after the limit shows so.
+Every estimator reads the same arrays, k = 3, and is timed in a process of its own, warm (a run on 500 rows and one at
+full size), the least of up to three runs; no other run starts once 30 s have gone into two. One that is not done with
+the first after the limit shows so. What is recorded is the default method, which is also as exact as theirs.
 scikit-learn's estimator takes one column on either side; for more, its own parts (NearestNeighbors and KDTree.query_radius
 under the Chebyshev metric, as its private function does) do the same sum here. infomeasure is run by the Python that is
 named, where it is installed. Values are in bits; data share two pairs of correlation .8 (one at 1+1).
@@ -89,14 +90,13 @@ def measure(name, path):
     x, y = loaded["x"], loaded["y"]
     estimate = ESTIMATORS[name]()
     estimate(x[:500], y[:500])
-    runs = 4 if "blocks" in name else 3  # the first of four compiles
     times = []
-    for _ in range(runs):
+    for _ in range(4):  # the first compiles, or fills caches
         start = time.perf_counter()
         value = estimate(x, y)
         times.append(time.perf_counter() - start)
         print(value, min(times[1:] or times), flush=True)
-        if sum(times) > 30 and ("blocks" not in name or len(times) > 1):
+        if sum(times) > 30 and len(times) > 1:
             break
 
 
@@ -142,9 +142,7 @@ def main():
                 seen |= {name: seconds} if value is not None else {}
                 shown = f"{value:9.5f} {seconds:9.3f}" if value is not None else f"{'':9} {seconds}"
                 print(f"  {name:36s}{shown}", flush=True)
-            own = seen.get(
-                "rdjax, blocks, float64"
-            )  # the method that is used unless another is named, as exact as theirs
+            own = seen.get("rdjax, blocks, float64")
             for peer in seen.keys() & {"scikit-learn", "infomeasure"} if own else ():
                 record(f"KSG, {options.n:,} rows of {columns} + {columns} columns", own, seen[peer], peer, "s")
     return None

@@ -1,7 +1,7 @@
 """Neural estimates of mutual information beside benchmark-mi's: error and time, on its own tasks and samples.
 
     python benchmarks/information_neural.py --peer-python BMI/bin/python [--seeds 0 1] [--samples 5000] [--tasks ID ...]
-                                            [--estimators infonce nwj donsker_varadhan mine] [--threads 2] [--keep DIR]
+                                            [--estimators infonce nwj donsker_varadhan mine] [--cores 0,1] [--keep DIR]
 
 BMI is an environment for benchmark-mi alone, made as information_bmi.py says: it needs an old JAX. Each task is drawn
 once there and written to a folder that both read. Both get the same two arrays and return nats. Seconds are of the whole

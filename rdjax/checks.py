@@ -64,6 +64,13 @@ def whole(value: Any, what: str, least: int = 1) -> int:
     return int(value)
 
 
+def whole_tuple(values: Any, what: str, each: str) -> tuple[int, ...]:
+    """A tuple, list or array of whole numbers that are at least 1; `each` names one of them."""
+    several = isinstance(values, tuple | list | np.ndarray) and np.ndim(values) == 1
+    require(several, f"{what} is {values!r}; give a tuple of whole numbers.")
+    return tuple(whole(value, each) for value in values)
+
+
 _UNITS = {"": 1.0, "kb": 1e3, "mb": 1e6, "gb": 1e9, "tb": 1e12, "kib": 2.0**10, "mib": 2.0**20, "gib": 2.0**30}
 _SIZE = re.compile(r"([0-9]+(?:\.[0-9]+)?) ?([A-Za-z]*)")
 

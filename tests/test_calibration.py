@@ -139,6 +139,7 @@ class TestCalibration:
             (lambda: calibrate_estimator(lambda x, y: np.nan, x, y), "must return a finite number"),
             (lambda: calibrate_estimator(lambda x, y: np.ones(2), x, y), "must return a finite number"),
             (lambda: calibrate_estimator(by_normal_scores, x, y, levels=[1, 2]), "rising bits from 0"),
+            (lambda: calibrate_estimator(by_normal_scores, x, y, levels=[0, 1, np.inf]), "rising bits from 0"),
             (lambda: calibrate_estimator(by_normal_scores, x, y, repeats=1), "repeats is 1"),
             (lambda: calibrate_estimator(by_normal_scores, x[:3], y[:3]), "at least 4 are needed"),
             (lambda: like(x, y, -1.0), "at least 0"),

@@ -198,6 +198,7 @@ class TestSamples:
         (lambda: gaussian.gaussian_mutual_information(pair(0.5), 0), "at least 1"),
         (lambda: gaussian.gaussian_mutual_information(np.ones((3, 3)), 1), "singular; leave out"),
         (lambda: gaussian.gaussian_total_correlation(pair(0.5), (1,)), "do not add up"),
+        (lambda: gaussian.gaussian_total_correlation(pair(0.5), 2), "sizes is 2; give a tuple"),
         (lambda: sampled.gaussian_information_bias(5, 2, 3), "needs more than 5"),
         (lambda: sampled.shrunk_covariance(np.ones(3)), "must be"),
         (

@@ -5,6 +5,7 @@ import math
 from functools import cache
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -144,6 +145,11 @@ class TestGradients:
         of_p, of_q = both_slopes("cross_entropy")(p, q)
         np.testing.assert_allclose(of_p, [1, 2, 2, 0], rtol=tolerance)
         np.testing.assert_allclose(of_q, np.array([-1.5, -1, 0, 0]) / math.log(2), rtol=tolerance)
+
+    def test_binary_entropy_at_its_ends_and_between(self, tolerance):
+        """A probability of 0 or 1 stays so, as it does in the entropy of (p, 1 - p)."""
+        slopes = jax.vmap(jax.grad(discrete.binary_entropy))(jnp.array([0.0, 0.25, 0.5, 1.0]))
+        np.testing.assert_allclose(slopes, [0, math.log2(3), 0, 0], rtol=tolerance, atol=tolerance)
 
     @pytest.mark.float64_only
     def test_a_parameter_through_a_zero(self):

@@ -1,5 +1,7 @@
 """Estimators where units, offsets, few rows or half precisions leave little room: each against float64 NumPy."""
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import ml_dtypes
@@ -11,8 +13,10 @@ from rdjax.checks import InputError
 from rdjax.information import contingency, covariance, discrete, look_alike
 from rdjax.information import gaussian_samples as sampled
 from rdjax.information.counts import entropy_from_counts
+from rdjax.information.modalities import modalities_of_law, unique_relevance
 from rdjax.information.neighbors import kozachenko_leonenko, ksg
 from rdjax.information.permutation import permutation_test
+from rdjax.information.ties import dither
 from tests.test_calibration import by_normal_scores
 from tests.test_neighbors import SMALL, N, brute_ksg
 
@@ -38,6 +42,19 @@ class TestLookAlike:
         made = look_alike.like(x, y, 2.0)
         assert by_normal_scores(made[0][:, :1], made[1][:, :1]) == pytest.approx(2, abs=0.12)
         np.testing.assert_array_equal(made[0][:, 1], 7)
+
+    def test_only_columns_that_vary_are_directions(self, rng):
+        x, y = (np.c_[rng.normal(size=300), np.full(300, 7.0)] for _ in range(2))
+        with pytest.raises(InputError, match="directions is 2; x and y have 1 in common at most"):
+            look_alike.like(x, y, 2.0, directions=2)
+        with pytest.raises(InputError, match="all columns of x or of y are constant, so 2 bits cannot be shared"):
+            look_alike.like(x[:, 1:], y, 2.0)
+        np.testing.assert_array_equal(look_alike.like(x[:, 1:], y, 0.0)[0], 7)
+
+    def test_few_rows_do_not_make_a_constant_column_a_direction(self, rng):
+        """Of 4 rows and 2 columns a constant counts a third of a direction, and two directions were chosen."""
+        x, y = (np.c_[rng.normal(size=4), np.full(4, 7.0)] for _ in range(2))
+        assert look_alike.LookAlike(x, y, None)._shared == 1
 
     def test_columns_of_zeros_do_not_correlate(self, rng):
         """Ranked in the order in which a sort left them, zeros of two columns go together."""
@@ -91,6 +108,28 @@ class TestGaussian:
         with pytest.raises(InputError, match="singular"):
             checks.not_singular(np.kron(np.eye(64), np.ones((2, 2))).astype(np.float32), "a block")
 
+    def test_a_constant_column_has_no_part_in_shrinkage(self, rng, dtype, tolerance):
+        """Nor where there is no noise to shrink by: all outer products of +-1 are the same."""
+        x, y = (part[:, :1].astype(dtype) for part in self.draw(rng))
+        information = partial(sampled.gaussian_mutual_information_from_samples, method="ledoit_wolf")
+        still, signs = np.full((20, 1), 0.1, dtype), np.array([[1.0], [-1.0]] * 10, dtype)
+        z = np.hstack([(part - part.mean()) / part.std() for part in (x, y)])
+        r = (z[:, 0] * z[:, 1]).mean()
+        noise = (((z**2).sum(axis=1) ** 2).mean() - 2 - 2 * r**2) / 20
+        right = -0.5 * np.log2(1 - ((1 - min(noise / (2 * r**2), 1)) * r) ** 2)
+        assert float(information(np.hstack([x, still]), y)) == pytest.approx(right, rel=1000 * tolerance)
+        assert right > 0.01
+        assert information(np.hstack([signs, signs]), still) == information(np.hstack([signs, still]), still) == 0
+
+    def test_the_entropy_of_a_singular_covariance(self, rng, dtype):
+        """Its last pivot is rounding, of either sign."""
+        for _ in range(8):
+            a = rng.normal(size=(3, 2)).astype(dtype)
+            assert covariance.gaussian_entropy(a @ a.T) == -np.inf
+        spread = np.diag(np.array([1e-12, 1.0, 1e12], dtype))  # of any units, but not singular
+        right = 1.5 * np.log2(2 * np.pi * np.e)
+        assert float(covariance.gaussian_entropy(spread)) == pytest.approx(right, rel=1e-5)
+
 
 class TestNeighbors:
     @pytest.mark.parametrize("exponent", [-70, 66])
@@ -119,8 +158,35 @@ class TestNeighbors:
             with pytest.raises(InputError, match=r"an entry of x is 1e.39 in size, which float32 cannot hold"):
                 ksg(np.where(np.arange(N)[:, None] > 0, x, -1e39), y, memory=SMALL)
 
+    def test_as_much_memory_as_there_is(self, cloud):
+        x, y = cloud
+        assert float(ksg(x, y, memory=np.inf)) == pytest.approx(float(ksg(x, y)), abs=1e-6)
+        with pytest.raises(InputError, match="memory is '1GB'; it must be a number of bytes"):
+            ksg(x, y, memory="1GB")
+
+    @pytest.mark.parametrize("moved", [0.0, 1.7e9])
+    def test_dither_keeps_every_second(self, rng, moved):
+        """Seconds since 1970, float64 on the host: float32 would make multiples of 128 of them."""
+        x = moved + rng.integers(0, 1000, (300, 1)).astype(np.float64)
+        seconds = np.rint(np.asarray(dither(x, jax.random.key(0)), np.float64))
+        np.testing.assert_array_equal(seconds - seconds[0], x - x[0])
+
+    @pytest.mark.parametrize("year", [1990, 2000])
+    def test_dither_leaves_what_float32_holds_where_it_is(self, rng, year):
+        x = year + rng.integers(0, 30, (300, 1)).astype(np.float64)
+        np.testing.assert_array_equal(np.rint(np.asarray(dither(x, jax.random.key(0)))), x)
+
 
 class TestPermutation:
+    def test_what_float32_would_tie_is_refused(self, rng, precision):
+        x = 1.7e9 + rng.uniform(0, 1e4, (100, 1))
+        slope = lambda x, y: ((x - x[:1]) * (y - y[:1])).mean()
+        test = lambda x: permutation_test(slope, x, x, jax.random.key(0), permutations=9)
+        if precision == "float32":
+            with pytest.raises(InputError, match=r"a column of x has 100 distinct values and \d+ as float32; take"):
+                test(x)
+        assert float(test(x - x[0]).p_value) == pytest.approx(0.1)
+
     @pytest.mark.float64_only
     def test_a_small_statistic_is_not_rounding(self, rng):
         x = (1e-3 * rng.normal(size=(40, 1))).astype(np.float32)
@@ -154,6 +220,16 @@ class TestLaws:
             assert float(discrete.entropy(given)) == pytest.approx(-(exact * np.log2(exact)).sum(), rel=1e-6)
         with pytest.raises(InputError, match="sums to"):
             discrete.entropy(np.array([0.3, 0.3, 0.3, 0.2], kind))
+
+    @pytest.mark.float64_only
+    @pytest.mark.parametrize("kind", [np.float16, ml_dtypes.bfloat16])
+    def test_half_precisions_of_modalities(self, kind):
+        law = np.array([[0.3, 0.3], [0.3, 0.1]], kind)
+        exact = law.astype(np.float64)
+        right = (exact * np.log2(exact / np.outer(exact.sum(axis=1), exact.sum(axis=0)))).sum()
+        for read in (modalities_of_law, jax.jit(modalities_of_law)):
+            assert float(read(law).information[0, 1]) == pytest.approx(right, abs=1e-5)
+        assert unique_relevance(law).shape == (1,)
 
     @pytest.mark.float64_only
     def test_a_batch_of_none(self):

@@ -256,6 +256,21 @@ def test_the_trained_codes_are_what_they_are_said_to_be():
     assert x[np.argmax(gain[1000:-1000]) + 1000] == pytest.approx(means_boundary(), abs=1e-3)
 
 
+@pytest.mark.parametrize(
+    ("sizes", "trials", "say"),
+    [
+        ((1, 2), 3, "at least 2"),
+        ((100.5,), 3, "whole number"),
+        ((4, 4), 3, "rising"),
+        ((), 3, "rising"),
+        ((4,), 0, "trials"),
+    ],
+)
+def test_sizes_that_cannot_be_trained_on_are_refused(sizes, trials, say):
+    with pytest.raises(InputError, match=say):
+        trained_excesses(sizes, trials)
+
+
 def test_exponents_of_the_theory():
     """A short run of `benchmarks/exponents.py`: 2.7 decades of n, 200 training sets each, every floor left free."""
     cases = trained_excesses((32, 64, 128, 256, 1024, 4096, 16384), 200)

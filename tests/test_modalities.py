@@ -5,8 +5,10 @@ import numpy as np
 import pytest
 
 from rdjax.checks import InputError
+from rdjax.information.entropy_calibration import calibrate_entropy
 from rdjax.information.modalities import (
     UNIT_CAVEAT,
+    calibrated_reading,
     modalities_of_law,
     modalities_of_samples,
     modalities_of_symbols,
@@ -152,6 +154,13 @@ def test_gradient_of_the_redundancy(rng):
         (lambda: unique_relevance(np.array([0.5, 0.5])), "[K_1, ..., K_M, K_Y]"),
         (lambda: modalities_of_symbols(np.zeros(3, int), (2,)), "[M, n]"),
         (lambda: modalities_of_symbols(np.zeros((2, 3), int), (2,)), "2 modalities and 1 sizes"),
+        (lambda: modalities_of_symbols(np.zeros((2, 3), int), 2), "sizes is 2; give a tuple"),
+        (lambda: modalities_of_samples({}), "there are no modalities"),
+        (lambda: modalities_of_samples({"a": np.eye(9)}, neighbors=0), "neighbors is 0; it must be a whole"),
+        (lambda: modalities_of_samples({"a": np.eye(9)}, neighbors=2.5), "neighbors is 2.5; it must be a whole"),
+        (lambda: modalities_of_samples({"a": np.eye(9)}, neighbors="3"), "neighbors is '3'; it must be a whole"),
+        (lambda: calibrated_reading([np.eye(9)], neighbors=0), "neighbors is 0; it must be a whole"),
+        (lambda: calibrate_entropy(np.eye(4), neighbors=2.5), "neighbors is 2.5; it must be a whole"),
     ],
 )
 def test_what_cannot_be_answered_is_said(call, words):

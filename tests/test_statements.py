@@ -325,6 +325,24 @@ def test_every_formula_is_tried():
     assert set(FORMULAS) <= set(paper.__all__)
 
 
+@pytest.mark.float64_only
+@pytest.mark.parametrize(
+    ("call", "say"),
+    [
+        (lambda: sample_formulas.risk_bound(0.1, 0.1, 100, 2.5), "delta has an entry 2.5"),
+        (lambda: sample_formulas.printed_risk(0.1, 1.0, 10, 100, 3.0), "delta has an entry 3"),
+        (lambda: sample_formulas.entropy_radius(100, 2, 20.0), "delta has an entry 20"),
+        (lambda: sample_formulas.complexity(1.0, 0.5, 100), "the largest corpus has an entry 0.5"),
+        (lambda: sample_formulas.massart(1.0, 0.1, 100), "the largest corpus has an entry 0.1"),
+        (lambda: sample_formulas.gap_order(2, -1.0, 100), "the imbalance has an entry -1"),
+        (lambda: sample_formulas.gap_order(2, 1.0, 0), "the number of samples has an entry 0"),
+    ],
+)
+def test_what_would_be_no_number_is_refused(call, say):
+    with pytest.raises(InputError, match=say):
+        call()
+
+
 @cache
 def traced():
     """All of them in one program."""

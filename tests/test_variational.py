@@ -144,7 +144,34 @@ class TestEdges:
         for bound in (infonce, nwj, smile_two):
             assert np.isfinite(jax.jit(jax.grad(bound))(scores)).all()
         scores[0, 0] = -np.inf
-        assert float(nwj(scores)) == -math.inf
+        for bound in (nwj, donsker_varadhan, smile_two):
+            assert float(bound(scores)) == -math.inf
+
+    @pytest.mark.parametrize("bound", [leave_one_out, club])
+    def test_a_pair_that_cannot_be_drawn_has_no_upper_bound(self, bound, dtype):
+        scores = np.where(np.eye(SIZE, dtype=bool), 1.0, -np.inf).astype(dtype)
+        scores[2, 2] = -np.inf
+        with pytest.raises(InputError, match=r"log_conditional\[2, 2\] is -inf"):
+            bound(scores)
+        assert float(jax.jit(bound)(scores)) == -math.inf
+
+    @pytest.mark.parametrize("small", [1e-10, 1e-7, 1e-3])
+    @pytest.mark.parametrize("bound", [nwj, donsker_varadhan, leave_one_out, club])
+    def test_a_law_on_the_pairs_that_is_nearly_on_one(self, bound, small, rng, dtype, tolerance):
+        """1 - sum w^2 is 0 in float32, or all rounding; of two pairs each is the other's only other one."""
+        scores, weights = rng.standard_normal((2, 2)).astype(dtype), np.array([1 - small, small])
+        product = {
+            nwj: np.mean(np.exp([scores[0, 1] - 1, scores[1, 0] - 1])),
+            donsker_varadhan: np.log(np.mean(np.exp([scores[0, 1], scores[1, 0]]))),
+            leave_one_out: weights @ [scores[1, 0], scores[0, 1]],
+            club: np.mean([scores[0, 1], scores[1, 0]]),
+        }[bound]
+        right = (weights @ scores.diagonal() - product) / LN2
+        assert float(bound(scores, weights=weights)) == pytest.approx(right, rel=10 * tolerance, abs=10 * tolerance)
+
+    def test_a_law_on_the_pairs_that_rounds_to_one_pair_is_refused(self, dtype):
+        with pytest.raises(InputError, match="one pair"):
+            club(np.zeros((2, 2), dtype), weights=np.array([1.0, 1e-50 if dtype == np.float32 else 1e-320]))
 
     @by_name
     def test_a_pair_without_weight_is_left_out_whatever_its_scores(self, bound, rng, dtype, tolerance):

@@ -103,8 +103,12 @@ def calibrate_estimator(
     estimate = _read(estimator, data, "the data")
     known = np.asarray(np.array(_SHARES) * max(estimate, SMALLEST) if levels is None else levels, np.float64)
     checks.require(
-        known.ndim == 1 and known.size > 1 and known[0] == 0 and bool((np.diff(known) > 0).all()),
-        f"levels are {known.tolist()}; give rising bits from 0.",
+        bool(np.isfinite(known).all())
+        and known.ndim == 1
+        and known.size > 1
+        and known[0] == 0
+        and bool((np.diff(known) > 0).all()),
+        f"levels are {known.tolist()}; give rising bits from 0, all finite.",
     )
     alike = LookAlike(data[0], data[1], directions)
     generator = np.random.default_rng(seed)

@@ -30,15 +30,18 @@ def contingency_table(*columns: ArrayLike, sizes: Sizes) -> jax.Array:
         symbol out of range (under jit its observation is left out).
     """
     shapes = {np.shape(column) for column in columns}
+    sizes = checks.whole_tuple(sizes, "sizes", "a size")
     checks.require(len(columns) == len(sizes) > 0, f"{len(columns)} columns and {len(sizes)} sizes; give one for each.")
     checks.require(
         len(shapes) == 1 and len(next(iter(shapes))) == 1, f"the columns have shapes {sorted(shapes)}; all must be [n]."
     )
-    sizes = tuple(checks.whole(size, "a size") for size in sizes)
     cells = math.prod(sizes)
     checks.require(cells < 2**31, f"the table has {cells:,} cells, too many for int32; number what occurs instead.")
     for m, (column, size) in enumerate(zip(columns, sizes, strict=True)):
-        if checks.is_concrete(column):
+        if not checks.is_concrete(column):
+            kind = jnp.result_type(column)
+            checks.require(kind.kind in "iu", f"column {m} holds {kind} values; it must number symbols (integers).")
+        else:
             checks.indices(np.asarray(column), size, f"column {m}", "symbols")
     return _tabulate([on_device(column) for column in columns], sizes)
 
@@ -140,8 +143,8 @@ def _known(symbols: Sizes | None, table: jax.Array) -> jax.Array:
     """The numbers of symbols of X and of Y [2], 0 where unknown."""
     if symbols is None:
         return jnp.zeros(2, table.dtype)
-    checks.require(len(symbols) == 2, f"symbols is {symbols!r}; give how many X has and how many Y has.")
-    sizes = [checks.whole(size, "the number of symbols") for size in symbols]
+    sizes = checks.whole_tuple(symbols, "symbols", "the number of symbols")
+    checks.require(len(sizes) == 2, f"symbols is {symbols!r}; give how many X has and how many Y has.")
     parts = jnp.sum(table, axis=-1), jnp.sum(table, axis=-2)
     named = zip(sizes, parts, ("X", "Y"), strict=True)
     return jnp.stack([known_symbols(size, part, f"the number of symbols of {name}") for size, part, name in named])

@@ -275,6 +275,7 @@ def known_symbols(symbols: Any, counts: jax.Array, what: str = "symbols") -> jax
         return jnp.zeros((), counts.dtype)
     if checks.is_concrete(symbols, counts):
         array, seen = np.asarray(symbols), (np.asarray(counts) > 0).sum(axis=-1)
+        checks.require(array.dtype.kind in "fiu", f"{what} must be whole numbers.")
         try:
             full = np.broadcast_to(array, seen.shape)
         except ValueError:

@@ -31,7 +31,7 @@ def gaussian_entropy(covariance: ArrayLike) -> jax.Array:
         of information by itself.
 
     Returns:
-      bits [...]; -inf where S is singular.
+      bits [...]; -inf where S is singular, to rounding at unit variances.
 
     Raises:
       InputError: no covariance.
@@ -93,7 +93,7 @@ def gaussian_total_correlation(covariance: ArrayLike, sizes: tuple[int, ...]) ->
       InputError: no covariance, sizes that do not add up, a block that is singular by itself (inf under jit).
     """
     values = _covariance(covariance)
-    sizes = tuple(checks.whole(size, "the size of a block") for size in sizes)
+    sizes = checks.whole_tuple(sizes, "sizes", "the size of a block")
     d = values.shape[-1]
     checks.require(sum(sizes) == d, f"the blocks have {sizes} dimensions, which do not add up to the covariance's {d}.")
     for start, stop in _bounds(sizes):
@@ -104,9 +104,13 @@ def gaussian_total_correlation(covariance: ArrayLike, sizes: tuple[int, ...]) ->
 @jax.jit
 def _entropy(covariance: jax.Array) -> jax.Array:
     d = covariance.shape[-1]
-    diagonal = jnp.diagonal(jnp.linalg.cholesky(covariance), axis1=-2, axis2=-1)
-    usable = jnp.all(diagonal > 0, axis=-1, keepdims=True)  # a NaN is not
-    logs = jnp.sum(jnp.log(jnp.where(usable, diagonal, 1.0)), axis=-1)
+    variances = jnp.diagonal(covariance, axis1=-2, axis2=-1)
+    scale = jnp.sqrt(jnp.where(variances > 0, variances, 1.0))
+    unit = covariance / scale[..., :, None] / scale[..., None, :]
+    pivots = jnp.diagonal(jnp.linalg.cholesky(unit), axis1=-2, axis2=-1)
+    least = jnp.linalg.eigvalsh(lax.stop_gradient(unit))[..., :1]  # a pivot that should be 0 is any small number
+    usable = least > 64 * d**0.5 * float(jnp.finfo(covariance.dtype).eps)  # as `checks.not_singular`; a NaN is not
+    logs = jnp.sum(jnp.log(jnp.where(usable, pivots, 1.0)) + jnp.log(scale), axis=-1)
     return jnp.where(usable[..., 0], to_bits(logs) + d / 2 * math.log2(2 * math.pi * math.e), -jnp.inf)
 
 

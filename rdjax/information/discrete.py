@@ -60,6 +60,7 @@ def binary_entropy(probability: ArrayLike) -> jax.Array:
     """
     checks.numbers(probability, "the probability", 0, 1)
     p = floating(probability)
+    p = jnp.where(p % 1 == 0, lax.stop_gradient(p), p)  # 0 and 1
     return to_bits(-xlogy(p, p) - xlogy(1 - p, 1 - p))
 
 
@@ -296,5 +297,4 @@ def _broadcast(laws: list[jax.Array]) -> list[jax.Array]:
     lengths = {law.shape[-1] for law in laws}
     checks.require(len(lengths) == 1, f"the laws have {sorted(lengths)} symbols; they must be over the same ones.")
     shape = jnp.broadcast_shapes(*(law.shape for law in laws))
-    dtype = jnp.result_type(*laws)
-    return [jnp.broadcast_to(law.astype(dtype), shape) for law in laws]
+    return [jnp.broadcast_to(law.astype(jnp.result_type(*laws)), shape) for law in laws]

@@ -71,7 +71,7 @@ def calibrate_entropy(x: ArrayLike, *, neighbors: int = 3, repeats: int = 3, see
     Raises:
       InputError: shapes, NaN; vectors of one length or in a subspace, repeated rows: no density, nothing to estimate.
     """
-    check_observations({"x": x}, least=max(4, neighbors + 2))
+    check_observations({"x": x}, least=max(4, checks.whole(neighbors, "neighbors") + 2))
     checks.whole(repeats, "repeats")
     points = np.asarray(x, np.float64)
     dtype = np.asarray(x).dtype

@@ -45,7 +45,8 @@ def shrunk_covariance(samples: ArrayLike) -> tuple[jax.Array, jax.Array]:
     """The Ledoit-Wolf estimate (1 - a) S + a (tr S / d) 1: invertible from three samples on, however many dimensions.
 
     S is the sample covariance (divided by n); a minimizes an estimate of the mean squared error in the Frobenius norm,
-    which of two samples is 0 at a = 0: their two outer products are the same.
+    which is 0 at a = 0, and leaves S of rank one, where the outer products of all samples less their mean are the same:
+    always of two, and of +-v in equal numbers.
 
     Args:
       samples: [n, d], n >= 2; centered here.
@@ -95,8 +96,8 @@ def gaussian_mutual_information_from_samples(x: ArrayLike, y: ArrayLike, method:
       method: one of the above. Static.
 
     Returns:
-      bits; for data that are not Gaussian, the I of the Gaussian with their covariance. A constant column adds nothing
-      to ledoit_wolf and is refused by the others.
+      bits; for data that are not Gaussian, the I of the Gaussian with their covariance. A constant column is left out
+      by ledoit_wolf and refused by the others.
 
     Raises:
       InputError: no such arrays, an unknown method, too few observations, columns that others of their block determine
@@ -129,16 +130,19 @@ def _ledoit_wolf(samples: jax.Array) -> tuple[jax.Array, jax.Array]:
     centered = _centered(samples)
     some = centered[:: max(1, len(samples) // 1024)]  # enough to know the size by
     unit = power_of_two(jnp.max(jnp.abs(some)))  # fourth powers of float32 end at 1e-11 and 1e9
-    covariance, weight = _shrunk(centered * (1 / unit))
+    covariance, weight = _shrunk(centered * (1 / unit), jnp.ones(samples.shape[1], samples.dtype))
     return covariance * unit * unit, weight
 
 
-def _shrunk(scaled: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """Ledoit and Wolf's covariance, and weight, of samples that are centered and of a size near 1."""
-    n, d = scaled.shape
+def _shrunk(scaled: jax.Array, counted: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Ledoit and Wolf's covariance, and weight, of samples that are centered and of a size near 1.
+
+    `counted` [d] is 1, or 0 for a column of zeros that is to have no part in it.
+    """
+    n = scaled.shape[0]
     covariance = jnp.matmul(scaled.T, scaled, precision=HIGHEST) / n
-    level = jnp.trace(covariance) / d
-    identity = jnp.eye(d, dtype=scaled.dtype)
+    level = jnp.trace(covariance) / jnp.maximum(jnp.sum(counted), 1)
+    identity = jnp.diag(counted)
     away = jnp.sum((covariance - level * identity) ** 2)
     noise = (jnp.mean(jnp.sum(scaled**2, axis=1) ** 2) - jnp.sum(covariance**2)) / n
     weight = jnp.where(noise < away, jnp.maximum(noise, 0) / jnp.where(away > 0, away, 1.0), 1.0)
@@ -148,8 +152,12 @@ def _shrunk(scaled: jax.Array) -> tuple[jax.Array, jax.Array]:
 @jax.jit
 def _shrunk_information(x: jax.Array, y: jax.Array) -> jax.Array:
     p = x.shape[1]
-    covariance, _ = _shrunk(jnp.concatenate([_standardized(x), _standardized(y)], axis=1))
-    return block_information(covariance[:p, :p], covariance[:p, p:], covariance[p:, p:])
+    both = jnp.concatenate([_standardized(x), _standardized(y)], axis=1)
+    varies = jnp.any(both != 0, axis=0)
+    covariance, _ = _shrunk(both, varies.astype(both.dtype))
+    covariance += jnp.diag((~varies).astype(both.dtype))  # uncorrelated: adds nothing
+    bits = block_information(covariance[:p, :p], covariance[:p, p:], covariance[p:, p:])
+    return jnp.where(jnp.any(varies[:p]) & jnp.any(varies[p:]), bits, 0)
 
 
 def _centered(samples: jax.Array) -> jax.Array:

@@ -28,7 +28,8 @@ def like(
       seed: of NumPy's default generator.
 
     Raises:
-      InputError: shapes, NaN, fewer than 4 rows, bits below 0, more directions than both sides have.
+      InputError: shapes, NaN, fewer than 4 rows, bits below 0, more directions than both sides have columns that vary,
+        bits above 0 where a side has none.
     """
     checks.require(0 <= bits < np.inf, f"bits is {bits}; it must be finite and at least 0.")
     return LookAlike(x, y, directions).draw(bits, np.random.default_rng(seed))
@@ -46,19 +47,24 @@ class LookAlike:
         second.turn(right.T)
         chance = sum(np.sqrt(len(side.mixing) / n) for side in self._sides)  # the largest that independence shows
         seen = np.minimum(correlations[correlations > chance], 1 - 1e-9)
-        most = len(correlations)
+        most = self._most = min(side.varying for side in self._sides)
         if directions is not None:
             self._shared = checks.whole(directions, "directions")
             checks.require(self._shared <= most, f"directions is {directions}; x and y have {most} in common at most.")
         elif seen.size:
             self._shared = _effective_number(-np.log(1 - seen**2))
         else:
-            self._shared = min(_effective_number(side.variances) for side in self._sides)
+            several = min(_effective_number(side.variances) for side in self._sides)
+            self._shared = max(1, min(several, most))
             first.turn(left.T)  # back to the principal directions
             second.turn(right)
 
     def draw(self, bits: float, generator: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
         """x and y that share so many bits."""
+        checks.require(
+            bits == 0 or self._most > 0,
+            f"all columns of x or of y are constant, so {bits:.3g} bits cannot be shared; leave them out.",
+        )
         a, b = self._sides
         first, second = (generator.standard_normal(side.white.shape) for side in self._sides)
         noise = 2.0 ** (-2 * bits / self._shared)  # 1 - correlation^2 in each of the shared directions
@@ -74,6 +80,7 @@ class _Side:
         n, d = points.shape
         self.sorted = np.sort(points, axis=0)
         self.repeats = (np.diff(self.sorted, axis=0) == 0).mean(axis=0) > ROUNDED[1]
+        self.varying = int((self.sorted[0] < self.sorted[-1]).sum())  # columns
         self.mean, self.deviation = points.mean(axis=0), points.std(axis=0)
         ranks = _midranks(points)  # their correlations are Spearman's
         spread = ranks.std(axis=0)

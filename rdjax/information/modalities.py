@@ -29,7 +29,7 @@ from rdjax.information.discrete import conditional_entropy, entropy, mutual_info
 from rdjax.information.entropy_calibration import calibrate_entropy
 from rdjax.information.neighbors import ksg
 from rdjax.information.rows import check_observations
-from rdjax.numerics import on_device
+from rdjax.numerics import floating
 from rdjax.trees import register_dataclass
 
 UNIT_CAVEAT = (
@@ -116,8 +116,8 @@ def modalities_of_law(joint: ArrayLike) -> Modalities:
     """
     count = np.ndim(joint)
     checks.require(count > 0, "the joint law is a number; give one axis for each modality.")
-    checks.law(np.ravel(joint) if checks.is_concrete(joint) else joint, "the law")
-    alone, shared = _of_law(on_device(joint))
+    checks.law(np.ravel(joint) if checks.is_concrete(joint) else joint, "the law", rounded=True)
+    alone, shared = _of_law(floating(joint))
     return Modalities(alone, shared, False, ())
 
 
@@ -147,8 +147,8 @@ def unique_relevance(joint: ArrayLike) -> jax.Array:
     """
     count = np.ndim(joint) - 1
     checks.require(count > 0, f"the joint law has shape {np.shape(joint)}; it must be [K_1, ..., K_M, K_Y].")
-    checks.law(np.ravel(joint) if checks.is_concrete(joint) else joint, "the joint law")
-    return _unique(on_device(joint))
+    checks.law(np.ravel(joint) if checks.is_concrete(joint) else joint, "the joint law", rounded=True)
+    return _unique(floating(joint))
 
 
 @jax.jit
@@ -173,6 +173,7 @@ def modalities_of_symbols(symbols: ArrayLike, sizes: tuple[int, ...], method: st
     """
     shape = np.shape(symbols)
     checks.require(len(shape) == 2, f"the symbols have shape {shape}; they must be [M, n], one row for each modality.")
+    sizes = checks.whole_tuple(sizes, "sizes", "a size")
     checks.require(len(sizes) == shape[0], f"there are {shape[0]} modalities and {len(sizes)} sizes; give one each.")
     rows = np.asarray(symbols) if checks.is_concrete(symbols) else jnp.asarray(symbols)
     table = lambda *which: contingency_table(*(rows[m] for m in which), sizes=tuple(sizes[m] for m in which))
@@ -199,9 +200,10 @@ def modalities_of_samples(samples: Mapping[str, ArrayLike], *, neighbors: int = 
       `Modalities`, continuous.
 
     Raises:
-      InputError: rows that differ in number or are too few, NaN.
+      InputError: no modality, rows that differ in number or are too few, NaN, neighbors that are no whole number.
     """
-    check_observations(samples, least=max(4, neighbors + 2))
+    checks.require(len(samples) > 0, "there are no modalities; give at least one, name -> [n, d].")
+    check_observations(samples, least=max(4, checks.whole(neighbors, "neighbors") + 2))
     arrays = list(samples.values())
     withheld: dict[tuple[int, ...], str] = {}
 
@@ -220,6 +222,7 @@ def modalities_of_samples(samples: Mapping[str, ArrayLike], *, neighbors: int = 
 
 def calibrated_reading(arrays: Sequence[ArrayLike], neighbors: int = 3, seed: int = 0) -> tuple[Any, str]:
     """`EntropyCalibration` of one array, `EstimatorCalibration` of two, by Euclidean neighbors; or None, and why."""
+    checks.whole(neighbors, "neighbors")  # a mistake, not what the data cannot show
     try:
         if len(arrays) == 1:
             found: Any = calibrate_entropy(*arrays, neighbors=neighbors, seed=seed)

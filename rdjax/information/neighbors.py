@@ -21,6 +21,7 @@ partly discrete.
 import math
 from collections.abc import Mapping
 from functools import partial
+from numbers import Real
 from typing import Any
 
 import jax
@@ -262,8 +263,10 @@ def _prepare(
     row = distances.row_memory(spaces, norm)
     if memory is None:
         memory = max(row, CACHE if jax.default_backend() == "cpu" else DEVICE)
+    checks.require(isinstance(memory, Real), f"memory is {memory!r}; it must be a number of bytes.")
     checks.require(memory >= row, f"distances from one row take {row:,} bytes and memory is {memory:,.0f}; give more.")
-    return spaces, min(len(spaces[0]), int(memory // row))
+    n = len(spaces[0])
+    return spaces, n if memory >= n * row else int(memory // row)
 
 
 def _option(value: Any, known: tuple, what: str) -> None:

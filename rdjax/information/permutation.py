@@ -11,6 +11,7 @@ import numpy as np
 from jax import lax
 
 from rdjax import checks
+from rdjax.information.ties import ROUNDED
 from rdjax.trees import register_dataclass
 
 Statistic = Callable[[jax.Array, jax.Array], jax.Array]
@@ -65,7 +66,8 @@ def permutation_test(
       `PermutationTest`, all scalars. Under jit a permuted statistic that is not a number counts as an exceedance.
 
     Raises:
-      InputError: rows that differ, fewer than 2, a statistic that is no finite scalar on the data.
+      InputError: rows that differ, fewer than 2, a statistic that is no finite scalar on the data, a column far from 0
+        of which more than 1% of the values become equal to others in float32 where x64 is off.
 
     Source: Phipson and Smyth 2010, on why p is never 0.
     """
@@ -77,7 +79,7 @@ def permutation_test(
         f"x has shape {np.shape(x)} and y {np.shape(y)}; both need the same rows, at least 2.",
     )
     if traced:
-        values = _mapped(statistic, jnp.asarray(x), jnp.asarray(y), key, permutations, batch)
+        values = _mapped(statistic, _traceable(x, "x"), _traceable(y, "y"), key, permutations, batch)
     else:
         shuffled = lambda number: np.asarray(y)[np.asarray(_shuffle(key, rows[0][0], number))]
         values = jnp.asarray(np.stack([np.asarray(statistic(x, shuffled(i))) for i in range(permutations + 1)]))
@@ -88,6 +90,22 @@ def permutation_test(
             f"the statistic is {float(values[0])} on the data as they are; call it on them by itself to see why.",
         )
     return _compare(values, rows[0][0])
+
+
+def _traceable(array: Any, name: str) -> jax.Array:
+    """As a JAX array; refused where a column is far from 0 and values that differ become equal, as without x64."""
+    cast = jnp.asarray(array)
+    if isinstance(array, np.ndarray) and array.dtype != cast.dtype:
+        whole, rounded = (np.reshape(values, (len(array), -1)).T for values in (array, cast))
+        for column, short in zip(whole, rounded, strict=True):
+            far = np.abs(column).max() > 2 * np.ptp(column)
+            before, after = (len(np.unique(values)) if far else 0 for values in (column, short))
+            checks.require(
+                after >= (1 - ROUNDED[1]) * before,
+                f"a column of {name} has {before:,} distinct values and {after:,} as {cast.dtype}; take its first "
+                "entry off, or compute in float64 (jax.enable_x64).",
+            )
+    return cast
 
 
 @partial(jax.jit, static_argnums=(0, 4, 5))

@@ -19,7 +19,7 @@ def observations(arrays: Mapping[str, Any], least: int = 1, *, moved: bool = Fal
     Args:
       arrays: name (for the messages) -> [n, columns].
       least: how many rows there must be.
-      moved: whether columns may be moved, as `narrowed` does.
+      moved: as for `narrowed`.
 
     Returns:
       the arrays, in the highest precision among them and at least float32.
@@ -74,7 +74,7 @@ def narrowed(array: Any, name: str, *, moved: bool = True) -> jax.Array:
     Args:
       array: [n, columns], finite.
       name: for the message.
-      moved: False leaves every column where it is.
+      moved: False leaves columns where they are that float32 holds exactly.
 
     Returns:
       [n, columns].
@@ -92,7 +92,9 @@ def narrowed(array: Any, name: str, *, moved: bool = True) -> jax.Array:
     low, high = values.min(axis=0), values.max(axis=0)
     with np.errstate(over="ignore"):
         far = np.maximum(-low, high) > 2 * (high - low)
-    if moved and far.any():
+        if not moved:
+            far &= (values.astype(np.float32) != values).any(axis=0)
+    if far.any():
         start = np.where(far, values[0], 0)
         values, low, high = values - start, low - start, high - start
     most = float(np.maximum(-low, high).max())

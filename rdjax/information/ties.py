@@ -22,7 +22,8 @@ def dither(x: ArrayLike, key: jax.Array, step: ArrayLike | None = None) -> jax.A
     """Rounded columns made continuous: x_j + step_j u, with u uniform on [-1/2, 1/2) and new for every entry.
 
     No information is lost or made: x is the nearest multiple again, and u is independent of everything else. A
-    continuous column moves by half the smallest gap between its values at most.
+    continuous column moves by half the smallest gap between its values at most. Where x64 is off, a float64 column that
+    is far from 0 and that float32 would round has its first entry taken off.
 
     Args:
       x: [n, d].

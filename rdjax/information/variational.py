@@ -11,7 +11,8 @@ and Stratos 2020): one that reads much more than log2 N rests on its critic, not
 derivative with respect to it. A score of -inf is a density ratio of 0. Functions trace under jit, vmap (over leading
 axes of scores) and grad (the derivative of the value that is returned, in bits per nat).
 
-Shapes that are not [N, N], fewer pairs than a bound needs, NaN and +inf raise `InputError` (values outside jit only).
+Shapes that are not [N, N], fewer pairs than a bound needs, NaN, +inf, and -inf on the diagonal of an upper bound (pairs
+that were drawn are possible) raise `InputError` (values outside jit only).
 """
 
 from collections.abc import Callable
@@ -130,7 +131,7 @@ def leave_one_out(log_conditional: ArrayLike, weights: ArrayLike | None = None) 
 
     Source: Poole et al. 2019, equation 13.
     """
-    return _leave_one_out(*_matrix(log_conditional, weights, 2))
+    return _leave_one_out(*_densities(log_conditional, weights))
 
 
 def club(log_conditional: ArrayLike, weights: ArrayLike | None = None) -> jax.Array:
@@ -146,7 +147,7 @@ def club(log_conditional: ArrayLike, weights: ArrayLike | None = None) -> jax.Ar
 
     Source: Cheng et al. 2020.
     """
-    return _club(*_matrix(log_conditional, weights, 2))
+    return _club(*_densities(log_conditional, weights))
 
 
 def bound_standard_error(bound: MatrixBound, scores: ArrayLike) -> jax.Array:
@@ -204,15 +205,16 @@ def _smile(scores: jax.Array, weights: jax.Array, clip: float) -> jax.Array:
 
 @jax.jit
 def _leave_one_out(scores: jax.Array, weights: jax.Array) -> jax.Array:
-    others = jnp.where(_diagonal(scores), 0, weights[:, None]) / (1 - weights)[None, :]
-    return _mean_log_ratio(scores.T, others.T, weights)
+    others = _others(weights)
+    bits = _mean_log_ratio(scores.T, others / jnp.sum(others, axis=1, keepdims=True), weights)
+    return _unless_impossible(bits, _mean(weights, jnp.diagonal(scores)))
 
 
 @jax.jit
 def _club(scores: jax.Array, weights: jax.Array) -> jax.Array:
     pairs = _product_law(scores, weights)
-    alone = _mean(pairs, jnp.where(_diagonal(scores), 0, scores))
-    return to_bits(_mean(weights, jnp.diagonal(scores)) - alone)
+    alone, joint = _mean(pairs, jnp.where(_diagonal(scores), 0, scores)), _mean(weights, jnp.diagonal(scores))
+    return _unless_impossible(to_bits(joint - alone), joint)
 
 
 def _mean_log_ratio(scores: jax.Array, laws: jax.Array, weights: jax.Array) -> jax.Array:
@@ -244,8 +246,18 @@ def _shifted_mean(scores: jax.Array, law: jax.Array) -> tuple[jax.Array, jax.Arr
 
 def _product_law(scores: jax.Array, weights: jax.Array) -> jax.Array:
     """Law of two different pairs [N, N]: w_i w_j off the diagonal, normalized."""
-    both = weights[:, None] * weights[None, :]
-    return jnp.where(_diagonal(scores), 0, both) / (1 - jnp.sum(weights**2))
+    both = weights[:, None] * _others(weights)
+    return both / jnp.sum(jnp.sum(both, axis=1))  # 1 - sum w^2 is 0 in float32 where one weight is near 1
+
+
+def _others(weights: jax.Array) -> jax.Array:
+    """The weights of all pairs but i, in row i [N, N]."""
+    return jnp.where(_diagonal(weights), 0, weights[None, :])
+
+
+def _unless_impossible(bits: jax.Array, joint: jax.Array) -> jax.Array:
+    """-inf where E_P is -inf (traced, or it was refused), which other infinities would make a NaN of."""
+    return jnp.where(joint > -jnp.inf, bits, -jnp.inf)
 
 
 def _diagonal(scores: jax.Array) -> jax.Array:
@@ -266,12 +278,23 @@ def _matrix(scores: ArrayLike, weights: ArrayLike | None, least: int) -> tuple[j
     require(np.shape(weights) == shape[:1], f"weights have shape {np.shape(weights)}; there are {shape[0]} pairs.")
     checks.law(weights, "the law on the pairs")
     if least > 1 and is_concrete(weights):
-        require(bool(np.max(np.asarray(weights)) < 1), "the law on the pairs sits on one pair; spread it over two.")
+        second, first = np.sort(np.asarray(weights).astype(array.dtype))[-2:]  # as they are computed with
+        seen = first * second >= jnp.finfo(array.dtype).tiny
+        require(bool(seen), "the law on the pairs sits on one pair; spread it over two.")
     return array, on_device(weights, array.dtype)
+
+
+def _densities(scores: ArrayLike, weights: ArrayLike | None) -> tuple[jax.Array, jax.Array]:
+    """`_matrix` of log-densities, which are above -inf for pairs that were drawn."""
+    array, law = _matrix(scores, weights, 2)
+    if is_concrete(array, law):
+        bad = np.asarray((jnp.diagonal(array) == -jnp.inf) & (law > 0))
+        place = f"log_conditional[{bad.argmax()}, {bad.argmax()}]"
+        require(not bad.any(), f"{place} is -inf, so that pair cannot be drawn; leave it out or mend p(y|x).")
+    return array, law
 
 
 def _no_nonsense(values: jax.Array, what: str, sign: int = 1) -> None:
     if is_concrete(values):
-        values = arrays_of(values).asarray(values)
-        fine = bool((values < np.inf if sign > 0 else values > -np.inf).all())
+        fine = bool((sign * arrays_of(values).asarray(values) < np.inf).all())
         require(fine, f"{what} is NaN or +inf; a critic that diverged makes them, so train it with smaller steps.")

@@ -24,6 +24,7 @@ import numpy as np
 from jax import lax
 from jax.scipy.stats import norm
 
+from rdjax import checks
 from rdjax.limits.decay import DecayFit, fit_decay
 
 SIZES = tuple(2**k for k in range(7, 17))  # 2.7 decades
@@ -67,8 +68,13 @@ def trained_excesses(sizes: Sequence[int] = SIZES, trials: int = 400, seed: int 
     Returns:
       six `Excess`: coins, margins, ERM, posterior, and of squared error the difference from its own code of infinite n
       and the excess over the best code.
+
+    Raises:
+      InputError: sizes that are not whole, below 2 or not rising; trials that are no whole number.
     """
-    n = np.asarray(sizes)
+    n = np.array([checks.whole(size, "a size", 2) for size in sizes])
+    checks.require(n.size > 0 and bool((np.diff(n) > 0).all()), f"sizes are {n.tolist()}; give one or more, rising.")
+    checks.whole(trials, "trials")
     with jax.enable_x64(True):
         coins, margins = _cells(n, trials, seed)
         keys = jax.random.split(jax.random.key(seed), len(n))

@@ -46,7 +46,13 @@ def complexity(log_cells: ArrayLike, largest_corpus: ArrayLike, samples: ArrayLi
 
     Returns:
       what the Rademacher complexity is said to be at most.
+
+    Raises:
+      InputError: Lambda below 0, D_max below 1, n not above 0.
     """
+    numbers(log_cells, "the logarithm of the number of cells", 0)
+    numbers(largest_corpus, "the largest corpus", 1)
+    numbers(samples, "the number of samples", 0, ends=False)
     root = jnp.sqrt(floating(log_cells)) + jnp.sqrt(jnp.log(floating(largest_corpus)))
     return jnp.sqrt(2 / floating(samples)) * root
 
@@ -59,7 +65,13 @@ def massart(log_cells: ArrayLike, largest_corpus: ArrayLike, samples: ArrayLike)
 
     Returns:
       a number.
+
+    Raises:
+      InputError: ln K below 0, D_max below 1, n not above 0.
     """
+    numbers(log_cells, "the logarithm of the number of cells", 0)
+    numbers(largest_corpus, "the largest corpus", 1)
+    numbers(samples, "the number of samples", 0, ends=False)
     return jnp.sqrt(2 * (floating(log_cells) + jnp.log(floating(largest_corpus))) / floating(samples))
 
 
@@ -73,7 +85,12 @@ def risk_bound(empirical: ArrayLike, rademacher: ArrayLike, samples: ArrayLike, 
 
     Returns:
       distortion.
+
+    Raises:
+      InputError: delta outside (0, 1), n not above 0.
     """
+    numbers(delta, "delta", 0, 1, ends=False)
+    numbers(samples, "the number of samples", 0, ends=False)
     return floating(empirical) + 4 * rademacher + 3 * jnp.sqrt(jnp.log(2 / floating(delta)) / (2 * floating(samples)))
 
 
@@ -87,6 +104,9 @@ def printed_risk(
 
     Returns:
       distortion.
+
+    Raises:
+      InputError: as `complexity` and `risk_bound`.
     """
     return risk_bound(empirical, complexity(log_cells, largest_corpus, samples), samples, delta)
 
@@ -128,7 +148,13 @@ def gap_order(modalities: ArrayLike, imbalance: ArrayLike, samples: ArrayLike) -
 
     Returns:
       a number, up to a constant that is not given.
+
+    Raises:
+      InputError: M or Delta H below 0, n not above 0.
     """
+    numbers(modalities, "the number of modalities", 0)
+    numbers(imbalance, "the imbalance", 0)
+    numbers(samples, "the number of samples", 0, ends=False)
     n = floating(samples)
     return jnp.sqrt(floating(modalities) / n) + jnp.sqrt(floating(imbalance) / n)
 
@@ -157,7 +183,13 @@ def entropy_radius(samples: ArrayLike, modalities: ArrayLike, delta: ArrayLike, 
 
     Returns:
       epsilon_H, bits.
+
+    Raises:
+      InputError: M below 1, delta outside (0, 1), n not above 0.
     """
+    numbers(modalities, "the number of modalities", 1)
+    numbers(delta, "delta", 0, 1, ends=False)
+    numbers(samples, "the number of samples", 0, ends=False)
     return floating(constant) * jnp.sqrt(jnp.log(6 * floating(modalities) / delta) / floating(samples))
 
 
