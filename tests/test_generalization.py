@@ -230,6 +230,8 @@ def test_an_exact_decay_is_recovered():
         (lambda: limits.fit_decay([1, 2, 2, 8], np.ones((4, 9))), "do not increase"),
         (lambda: limits.fit_decay([1, 2, 4, 8], np.ones((4, 9))), "the same in all"),
         (lambda: limits.decoder_supremum([1.0], [0], [0, 1], sizes=(1, 2)), "for 1 signs"),
+        (lambda: limits.decoder_supremum([1.0], [0], [0], sizes=(1, 2), weights=np.array([0.5, 1.0])), "weights rise"),
+        (lambda: limits.decoder_supremum([1.0], [0], [0], sizes=(1, 1), weights=np.array([np.nan])), "weight is NaN"),
         (lambda: limits.decoder_supremum([1.0], [1], [0], sizes=(1, 2)), "there are 1 cells"),
         (lambda: limits.rademacher_complexity(jax.random.key(0), [0], [0], sizes=(1, 2), draws=1), "at least 2"),
         (lambda: limits.rademacher_complexity(jax.random.key(0), 0, [0], sizes=(1, 2)), "one for each pair"),

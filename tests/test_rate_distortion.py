@@ -413,6 +413,15 @@ def test_the_ends_of_the_curve(precision):
     assert "below the least" in found.message
 
 
+def test_any_distortion_will_do_where_every_reproduction_is_forbidden_to_some(precision):
+    """The point is then the limit of slope 0: here each symbol has its own reproduction, for one bit."""
+    own = np.where(np.eye(2) > 0, 0, np.inf)
+    found = rate_at([0.5, 0.5], own, np.array([5.0, np.inf]), tolerance=1e-9 if precision == "float64" else 1e-4)
+    np.testing.assert_array_equal(found.status, 0)
+    np.testing.assert_allclose(found.rate, 1, atol=1e-4)
+    np.testing.assert_array_equal(found.distortion, 0)
+
+
 @pytest.mark.float64_only  # what is handed in is float32
 def test_the_slope_at_the_least_distortion_is_a_number():
     """Minus infinity in truth."""
