@@ -110,6 +110,8 @@ def test_encoders_that_vary(rng):
     thresholds = (np.arange(8) >= np.arange(9)[:, None]).astype(int)
     over = [suprema(np.tile(cells, (MANY, 1)), documents) for cells in thresholds]
     exact = np.max(over, axis=0).mean(axis=1)
+    batch = jax.jit(limits.interval_growth)(np.array([[3, 2], [2, 2]]), 8)
+    np.testing.assert_allclose(batch, np.log([45 * 9, 81]))
     added = limits.massart_complexity(limits.interval_growth(np.array([2]), 8), 8)
     bound = float(limits.decoder_complexity(2, 3, 8) + added)
     assert np.all(exact <= bound)

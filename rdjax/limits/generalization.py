@@ -227,9 +227,8 @@ def rademacher_complexity(
 def _suprema(signs: jax.Array, place: jax.Array, worth: jax.Array, sizes: tuple[int, int]) -> jax.Array:
     def supremum(sigma: jax.Array) -> jax.Array:
         sums = jax.ops.segment_sum(sigma, place, sizes[0] * sizes[1]).reshape(sizes)
-        return (
-            jnp.sum(sigma) - jnp.sum(jnp.matmul(jnp.sort(sums, axis=1), worth, precision=lax.Precision.HIGHEST))
-        ) / sigma.shape[0]
+        least = jnp.matmul(jnp.sort(sums, axis=1), worth, precision=lax.Precision.HIGHEST)
+        return (jnp.sum(sigma) - jnp.sum(least)) / sigma.shape[0]
 
     return lax.map(supremum, signs)
 

@@ -83,8 +83,8 @@ def indirect_rate(
       steps a slope.
 
     Raises:
-      InputError: posteriors or a source that are no laws, a distortion below 1 - w_1, weights that increase, a contraction
-        outside [0, 1].
+      InputError: posteriors or a source that are no laws, a distortion below 1 - w_1, weights that increase, a
+        contraction outside [0, 1].
 
     Source: theory notes, section 2.1 (a) and (b).
     """

@@ -109,7 +109,8 @@ def relevance_bounds(
 
     Raises:
       InputError: posteriors that are no laws, shapes that do not belong together, a negative slope, weights that
-        increase; memory or a seed that is no whole number; shards of anything but rows; traced values (the loops run on the host).
+        increase; memory or a seed that is no whole number; shards of anything but rows; traced values (the loops run
+        on the host).
 
     On P devices each holds X / P rows, of 8 N + 4 N (1 + passes / 2) + 1,500 bytes while the lower bound is made, and
     does 1 / P of what is done to rows and to documents on top; the re-sorts of codewords are done by all. What is sent
