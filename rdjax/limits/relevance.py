@@ -176,7 +176,7 @@ def _pose(
     checks.require(
         0 <= float(slope) < math.inf, f"the slope is {slope}; it is bits per unit of distortion, at least 0."
     )
-    memory = checks.whole(int(memory) if isinstance(memory, float) and memory.is_integer() else memory, "the memory")
+    memory = checks.whole(int(memory) if isinstance(memory, float) and memory % 1 == 0 else memory, "the memory")
     documents = np.shape(posteriors)[-1] if np.ndim(posteriors) else 0
     size = max(4 * documents, LEAST_CODEWORDS) if codewords is None else checks.whole(codewords, "codewords")
     queries = queries_of(posteriors, source, memory, 16 * size)
