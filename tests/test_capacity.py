@@ -59,9 +59,23 @@ def test_bad_input_and_steps_that_run_out():
         capacity(np.array([0.5, 0.5]))
     found = capacity(np.array([[0.9, 0.1], [0.3, 0.7]]), tolerance=1e-6, max_steps=1)
     assert "steps ran out" in found.message
+    assert "interior_point" not in found.message  # it takes no channel
     spoiled = jnp.asarray(np.array([[0.9, np.nan], [0.3, 0.7]]), float)
     found = _capacity(spoiled, tolerance_in_nats(1e-6), 1)  # as under jit, where nobody looks at the rows
     assert "the channel holds NaN" in found.message
+
+
+@pytest.mark.float64_only
+def test_the_capacity_is_that_of_the_channel_whose_rows_sum_to_one():
+    """Rows are taken that are written with six digits; the certificate is of the laws that they stand for."""
+    rough = np.array([[0.7, 0.2, 0.1], [0.1, 0.2, 0.7]]) + 5e-7
+    exact = rough / rough.sum(axis=1, keepdims=True)
+    found, want = capacity(rough, tolerance=1e-12), capacity(exact, tolerance=1e-12)
+    assert found.status == want.status == 0
+    assert abs(float(found.rate - want.rate)) <= 1e-12
+    rate = (exact[0] * np.log2(exact[0] / exact.mean(axis=0))).sum()  # by symmetry both inputs are as likely
+    assert rate - 1e-12 <= float(found.rate + found.gap)
+    assert float(found.rate) <= rate + 1e-12
 
 
 def test_an_unused_input_on_the_edge_takes_a_few_steps(precision):

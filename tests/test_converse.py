@@ -186,6 +186,28 @@ def test_indirect_rate_where_it_is_known():
     assert float(limits.doeblin_coefficient(posteriors)) == pytest.approx(0.6)
 
 
+def test_rounding_over_a_small_contraction_is_no_floor(rng):
+    """Of queries that are alike nothing is to be said: one list is the best there is, to an ulp or two."""
+    worth = 1 / np.arange(1.0, 7.0)
+    for law in rng.dirichlet(np.ones(6), 20):
+        listed = 1 - np.sort(law)[::-1] @ worth
+        rates = [limits.indirect_rate(listed, np.tile(law, (3, 1)), contraction=eta) for eta in (0.0, 1e-6)]
+        np.testing.assert_array_equal(rates, 0)
+
+
+def test_no_product_of_the_floors_is_of_three_digits(rng, dtype):
+    """On accelerators a product is, unless it says otherwise."""
+    rows = np.asarray(rng.dirichlet(np.ones(4), 3), dtype)
+    for floor in (
+        lambda rows: limits.indirect_rate(0.3, rows),
+        lambda rows: limits.one_shot_distortion(2, rows[0]),
+        lambda rows: limits.fano_bounds(0.3, rows[0]).upper,
+    ):
+        products = [line for line in str(jax.make_jaxpr(floor)(rows)).split(" = ") if "dot_general" in line]
+        assert products
+        assert all("HIGHEST" in line for line in products)
+
+
 @pytest.mark.float64_only
 def test_the_string_against_an_optimizer(rng):
     """max H(v) between two majorization orders and above a quality, by SciPy; the band binds in most of these."""
@@ -328,6 +350,12 @@ def test_gradients_against_differences(rng):
 
 
 @pytest.mark.float64_only
+@pytest.mark.parametrize("prior", [1, np.ones(1)], ids=["uniform", "listed"])
+def test_the_threshold_of_one_document(prior):
+    assert tuple(map(float, limits.shannon_threshold(prior))) == (0, 0)
+
+
+@pytest.mark.float64_only
 @pytest.mark.parametrize(
     ("call", "words"),
     [
@@ -336,6 +364,9 @@ def test_gradients_against_differences(rng):
         (lambda: limits.shannon_rate(0.0, 3, np.array([0.5, 0.4, 0.3])), "below 0.5"),
         (lambda: limits.success_range(0.1, 1), "at least 2"),
         (lambda: limits.success_range(0.1, 3, np.ones(2)), "weights have shape"),
+        (lambda: limits.success_range(0.3, 3, np.array([0.2, 0.5, 1.0])), "the weights rise"),
+        (lambda: limits.indirect_rate(0.1, np.eye(3), contraction=np.nan), "the contraction has an entry nan"),
+        (lambda: limits.indirect_rate(0.1, np.eye(3), contraction=-0.1), "the contraction has an entry -0.1"),
         (lambda: limits.indirect_rate(0.1, np.ones(3)), "must be"),
         (lambda: limits.indirect_rate(0.1, np.eye(3), source=np.array([0.5, 0.5])), "for 3 queries"),
         (lambda: limits.cut_set_rate(0.1, np.full((2, 2), 0.25), (1,)), "modalities 0 to 0"),

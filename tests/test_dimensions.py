@@ -64,6 +64,12 @@ def test_many_documents_are_bounded_from_above():
     assert log2_rankings(10**9, 10**9) == pytest.approx(math.lgamma(1e9 + 1) / math.log(2))  # N!, without a list of it
 
 
+def test_no_more_rankings_than_orders():
+    everything = log2_rankings(5000, 4999)
+    assert log2_rankings(5000, 4000) <= log2_rankings(5000, 4900) <= everything
+    assert least_dimension(everything, 5000) <= 4900
+
+
 def test_least_dimension_is_the_first_with_enough_rankings():
     for n, bits in ((6, 5.0), (50, 30.0), (1000, 900.0), (10**7, 200.0)):
         d = least_dimension(bits, n)

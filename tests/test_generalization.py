@@ -110,6 +110,8 @@ def test_encoders_that_vary(rng):
     thresholds = (np.arange(8) >= np.arange(9)[:, None]).astype(int)
     over = [suprema(np.tile(cells, (MANY, 1)), documents) for cells in thresholds]
     exact = np.max(over, axis=0).mean(axis=1)
+    batch = jax.jit(limits.interval_growth)(np.array([[3, 2], [2, 2]]), 8)
+    np.testing.assert_allclose(batch, np.log([45 * 9, 81]))
     added = limits.massart_complexity(limits.interval_growth(np.array([2]), 8), 8)
     bound = float(limits.decoder_complexity(2, 3, 8) + added)
     assert np.all(exact <= bound)
@@ -230,6 +232,8 @@ def test_an_exact_decay_is_recovered():
         (lambda: limits.fit_decay([1, 2, 2, 8], np.ones((4, 9))), "do not increase"),
         (lambda: limits.fit_decay([1, 2, 4, 8], np.ones((4, 9))), "the same in all"),
         (lambda: limits.decoder_supremum([1.0], [0], [0, 1], sizes=(1, 2)), "for 1 signs"),
+        (lambda: limits.decoder_supremum([1.0], [0], [0], sizes=(1, 2), weights=np.array([0.5, 1.0])), "weights rise"),
+        (lambda: limits.decoder_supremum([1.0], [0], [0], sizes=(1, 1), weights=np.array([np.nan])), "weight is NaN"),
         (lambda: limits.decoder_supremum([1.0], [1], [0], sizes=(1, 2)), "there are 1 cells"),
         (lambda: limits.rademacher_complexity(jax.random.key(0), [0], [0], sizes=(1, 2), draws=1), "at least 2"),
         (lambda: limits.rademacher_complexity(jax.random.key(0), 0, [0], sizes=(1, 2)), "one for each pair"),

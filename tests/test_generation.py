@@ -73,6 +73,16 @@ def test_edges_and_closed_form(dtype, tolerance):
     np.testing.assert_allclose(each, 0.7 - 0.6 * sizes / 8, rtol=50 * tolerance)
 
 
+def test_a_rate_in_float32_keeps_its_codewords():
+    """A size whose logarithm was rounded down is that size still, eager and traced."""
+    sizes = np.arange(1, 41)
+    rates = np.log2(sizes).astype(np.float32)
+    floor = lambda rate: least_error_beyond_luck(rate, np.full(40, 1 / 40), 1, 0.0, alone=True)
+    uniform = least_error_beyond_luck(rates, 40, 1, 0.0, alone=True)
+    for found in (uniform, floor(rates), jax.jit(floor)(rates)):
+        np.testing.assert_allclose(found, 1 - sizes / 40, atol=1e-6)
+
+
 @pytest.mark.float64_only
 def test_under_jit_vmap_and_grad():
     least = lambda rate, prior, hit, miss: least_answer_error(rate, prior, 1, hit, miss)
@@ -117,6 +127,7 @@ def test_the_measured_split(rng):
         (lambda: answer_error([2], [1]), "only 0 and 1"),
         (lambda: answer_error([1], [1], level=1.0), "coverage"),
         (lambda: least_answer_error(1.0, N, 0, 0.1, 0.7), "k is 0"),
+        (lambda: least_answer_error(1.0, 0, 1, 0.1, 0.7, alone=True), "0 documents"),
         (lambda: least_answer_error(-1.0, N, 1, 0.1, 0.7, alone=True), "negative"),
         (lambda: least_answer_error(1.0, N, 1, 0.1, 1.7), "outside"),
         (lambda: least_error_beyond_luck(1.0, N, 1, -0.1), "outside"),

@@ -10,6 +10,7 @@ from scipy.optimize import minimize
 
 from rdjax.checks import InputError
 from rdjax.limits import (
+    Bound,
     blind_bound,
     blind_distortion,
     blind_rate,
@@ -57,6 +58,20 @@ def test_one_shot_uniform_number_and_array_agree(n, weights, tolerance):
     np.testing.assert_allclose(by_number, one_shot_distortion(sizes, np.full(n, 1 / n), weights), atol=20 * tolerance)
     plain = [1 - np.mean(weights(np.ceil(np.arange(1, n + 1) / size))) for size in sizes]
     np.testing.assert_allclose(by_number, plain, atol=20 * tolerance)
+
+
+@pytest.mark.parametrize("prior", [5, np.array([0.4, 0.3, 0.15, 0.1, 0.05])], ids=["uniform", "listed"])
+def test_more_codewords_than_32_bits_count_are_one_for_each_document(prior):
+    for weights in (reciprocal_rank, np.array([0.9, 0.5, 0.4, 0.3, 0.2])):
+        found = one_shot_distortion(2 ** np.array([3, 31, 32]), prior, weights)
+        np.testing.assert_allclose(found, 1 - (weights(1) if callable(weights) else weights[0]), atol=1e-6)
+        assert one_shot_distortion(2**70, prior, weights) == found[0]
+
+
+def test_weights_of_a_uniform_prior_have_a_derivative(tolerance):
+    count = np.array([4, 4, 2] + [0] * 7)  # documents at each rank of four codewords' lists
+    slope = jax.grad(lambda weights: one_shot_distortion(4, 10, weights))(1 / jnp.arange(1.0, 11.0))
+    np.testing.assert_allclose(slope, -count / 10, atol=tolerance)
 
 
 @pytest.mark.float64_only
@@ -180,6 +195,14 @@ def test_first_relevant_law_is_a_law_for_one_relevant_document(rng):
     assert float(uniform) == pytest.approx(float(ranking_rate(0.4, 9)), rel=1e-4)
 
 
+def test_the_law_of_the_first_relevant_rank_falls_and_keeps_small_frequencies():
+    alike = np.asarray(first_relevant_law(np.full(1000, 1e-3, np.float32)))
+    np.testing.assert_array_equal(alike[:-1], np.float32(1e-3))  # the last is what the others leave
+    assert alike[-1] <= alike[0]
+    rare = np.append(np.float32(0.5), np.full(2000, 1e-8, np.float32))
+    np.testing.assert_array_equal(first_relevant_law(rare), rare)
+
+
 @pytest.mark.float64_only
 def test_bounds_say_what_they_rest_on():
     assert blind_bound(0.3, 100).evidence == "theorem"
@@ -197,7 +220,14 @@ def test_bounds_say_what_they_rest_on():
     ("call", "words"),
     [
         (lambda: one_shot_distortion(0, 10), "0 codewords"),
+        (lambda: one_shot_distortion(2.0**1.5, 10), "no whole number"),
+        (lambda: one_shot_distortion(np.nan, np.full(2, 0.5)), "no whole number"),
+        (lambda: one_shot_distortion(np.inf, 10), "no whole number"),
         (lambda: one_shot_codewords(-0.1, 10), "below 1 - w_1"),
+        (lambda: one_shot_codewords(np.array([0.3, 0.4]), 10), "shape \\(2,\\); give one number"),
+        (lambda: one_shot_codewords(np.nan, 10), "NaN"),
+        (lambda: Bound(0, 1, "theorem", "uniform prior"), "a tuple"),
+        (lambda: reverse_water_filling(np.array([np.inf, 1.0]), 4.0), "infinite"),
         (lambda: one_shot_distortion(2, np.array([0.5, 0.6])), "sums to"),
         (lambda: gaussian_bottleneck(np.array([1.5]), 1.0), "outside"),
         (lambda: gaussian_bottleneck(np.array([0.5]), -1.0), "negative"),

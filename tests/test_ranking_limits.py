@@ -314,6 +314,7 @@ def test_the_best_distortion_and_what_rounding_takes_off_it():
         (lambda: ranking_rate(0.4, 10**9, lambda rank: 1 / rank), "breaks"),
         (lambda: ranking_distortion(-1.0, 10), "negative"),
         (lambda: ranking_curve(-1.0, 10), "negative"),
+        (lambda: ranking_curve(1e39, np.full(2, 0.5, np.float32)), "infinite"),
     ],
 )
 def test_mistakes_get_one_sentence(call, words):

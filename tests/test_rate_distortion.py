@@ -279,6 +279,7 @@ def test_bad_input_gets_a_sentence(solver):
         ((source[:-1], distortion, 1.0), "the source has shape"),
         ((source * 2, distortion, 1.0), "the source sums to 2"),
         ((source, distortion, -1.0), "a slope is negative"),
+        ((source.astype(np.float32), np.asarray(distortion, np.float32), 1e39), "a slope is negative, infinite"),
         ((source, distortion[0], 1.0), r"must be \[X, M\]"),
     ]:
         with pytest.raises(InputError, match=words):
@@ -411,6 +412,10 @@ def test_the_ends_of_the_curve(precision):
     np.testing.assert_array_equal(found.status, [3, 0, 0])
     np.testing.assert_allclose(found.rate, [np.inf, entropy, 0], atol=1e-4)
     assert "below the least" in found.message
+    own = np.where(distortion > 0, np.inf, 0)  # no reproduction suits all: then any target has the limit of slope 0
+    found = rate_at(source, own, np.array([0.0, 5.0, np.inf]), tolerance=tolerance)
+    np.testing.assert_allclose(found.rate, entropy, atol=1e-4)
+    np.testing.assert_array_equal(found.distortion, 0)
 
 
 @pytest.mark.float64_only  # what is handed in is float32

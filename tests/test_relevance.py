@@ -295,6 +295,9 @@ def test_mistakes_are_named(rng):
         (good, 3.0, "weights", {"weights": np.ones(4)}),
         (good, 3.0, "rise", {"weights": np.arange(5.0)}),
         (good, 3.0, "codewords", {"codewords": 0}),
+        (good, 3.0, "memory is 2000000.5", {"memory": 2000000.5}),
+        (good, 3.0, "memory is -1", {"memory": -1}),
+        (good, 3.0, "seed is -1", {"seed": -1}),
     ]:
         with pytest.raises(InputError, match=words):
             relevance_bounds(values, slope, **settings)

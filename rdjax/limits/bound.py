@@ -42,6 +42,7 @@ class Bound:
 
     def __post_init__(self) -> None:
         require(self.evidence in EVIDENCE, f"evidence is {self.evidence!r}; it must be one of {', '.join(EVIDENCE)}.")
+        require(not isinstance(self.assumes, str), f"assumes is {self.assumes!r}; give a tuple of such words.")
         object.__setattr__(self, "assumes", tuple(self.assumes))
 
     @property

@@ -17,7 +17,7 @@ from rdjax import checks
 from rdjax.information.discrete import binary_entropy
 from rdjax.limits.bound import AVERAGED, Bound
 from rdjax.limits.rank_problem import RankProblem, lay_out, pose, refuse_below_best
-from rdjax.limits.rank_sums import Prior, describe_prior
+from rdjax.limits.rank_sums import Prior, check_weights, describe_prior
 from rdjax.limits.tilting import Ranks, at_each, distortion_residual, largest_slope, pool, refine, solve_slope, tilt
 from rdjax.numerics import entropy_nats, floating, on_device, safe_log, to_bits
 from rdjax.retrieval.weights import Weights, reciprocal_rank
@@ -67,10 +67,14 @@ def _fano(distortion: jax.Array, problem: RankProblem) -> tuple[jax.Array, jax.A
     second = problem.gap[min(1, problem.gap.shape[0] - 1)]
     wrong = jnp.minimum(_ratio(excess, second, 1.0), 1 - 1 / documents)
     lower = entropy - binary_entropy(wrong) - wrong * to_bits(safe_log(documents - 1))
-    silent = (1 - likeliest) * jnp.minimum(_ratio(excess, mass @ problem.gap, 1.0), 1)
+    silent = (1 - likeliest) * jnp.minimum(_ratio(excess, _mean(mass, problem.gap), 1.0), 1)
     others = _ratio(entropy - binary_entropy(likeliest), 1 - likeliest, 0.0)
     upper = entropy - binary_entropy(silent) - silent * others
     return jnp.maximum(lower, 0), jnp.maximum(upper, 0)
+
+
+def _mean(law: jax.Array, values: jax.Array) -> jax.Array:
+    return jnp.matmul(law, values, precision=lax.Precision.HIGHEST)  # on accelerators `@` has three digits
 
 
 def _ratio(over: jax.Array, under: jax.Array, otherwise: float) -> jax.Array:
@@ -107,7 +111,7 @@ def _shannon(distortion: jax.Array, problem: RankProblem) -> jax.Array:
         slope, blocks = solve_slope(target, ranks, distortion_residual)
         slope = refine(target, ranks, blocks, slope, distortion_residual)
         nats = ranks.entropy - tilt(ranks, blocks, slope).psi - slope * target
-        inside = target < ranks.count @ ranks.gap / problem.documents  # beyond, every law is good enough
+        inside = target < _mean(ranks.count, ranks.gap) / problem.documents  # beyond, every law is good enough
         return jnp.where(inside & (nats > 0), to_bits(nats), 0)
 
     return at_each(at, distortion, ranks.gap.shape[0])
@@ -143,7 +147,9 @@ def _threshold(problem: RankProblem) -> tuple[jax.Array, jax.Array]:
     ranks = _unpooled(problem)
     if problem.uniform:
         zero = jnp.zeros_like(problem.best)
-        return problem.best + ranks.count @ ranks.gap / problem.documents, zero
+        return problem.best + _mean(ranks.count, ranks.gap) / problem.documents, zero
+    if problem.prior.shape[0] == 1:
+        return problem.best, jnp.zeros_like(problem.best)
     prior = _tails(-jnp.sort(-problem.prior))
     tiny, rounding = jnp.finfo(prior.dtype).tiny, 1 + 8 * jnp.finfo(prior.dtype).eps
 
@@ -191,17 +197,19 @@ def success_range(
       least and greatest p_S, within [0, 1], the shape of `distortion`.
 
     Raises:
-      InputError: fewer than two documents; another number of weights; a distortion that is not finite.
+      InputError: fewer than two documents; another number of weights, or weights that increase; a distortion that
+        is not finite.
 
     Source: theory notes, section 8.
     """
     checks.numbers(distortion, "the distortion")
     n, d = checks.whole(num_documents, "the number of documents", 2), floating(distortion)
-    if callable(weights):
-        return _success(d, floating(weights(np.array([1.0, 2.0, n]))))
-    shape = np.shape(weights)
-    checks.require(shape == (n,), f"the weights have shape {shape} for {n} documents.")
-    return _success(d, floating(weights))
+    if not callable(weights):
+        checks.require(np.shape(weights) == (n,), f"the weights have shape {np.shape(weights)} for {n} documents.")
+    worth = weights(np.array([1.0, 2.0, n])) if callable(weights) else weights
+    if checks.is_concrete(worth):
+        check_weights(np.asarray(worth, np.float64))
+    return _success(d, floating(worth))
 
 
 @jax.jit

@@ -28,7 +28,8 @@ def log2_rankings(num_documents: int, dimension: int) -> float:
         Q(N, d) = 2 sum_{i < d} e_i(2, ..., N - 1),  e_i the elementary symmetric polynomials; N! from d = N - 1 on
 
     Args:
-      num_documents: N >= 2. Above 4,096 an upper bound of it: e_i of m numbers of mean a is at most C(m, i) a^i.
+      num_documents: N >= 2. Above 4,096 an upper bound of it: e_i of m numbers of mean a is at most C(m, i) a^i,
+        and there are no more than N! rankings.
       dimension: d >= 1.
 
     Returns:
@@ -82,7 +83,7 @@ def _log2_rankings(n: int, d: int) -> np.ndarray:
         mean = (n + 1) / 2
         choices = gammaln(m + 1.0) - gammaln(i + 1.0) - gammaln(m - i + 1.0)
         logs = choices / math.log(2) + i * math.log2(mean)
-    return 1 + np.logaddexp2.accumulate(logs)
+    return np.minimum(1 + np.logaddexp2.accumulate(logs), math.lgamma(n + 1) / math.log(2))
 
 
 def pattern_dimension(patterns: Any) -> Bound:

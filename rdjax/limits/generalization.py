@@ -23,7 +23,7 @@ from jax.scipy.special import gammaln
 from jax.typing import ArrayLike
 
 from rdjax import checks
-from rdjax.limits.rank_sums import rank_nodes
+from rdjax.limits.rank_sums import check_weights, rank_nodes
 from rdjax.numerics import floating, on_device
 from rdjax.retrieval.weights import Weights, reciprocal_rank
 
@@ -152,7 +152,7 @@ def interval_growth(cells: ArrayLike, samples: ArrayLike) -> jax.Array:
 
 def _log_choices(log_gamma: Callable[[Any], Any], k: Any, n: Any, xp: Any) -> Any:
     """sum_m ln C(n + K_m - 1, K_m - 1)."""
-    n = n[..., None]
+    n = n[..., None] if n.ndim else n
     return xp.sum(log_gamma(n + k) - log_gamma(k) - log_gamma(n + 1), axis=-1)
 
 
@@ -176,7 +176,8 @@ def decoder_supremum(
       [...]. Memory for K N numbers, one vector of signs after the other.
 
     Raises:
-      InputError: cells or documents out of range, another number of them than of signs, a sign that is not finite.
+      InputError: cells or documents out of range, another number of them than of signs, a sign that is not finite;
+        weights that increase.
 
     Source: theory notes, section 5; the rearrangement inequality.
     """
@@ -226,7 +227,8 @@ def rademacher_complexity(
 def _suprema(signs: jax.Array, place: jax.Array, worth: jax.Array, sizes: tuple[int, int]) -> jax.Array:
     def supremum(sigma: jax.Array) -> jax.Array:
         sums = jax.ops.segment_sum(sigma, place, sizes[0] * sizes[1]).reshape(sizes)
-        return (jnp.sum(sigma) - jnp.sum(jnp.sort(sums, axis=1) @ worth)) / sigma.shape[0]
+        least = jnp.matmul(jnp.sort(sums, axis=1), worth, precision=lax.Precision.HIGHEST)
+        return (jnp.sum(sigma) - jnp.sum(least)) / sigma.shape[0]
 
     return lax.map(supremum, signs)
 
@@ -244,6 +246,8 @@ def _places(cells: ArrayLike, documents: ArrayLike, sizes: tuple[int, int], n: i
 def _worth(weights: Weights | ArrayLike, documents: int) -> jax.Array:
     worth = weights(np.arange(1.0, documents + 1)) if callable(weights) else weights
     checks.require(np.shape(worth) == (documents,), f"the weights have shape {np.shape(worth)} for {documents} ranks.")
+    if checks.is_concrete(worth):
+        check_weights(np.asarray(worth, np.float64))
     return floating(worth)
 
 

@@ -28,7 +28,7 @@ from jax.typing import ArrayLike
 from rdjax import checks
 from rdjax.limits.bound import Bound
 from rdjax.limits.one_shot import one_shot_distortion
-from rdjax.limits.rank_sums import Prior
+from rdjax.limits.rank_sums import Prior, checked_size
 from rdjax.limits.ranking import ranking_distortion
 from rdjax.numerics import floating
 from rdjax.retrieval.weights import recall_at
@@ -171,19 +171,22 @@ def _least_miss(rate: ArrayLike, prior: Prior, k: int, alone: bool) -> jax.Array
         return ranking_distortion(rate, prior, metric)
     if checks.is_concrete(rate):
         checks.require(bool(np.all(np.asarray(rate) >= 0)), "a rate is negative or NaN; rates are bits, at least 0.")
-    documents = int(prior) if np.ndim(prior) == 0 else np.shape(prior)[-1]
-    return one_shot_distortion(_codewords(rate, documents), prior, metric)
+    return one_shot_distortion(_codewords(rate, checked_size(prior)), prior, metric)
 
 
 def _codewords(rate: ArrayLike, documents: int) -> Any:
-    """floor(2^rate), at most one a document; log2 of a whole number gives that number back."""
+    """floor(2^rate), at most one a document; log2 of a whole number, rounded as it is, gives that number back."""
     most = np.log2(documents)
     if checks.is_concrete(rate):
-        bits = np.asarray(rate, np.float64)
-        return np.floor(np.exp2(np.minimum(bits, most)) * (1 + 1e-14)).astype(np.int64)
+        bits = np.asarray(rate)
+        return np.floor(np.exp2(np.minimum(bits.astype(np.float64), most)) * _room(bits.dtype)).astype(np.int64)
     traced = floating(rate)
-    room = jnp.exp2(jnp.minimum(traced, most)) * (1 + 16 * float(jnp.finfo(traced.dtype).eps))
-    return jnp.floor(room).astype(jnp.int32)
+    return jnp.floor(jnp.exp2(jnp.minimum(traced, most)) * _room(traced.dtype)).astype(jnp.int32)
+
+
+def _room(dtype: Any) -> float:
+    """What 2^rate may have lost to the precision that the rate was given in."""
+    return 1 + max(1e-14, 16 * float(jnp.finfo(dtype).eps) if jnp.issubdtype(dtype, jnp.floating) else 0.0)
 
 
 def _probability(value: ArrayLike, what: str) -> jax.Array:

@@ -21,6 +21,8 @@ from rdjax.limits.tilting import Ranks, at_each, distortion_residual, pool, refi
 from rdjax.numerics import entropy_nats, floating, on_device, to_bits
 from rdjax.retrieval.weights import Weights, reciprocal_rank
 
+HIGHEST = lax.Precision.HIGHEST
+
 
 def dobrushin_coefficient(posteriors: ArrayLike) -> jax.Array:
     """max_{x, x'} TV(q_x, q_x'): I(Y; C) is at most this times I(X; C), for every C made from X.
@@ -81,10 +83,12 @@ def indirect_rate(
       steps a slope.
 
     Raises:
-      InputError: posteriors or a source that are no laws, a distortion below 1 - w_1, weights that increase.
+      InputError: posteriors or a source that are no laws, a distortion below 1 - w_1, weights that increase, a
+        contraction outside [0, 1].
 
     Source: theory notes, section 2.1 (a) and (b).
     """
+    checks.numbers(contraction, "the contraction", 0, 1)
     rows = _posteriors(posteriors)
     if source is not None:
         checks.law(source, "the source")
@@ -93,7 +97,7 @@ def indirect_rate(
         )
     law = floating(np.full(rows.shape[0], 1 / rows.shape[0], rows.dtype) if source is None else source)
     law = law / jnp.sum(law)
-    problem = pose(distortion, law @ rows, weights)
+    problem = pose(distortion, jnp.matmul(law, rows, precision=HIGHEST), weights)
     refuse_below_best(distortion, problem)
     return _rate(on_device(distortion, problem.gap.dtype), problem, law, rows, on_device(contraction))
 
@@ -104,9 +108,9 @@ def _rate(
 ) -> jax.Array:
     best, dtype = problem.best, problem.gap.dtype
     falling = lambda table: -jnp.sort(-table.astype(dtype))
-    most, mass = law.astype(dtype) @ falling(rows), falling(problem.prior)
+    most, mass = jnp.matmul(law.astype(dtype), falling(rows), precision=HIGHEST), falling(problem.prior)
     ranks = Ranks(problem.gap, problem.count, mass, entropy_nats(mass), True, most)
-    least, worst = most @ ranks.gap, ranks.mass @ ranks.gap
+    least, worst = jnp.matmul(jnp.stack([most, ranks.mass]), ranks.gap, precision=HIGHEST)
     slack = 4 * room(dtype)
 
     def at(one: jax.Array) -> jax.Array:
@@ -119,6 +123,8 @@ def _rate(
         return jnp.where(one - best < least - slack, jnp.inf, needed)
 
     rate = at_each(at, distortion, ranks.gap.shape[0])
+    noise = to_bits(room(dtype) * (1 + ranks.entropy))  # of a rate: a small contraction must not make bits of it
+    rate = jnp.where(contraction < 1, jnp.maximum(rate - noise, 0), rate)
     passes = contraction > 0  # else nothing of the query comes through: no rate is any use, and none is needed or all
     return jnp.where(passes, rate / jnp.where(passes, contraction, 1), jnp.where(rate > 0, jnp.inf, 0))
 

@@ -13,6 +13,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import lax
 from jax.typing import ArrayLike
 
 from rdjax import checks
@@ -20,6 +21,8 @@ from rdjax.limits.bound import Bound
 from rdjax.limits.rank_sums import Prior, check_weights, checked_size, describe_prior, rank_nodes
 from rdjax.numerics import floating, on_device
 from rdjax.retrieval.weights import Weights, reciprocal_rank
+
+HIGHEST = lax.Precision.HIGHEST
 
 
 def one_shot_distortion(
@@ -36,20 +39,20 @@ def one_shot_distortion(
       distortion, the shape of `num_codewords`; differentiable in the prior and in an array of weights.
 
     Raises:
-      InputError: L below 1, a prior that is no law, weights that increase.
+      InputError: L below 1 or not whole, a prior that is no law, weights that increase.
     """
-    if checks.is_concrete(num_codewords):
-        least = np.min(np.asarray(num_codewords), initial=1)
-        checks.require(bool(least >= 1), f"a code of {least} codewords sends nothing; it needs at least one.")
     documents = checked_size(prior)
     _check_listed(weights, documents)
+    sizes = _sizes(num_codewords, documents) if checks.is_concrete(num_codewords) else num_codewords
     if np.ndim(prior) == 0:
         checks.require(
             checks.is_concrete(num_codewords), "the number of codewords is traced; give the prior as an array."
         )
-        scores = [_uniform_score(int(size), documents, _hashable(weights)) for size in np.ravel(num_codewords)]
-        return 1 - jnp.asarray(scores, float).reshape(np.shape(num_codewords))
-    return (_from_prior if callable(weights) else _from_listed)(on_device(num_codewords), floating(prior), weights)
+        if not checks.is_concrete(weights):
+            return _from_listed(on_device(sizes), floating(np.full(documents, 1 / documents)), weights)
+        scores = [_uniform_score(int(size), documents, _hashable(weights)) for size in np.ravel(sizes)]
+        return 1 - jnp.asarray(scores, float).reshape(np.shape(sizes))
+    return (_from_prior if callable(weights) else _from_listed)(on_device(sizes), floating(prior), weights)
 
 
 def one_shot_codewords(distortion: float, prior: Prior, weights: Weights | ArrayLike = reciprocal_rank) -> int:
@@ -60,8 +63,11 @@ def one_shot_codewords(distortion: float, prior: Prior, weights: Weights | Array
       prior, weights: as in `one_shot_distortion`; concrete.
 
     Raises:
-      InputError: a distortion below 1 - w_1, which no ranking reaches; a prior that is no law; weights that increase.
+      InputError: a distortion below 1 - w_1, which no ranking reaches, or not a number; a prior that is no law;
+        weights that increase.
     """
+    checks.require(np.ndim(distortion) == 0, f"the distortion has shape {np.shape(distortion)}; give one number.")
+    checks.require(not np.isnan(distortion), "the distortion is NaN; give a number.")
     documents = checked_size(prior)
     _check_listed(weights, documents)
     score = _scorer(prior, _hashable(weights))
@@ -81,6 +87,17 @@ def one_shot_bound(distortion: float, prior: Prior, weights: Weights | ArrayLike
     """log2 of `one_shot_codewords` as a floor, in bits, on any code of fixed length."""
     bits = float(np.log2(one_shot_codewords(distortion, prior, weights)))
     return Bound.at_least(bits, "theorem", describe_prior(prior), "every query sent with the same number of bits")
+
+
+def _sizes(num_codewords: ArrayLike, documents: int) -> np.ndarray:
+    """Checked, as integers of at most N, beyond which they change nothing: the device may count in 32 bits."""
+    given = np.asarray(num_codewords)
+    least = np.min(given, initial=1)
+    checks.require(not least < 1, f"a code of {least} codewords sends nothing; it needs at least one.")
+    capped = np.minimum(given, documents)
+    good = bool(np.all(capped == np.floor(capped)) and np.all(given < np.inf))
+    checks.require(good, "a number of codewords is no whole number; round it down.")
+    return np.asarray(capped).astype(np.int64)
 
 
 def _check_listed(weights: Any, documents: int) -> None:
@@ -129,9 +146,9 @@ def _any_prior(sizes: jax.Array, prior: jax.Array, weights: Weights | ArrayLike)
     order = jnp.arange(prior.shape[0])
 
     def score(size: jax.Array) -> jax.Array:
-        place = order // size.astype(order.dtype)
+        place = order // jnp.maximum(size, 1).astype(order.dtype)
         worth = weights((place + 1).astype(falling.dtype)) if callable(weights) else jnp.asarray(weights)[place]
-        return worth @ falling
+        return jnp.matmul(worth, falling, precision=HIGHEST)
 
     return 1 - jnp.vectorize(score)(sizes)
 

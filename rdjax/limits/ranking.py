@@ -129,7 +129,8 @@ def ranking_curve(slopes: ArrayLike, prior: Prior, weights: Weights | ArrayLike 
     """
     problem = pose(slopes, prior, weights)
     if checks.is_concrete(slopes):
-        good = bool(np.all((np.asarray(slopes) >= 0) & (np.asarray(slopes) < np.inf)))
+        most = float(jnp.finfo(problem.gap.dtype).max)
+        good = bool(np.all((np.asarray(slopes) >= 0) & (np.asarray(slopes, np.float64) < most)))
         checks.require(good, "a slope is negative, infinite or NaN; slopes are finite and at least 0.")
     rate, distortion = _over(_curve, problem, slopes)
     return RankingCurve(rate, distortion, on_device(slopes, rate.dtype))

@@ -109,7 +109,8 @@ def relevance_bounds(
 
     Raises:
       InputError: posteriors that are no laws, shapes that do not belong together, a negative slope, weights that
-        increase; shards of anything but rows; traced values (the loops run on the host).
+        increase; memory or a seed that is no whole number; shards of anything but rows; traced values (the loops run
+        on the host).
 
     On P devices each holds X / P rows, of 8 N + 4 N (1 + passes / 2) + 1,500 bytes while the lower bound is made, and
     does 1 / P of what is done to rows and to documents on top; the re-sorts of codewords are done by all. What is sent
@@ -118,6 +119,7 @@ def relevance_bounds(
     Source: theory notes, section 2.
     """
     with jax.enable_x64(True):
+        checks.whole(seed, "the seed", 0)
         problem = _pose(posteriors, slope, source, weights, codewords, memory)
         queries = problem.queries
         code = _designed(problem, checks.whole(rounds, "rounds", 0), seed)
@@ -174,6 +176,7 @@ def _pose(
     checks.require(
         0 <= float(slope) < math.inf, f"the slope is {slope}; it is bits per unit of distortion, at least 0."
     )
+    memory = checks.whole(int(memory) if isinstance(memory, float) and memory % 1 == 0 else memory, "the memory")
     documents = np.shape(posteriors)[-1] if np.ndim(posteriors) else 0
     size = max(4 * documents, LEAST_CODEWORDS) if codewords is None else checks.whole(codewords, "codewords")
     queries = queries_of(posteriors, source, memory, 16 * size)

@@ -13,6 +13,7 @@ Source: theory notes, section 1.7.
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import lax
 from jax.typing import ArrayLike
 
 from rdjax import checks
@@ -44,8 +45,9 @@ def first_relevant_law(frequencies: ArrayLike) -> jax.Array:
 @jax.jit
 def _law(frequencies: jax.Array) -> jax.Array:
     falling = -jnp.sort(-frequencies)
-    reached = jnp.minimum(jnp.cumsum(falling), 1.0)
-    return jnp.diff(reached, prepend=0.0)
+    before = lax.cummax(jnp.cumsum(falling))[:-1]  # sums of blocks may fall by an ulp from one to the next
+    left = jnp.append(jnp.ones_like(falling[:1]), jnp.maximum(1 - before, 0))
+    return jnp.minimum(falling, left)
 
 
 def first_relevant_rate(

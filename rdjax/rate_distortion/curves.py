@@ -21,6 +21,7 @@ from rdjax.rate_distortion.bordered import attach_slope
 from rdjax.rate_distortion.implicit import attach, each
 from rdjax.rate_distortion.newton import MAX_STEPS, interior_point, solve_law
 from rdjax.rate_distortion.problem import (
+    HIGHEST,
     Problem,
     kernel_of,
     pose,
@@ -44,7 +45,7 @@ def curve(source: ArrayLike, distortion: ArrayLike, slopes: ArrayLike, *, tolera
     Args:
       source, distortion: as in `interior_point`, [X] and [X, M].
       slopes: s = -dR/dD, bits per unit of distortion, [S] or any shape.
-      tolerance: bits, of each point.
+      tolerance: bits, of each point; in float32 ask for 1e-4, as `interior_point` says, or no status is a success.
 
     Returns:
       `RateDistortion`, fields the shape of `slopes`. Between two points the curve lies below their chord and above
@@ -65,7 +66,7 @@ def rate_at(source: ArrayLike, distortion: ArrayLike, target: ArrayLike, *, tole
     Args:
       source, distortion: as in `interior_point`, [X] and [X, M].
       target: D, any shape, in units of the distortion; at least D_min = sum_x p_x min_j d_xj.
-      tolerance: bits. Static.
+      tolerance: bits; as in `curve`. Static.
 
     Returns:
       `RateDistortion` whose `distortion` is the target (at and above D_max = min_j sum_x p_x d_xj the point (0, D_max)
@@ -139,7 +140,8 @@ def _steepness(problem: Problem, point: _Point) -> jax.Array:
 
 def _ends(problem: Problem) -> tuple[_Point, _Point]:
     """The point (0, D_max), and a place to be filled at a slope beyond which nothing changes."""
-    costs = problem.source @ jnp.where(jnp.isfinite(problem.excess), problem.excess, jnp.inf)
+    excess = jnp.where(jnp.isfinite(problem.excess), problem.excess, jnp.inf)
+    costs = jnp.matmul(problem.source, excess, precision=HIGHEST)
     costs = jnp.where(jnp.isnan(costs), jnp.inf, costs)
     law = jnp.zeros_like(costs).at[jnp.argmin(costs)].set(1)
     zero = jnp.zeros_like(costs[0])
@@ -198,8 +200,8 @@ def _bend(low: _Point, high: _Point) -> jax.Array:
 
 
 def _reaches(goal: jax.Array, point: _Point) -> jax.Array:
-    """Whether a distortion is that of a point or more, but for the rounding of either."""
-    return goal >= point.excess * (1 - 4 * jnp.finfo(goal.dtype).eps)
+    """Whether a distortion is that of a point or more, but for the rounding of either; a point at inf is none."""
+    return jnp.isfinite(point.excess) & (goal >= point.excess * (1 - 4 * jnp.finfo(goal.dtype).eps))
 
 
 def _settle(

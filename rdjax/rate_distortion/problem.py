@@ -98,7 +98,7 @@ def slopes_in_nats(slope: ArrayLike, problem: Problem) -> jax.Array:
     """Slopes in the precision of the problem, nats, checked."""
     if checks.is_concrete(slope):
         values = np.asarray(slope, np.float64)
-        good = bool(np.all((values >= 0) & np.isfinite(values)))
+        good = bool(np.all((values >= 0) & (values < float(jnp.finfo(problem.source.dtype).max))))
         checks.require(good, "a slope is negative, infinite or NaN; slopes are bits per unit, at least 0.")
         return on_device(values * LN2, problem.source.dtype)
     return jnp.asarray(slope, problem.source.dtype) * LN2

@@ -41,8 +41,7 @@ def reverse_water_filling(variances: ArrayLike, rate: ArrayLike) -> WaterFilling
 
     Source: Cover and Thomas, Elements of Information Theory, theorem 10.3.3.
     """
-    checks.along_last(variances, "the variances")
-    return _water_filling(_positive(variances, "a variance"), _positive(rate, "the rate"))
+    return _water_filling(_variances(variances), _positive(rate, "the rate"))
 
 
 @jax.jit
@@ -73,8 +72,7 @@ def reverse_water_filling_at(variances: ArrayLike, distortion: ArrayLike) -> Wat
 
     Source: Cover and Thomas, Elements of Information Theory, theorem 10.3.3.
     """
-    checks.along_last(variances, "the variances")
-    return _filled_at(_positive(variances, "a variance"), _positive(distortion, "the distortion"))
+    return _filled_at(_variances(variances), _positive(distortion, "the distortion"))
 
 
 @jax.jit
@@ -189,6 +187,14 @@ def _fill(height: jax.Array, total: jax.Array) -> jax.Array:
 
 def _like(vector: jax.Array, batch: jax.Array) -> jax.Array:
     return vector.reshape((1,) * (batch.ndim - 1) + (-1,)).astype(batch.dtype)
+
+
+def _variances(variances: ArrayLike) -> jax.Array:
+    checks.along_last(variances, "the variances")
+    given = _positive(variances, "a variance")
+    if checks.is_concrete(given):
+        checks.require(not bool(np.isposinf(np.asarray(given)).any()), "a variance is infinite; give a number.")
+    return given
 
 
 def _positive(values: ArrayLike, what: str) -> jax.Array:
