@@ -292,7 +292,7 @@ SWEEP = {
 TABLE = RETRIEVAL | LIMITS | RATE_DISTORTION | INFORMATION | NN | SWEEP
 LIBRARY_CALLS = {
     "canonical_correlations": {"cholesky", "svd"},
-    "gaussian_entropy": {"cholesky"},
+    "gaussian_entropy": {"cholesky", "eigenvalues"},
     "gaussian_mutual_information": {"cholesky", "svd"},
     "gaussian_mutual_information, gradient": {"cholesky", "svd"},
     "gaussian_mutual_information_from_samples": {"qr", "svd"},
