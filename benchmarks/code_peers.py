@@ -4,7 +4,8 @@ Bits are what has to be kept of an item, and no more: a product code of M number
 bytes, and residual codes carry no norm, which inner products do not need; RaBitQ and remex keep the floats that their
 scores use. Encoder memory is 4 bytes for every real number held: rotation, means, codebooks; a rotation that is made
 from a seed holds none. Everything is fitted on the very vectors that ours are; OPQ in more than 256 dimensions takes 8
-steps of the 50 that are usual, each being a singular value decomposition of that size.
+steps of the 50 that are usual, each being a singular value decomposition of that size, and 10 where its blocks have
+fewer than 8 coefficients, where a step takes faiss ten times as long and more of them gain nothing.
 """
 
 import itertools
@@ -22,6 +23,8 @@ from rdjax.codes.bitstream import categorical_models, pack_entropy
 ROTATION_STEPS = 50  # of OPQ, faiss' default
 WIDE = 256  # dimensions above which it takes `WIDE_STEPS`
 WIDE_STEPS = 8
+NARROW = 8  # coefficients of a block below which it takes `NARROW_STEPS`
+NARROW_STEPS = 10
 CLASSES = ("B", "C")
 faiss.omp_set_num_threads(1)  # quality and single-thread times; threads that share busy cores make it ten times slower
 
@@ -237,7 +240,8 @@ def rotated(vectors: np.ndarray, count: int, width: int) -> Fitted | None:
     dimension = vectors.shape[1]
     extra = -dimension % count
     matrix = faiss.OPQMatrix(dimension, count, dimension + extra)
-    matrix.niter = ROTATION_STEPS if dimension <= WIDE else WIDE_STEPS
+    narrow = dimension + extra < NARROW * count
+    matrix.niter = WIDE_STEPS if dimension > WIDE else NARROW_STEPS if narrow else ROTATION_STEPS
     matrix.train(vectors)
     inner = product(_floats(matrix.apply(vectors)), count, width)
     return behind(

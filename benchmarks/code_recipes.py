@@ -7,6 +7,7 @@ several recipes, budgets or sides share (transforms, simulated queries, codes th
 through `material.once`, so that it is fitted once. `code_learned` trains the best of them.
 """
 
+import math
 from collections.abc import Callable, Iterator
 
 import numpy as np
@@ -169,14 +170,15 @@ def relevance_signs(material: Material, side: str, code_class: str, bits: float)
     return relevance_product(int(bits), 1, None)(material, side, code_class, bits)
 
 
-def relevance_residual(k: int, sides: tuple[str, ...] = SIDES) -> Recipe:
+def relevance_residual(k: int, sides: tuple[str, ...] = SIDES, most: float = math.inf) -> Recipe:
     """Residual stages of 8 bits, eight in a block at most: more cost more to fit and to search than they gain.
 
-    Of queries 128 directions are enough: codes that are trained from there learn to use the others.
+    Of queries 128 directions are enough: codes that are trained from there learn to use the others. Few bits (`most`)
+    are best spent on fewer.
     """
 
     def make(material: Material, side: str, code_class: str, bits: float) -> Code | None:
-        if side not in sides:
+        if side not in sides or bits > most:
             return None
         return relevance_product(k, 8, -(-int(bits) // 64))(material, side, code_class, bits)
 
@@ -225,6 +227,7 @@ FIXED: dict[str, Recipe] = {
     "relevance + trellis": relevance_trellis,
     "relevance 128 + product of 8": relevance_product(128, 8, None),
     "relevance 32 + residual of 4": relevance_product(32, 4, 1),
+    "relevance 32 + residual of 8": relevance_residual(32, most=64),
     "relevance 128 + residual of 8": relevance_residual(128),
     "relevance 256 + residual of 8": relevance_residual(256, ("documents",)),
 }
