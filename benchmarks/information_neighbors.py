@@ -1,10 +1,11 @@
 """KSG at n = 20,000: rdjax (k-d tree, blocks) beside scikit-learn and infomeasure, at 1+1, 5+5 and 25+25 columns.
 
     python benchmarks/information_neighbors.py [--n 20000] [--columns 1 5 25] [--limit 120] [--infomeasure PYTHON]
+    python benchmarks/information_neighbors.py --crossover    where the k-d tree becomes faster than blocks
 
 Every estimator reads the same arrays, k = 3, and is timed in a process of its own, warm (a run on 500 rows and one at
 full size), the least of up to three runs; no other run starts once 30 s have gone into two. One that is not done with
-the first after the limit shows so. What is recorded is the default method, which is also as exact as theirs.
+the first after the limit shows so. What is recorded is what is used unless another is named, in float64 as theirs.
 scikit-learn's estimator takes one column on either side; for more, its own parts (NearestNeighbors and KDTree.query_radius
 under the Chebyshev metric, as its private function does) do the same sum here. infomeasure is run by the Python that is
 named, where it is installed. Values are in bits; data share two pairs of correlation .8 (one at 1+1).
@@ -34,6 +35,15 @@ def data(n, columns, seed=0):
     return x, y
 
 
+def chosen():
+    import jax
+
+    from rdjax.information.neighbors import ksg
+
+    jax.config.update("jax_enable_x64", True)
+    return lambda x, y: float(ksg(x, y, NEIGHBORS))
+
+
 def tree():
     from rdjax.information.neighbors import ksg
 
@@ -47,7 +57,7 @@ def blocks(norm, x64):
 
     jax.config.update("jax_enable_x64", x64)
     kind = np.float64 if x64 else np.float32
-    return lambda x, y: float(ksg(x.astype(kind), y.astype(kind), NEIGHBORS, norm=norm))
+    return lambda x, y: float(ksg(x.astype(kind), y.astype(kind), NEIGHBORS, norm=norm, method="blocks"))
 
 
 def sklearn():
@@ -74,6 +84,7 @@ def infomeasure():
 
 
 ESTIMATORS = {
+    "rdjax": chosen,
     "rdjax, tree": tree,
     "rdjax, blocks, float64": lambda: blocks("max", True),
     "rdjax, blocks, float32": lambda: blocks("max", False),
@@ -98,6 +109,29 @@ def measure(name, path):
         print(value, min(times[1:] or times), flush=True)
         if sum(times) > 30 and len(times) > 1:
             break
+
+
+def crossover():
+    """Milliseconds of both methods, float64; the tree is taken where n > 100 * 2.5^(all columns)."""
+    print("rows, columns a side: blocks ms, tree ms, blocks / tree; n / (100 * 2.5^(all columns))")
+    for columns in (1, 2, 3):
+        for n in (500, 2000, 8000, 32_000):
+            x, y = data(n, columns)
+            seconds = {name: least(ESTIMATORS[f"rdjax, {name}"](), x, y) for name in ("blocks, float64", "tree")}
+            own, other = seconds.values()
+            print(
+                f"{n:6} {columns}: {1e3 * own:9.1f} {1e3 * other:9.1f} {own / other:6.2f}; {n / (100 * 2.5 ** (2 * columns)):6.2f}"
+            )
+
+
+def least(estimate, x, y):
+    """Seconds of the fastest of three, warm."""
+    times = []
+    for _ in range(4):
+        start = time.perf_counter()
+        estimate(x, y)
+        times.append(time.perf_counter() - start)
+    return min(times[1:])
 
 
 def run(name, python, path, limit):
@@ -125,7 +159,10 @@ def main():
     parser.add_argument("--infomeasure", default=sys.executable, help="a Python that has it")
     parser.add_argument("--measure", help=argparse.SUPPRESS)
     parser.add_argument("--data", help=argparse.SUPPRESS)
+    parser.add_argument("--crossover", action="store_true")
     options = parser.parse_args()
+    if options.crossover:
+        return crossover()
     if options.measure:
         return measure(options.measure, options.data)
     print(f"KSG, k = {NEIGHBORS}, n = {options.n:,}, {os.cpu_count()} cores; bits, seconds\n")
@@ -142,7 +179,7 @@ def main():
                 seen |= {name: seconds} if value is not None else {}
                 shown = f"{value:9.5f} {seconds:9.3f}" if value is not None else f"{'':9} {seconds}"
                 print(f"  {name:36s}{shown}", flush=True)
-            own = seen.get("rdjax, blocks, float64")
+            own = seen.get("rdjax")
             for peer in seen.keys() & {"scikit-learn", "infomeasure"} if own else ():
                 record(f"KSG, {options.n:,} rows of {columns} + {columns} columns", own, seen[peer], peer, "s")
     return None

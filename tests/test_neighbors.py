@@ -1,5 +1,7 @@
 """Nearest-neighbor estimates against brute force in float64 NumPy, on ties, and where they must refuse."""
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -262,6 +264,28 @@ class TestOnTheHost:
         for reach in (0.0, 0.1, 0.3, np.nextafter(0.3, 0), np.nextafter(0.3, 1), 100.0):
             want = (np.abs(values[:, None] - values[None]) <= reach).sum(axis=1)
             np.testing.assert_array_equal(tree._count_in_line(values, np.full(len(values), reach)), want)
+
+    def test_it_is_taken_where_it_is_faster(self, rng, monkeypatch):
+        """100 * 2.5^2 = 625 rows of 1 + 1 columns, 3,906 of 2 + 2; never traced, never joint Euclidean."""
+        taken = []
+        monkeypatch.setattr(tree, "balls", lambda *a, f=tree.balls: taken.append(1) or f(*a))
+        monkeypatch.setattr(tree, "kth_neighbor", lambda *a, f=tree.kth_neighbor: taken.append(1) or f(*a))
+
+        def used(call, *arrays):
+            before = len(taken)
+            found, want = call(*arrays), call(*arrays, method="blocks")
+            assert float(found) == pytest.approx(float(want), rel=1e-10)
+            return len(taken) > before
+
+        x, y = rng.normal(size=(2, 700, 1))
+        assert used(ksg, x, y)
+        assert used(kozachenko_leonenko, x)
+        assert used(partial(kozachenko_leonenko, norm="euclidean"), x)
+        assert not used(ksg, x[:600], y[:600])
+        assert not used(ksg, np.hstack([x, y]), y)
+        assert not used(partial(ksg, norm="euclidean"), x, y)
+        assert not used(lambda x, y, **k: jax.jit(partial(ksg, **k))(x, y), x, y)
+        assert np.isfinite(jax.grad(kozachenko_leonenko)(jnp.asarray(x))).all()
 
     def test_it_is_not_for_traced_values(self, cloud):
         for function in (jax.jit, jax.grad, lambda f: jax.vmap(f, in_axes=(0,))):

@@ -9,7 +9,8 @@ norm: "max", the largest difference of a column (Kraskov's); "euclidean", inside
   are then off by up to (d + 2) eps (|x_i|^2 + |x_j|^2), x less its mean; a square below that counts as 0, so that it
   shows as a tie, or is refused.
 method: "blocks", all distances, one block of rows after the other, on the device, traceable; "tree", a k-d tree on the
-  host in float64 (SciPy), never under jit, vmap or grad: the fastest at 1 + 1 columns, slower than blocks from 5 + 5.
+  host in float64 (SciPy), never under jit, vmap or grad, whose time grows as n log n, but with every column; "auto",
+  the tree where it can be had on a CPU and n > 100 * 2.5^columns of all arrays, which is where it becomes the faster.
 memory: bytes that the blocks may take, beside the data; None: 8 MiB on a CPU, whose caches they then stay in, and 256
   MiB elsewhere, or what one row takes where that is more.
 
@@ -39,12 +40,13 @@ from rdjax.information.rows import check_observations, observations
 from rdjax.numerics import LN2, without_gradient
 
 CACHE, DEVICE = 2**23, 2**28  # bytes; blocks that stay in a CPU's caches are twice as fast, accelerators want more
+TREE = 0  # rows of a block, where there are none
 _MARGINALS = ((0,), (1,))
 _CONDITIONAL = ((0, 2), (1, 2), (2,))
 
 
 def kozachenko_leonenko(
-    x: ArrayLike, neighbors: int = 3, *, norm: str = "max", method: str = "blocks", memory: float | None = None
+    x: ArrayLike, neighbors: int = 3, *, norm: str = "max", method: str = "auto", memory: float | None = None
 ) -> jax.Array:
     """Differential entropy from the distance r_i of each row to its k-th neighbor.
 
@@ -70,14 +72,14 @@ def kozachenko_leonenko(
     Source: Kozachenko and Leonenko 1987; Kraskov, Stoegbauer and Grassberger 2004, equation (20).
     """
     (points,), rows = _prepare({"x": x}, neighbors, norm, method, memory)
-    if method == "tree":
+    if rows == TREE:
         number = tree.kth_neighbor(points, neighbors, norm)
         bits, zero = _entropy(points, number, number < 0, neighbors, norm, np)
     else:
         number, lost = _kth_neighbor(lax.stop_gradient(points), neighbors, norm, rows)
         bits, zero = _entropy_traced(points, number, lost, neighbors, norm)
     if checks.is_concrete(zero):
-        products = method == "blocks" and norm == "euclidean" and points.shape[1] > distances.DIRECT
+        products = rows != TREE and norm == "euclidean" and points.shape[1] > distances.DIRECT
         near = f", or too near for {points.dtype} to tell (float64 or method='tree' may)" if products else ""
         checks.require(
             int(zero) == 0,
@@ -94,7 +96,7 @@ def ksg(
     *,
     variant: int | str = 1,
     norm: str = "max",
-    method: str = "blocks",
+    method: str = "auto",
     memory: float | None = None,
 ) -> jax.Array:
     """Mutual information by Kraskov, Stoegbauer and Grassberger.
@@ -129,10 +131,9 @@ def ksg(
     2017, with digammas in place of logarithms and open balls where nothing ties, so that it is variant 1 there.
     """
     _option(variant, tuple(ties.ROUNDED), "variant")
-    spaces, rows = _prepare({"x": x, "y": y}, neighbors, norm, method, memory)
-    _option(norm if method == "tree" else "max", ("max",), "with method='tree', norm")
+    spaces, rows = _prepare({"x": x, "y": y}, neighbors, norm, method, memory, joint=True)
     groups = None if variant == 2 else _MARGINALS
-    return _information(spaces, groups, (-1, -1), neighbors, variant, norm, method, rows)
+    return _information(spaces, groups, (-1, -1), neighbors, variant, norm, rows)
 
 
 def ksg_conditional(
@@ -143,7 +144,7 @@ def ksg_conditional(
     *,
     variant: int | str = 1,
     norm: str = "max",
-    method: str = "blocks",
+    method: str = "auto",
     memory: float | None = None,
 ) -> jax.Array:
     """Conditional mutual information I(X; Y | Z) by nearest neighbors.
@@ -167,9 +168,8 @@ def ksg_conditional(
     Source: Frenzel and Pompe 2007; for ties Mesner and Shalizi 2021.
     """
     _option(variant, (1, "mixed"), "variant")
-    spaces, rows = _prepare({"x": x, "y": y, "z": z}, neighbors, norm, method, memory)
-    _option(norm if method == "tree" else "max", ("max",), "with method='tree', norm")
-    return _information(spaces, _CONDITIONAL, (-1, -1, 1), neighbors, variant, norm, method, rows)
+    spaces, rows = _prepare({"x": x, "y": y, "z": z}, neighbors, norm, method, memory, joint=True)
+    return _information(spaces, _CONDITIONAL, (-1, -1, 1), neighbors, variant, norm, rows)
 
 
 def _information(
@@ -179,11 +179,10 @@ def _information(
     neighbors: int,
     variant: int | str,
     norm: str,
-    method: str,
     rows: int,
 ) -> jax.Array:
     """Bits from the counts in each group of spaces, added up by its sign; without groups, in boxes."""
-    if method == "tree":
+    if rows == TREE:
         found = tree.balls(spaces, groups, neighbors) if groups else tree.boxes(spaces, neighbors)
         bits, tied = _sum_up(found, signs, neighbors, variant, np)
     else:
@@ -246,27 +245,40 @@ _entropy_traced = jax.jit(_entropy, static_argnums=(3, 4))
 
 
 def _prepare(
-    arrays: Mapping[str, Any], neighbors: int, norm: str, method: str, memory: float | None
+    arrays: Mapping[str, Any], neighbors: int, norm: str, method: str, memory: float | None, *, joint: bool = False
 ) -> tuple[tuple, int]:
-    """The arrays, laid out for the method, and the rows of a block."""
+    """The arrays, laid out for the method, and the rows of a block, or TREE.
+
+    Joint neighbors are products of balls, which a tree has under the maximum norm only.
+    """
     _option(norm, ("max", "euclidean"), "norm")
-    _option(method, ("blocks", "tree"), "method")
+    _option(method, ("auto", "blocks", "tree"), "method")
     k = checks.whole(neighbors, "neighbors")
+    checks.require(memory is None or isinstance(memory, Real), f"memory is {memory!r}; it must be a number of bytes.")
     if method == "tree":
+        _option(norm if joint else "max", ("max",), "with method='tree', norm")
         checks.require(
             checks.is_concrete(*arrays.values()),
             "method='tree' runs on the host, so it cannot be traced by jit, vmap or grad; use method='blocks'.",
         )
+    if method == "tree" or (method == "auto" and (norm == "max" or not joint) and _tree_is_faster(arrays)):
         check_observations(arrays, k + 1)
-        return tuple(np.asarray(array, np.float64) for array in arrays.values()), 0
+        return tuple(np.asarray(array, np.float64) for array in arrays.values()), TREE
     spaces = observations(arrays, k + 1, moved=True)
     row = distances.row_memory(spaces, norm)
     if memory is None:
         memory = max(row, CACHE if jax.default_backend() == "cpu" else DEVICE)
-    checks.require(isinstance(memory, Real), f"memory is {memory!r}; it must be a number of bytes.")
     checks.require(memory >= row, f"distances from one row take {row:,} bytes and memory is {memory:,.0f}; give more.")
     n = len(spaces[0])
     return spaces, n if memory >= n * row else int(memory // row)
+
+
+def _tree_is_faster(arrays: Mapping[str, Any]) -> bool:
+    """Where `benchmarks/information_neighbors.py --crossover` has both level, about: see `method` at the top."""
+    shapes = [np.shape(array) for array in arrays.values()]
+    if not checks.is_concrete(*arrays.values()) or jax.default_backend() != "cpu" or any(len(s) != 2 for s in shapes):
+        return False
+    return math.log(max(1, shapes[0][0])) > math.log(100) + math.log(2.5) * sum(columns for _, columns in shapes)
 
 
 def _option(value: Any, known: tuple, what: str) -> None:
