@@ -242,7 +242,8 @@ def rotated(vectors: np.ndarray, count: int, width: int) -> Fitted | None:
     matrix = faiss.OPQMatrix(dimension, count, dimension + extra)
     narrow = dimension + extra < NARROW * count
     matrix.niter = WIDE_STEPS if dimension > WIDE else NARROW_STEPS if narrow else ROTATION_STEPS
-    matrix.train(vectors)
+    times = -(-dimension // len(vectors))  # of fewer vectors than dimensions faiss 1.15 writes beyond its arrays
+    matrix.train(np.tile(vectors, (times, 1)))
     inner = product(_floats(matrix.apply(vectors)), count, width)
     return behind(
         4 * dimension * (dimension + extra), matrix.apply, lambda z: matrix.reverse_transform(_floats(z)), inner
