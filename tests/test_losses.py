@@ -62,6 +62,22 @@ def test_contrastive_is_the_mean_of_both_directions(rng, dtype, tolerance):
     np.testing.assert_allclose(found, np.log(6) - np.log(2) * bits, rtol=100 * tolerance)
 
 
+def test_contrastive_where_pairs_cannot_be(rng, dtype, tolerance):
+    """Documents that cannot go with a query count in no sum; a pair that cannot be is lost infinitely, never NaN."""
+    graded = jax.jit(jax.value_and_grad(contrastive_loss, argnums=(0, 1)))
+    scores = rng.standard_normal((2, 5, 5)).astype(dtype)
+    scores[:, 0, 3] = scores[:, 4, 1] = -np.inf
+    fused = (scores.astype(np.float64) / TAU[:, None, None]).sum(axis=0)
+    sums = np.log(np.exp(fused).sum(axis=0)) + np.log(np.exp(fused).sum(axis=1))
+    value, slopes = graded(scores, TAU)
+    np.testing.assert_allclose(value, np.mean(sums / 2 - np.diag(fused)), rtol=100 * tolerance)
+    assert all(np.isfinite(slope).all() for slope in slopes)
+    scores[:, 2] = -np.inf
+    value, slopes = graded(scores, TAU)
+    assert value == np.inf
+    assert all(np.isfinite(slope).all() for slope in slopes)
+
+
 @pytest.mark.float64_only
 def test_calibrated_temperatures_are_stationary(rng):
     y = rng.standard_normal((40, 3))

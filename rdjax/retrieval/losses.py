@@ -92,7 +92,8 @@ def contrastive_loss(scores: ArrayLike, temperatures: ArrayLike) -> jax.Array:
     ln N less the loss is a lower bound of I(query; document) in nats (`information.infonce` has it in bits).
 
     Args:
-      scores: [M, N, N], pairs on the diagonal.
+      scores: [M, N, N], pairs on the diagonal; -inf where query and document cannot go together, and inf is
+        returned if these are a pair.
       temperatures: tau [M] > 0.
 
     Raises:
@@ -106,9 +107,11 @@ def contrastive_loss(scores: ArrayLike, temperatures: ArrayLike) -> jax.Array:
         f"scores have shape {scores.shape}; a batch of pairs is [modalities, N, N].",
     )
     fused = _fused(scores, temperatures)
-    own = jnp.diagonal(fused)
-    each = jax.nn.logsumexp(fused, axis=0) + jax.nn.logsumexp(fused, axis=1) - 2 * own
-    return mean_over_queries(each) / 2
+    possible = jnp.diagonal(fused) > -jnp.inf
+    # where the pair cannot be, a row may have nothing that can: its sum is of a stand-in, so that no gradient is NaN
+    fused = jnp.where(jnp.diag(~possible), 0, fused)
+    each = jax.nn.logsumexp(fused, axis=0) + jax.nn.logsumexp(fused, axis=1) - 2 * jnp.diagonal(fused)
+    return mean_over_queries(jnp.where(possible, each, jnp.inf)) / 2
 
 
 def _fused(scores: jax.Array, temperatures: ArrayLike) -> jax.Array:
