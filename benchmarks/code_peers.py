@@ -242,7 +242,8 @@ def rotated(vectors: np.ndarray, count: int, width: int) -> Fitted | None:
     matrix = faiss.OPQMatrix(dimension, count, dimension + extra)
     narrow = dimension + extra < NARROW * count
     matrix.niter = WIDE_STEPS if dimension > WIDE else NARROW_STEPS if narrow else ROTATION_STEPS
-    times = -(-dimension // len(vectors))  # of fewer vectors than dimensions faiss 1.15 writes beyond its arrays
+    # of fewer vectors than dimensions faiss 1.15 writes beyond its arrays; words of 8 bits turn it whatever the width
+    times = -(-max(dimension, 256) // len(vectors))
     matrix.train(np.tile(vectors, (times, 1)))
     inner = product(_floats(matrix.apply(vectors)), count, width)
     return behind(

@@ -21,6 +21,7 @@ from rdjax.codes import (
     ScalarQuantizer,
     SignBits,
     TrellisCode,
+    simulated_documents,
     turned_at_random,
 )
 from rdjax.codes.product import ProductQuantizer
@@ -106,7 +107,14 @@ def relevance(material: Material, side: str) -> RelevanceMap:
 
 
 def examples(material: Material, side: str) -> np.ndarray:
-    """What a supervised code is fitted on: the documents it may see, or queries simulated for them and the fit queries."""
+    """What a supervised code is fitted on, ours and the peers' behind our map.
+
+    Documents it may see, and for class C, which codes others, as many drawn like them; or queries simulated for those
+    that it may see, and the fit queries.
+    """
+    if side == "documents" and material.code_class == "C":
+        more = lambda: simulated_documents(material.seen, material.simulated // 2).astype(np.float32)
+        return material.once("documents like those", lambda: np.concatenate([material.seen, more()]))
     if side == "documents":
         return material.seen
     draws = max(1, material.simulated // len(material.seen))
