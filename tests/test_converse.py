@@ -21,7 +21,7 @@ SKEWED = np.array([0.6, 0.2, 0.15, 0.05])
 
 @pytest.fixture
 def slack(precision):
-    """Bits: in float32, ten roundings of an entropy of 5 bits, and of a distortion where 20 bits are paid for a unit."""
+    """Bits: in float32, ten roundings of an entropy of 5 bits, and of a distortion at a slope of 100."""
     return 1e-9 if precision == "float64" else 30 * 5 * float(np.finfo(np.float32).eps)
 
 
