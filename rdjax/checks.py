@@ -251,7 +251,7 @@ def law(values: Any, where: str = "the prior", *, rounded: bool = False) -> None
 
         tolerance = float(ml_dtypes.finfo(array.dtype).eps)
         array = array.astype(np.float32)
-    require(array.dtype.kind in "fiu", f"{where} holds {array.dtype} values; it must hold probabilities.")
+    require(array.dtype.kind in "fiu", f"{where} holds {array.dtype} values; give probabilities as float32 numbers.")
     require(array.ndim >= 1 and array.shape[-1] > 0, f"{where} is empty; it must hold at least one probability.")
     if not array.size:
         return

@@ -66,6 +66,13 @@ call(retrieval.count_above, features["image"], texts["image"], wanted)
 call(retrieval.top_document, features["image"], texts["image"])
 call(retrieval.expected_weight, weights.dcg, np.array([0, 1, 3]), np.array([1, 2, 1]))
 call(retrieval.expected_weight, worth, np.array([0, 1, 3]), np.array([1, 2, 1]))
+call(
+    retrieval.parse_metric("ndcg").per_query,
+    np.array([[0, 1]]),
+    np.array([[0, 0]]),
+    grades[:1],
+    name="Metric.per_query",
+)
 call(retrieval.fuse, features, temperatures)
 call(retrieval.modality_scores, features, texts)
 call(retrieval.gains, several, grades)
@@ -170,6 +177,8 @@ call(rate_distortion.separate_intent_rate, variances, np.array([0.5, 0.9]))
 call(rate_distortion.separate_intent_distortion, variances, rates)
 call(sources.hamming, prior)
 call(sources.cyclic, np.array([0.0, 1.0, 4.0, 1.0]))
+call(sources.grid, np.array([0.0, 1.0, 2.5]), unit, 2.0)
+call(sources.ranking, 3, unit)
 
 # information
 for functional in (information.entropy, information.binary_entropy):
@@ -221,31 +230,47 @@ call(information.barber_agakov, -np.abs(pairs[0]), -np.abs(pairs[1]))
 call(information.bound_standard_error, information.infonce, pairs)
 
 # codes
-for kind, settings in [
-    (codes.Truncation, (2,)),
-    (codes.ScalarQuantizer, (6,)),
-    (codes.EntropyCodedScalar, (6.0,)),
-    (codes.SignBits, ()),
-    (codes.SignBitsRescored, (5,)),
-    (codes.Int8, ()),
-    (codes.DitheredScalar, (6.0,)),
-    (codes.UniformInCell, (6.0,)),
-    (codes.ProductQuantizer, (4,)),
-    (codes.RankCode, ()),
-]:
-    call(kind.fit, vectors, *settings, name=f"{kind.__name__}.fit")
-    fitted = kind.fit(vectors, *settings)
+asked = codes.QueryModel.fit(vectors + 0.3 * rng.standard_normal((30, 4)), vectors, blocks=(4,))
+signs = codes.SignBits.fit(vectors)
+FITS = {  # a public class of codes: what its fit takes
+    codes.Truncation: (vectors, 2),
+    codes.ScalarQuantizer: (vectors, 6),
+    codes.EntropyCodedScalar: (vectors, 6.0),
+    codes.SignBits: (vectors,),
+    codes.SignBitsRescored: (vectors, 5),
+    codes.Int8: (vectors,),
+    codes.DitheredScalar: (vectors, 6.0),
+    codes.UniformInCell: (vectors, 6.0),
+    codes.ProductQuantizer: (vectors, 4),
+    codes.TrellisCode: (vectors, 4),
+    codes.RankCode: (vectors,),
+    codes.DesignedRankCode: (vectors, 3, vectors[::-1].copy()),
+    codes.CellRankCode: (vectors, 3),
+    codes.MappedRankCode: (vectors, 30, asked),
+    codes.EntropyCoded: (signs, np.asarray(signs.encode(vectors))),
+    codes.Weighted: (signs, np.array([1.0, 2.0, 3.0, 4.0])),
+}
+for kind, settings in FITS.items():
+    small = {"memory": 2, "rounds": 1} if kind is codes.TrellisCode else {}
+    call(kind.fit, *settings, name=f"{kind.__name__}.fit", **small)
+    fitted = kind.fit(*settings, **small)
+    sent = np.asarray(fitted.encode(vectors[:6]))
     call(fitted.encode, vectors[:6], name=f"{kind.__name__}.encode")
-    call(fitted.decode, np.asarray(fitted.encode(vectors[:6])), name=f"{kind.__name__}.decode")
-    call(fitted.scores, np.asarray(fitted.encode(vectors[:6])), vectors, name=f"{kind.__name__}.scores")
-    call(fitted.to_bytes, np.asarray(fitted.encode(vectors[:6])), name=f"{kind.__name__}.to_bytes")
+    call(fitted.decode, sent, name=f"{kind.__name__}.decode")
+    call(fitted.scores, sent, vectors, name=f"{kind.__name__}.scores")
+    for method in ("to_bytes", "rate", "pack"):
+        call(getattr(fitted, method), sent, name=f"{kind.__name__}.{method}")
 call(codes.simulated_documents, vectors, 5)
 call(codes.QueryModel.fit, vectors + 0.3, vectors, name="QueryModel.fit", blocks=(4,))
-asked = codes.QueryModel.fit(vectors + 0.3 * rng.standard_normal((30, 4)), vectors, blocks=(4,))
+call(asked.predict, vectors, name="QueryModel.predict")
+call(asked.simulate, vectors, 2, name="QueryModel.simulate")
 call(codes.fit_relevance_map, asked, vectors, 2, side="queries")
 
 # data, nn
 call(data.Corpus, features, {"image": texts["image"][[0] * 6], "text": texts["text"][[1] * 6]}, wanted, name="Corpus")
+call(nn.RateDistortionLoss(), np.ones((6,)), scores, wanted, name="RateDistortionLoss")
+call(nn.RateDistortionLoss().distortion, scores, wanted, name="RateDistortionLoss.distortion")
+call(nn.RateDistortionLoss().above_floor, np.ones((6,)), scores, wanted, name="RateDistortionLoss.above_floor")
 call(nn.jensen_shannon_loss, pairs)
 call(nn.mine_loss, pairs, np.inf)
 call(nn.NormalScores.fit, rows, name="NormalScores.fit")

@@ -12,6 +12,9 @@ from rdjax.checks import InputError
 
 BROADCAST = re.compile(r"incompatible shapes for broadcasting|could not be broadcast|Incompatible shapes for broadc")
 OF_PRECISION = {"steps", "status", "gap"}  # fields that are another thing in another precision
+NAN = ("nan", "all nan")  # of these values there is no answer: no public function drops what is missing
+BFLOAT16 = re.compile(r"holds bfloat16 values; .*float32")  # what it is, and what to do
+SAID_TO_BE_NAN = {"slopes"}  # of `fit_decay`, where a logarithm has none
 PRECISIONS = (np.float32, np.float16, ml_dtypes.bfloat16)
 
 
@@ -63,6 +66,14 @@ def shapes_of(array) -> Iterator[tuple[str, np.ndarray]]:
     yield "a number", array.ravel()[0]
 
 
+def narrow(args, kwargs, kind):
+    """Every float array in a precision, and the same numbers in float64."""
+    cast = lambda leaf: leaf.astype(kind) if isinstance(leaf, np.ndarray) and leaf.dtype == np.float64 else leaf
+    less = jax.tree.map(cast, (args, kwargs))
+    widen = lambda leaf: leaf.astype(np.float64) if isinstance(leaf, np.ndarray) and leaf.dtype == kind else leaf
+    return less, jax.tree.map(widen, less)
+
+
 def outcome(function, args, kwargs):
     """What a call gives: its numbers as float64, or the InputError; anything else is raised."""
     with warnings.catch_warnings():
@@ -71,17 +82,25 @@ def outcome(function, args, kwargs):
             found = function(*args, **kwargs)
         except InputError as error:
             return str(error)
-    found = found.__dict__ if type(found).__module__.startswith("rdjax.data") else found
-    paths = jax.tree.leaves_with_path(found)
-    leaves = [leaf for path, leaf in paths if not (path and getattr(path[-1], "name", "") in OF_PRECISION)]
+    paths = jax.tree.leaves_with_path(_opened(found))
+    last = lambda path: getattr(path[-1], "name", getattr(path[-1], "key", "")) if path else ""
+    leaves = [leaf for path, leaf in paths if last(path) not in OF_PRECISION | SAID_TO_BE_NAN]
     numbers = [np.asarray(leaf) for leaf in leaves if not isinstance(leaf, str | bytes) and np.ndim(leaf) is not None]
     return [x.astype(np.float64) for x in numbers if x.dtype.kind in "fiub" or x.dtype == ml_dtypes.bfloat16]
 
 
-def complaint(function, args, kwargs, like=None, tolerance=0.0, enough=()):
+def _opened(found):
+    """The fields of what is ours and no pytree, such as a corpus or a source, and bytes as numbers."""
+    if isinstance(found, bytes):
+        return np.frombuffer(found, np.uint8)
+    ours = _fitted(found) and not callable(found)
+    return vars(found) if ours and jax.tree.all(jax.tree.map(lambda leaf: leaf is found, found)) else found
+
+
+def complaint(function, args, kwargs, like=None, tolerance=0.0, enough=(), refused=False):
     """What is wrong with the outcome of a call; None if nothing is.
 
-    `like`: the numbers it should be near. `enough`: errors that are as good as an InputError.
+    `like`: the numbers it should be near. `enough`: errors that are as good as an InputError. `refused`: no number is.
     """
     try:
         found = outcome(function, args, kwargs)
@@ -100,6 +119,8 @@ def complaint(function, args, kwargs, like=None, tolerance=0.0, enough=()):
         return "it takes what is no real number"
     if any(np.isnan(numbers).any() for numbers in found):
         return "NaN"
+    if refused:
+        return f"it takes NaN, and gives {[numbers.ravel()[:3] for numbers in found][:2]}"
     if like is not None:
         for ours, right in zip(found, like, strict=True):
             with np.errstate(invalid="ignore"):  # infinities are compared below

@@ -127,6 +127,27 @@ def test_the_shortest_bytes_of_one_item_are_the_shortest(laws):
         assert (len(data) == 0) == empty_works
 
 
+def test_no_number_of_one_byte_fewer_decodes_to_the_same_items(rng):
+    """Of 300 random models; what decodes alike is an interval, so the neighbours of the cut bytes are all there is."""
+    for _ in range(300):
+        laws = [rng.dirichlet(np.full(size, 0.2)) * 0.999 + 0.001 / size for size in rng.integers(2, 9, 12)]
+        symbols = np.stack([rng.integers(0, len(law), 2) for law in laws], axis=1).astype(np.int32)
+        symbols[:, ::2] = rng.choice([0, 1])  # ends of the interval: carries, and zeros that need not be sent
+        models = categorical_models(laws)
+        data = pack_entropy(symbols, models)
+        np.testing.assert_array_equal(unpack_entropy(data, 2, models), symbols)
+        fewer, below = len(data) - 1, int.from_bytes(data[:-1], "big")
+        for value in range(max(below - 1, 0), min(below + 3, 1 << 8 * fewer)):
+            assert not decodes_to(value.to_bytes(fewer, "big"), symbols, models)
+
+
+def decodes_to(data, symbols, models):
+    try:
+        return np.array_equal(unpack_entropy(data, len(symbols), models), symbols)
+    except InputError:
+        return False
+
+
 def test_symbols_that_are_nearly_impossible_still_have_a_code():
     models = categorical_models([np.array([1 - 1e-9, 1e-9])])
     symbols = np.array([[0], [1], [0]], np.int32)

@@ -7,21 +7,36 @@ import itertools
 import math
 
 import jax
+import jax.export
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from rdjax import codes
 from rdjax.checks import InputError
 from rdjax.codes import (
+    CellRankCode,
+    Code,
+    DitheredScalar,
+    EntropyCoded,
     EntropyCodedScalar,
     Int8,
+    MappedRankCode,
+    ProductQuantizer,
+    QueryModel,
     RankCode,
     Rate,
     ScalarQuantizer,
     SignBits,
     SignBitsRescored,
+    TrellisCode,
     Truncation,
+    UniformInCell,
+    Weighted,
+    load_code,
+    save_code,
 )
+from tests.test_export import library_calls
 
 D = 12
 FITS = {
@@ -42,7 +57,30 @@ FITS = {
     "sign bits, int8 rescores 10": lambda x: SignBitsRescored.fit(x, 10),
     "int8": Int8.fit,
     "number of the top document": RankCode.fit,
+    "PCA 12 + product 4 x 6 bits": lambda x: ProductQuantizer.fit(x, 24, width=6),
+    "trellis of 3 bits, 12 x 1 bits": lambda x: TrellisCode.fit(x, D, memory=2, rounds=1),
+    "int8, entropy-coded": lambda x: recoded(Int8.fit(x), x),
+    "first 3, float16": lambda x: Weighted.fit(Truncation.fit(x, 3), np.linspace(0.5, 2, D)),  # named as what it weighs
+    "16 balanced cells": lambda x: CellRankCode.fit(x, 16),
+    "relevance 12 + number of the top document": lambda x: MappedRankCode.fit(x, 300, asked()),
+    "PCA 12 + dithered entropy-coded scalar, fitted to 20 bits": lambda x: DitheredScalar.fit(x, 20),
+    "PCA 9 + uniform-in-cell entropy-coded scalar, fitted to 20 bits": lambda x: UniformInCell.fit(x, 20),
 }
+NOT_HERE = {  # and why
+    "DesignedRankCode": "its fit takes seconds, and encode and decode are those of a table: test_designed_rankings",
+    "LearnedCode": "its fit trains; symbols and bytes are those of the code inside: test_learned",
+}
+
+
+def asked():
+    """Queries that are near their documents."""
+    return QueryModel.fit(vectors(300) + 0.1 * vectors(300, seed=6), vectors(300), blocks=(D,))
+
+
+def recoded(code, x):
+    return EntropyCoded.fit(code, code.encode(x))
+
+
 OP_BY_OP = [
     "PCA 6, float16",
     "first 4 + entropy-coded scalar, fitted to 9.5 bits",
@@ -81,6 +119,19 @@ def code(request, fitted):
 @pytest.fixture
 def symbols(code, encoded):
     return encoded[code.name]
+
+
+def test_every_kind_of_code_is_in_the_table(fitted):
+    kinds = {name for name, kind in vars(codes).items() if isinstance(kind, type) and issubclass(kind, Code)}
+    assert kinds - {"Code", "FixedLengthCode"} == {type(code).__name__ for code in fitted.values()} | set(NOT_HERE)
+
+
+@pytest.mark.float64_only
+def test_a_saved_code_sends_and_reads_the_same(code, symbols):
+    again, _ = load_code(save_code(code), "the file")
+    np.testing.assert_array_equal(again.encode(vectors(300)), symbols)
+    assert again.to_bytes(symbols[:7]) == code.to_bytes(symbols[:7])
+    np.testing.assert_array_equal(again.decode(symbols), code.decode(symbols))
 
 
 def test_the_name_says_what_it_is(fitted):
@@ -179,6 +230,19 @@ def test_it_traces_under_an_outer_jit(code, symbols):
     np.testing.assert_allclose(scores, eager, rtol=0, atol=epsilon * np.abs(eager).max())
 
 
+def test_it_lowers_for_cuda_and_tpu(code):
+    """As in test_export, with which it shares what is refused; here because every kind is fitted here."""
+
+    def whole(code, x, documents):
+        symbols = code.encode(x)
+        return symbols, code.decode(symbols), code.scores(symbols, documents)
+
+    shapes = [jax.ShapeDtypeStruct((n, D), code.dtype) for n in (8, 300)]
+    exported = jax.export.export(jax.jit(whole), platforms=("cuda", "tpu"))(code, *shapes)
+    assert exported.platforms == ("cuda", "tpu")
+    assert not library_calls(exported)
+
+
 @pytest.mark.float64_only
 @pytest.mark.parametrize("name", OP_BY_OP)
 def test_what_is_compiled_equals_what_runs_op_by_op(name, fitted, encoded):
@@ -247,7 +311,8 @@ def test_a_dimension_that_never_varies_does_no_harm(name, precision):
     code = FITS[name](x.astype(precision))
     decoded = np.asarray(code.decode(code.encode(x)))
     assert np.isfinite(decoded).all()
-    if "first" not in name and "rotation" not in name:  # a truncation drops them, a rotation spreads them
+    # a truncation drops them, a rotation spreads them, and a relevance map decodes to what is multiplied with documents
+    if not any(word in name for word in ("first", "rotation", "relevance")):
         np.testing.assert_allclose(decoded[:, 3:5], x[:, 3:5], atol=0.01)
 
 

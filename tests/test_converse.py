@@ -19,6 +19,12 @@ WORTH = [1 / np.arange(1.0, n + 1) for n in range(7)]
 SKEWED = np.array([0.6, 0.2, 0.15, 0.05])
 
 
+@pytest.fixture
+def slack(precision):
+    """Bits: in float32, ten roundings of an entropy of 5 bits, and of a distortion at a slope of 100."""
+    return 1e-9 if precision == "float64" else 30 * 5 * float(np.finfo(np.float32).eps)
+
+
 def h(p):
     return oracles.entropy_bits([p, 1 - p])
 
@@ -64,15 +70,14 @@ def bracket(share, prior, worth):
     return d, fano.lower, limits.shannon_rate(d, prior, worth), ranking_rate(d, prior, worth), fano.upper, edge
 
 
-@pytest.mark.float64_only
-def test_fano_and_shannon_enclose_the_exact_rate(rng):
+def test_fano_and_shannon_enclose_the_exact_rate(rng, slack):
     worth = np.sort(rng.random((MANY, 5)), axis=1)[:, ::-1]
     worth[::2] = WORTH[5]
     d, low, shannon, exact, high, edge = map(np.asarray, bracket(rng.random(MANY), laws(rng, 5), worth))
-    assert np.all(low <= shannon + 1e-9)
-    assert np.all(shannon <= exact + 1e-9)
-    assert np.all(exact <= high + 1e-9)
-    np.testing.assert_allclose(shannon[d <= edge], exact[d <= edge], atol=1e-9)
+    assert np.all(low <= shannon + slack)
+    assert np.all(shannon <= exact + slack)
+    assert np.all(exact <= high + slack)
+    np.testing.assert_allclose(shannon[d <= edge], exact[d <= edge], atol=slack)
     above = d > edge + 0.02
     assert np.all(shannon[above] < exact[above])
     assert min(np.mean(d <= edge), np.mean(above)) > 0.1  # both kinds are among them
@@ -92,7 +97,6 @@ def test_fano_is_reached_at_both_ends_and_shannon_at_the_threshold(tolerance):
     np.testing.assert_allclose(rates, [0.211912, 0.509902, 1.408617], rtol=0, atol=4e-5)
 
 
-@pytest.mark.float64_only
 def test_numbers_and_arrays_of_the_uniform_prior_agree(tolerance):
     """Also the two forms of weights, and D_max where the uniform prior's threshold is."""
     d, even = np.array([0.1, 0.3, 0.5]), np.full(5, 0.2)
@@ -106,7 +110,6 @@ def test_numbers_and_arrays_of_the_uniform_prior_agree(tolerance):
         assert float(slope) == pytest.approx(0, abs=1e-5)
 
 
-@pytest.mark.float64_only
 @pytest.mark.parametrize(
     ("documents", "distortion", "excess"),
     [(3, 0.227, 0.361), (10, 0.42, 0.424), (100, None, 0.2205), (1000, None, 0.067)],
@@ -120,22 +123,21 @@ def test_the_repaired_typo_is_no_lower_bound(documents, distortion, excess):
     assert np.all(np.asarray(limits.fano_bounds(at, documents).upper) <= repaired + 1e-5)
 
 
-@pytest.mark.float64_only
-def test_success_range_holds_and_is_reached(rng):
+def test_success_range_holds_and_is_reached(rng, tolerance):
     """1,000 laws of the rank, five of them sure, under random weights and under reciprocal rank."""
     n = 5
     rank_laws = np.concatenate([laws(rng, n, MANY - n), np.eye(n)])
     for worth in (WORTH[n], np.sort(rng.random(n))[::-1]):
         low, high = limits.success_range(1 - rank_laws @ worth, n, worth)
-        assert np.all(rank_laws[:, 0] >= low - 1e-12)
-        assert np.all(rank_laws[:, 0] <= high + 1e-12)
+        assert np.all(rank_laws[:, 0] >= low - tolerance)
+        assert np.all(rank_laws[:, 0] <= high + tolerance)
         edges = np.array([[0.6, 0.4, 0, 0, 0], [0.6, 0, 0, 0, 0.4]])  # a wrong document is second, or last
         low, high = limits.success_range(1 - edges @ worth, n, worth)
-        np.testing.assert_allclose(np.diag([low, high]), 0.6)
+        np.testing.assert_allclose(np.diag([low, high]), 0.6, rtol=10 * tolerance)
     d = np.linspace(0, 0.8, 9)
     low, high = limits.success_range(d, n)  # as it is printed in the theory notes
-    np.testing.assert_allclose(low, np.maximum(1 - 2 * d, 0), atol=1e-12)
-    np.testing.assert_allclose(high, (n * (1 - d) - 1) / (n - 1), atol=1e-12)
+    np.testing.assert_allclose(low, np.maximum(1 - 2 * d, 0), atol=tolerance)
+    np.testing.assert_allclose(high, (n * (1 - d) - 1) / (n - 1), atol=tolerance)
     assert [float(x) for x in limits.success_range(0.0, n, np.ones(n))] == [0, 1]  # worth says nothing of the rank
 
 
@@ -150,17 +152,16 @@ def indirect(distortion, posteriors, source):
     return contracted, eta, limits.doeblin_coefficient(posteriors), ranking_rate(distortion, source @ posteriors)
 
 
-@pytest.mark.float64_only
-def test_indirect_rate_is_below_every_channel(rng):
+def test_indirect_rate_is_below_every_channel(rng, slack, tolerance):
     queries, n = 6, 3
     posteriors, source = laws(rng, n, MANY * queries).reshape(MANY, queries, n), laws(rng, queries)
     per_ranking = 1 - np.einsum("bxy,ym->bxm", posteriors, 1 - oracles.permutation_distortions(n, WORTH[n]))
     code = channels(source, per_ranking, rng.uniform(0.5, 12, MANY))
     rate, distortion = shared(code), (code * per_ranking).sum(axis=(1, 2))
     bound, eta, doeblin, known = map(np.asarray, indirect(distortion, posteriors, source))
-    assert np.all(bound <= rate + 1e-9)
-    assert np.all(bound >= known - 1e-9)  # never worse than what Theorem B says of Y
-    assert np.all(eta <= doeblin + 1e-12)
+    assert np.all(bound <= rate + slack)
+    assert np.all(bound >= known - slack)  # never worse than what Theorem B says of Y
+    assert np.all(eta <= doeblin + tolerance)
     needed = rate > 0.05
     assert np.mean(bound[needed] / rate[needed]) > 0.3
     assert np.mean((bound - known)[needed]) > 0.01
@@ -189,7 +190,7 @@ def test_indirect_rate_where_it_is_known():
 def test_rounding_over_a_small_contraction_is_no_floor(rng):
     """Of queries that are alike nothing is to be said: one list is the best there is, to an ulp or two."""
     worth = 1 / np.arange(1.0, 7.0)
-    for law in rng.dirichlet(np.ones(6), 20):
+    for law in rng.dirichlet(np.ones(6), 5):
         listed = 1 - np.sort(law)[::-1] @ worth
         rates = [limits.indirect_rate(listed, np.tile(law, (3, 1)), contraction=eta) for eta in (0.0, 1e-6)]
         np.testing.assert_array_equal(rates, 0)
@@ -243,8 +244,7 @@ def cut_sets(distortion, joint):
     return jnp.stack([limits.cut_set_rate(distortion, joint, senders) for senders in ((0,), (1,), (0, 1))])
 
 
-@pytest.mark.float64_only
-def test_cut_sets_are_below_every_code_and_reached_by_independent_bits(rng):
+def test_cut_sets_are_below_every_code_and_reached_by_independent_bits(rng, slack):
     """Random codes of two modalities for four documents, half by separate encoders; the decoder knows the posterior."""
     half, joint = MANY // 2, laws(rng, 16).reshape(MANY, 2, 2, 4)
     each = laws(rng, 2, 4 * half).reshape(2, half, 2, 2)
@@ -258,15 +258,15 @@ def test_cut_sets_are_below_every_code_and_reached_by_independent_bits(rng):
     law = joint.sum(axis=3)[..., None] * channel
     spent = [shared(law.transpose(0, 2, 1, 3)).sum(axis=1), shared(law).sum(axis=1), shared(law.reshape(MANY, 4, 4))]
     floors = np.asarray(cut_sets(distortion, joint))
-    assert np.all(floors <= np.stack(spent, axis=1) + 1e-9)
+    assert np.all(floors <= np.stack(spent, axis=1) + slack)
     assert np.mean(floors > 0.01) > 0.02
-    np.testing.assert_allclose(floors[0], [1, 1, 2], atol=1e-9)  # at D = 0 what only one of them knows
-    np.testing.assert_allclose(floors[0, :2], unique_relevance(joint[0]), atol=1e-9)
+    np.testing.assert_allclose(floors[0], [1, 1, 2], atol=slack)  # at D = 0 what only one of them knows
+    np.testing.assert_allclose(floors[0, :2], unique_relevance(joint[0]), atol=slack)
     assert spent[2][1] == pytest.approx(1.0002, abs=5e-5)  # the notes' case: separate encoders lose a little
     assert floors[1, 2] == pytest.approx(0.9614, abs=5e-5)
     left = 2 - np.asarray(ranking_rate(distortion, 4))  # the notes' own form, with Theorem A's law, is weaker
     known = np.array([oracles.entropy_bits(row) for row in joint.sum(axis=(1, 2))])
-    assert np.all(floors[:, 2] >= known - left - 1e-9)
+    assert np.all(floors[:, 2] >= known - left - slack)
 
 
 def pairs_of_rankings():
@@ -276,8 +276,7 @@ def pairs_of_rankings():
     return np.stack([first, np.broadcast_to(one[None, :, None, :], (3, 3, 6, 6)).reshape(9, 36)])
 
 
-@pytest.mark.float64_only
-def test_several_targets_are_below_every_channel(rng):
+def test_several_targets_are_below_every_channel(rng, slack):
     each, joint = pairs_of_rankings(), laws(rng, 9)
     joint[0] = (0.9 * np.eye(3) / 3 + 0.1 / 9).ravel()  # the notes' case of correlation .9, at a slope of 10
     prior = np.array([0.5, 0.3, 0.2])
@@ -287,7 +286,7 @@ def test_several_targets_are_below_every_channel(rng):
     code = channels(joint, np.einsum("bt,txm->bxm", price, each), slope, 80)
     rate, distortions = shared(code), np.einsum("bxm,txm->bt", code, each)
     bound = np.asarray(jax.jit(jax.vmap(limits.several_targets_rate))(distortions, joint.reshape(-1, 3, 3)))
-    assert np.all(bound <= rate + 1e-9)
+    assert np.all(bound <= rate + slack)
     assert np.mean((bound / rate)[rate > 0.1]) > 0.8
     assert rate[0] == pytest.approx(1.861, abs=1e-3)
     assert bound[0] == pytest.approx(rate[0], abs=1e-5)  # reached
@@ -297,8 +296,7 @@ def test_several_targets_are_below_every_channel(rng):
     np.testing.assert_allclose(bound[1:3], [sum(each[0]), max(each[1])], atol=1e-6)  # nothing shared, all shared
 
 
-@pytest.mark.float64_only
-def test_first_relevant_floor_is_below_every_channel(rng):
+def test_first_relevant_floor_is_below_every_channel(rng, slack):
     """Theory notes, section 1.7, once more: random sets of relevant documents among four, all 24 rankings."""
     sets = rng.random((MANY, 5, 4)) < 0.45
     np.put_along_axis(sets, rng.integers(0, 4, (MANY, 5, 1)), True, axis=2)
@@ -309,7 +307,7 @@ def test_first_relevant_floor_is_below_every_channel(rng):
     wanted = (source[:, None] @ sets)[:, 0].clip(0, 1)
     reached = (code * distortion).sum(axis=(1, 2))
     floor = np.asarray(jax.jit(jax.vmap(limits.first_relevant_rate))(reached, wanted))
-    assert np.all(floor <= shared(code) + 1e-9)
+    assert np.all(floor <= shared(code) + slack)
     assert np.median(shared(code) - floor) < 0.05
 
 

@@ -4,6 +4,7 @@
 the host, or calls a library function whose interface is not kept stable. `LINEAR_ALGEBRA` are the library calls that do
 occur; all of them are on JAX's own list of stable ones, so no check is switched off. What is lowered is not compiled:
 TPUs emulate float64 and lack parts of it, so float32 is the precision that counts there, and the one lowered here.
+Codes are lowered in test_codes, where all are fitted.
 """
 
 import re

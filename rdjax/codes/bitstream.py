@@ -134,7 +134,7 @@ def pack_entropy(symbols: Any, models: Sequence[Any]) -> bytes:
         if model is not None and len(column):
             encoder.encode(np.ascontiguousarray(column), model)
     data = encoder.get_compressed().astype(">u4").tobytes()
-    return _shortest(data, symbols, models) if len(data) <= _SHORT else data
+    return _shortest(data, encoder.pos()) if len(data) <= _SHORT else data
 
 
 def unpack_entropy(data: bytes, count: int, models: Sequence[Any]) -> np.ndarray:
@@ -155,23 +155,21 @@ def unpack_entropy(data: bytes, count: int, models: Sequence[Any]) -> np.ndarray
     return symbols
 
 
-def _shortest(data: bytes, symbols: np.ndarray, models: Sequence[Any]) -> bytes:
-    """The shortest prefix, as it is or rounded up, that decodes to the same items."""
-    for size in reversed(range(max(len(data) - 8, 0), len(data))):  # the coder's last words leave at most 8 to spare
-        floor = int.from_bytes(data[:size], "big")
-        shorter = [value.to_bytes(size, "big") for value in (floor, floor + 1) if value < 1 << (8 * size)]
-        found = next((short for short in shorter if _decodes_to(short, symbols, models)), None)
-        if found is None:  # then nothing shorter does either, since it could be filled up with zeros
-            break
-        data = found
+def _shortest(data: bytes, end: tuple[int, tuple[int, int]]) -> bytes:
+    """The fewest bytes that decode to the same items, found without decoding any.
+
+    What a range coder has sent is an interval, and every number in it decodes alike. `end` has the words that are
+    settled, the last 64 bits of the interval's lower end, and its width; missing bytes are read as zeros.
+    """
+    settled, (low, width) = end
+    size = 4 * settled + 8
+    inside = int.from_bytes(data.ljust(size, b"\0"), "big")
+    lower = inside - ((inside - low) % (1 << 64))  # a carry may still run through the settled words; `inside` had it
+    for spare in reversed(range(size - max(len(data) - 8, 0) + 1)):  # at most 8 of the coder's bytes are left out
+        rounded = -(-lower >> 8 * spare)
+        if rounded << 8 * spare < lower + width:
+            return rounded.to_bytes(size - spare, "big")
     return data
-
-
-def _decodes_to(data: bytes, symbols: np.ndarray, models: Sequence[Any]) -> bool:
-    try:
-        return np.array_equal(unpack_entropy(data, len(symbols), models), symbols)
-    except InputError:
-        return False
 
 
 def _require_length(data: bytes, expected: int) -> None:

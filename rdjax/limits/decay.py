@@ -35,7 +35,8 @@ class DecayFit:
       bootstrap: [2], percentile interval of b over resampled training sets.
       misfit: squared residual over standard error, per degree of freedom; where it is above 1, intervals are as much
         wider (its root).
-      slopes: local slopes [T - 1] of the logarithm of the statistic against ln n, the floor not taken away.
+      slopes: local slopes [T - 1] of the logarithm of the statistic against ln n, the floor not taken away; NaN
+        where the statistic is not positive.
     """
 
     exponent: float

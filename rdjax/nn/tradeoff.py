@@ -2,10 +2,11 @@
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import nnx
 from jax.typing import ArrayLike
 
-from rdjax.checks import is_concrete, require
+from rdjax.checks import is_concrete, numbers, require
 from rdjax.limits import ranking_rate
 from rdjax.numerics import to_nats
 from rdjax.retrieval import SigmoidRanks, parse_metric, smooth_metric
@@ -26,7 +27,7 @@ class RateDistortionLoss(nnx.Module):
       rank_fn: the slot of `smooth_metric`.
 
     Raises:
-      InputError: an unknown metric, a trade below 0.
+      InputError: an unknown metric, a trade below 0; no bits, or such as are no finite numbers.
     """
 
     def __init__(self, metric: str = "mrr", *, trade: float = 1.0, rank_fn: RankFunction = USUAL):
@@ -39,7 +40,7 @@ class RateDistortionLoss(nnx.Module):
 
     def __call__(self, bits: ArrayLike, scores: ArrayLike, relevant: ArrayLike) -> jax.Array:
         """Bits of every query [...], scores [..., N] and relevant int [...] to the loss, nats, a scalar."""
-        return to_nats(jnp.mean(jnp.asarray(bits))) + self.trade * self.distortion(scores, relevant)
+        return to_nats(_mean(bits)) + self.trade * self.distortion(scores, relevant)
 
     def above_floor(self, bits: ArrayLike, scores: ArrayLike, relevant: ArrayLike) -> jax.Array:
         """Mean bits less R(D) of the ranking problem at this distortion (Theorem A), bits: what a code wastes.
@@ -47,7 +48,16 @@ class RateDistortionLoss(nnx.Module):
         Of bits [...], scores [..., N] and relevant int [...]. R(D) is of the uniform prior over N documents, exact in
         the hard metric, taken at the smooth one; its gradient is in here too, so that descending this moves a code
         toward the curve, wherever on it. To report, take `ranking_rate(1 - hard metric, N)` on queries it has not seen.
+
+        Raises:
+          InputError: no bits, or such as are no finite numbers.
         """
         scores = jnp.asarray(scores)
         floor = ranking_rate(self.distortion(scores, relevant), scores.shape[-1], self.metric.weights)
-        return jnp.mean(jnp.asarray(bits)) - floor
+        return _mean(bits) - floor
+
+
+def _mean(bits: ArrayLike) -> jax.Array:
+    numbers(bits, "the bits of the queries")
+    require(np.size(bits) > 0, "there are no bits of queries; a mean needs at least one.")
+    return jnp.mean(jnp.asarray(bits))

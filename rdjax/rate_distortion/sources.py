@@ -89,9 +89,11 @@ def cyclic(distances: ArrayLike, name: str = "cyclic") -> KnownSource:
       name: what the source is called.
 
     Raises:
-      InputError: no list of distances, none finite.
+      InputError: no list of distances, NaN or -inf among them, none finite.
     """
     steps = np.array(distances, np.float64)
+    bad = np.isnan(steps) | np.isneginf(steps)
+    checks.require(not bad.any(), "a distance on the circle is NaN or -inf; give numbers, or inf for never.")
     checks.require(steps.ndim == 1, f"the distances have shape {steps.shape}; they must be [m], round the circle.")
     checks.require(bool(np.isfinite(steps).any()), "no distance on the circle is finite; every code costs infinitely.")
     apart = np.subtract.outer(np.arange(steps.size), np.arange(steps.size))
@@ -106,19 +108,20 @@ def ranking(documents: int, weights: ArrayLike | None = None) -> KnownSource:
 
     Args:
       documents: N, at most 7 (5040 rankings).
-      weights: w [N], any numbers; None for reciprocal rank, 1 / k.
+      weights: w [N], any finite numbers; None for reciprocal rank, 1 / k.
 
     Returns:
       the source, [N, N!].
 
     Raises:
-      InputError: more than 7 documents; as many weights as documents are needed.
+      InputError: more than 7 documents; a weight that is no finite number; not as many weights as documents.
 
     Source: theory notes, section 1.1 (Theorem A).
     """
     few = 1 <= documents <= 7
     checks.require(few, f"all rankings of {documents} documents are asked for; 7 is the most (5040 rankings).")
     worth = np.array(1 / np.arange(1.0, documents + 1) if weights is None else weights, np.float64)
+    checks.numbers(worth, "the weights")
     checks.require(worth.shape == (documents,), f"the weights have shape {worth.shape} for {documents} documents.")
     places = np.array(list(itertools.permutations(range(documents))))  # of each document, by ranking
     law = np.full(documents, 1 / documents)
@@ -174,8 +177,17 @@ def gaussian(size: int, span: float = 8.0) -> BoundedSource:
 
 
 def grid(points: ArrayLike, density: ArrayLike, power: float) -> Source:
-    """Points on a line with p proportional to `density` [X], and d = |x - y|^power; no known curve."""
+    """Points on a line with p proportional to `density` [X], and d = |x - y|^power; no known curve.
+
+    Raises:
+      InputError: a point, density or power that is no finite number, a density or power below 0, none above.
+    """
+    checks.numbers(points, "the points")
+    checks.numbers(density, "the density", 0)
+    checks.numbers(power, "the power", 0)
     x, mass = np.array(points, np.float64), np.array(density, np.float64)
+    checks.require(x.ndim == 1 and x.shape == mass.shape, f"points and density have shapes {x.shape} and {mass.shape}.")
+    checks.require(bool(mass.sum() > 0), "the density is 0 at every point; give one that is positive somewhere.")
     return Source(f"grid({x.size})", mass / mass.sum(), np.abs(np.subtract.outer(x, x)) ** power)
 
 

@@ -66,11 +66,12 @@ class Metric:
           float array [...]: the shape of `above`, less the last axis where `gains` are given.
 
         Raises:
-          InputError: shapes that do not belong together, an unknown `ties`, no `size` under jit.
+          InputError: counts that are none, shapes that do not belong together, an unknown `ties`, no `size` under jit.
         """
         if gains is None:
             return tie_law.expected_weight(self.weights, above, tied, ties=ties, size=size)
         tie_law.check_ties(ties)
+        tie_law.check_counts(above, tied)
         above, tied, worth = on_device(above), on_device(tied), on_device(gains, jnp.result_type(float))
         _check_gains(worth, above)
         if ties != "expected":

@@ -44,14 +44,12 @@ def expected_weight(
         integers or below 0; weights that are not finite.
     """
     check_ties(ties)
-    whole_numbers(above, "the counts above")
-    whole_numbers(tied, "the counts of ties")
+    check_counts(above, tied)
     if not callable(weights):
         numbers(weights, "the weights")
         good = np.ndim(weights) == 1 and np.size(weights) > 0
         require(good, f"the weights have shape {np.shape(weights)}; give one for each rank, [N].")
     above, tied = on_device(above), on_device(tied)
-    require(above.shape == tied.shape, f"the counts have shapes {above.shape} and {tied.shape}; both must be the same.")
     if ties == "expected":
         table = prefix_table(weights, table_size(above, tied, size))
         return (_compiled if callable(weights) else _compiled_listed)(weights, above, tied, table)
@@ -62,6 +60,14 @@ def expected_weight(
 def _untied(above: jax.Array, tied: jax.Array, ties: str) -> tuple[jax.Array, jax.Array]:
     """Counts of one document after its best or its worst tie order."""
     return above if ties == "optimistic" else above + jnp.maximum(tied - 1, 0), jnp.minimum(tied, 1)
+
+
+def check_counts(above: Any, tied: Any) -> None:
+    """Refuse what does not count documents, or not the same ones."""
+    whole_numbers(above, "the counts above")
+    whole_numbers(tied, "the counts of ties")
+    shapes = np.shape(above), np.shape(tied)
+    require(shapes[0] == shapes[1], f"the counts have shapes {shapes[0]} and {shapes[1]}; both must be the same.")
 
 
 def check_ties(ties: str) -> None:
