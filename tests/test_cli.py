@@ -1,6 +1,7 @@
 """The command line: arguments in, report out; a mistake is one sentence and exit code 2."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -104,6 +105,37 @@ def test_without_fit_the_audit_splits_the_queries(asked, sketched, place):
     assert run("audit", "mine.npz", "--prior", "uniform").exit_code == 0
     assert asked[0]["fit"] is None
     assert asked[0]["prior"] == "uniform"
+
+
+@pytest.mark.parametrize("flags", ["", "--json"])
+def test_a_report_that_cannot_be_written_does_not_cost_the_answer(place, asked, sketched, monkeypatch, flags):
+    def full(audit, folder):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(figure, "draw", full)
+    result = run("audit", "--task", "T3", *flags.split())
+    assert result.exit_code == 2
+    assert result.stderr == "rdjax-report cannot be written: No space left on device.\n"
+    assert "rdjax encode --task T3 --side documents --family" in result.stdout
+    assert "The whole report" not in result.stdout
+    if flags:
+        commands = json.loads(result.stdout).pop("commands")
+        assert {**json.loads(result.stdout), "commands": []} == json.loads(json.dumps(to_json(fake_audit())))
+        assert commands
+    else:
+        assert "rdjax audit: emoji T1" in result.stdout
+    assert list(place.iterdir()) == []
+
+
+@pytest.mark.parametrize("out", ["report", os.fsdecode(b"r\xe9port")])
+def test_names_that_are_no_text(asked, sketched, place, out):
+    corpus = os.fsdecode(b"caf\xe9.npz")
+    np.savez(corpus, **GOOD)
+    result = run("audit", corpus, "--out", out)
+    assert result.exit_code == 0, result.exception
+    assert "rdjax encode 'caf\\udce9.npz' --side" in result.stdout
+    assert f"The whole report: {out}/report.json".encode(errors="backslashreplace") in result.stdout_bytes
+    assert "caf\\udce9.npz" in (place / out / "report.html").read_text(encoding="utf-8")
 
 
 MISTAKES = {

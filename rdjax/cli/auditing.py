@@ -1,6 +1,7 @@
 """`rdjax audit`: the main job."""
 
 import os
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -10,6 +11,7 @@ from rdjax.cli.entry import METRICS, answering, app, print_json
 if TYPE_CHECKING:
     import numpy as np
 
+    from rdjax.audit.result import Audit
     from rdjax.data import Corpus
 
 
@@ -59,7 +61,7 @@ def audit(
     quality, and prints how many bits per stored document and per query do it, beside the floors that are proved.
     """
     from rdjax.checks import byte_size
-    from rdjax.report import Progress, check_writable, print_audit, to_json, write_report
+    from rdjax.report import Progress, check_writable
 
     _check_one(path, context.args)
     budget = None if memory is None else byte_size(memory, "the memory")
@@ -87,17 +89,36 @@ def audit(
             for choice in found.recommendations
             if choice.point is not None
         }
-        write_report(found, out, commands)
-    if as_json:
-        print_json(to_json(found, commands))
-    else:
-        from rich.console import Console
-
-        print_audit(found, Console())
-        for purpose, command in commands.items():
-            typer.echo(f"To {purpose}:\n  {command}")
+        unwritten = _write(found, out, commands)
+    _show(found, commands, as_json)
+    if unwritten is not None:
+        raise unwritten
     whole, page = (os.path.join(out, name) for name in ("report.json", "report.html"))
     typer.echo(f"The whole report: {whole}, to be read in {page}, with its figures (.svg and .png).", err=as_json)
+
+
+def _write(found: "Audit", out: str, commands: Mapping[str, str]) -> Exception | None:
+    """What kept the report from being written, which is not to cost the answer too."""
+    from rdjax.report import write_report
+
+    try:
+        write_report(found, out, commands)
+    except Exception as error:
+        return error
+    return None
+
+
+def _show(found: "Audit", commands: Mapping[str, str], as_json: bool) -> None:
+    from rdjax.report import print_audit, to_json
+
+    if as_json:
+        print_json(to_json(found, commands))
+        return
+    from rich.console import Console
+
+    print_audit(found, Console())
+    for purpose, command in commands.items():
+        typer.echo(f"To {purpose}:\n  {command}")
 
 
 def _check_one(path: str | None, more: list[str]) -> None:
