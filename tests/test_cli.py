@@ -200,6 +200,30 @@ def test_a_mistake_is_one_sentence_and_leaves_nothing(place, line):
     assert sorted(place.rglob("*")) == before
 
 
+@pytest.mark.parametrize("option", ["metric fame", "target 0", "side both", "seed -1", "family int9", "memory lots"])
+def test_a_wrong_option_is_told_before_anything_is_read(place, monkeypatch, option):
+    monkeypatch.setattr("rdjax.cli.auditing.corpora", None)
+    result = run("audit", "good.npz", *f"--{option}".split())
+    assert (result.exit_code, result.stdout) == (2, ""), result.exception
+    assert any(MISTAKES[line] in result.stderr for line in MISTAKES if line.endswith(option))
+
+
+@pytest.mark.parametrize("line", ["audit good.npz", "audit other.npz --fit good.npz", "audit folder"])
+def test_what_is_inflated_stays_within_the_budget(place, monkeypatch, line):
+    """Numbers of 5 kB and a budget of 4: refused before any is read."""
+    monkeypatch.setattr("rdjax.data.reading._member", None)
+    monkeypatch.setattr("rdjax.data.tables.Table._batches", None)
+    np.savez("good.npz", **{**GOOD, "documents.text": np.ones((4, 128)), "queries.text": np.ones((3, 128))})
+    if line == "audit folder":
+        parquet = pytest.importorskip("pyarrow.parquet")
+        (place / "folder").mkdir()
+        parquet.write_table(pytest.importorskip("pyarrow").table({"id": range(100)}), "folder/documents.parquet")
+    result = run(*line.split(), "--memory", "4kB")
+    assert (result.exit_code, result.stdout) == (2, ""), result.exception
+    assert " kB" not in result.stderr
+    assert "e-06 GB of 4e-06 GB of memory; save a folder of .npy files" in result.stderr
+
+
 @pytest.mark.parametrize("line", ["rate --value 0.5", "audit --target much", "doctor a", "guess", "audit --colour"])
 def test_a_wrong_option_also_exits_with_2(place, line):
     result = run(*line.split())

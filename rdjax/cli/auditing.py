@@ -66,9 +66,10 @@ def audit(
     _check_one(path, context.args)
     budget = None if memory is None else byte_size(memory, "the memory")
     check_writable(out)
+    _check_options(metric, target, side, family or [], seed)
     with Progress() as progress:
         progress("reading the corpus", 0, None)
-        fitted, corpus = corpora(path, fit, task)
+        fitted, corpus = corpora(path, fit, task, budget)
         law = _prior(prior, corpus.num_documents)
         from rdjax.audit import audit as run
         from rdjax.audit.budgets import command_for
@@ -132,8 +133,24 @@ def _check_one(path: str | None, more: list[str]) -> None:
     )
 
 
-def corpora(path: str | None, fit: str | None, task: str | None) -> "tuple[Corpus | None, Corpus]":
-    """What is fitted on (None: part of the other) and what is audited or encoded."""
+def _check_options(metric: str, target: float, side: str | None, families: list[str], seed: int) -> None:
+    """What the audit would refuse too, but only when every vector has been read."""
+    from rdjax.audit.families import require_families
+    from rdjax.checks import require, whole
+    from rdjax.retrieval.metrics import parse_metric
+
+    known = (None, "queries", "documents")
+    require(side in known, f"the side is {side!r}; it must be queries or documents.")
+    require(0 < target <= 1, f"the target is {target}; it is a share of today's quality, above 0 and at most 1.")
+    whole(seed, "the seed", 0)
+    require_families(families)
+    parse_metric(metric)
+
+
+def corpora(
+    path: str | None, fit: str | None, task: str | None, memory: float | None = None
+) -> "tuple[Corpus | None, Corpus]":
+    """What is fitted on (None: part of the other) and what is audited or encoded, each read within so many bytes."""
     from rdjax.checks import require
     from rdjax.data import emoji, load_corpus
 
@@ -141,7 +158,7 @@ def corpora(path: str | None, fit: str | None, task: str | None) -> "tuple[Corpu
         require(fit is None, "--fit goes with a PATH of your own; the emoji corpus brings what it is fitted on.")
         return emoji(task or "T1")
     require(task is None, "--task chooses among the emoji tasks; leave it out, or leave out PATH.")
-    return None if fit is None else load_corpus(fit), load_corpus(path)
+    return None if fit is None else load_corpus(fit, memory=memory), load_corpus(path, memory=memory)
 
 
 def _prior(choice: str, documents: int) -> "str | np.ndarray":

@@ -28,12 +28,13 @@ _ARRAYS = (".npz", ".safetensors", ".parquet")
 _OURS = re.compile(r"(documents|queries|corpus|relevant|grades|ids|query_ids|prior)(?![a-z])")  # begins what we read
 
 
-def read_folder(path: str, judgments: str | None = None) -> Found:
+def read_folder(path: str, judgments: str | None = None, memory: float | None = None) -> Found:
     """What a folder holds: canonical key -> (what an error calls it, array or list); arrays in .npy are mapped.
 
     Args:
       path: as the user typed it.
       judgments: the file of judgments to use, in the folder's `qrels`; None: test.tsv, or the only one.
+      memory: bytes that there are for what is not mapped; None: the machine's.
 
     Returns:
       keys as in an .npz file, ids as lists, and of `BY_ID` and runs (name and `RUN`) what there is: of files the
@@ -50,7 +51,7 @@ def read_folder(path: str, judgments: str | None = None) -> Found:
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror}.") from None
     for name in names:
-        contents = _contents(os.path.join(path, name), name, judgments)
+        contents = _contents(os.path.join(path, name), name, judgments, memory)
         unread += [] if contents else [name]
         for key, item in contents.items():
             earlier = next((kept for kept in found if kept_once(kept) == kept_once(key)), None)
@@ -86,7 +87,7 @@ def _is_read(name: str) -> bool:
     return name.endswith((".npy", ".qrels", *_RUNS)) or name in (*_TEXTS, *_JSON, *_TABLES, *_QRELS)
 
 
-def _contents(where: str, name: str, judgments: str | None) -> Found:
+def _contents(where: str, name: str, judgments: str | None, memory: float | None) -> Found:
     """The keys that one file brings; none, if its name means nothing."""
     if name.endswith(".npy"):
         key = canonical(name.removesuffix(".npy"))
@@ -97,7 +98,7 @@ def _contents(where: str, name: str, judgments: str | None) -> Found:
     if name in _JSON:
         return {_JSON[name]: (where, read_json_ids(where))}
     if name in _TABLES:
-        return _columns(Table(where), *_TABLES[name])
+        return _columns(Table(where, memory), *_TABLES[name])
     if name in _QRELS or name.endswith(".qrels"):
         return {"qrels": (where, where)}
     if name.endswith(_RUNS):
