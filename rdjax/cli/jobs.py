@@ -16,7 +16,6 @@ from rdjax.audit.families import RANK_CODE
 from rdjax.audit.serving import array_training, serving_training, serving_view
 from rdjax.audit.training import Training
 from rdjax.audit.view import View
-from rdjax.audit.wording import memory
 from rdjax.checks import InputError, require, row_blocks, whole
 from rdjax.cli.auditing import corpora
 from rdjax.cli.places import CODE, STREAM, keep_other_codes, keep_other_tables
@@ -157,7 +156,7 @@ def decode_file(path: str, code_path: str, out: str) -> Done:
                 _npy_header(file, (len(block) + following, code.dimension), block.dtype)
             file.write(np.ascontiguousarray(block).data)
             count += len(block)
-    return {"code": code.name, "vectors": f"{count:,} of {code.dimension} dimensions", "file": _sizes([out])}
+    return {"code": code.name, "vectors": count, "dimensions": code.dimension, "file": _sizes([out])}
 
 
 def export_tables(path: str, code_path: str, out: str) -> Done:
@@ -270,12 +269,13 @@ def _npy_header(file: IO[bytes], shape: tuple[int, int], dtype: np.dtype) -> Non
 
 
 def _done(code: Code, code_class: str, count: int, size: int, files: list[str]) -> Done:
+    """Bits are per item, the encoder and files in bytes."""
     return {
         "code": code.name,
         "class": code_class,
-        "items": f"{count:,}",
+        "items": count,
         "bits": 8 * size / count,
-        "encoder": memory(code.encoder_bytes),
+        "encoder": code.encoder_bytes,
         "files": _sizes(files),
     }
 
