@@ -142,6 +142,23 @@ def test_what_an_export_cannot_do_is_said_before_the_stream_is_read(codes, monke
     refused(codes, f"export b/one.rdx --code b/code.safetensors {line}", words)
 
 
+# a code that is large beside the memory
+
+
+def test_a_code_may_be_as_large_as_memory_and_no_larger(codes, monkeypatch):
+    """A rank code holds every document; it is read in place."""
+    size = os.path.getsize("a/code.safetensors")
+    line = "decode a/one.rdx --code a/code.safetensors --out back.npy"
+    monkeypatch.setattr("rdjax.data.reading._memory", lambda: size - 1)
+    refused(codes, line, f"a/code.safetensors has {size / 1e9:.3g} GB, and there are")
+    monkeypatch.setattr("rdjax.data.reading._memory", lambda: size)
+    ran(line)
+    assert np.abs(np.load("back.npy") - np.load("one.npy")).max() < 0.02
+    os.unlink("a/code.safetensors")  # what is mapped must not change
+    (codes / "a" / "code.safetensors").touch()
+    refused(codes, line, "a/code.safetensors is no .safetensors file")
+
+
 # a disk that is full
 
 

@@ -25,7 +25,7 @@ from rdjax.codes.faiss_index import require_index, to_faiss, write_index
 from rdjax.codes.saved import load_code, save_code
 from rdjax.codes.streams import read_stream, read_symbols, write_stream
 from rdjax.codes.wrapped import Weighted
-from rdjax.data.reading import open_file, read_whole
+from rdjax.data.reading import map_whole, open_file
 from rdjax.data.vectors import is_one_array, load_vectors
 from rdjax.data.writing import check_files, staged
 
@@ -255,7 +255,7 @@ def _blocks(job: Job, dtype: Any) -> Iterator[np.ndarray]:
 
 
 def _load(path: str) -> tuple[Code, dict[str, str]]:
-    return load_code(read_whole(path), path)
+    return load_code(map_whole(path), path)
 
 
 def _symbols(code: Code, path: str) -> np.ndarray:

@@ -5,6 +5,7 @@ names the file as it was typed. Arrays in .npy files are memory-mapped.
 """
 
 import math
+import mmap
 import os
 import stat
 import zipfile
@@ -105,6 +106,21 @@ def read_whole(path: str) -> bytes:
         size = os.fstat(file.fileno()).st_size
         require(size <= _memory() // 4, f"{path} has {size / 1e9:.3g} GB, which is too much for a file of this kind.")
         return file.read()
+
+
+def map_whole(path: str) -> bytes | mmap.mmap:
+    """All bytes of a file in place, which is not to be changed meanwhile.
+
+    Raises:
+      InputError: no such file, or one larger than the memory, which whatever is made of it would not fit.
+    """
+    with open_file(path) as file:
+        size, most = os.fstat(file.fileno()).st_size, _memory()
+        require(size <= most, f"{path} has {size / 1e9:.3g} GB, and there are {most / 1e9:.3g} GB of memory.")
+        try:
+            return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) if size else b""
+        except (OSError, ValueError) as error:
+            raise InputError(f"{path} cannot be mapped into memory: {getattr(error, 'strerror', error)}.") from None
 
 
 def open_file(path: str) -> IO[bytes]:
