@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from rdjax.audit.result import Audit
     from rdjax.data import Corpus
 
+PRIORS = ("queries", "uniform", "corpus")  # or a file
+
 
 @app.command(
     epilog="Example: rdjax audit my-corpus --side documents --out my-report",
@@ -66,7 +68,7 @@ def audit(
     _check_one(path, context.args)
     budget = None if memory is None else byte_size(memory, "the memory")
     check_writable(out)
-    _check_options(metric, target, side, family or [], seed)
+    _check_options(metric, target, side, prior, family or [], seed)
     with Progress() as progress:
         progress("reading the corpus", 0, None)
         fitted, corpus = corpora(path, fit, task, budget)
@@ -133,10 +135,11 @@ def _check_one(path: str | None, more: list[str]) -> None:
     )
 
 
-def _check_options(metric: str, target: float, side: str | None, families: list[str], seed: int) -> None:
+def _check_options(metric: str, target: float, side: str | None, prior: str, families: list[str], seed: int) -> None:
     """What the audit would refuse too, but only when every vector has been read."""
     from rdjax.audit.families import require_families
     from rdjax.checks import require, whole
+    from rdjax.data.reading import open_file
     from rdjax.retrieval.metrics import parse_metric
 
     known = (None, "queries", "documents")
@@ -145,6 +148,8 @@ def _check_options(metric: str, target: float, side: str | None, families: list[
     whole(seed, "the seed", 0)
     require_families(families)
     parse_metric(metric)
+    if prior not in PRIORS:
+        open_file(prior).close()
 
 
 def corpora(
@@ -164,4 +169,4 @@ def corpora(
 def _prior(choice: str, documents: int) -> "str | np.ndarray":
     from rdjax.data import load_prior
 
-    return choice if choice in ("queries", "uniform", "corpus") else load_prior(choice, documents)
+    return choice if choice in PRIORS else load_prior(choice, documents)
