@@ -200,7 +200,10 @@ def test_a_mistake_is_one_sentence_and_leaves_nothing(place, line):
     assert sorted(place.rglob("*")) == before
 
 
-@pytest.mark.parametrize("option", ["metric fame", "target 0", "side both", "seed -1", "family int9", "prior nowhere.txt"])
+OPTIONS = ["metric fame", "target 0", "side both", "seed -1", "family int9", "prior nowhere.txt"]
+
+
+@pytest.mark.parametrize("option", OPTIONS)
 def test_a_wrong_option_is_told_before_anything_is_read(place, monkeypatch, option):
     monkeypatch.setattr("rdjax.cli.auditing.corpora", None)
     result = run("audit", "good.npz", *f"--{option}".split())
