@@ -233,10 +233,10 @@ def read_code(kind, path):
     """A code, tried; or the vectors of a stream."""
     from rdjax.codes.saved import load_code
     from rdjax.codes.streams import read_symbols
-    from rdjax.data.reading import open_file, read_whole
+    from rdjax.data.reading import map_whole, open_file
 
     if kind == "code":
-        code, notes = load_code(read_whole(str(path)), str(path))
+        code, notes = load_code(map_whole(str(path)), str(path))
         assert all(isinstance(value, str) for value in notes.values())
         return np.asarray(code.decode(code.encode(np.ones((2, code.dimension)))))
     with open_file(str(path)) as file:

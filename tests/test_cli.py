@@ -1,6 +1,7 @@
 """The command line: arguments in, report out; a mistake is one sentence and exit code 2."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -106,6 +107,37 @@ def test_without_fit_the_audit_splits_the_queries(asked, sketched, place):
     assert asked[0]["prior"] == "uniform"
 
 
+@pytest.mark.parametrize("flags", ["", "--json"])
+def test_a_report_that_cannot_be_written_does_not_cost_the_answer(place, asked, sketched, monkeypatch, flags):
+    def full(audit, folder):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(figure, "draw", full)
+    result = run("audit", "--task", "T3", *flags.split())
+    assert result.exit_code == 2
+    assert result.stderr == "rdjax-report cannot be written: No space left on device.\n"
+    assert "rdjax encode --task T3 --side documents --family" in result.stdout
+    assert "The whole report" not in result.stdout
+    if flags:
+        commands = json.loads(result.stdout).pop("commands")
+        assert {**json.loads(result.stdout), "commands": []} == json.loads(json.dumps(to_json(fake_audit())))
+        assert commands
+    else:
+        assert "rdjax audit: emoji T1" in result.stdout
+    assert list(place.iterdir()) == []
+
+
+@pytest.mark.parametrize("out", ["report", os.fsdecode(b"r\xe9port")])
+def test_names_that_are_no_text(asked, sketched, place, out):
+    corpus = os.fsdecode(b"caf\xe9.npz")
+    np.savez(corpus, **GOOD)
+    result = run("audit", corpus, "--out", out)
+    assert result.exit_code == 0, result.exception
+    assert "rdjax encode 'caf\\udce9.npz' --side" in result.stdout
+    assert f"The whole report: {out}/report.json".encode(errors="backslashreplace") in result.stdout_bytes
+    assert "caf\\udce9.npz" in (place / out / "report.html").read_text(encoding="utf-8")
+
+
 MISTAKES = {
     "audit --task T9": "there is no emoji task 'T9'; choose one of T1, T2, T3, T4.",
     "audit nowhere.npz": "nowhere.npz does not exist.",
@@ -166,6 +198,33 @@ def test_a_mistake_is_one_sentence_and_leaves_nothing(place, line):
     assert result.stderr.count("\n") == 1
     assert result.stderr.endswith(".\n")
     assert sorted(place.rglob("*")) == before
+
+
+OPTIONS = ["metric fame", "target 0", "side both", "seed -1", "family int9", "prior nowhere.txt"]
+
+
+@pytest.mark.parametrize("option", OPTIONS)
+def test_a_wrong_option_is_told_before_anything_is_read(place, monkeypatch, option):
+    monkeypatch.setattr("rdjax.cli.auditing.corpora", None)
+    result = run("audit", "good.npz", *f"--{option}".split())
+    assert (result.exit_code, result.stdout) == (2, ""), result.exception
+    assert any(MISTAKES[line] in result.stderr for line in MISTAKES if line.endswith(option))
+
+
+@pytest.mark.parametrize("line", ["audit good.npz", "audit other.npz --fit good.npz", "audit folder"])
+def test_what_is_inflated_stays_within_the_budget(place, monkeypatch, line):
+    """Numbers of 5 kB and a budget of 4: refused before any is read."""
+    monkeypatch.setattr("rdjax.data.reading._member", None)
+    monkeypatch.setattr("rdjax.data.tables.Table._batches", None)
+    np.savez("good.npz", **{**GOOD, "documents.text": np.ones((4, 128)), "queries.text": np.ones((3, 128))})
+    if line == "audit folder":
+        parquet = pytest.importorskip("pyarrow.parquet")
+        (place / "folder").mkdir()
+        parquet.write_table(pytest.importorskip("pyarrow").table({"id": range(100)}), "folder/documents.parquet")
+    result = run(*line.split(), "--memory", "4kB")
+    assert (result.exit_code, result.stdout) == (2, ""), result.exception
+    assert " kB" not in result.stderr
+    assert "e-06 GB of 4e-06 GB of memory; save a folder of .npy files" in result.stderr
 
 
 @pytest.mark.parametrize("line", ["rate --value 0.5", "audit --target much", "doctor a", "guess", "audit --colour"])

@@ -14,6 +14,7 @@ from rdjax.audit.families import FAMILIES, trials
 from rdjax.audit.training import Training
 from rdjax.checks import InputError
 from rdjax.cli import app
+from rdjax.cli.coding import _tell
 from rdjax.codes import LearnedCode
 from rdjax.codes.saved import load_code
 from rdjax.data.writing import staged
@@ -95,6 +96,9 @@ def test_a_corpus_goes_out_and_comes_back(place):
     assert (notes["side"], notes["family"], notes["class"]) == ("documents", "PCA + scalar", "B")
     back = ran("decode codes/documents.rdx --code codes/code.safetensors --out back.npy")
     assert back["file"] == {"back.npy": os.path.getsize("back.npy")}
+    assert (back["vectors"], back["dimensions"]) == (N, 8)
+    assert done["items"] == N
+    assert done["encoder"] == code.encoder_bytes
     vectors = np.load("back.npy")
     np.testing.assert_array_equal(vectors, code.decode(code.encode(flat_documents())))
     # The same by the saved code, from each kind of file.
@@ -123,7 +127,7 @@ def test_a_saved_code_encodes_a_corpus_that_nothing_can_be_fitted_on(place, monk
     np.savez("one.npz", **{name: array[:1] if name.startswith("q") else array for name, array in kept.items()})
     monkeypatch.setattr("rdjax.audit.view.top_document", None)
     done = ran("encode one.npz --side queries --code codes/code.safetensors")
-    assert done["items"] == "1"
+    assert done["items"] == 1
     ran("decode queries.rdx --code codes/code.safetensors --out one.npy")
     ran("decode codes/queries.rdx --code codes/code.safetensors --out all.npy")
     np.testing.assert_array_equal(np.load("one.npy"), np.load("all.npy")[:1])
@@ -178,8 +182,16 @@ def test_lines_for_people(place):
     assert result.exit_code == 0
     size = os.path.getsize("codes/flat.rdx")
     assert f"codes/flat.rdx, {size:,} bytes" in result.stdout
-    assert "bits:" in result.stdout
-    assert "encoder:" in result.stdout
+    assert f"items:      {N}\n" in result.stdout
+    assert f"bits:       {8 * size / N:.2f}\n" in result.stdout  # 64 and the header's
+    assert "encoder:    32 bytes\n" in result.stdout
+    assert "dimensions: 8\n" in run("decode codes/flat.rdx --code codes/code.safetensors").stdout
+
+
+@pytest.mark.parametrize(("value", "shown"), [(12288.4, "12,288"), (1229.0, "1,229"), (37.25, "37.25"), (0.5, "0.50")])
+def test_bits_are_never_in_powers_of_ten(capsys, value, shown):
+    _tell({"bits": value, "items": 2_000_000, "encoder": 3_100_000}, False)
+    assert capsys.readouterr().out == f"bits:       {shown}\nitems:      2,000,000\nencoder:    3.1 MB\n"
 
 
 MISTAKES = {

@@ -108,6 +108,40 @@ def test_folder_mistakes(tmp_path, texts, changes, message):
     refused(folder(tmp_path, texts, **changes), message)
 
 
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("qrels.txt.gz", "may hold judgments and is not read; unpack it and name it qrels.txt, or keep it elsewhere"),
+        ("2019qrels-pass.txt", "2019qrels-pass.txt may hold judgments and is not read; name it qrels.txt"),
+        ("QRELS.msmarco.dev.txt", "may hold judgments and is not read"),
+        ("a.qrels.zip", "may hold judgments and is not read; unpack it"),
+        ("documents.title.npy.gz", "documents.title.npy.gz is packed and not read; unpack it, or keep it elsewhere"),
+        ("ids.txt.zst", "is packed and not read"),
+        ("bm25.run.gz", "is packed and not read"),
+        ("corpus.npz", "corpus.npz is not read: in a folder arrays are .npy files, or columns of documents.parquet"),
+        ("documents.safetensors", "is not read: in a folder"),
+        ("queries_title.npz", "is not read: in a folder"),
+        ("documents-00000-of-00004.parquet", "is not read: in a folder"),
+    ],
+)
+def test_what_looks_like_ours_and_is_not_read_is_refused(tmp_path, name, message):
+    """Before, an audit without judgments went on without a word. A folder of this name is another matter."""
+    path = folder(tmp_path, relevant=None)
+    place = tmp_path / "corpus" / name
+    place.mkdir()
+    assert load_corpus(path).relevant is None
+    place.rmdir()
+    place.write_bytes(b"")
+    assert refused(path, message).startswith(str(place))
+
+
+def test_other_files_may_stand_in_a_folder(tmp_path):
+    """Raw texts, models, downloads; judgments beside those that are read, and what is there unpacked."""
+    names = ["queries.tsv", "corpus.txt", "model.safetensors", "scifact.zip", "queries.csv.gz", "idsets.npz"]
+    names += ["a.parquet", "qrels.train.txt", "qrels.txt.gz", "documents.image.npy.gz"]
+    assert load_corpus(folder(tmp_path, dict.fromkeys(names, "-"))).relevant.tolist() == [4, 0, 2]
+
+
 CHANGES = {
     "nan": ({"documents.text": np.array([[1, 1, 1]] * 3 + [[1, np.nan, 1]] + [[1, 1, 1]])}, "NaN or infinity in row 3"),
     "zero row": ({"queries.image": np.diag([1, 1, 0])[:, [0, 1, 2, 2]]}, "all zeros in row 2"),

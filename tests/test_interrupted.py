@@ -1,4 +1,6 @@
-"""An interruption leaves with code 130, says nothing, and leaves nothing behind; whatever is running."""
+"""An interruption leaves with code 130, says nothing, and leaves nothing behind; whatever is running.
+
+So does every other signal that asks a process to end, with its code."""
 
 import os
 import pathlib
@@ -18,6 +20,7 @@ from rdjax.audit.view import make_views
 from tests.test_audit import small
 
 pytestmark = pytest.mark.float64_only
+CODES = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGHUP: 129}
 
 
 @pytest.mark.skipif(not pathlib.Path("/proc/self/maps").exists(), reason="there is no /proc to see how far it came")
@@ -37,12 +40,22 @@ def test_an_audit_that_is_interrupted_leaves_nothing(tmp_path, loaded, pause):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_whatever_an_interruption_becomes_the_code_is_130(monkeypatch):
+@pytest.fixture
+def handlers():
+    """The handlers of this process, put back afterwards."""
+    before = {number: signal.getsignal(number) for number in CODES}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+@pytest.mark.parametrize("number", CODES)
+def test_whatever_an_interruption_becomes_the_code_is_that_of_the_signal(monkeypatch, handlers, number):
     """Libraries turn it into errors of their own."""
 
     def app():
         try:
-            os.kill(os.getpid(), signal.SIGINT)
+            os.kill(os.getpid(), number)
             time.sleep(5)
         except KeyboardInterrupt:
             raise RuntimeError("lost") from None
@@ -51,24 +64,60 @@ def test_whatever_an_interruption_becomes_the_code_is_130(monkeypatch):
     monkeypatch.setattr("rdjax.cli.app", app)
     monkeypatch.setattr(os, "_exit", left.append)
     monkeypatch.setattr(sys, "unraisablehook", sys.unraisablehook)  # put back afterwards
-    before = signal.getsignal(signal.SIGINT)
-    try:
-        with pytest.raises(RuntimeError, match="lost"):
-            command.main()
-    finally:
-        signal.signal(signal.SIGINT, before)
-    assert left == [130]
+    with pytest.raises(RuntimeError, match="lost"):
+        command.main()
+    assert left == [CODES[number]]
 
 
-def test_an_interruption_that_python_ignores_is_made_again(tmp_path):
-    """XLA asks the collector to call it; what is raised there is printed and forgotten."""
+@pytest.mark.parametrize("number", CODES)
+def test_a_signal_that_the_parent_ignores_is_ignored(monkeypatch, handlers, number):
+    """`rdjax audit &` in a script, and nohup."""
+    done = []
+    monkeypatch.setattr("rdjax.cli.app", lambda: (os.kill(os.getpid(), number), done.append(True)))
+    monkeypatch.setattr(sys, "unraisablehook", sys.unraisablehook)
+    signal.signal(number, signal.SIG_IGN)
+    command.main()
+    assert done == [True]
+
+
+@pytest.mark.parametrize("number", CODES)
+def test_a_command_that_is_ended_while_it_writes_leaves_nothing(tmp_path, number):
+    """A batch system's limit of time, a container that is stopped, a terminal that is closed."""
     program = """
+import sys, time
+from rdjax import __main__, cli
+from rdjax.data.writing import staged
+@cli.entry.app.command()
+@cli.entry.answering
+def write():
+    with staged(["new.bin"]) as (fresh,):
+        fresh.write_bytes(bytes(1000))
+        print(fresh, flush=True)
+        time.sleep(60)
+sys.argv[1:] = ["write"]
+__main__.main()
+"""
+    kept = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    line = [sys.executable, "-c", program]
+    process = subprocess.Popen(line, env=kept, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    fresh = process.stdout.readline().strip()
+    assert os.path.getsize(fresh) == 1000
+    process.send_signal(number)
+    said = process.communicate(timeout=50)
+    assert (process.returncode, said) == (CODES[number], ("", ""))
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interruption_that_python_ignores_is_made_again(tmp_path, number):
+    """XLA asks the collector to call it; what is raised there is printed and forgotten."""
+    program = f"""
 import gc, os, signal, sys, time
 from rdjax import __main__, cli
 def app():
     hook = sys.unraisablehook
     sys.unraisablehook = lambda what: (print(what.exc_type.__name__, flush=True), hook(what))
-    fall = lambda phase, info: (gc.callbacks.clear(), os.kill(os.getpid(), signal.SIGINT), time.sleep(1))
+    fall = lambda phase, info: (gc.callbacks.clear(), os.kill(os.getpid(), {int(number)}), time.sleep(1))
     gc.callbacks[:] = [fall]
     gc.collect()
     time.sleep(60)
@@ -77,7 +126,7 @@ __main__.main()
 """
     kept = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     done = subprocess.run([sys.executable, "-c", program], env=kept, capture_output=True, timeout=50)
-    assert (done.returncode, done.stderr) == (130, b"")
+    assert (done.returncode, done.stderr) == (CODES[number], b"")
     assert done.stdout == b"KeyboardInterrupt\n"  # it was ignored at first
 
 

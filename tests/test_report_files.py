@@ -77,6 +77,44 @@ def test_nothing_is_left_when_writing_stops_midway(tmp_path, monkeypatch, where,
         assert str(caught.value) == f"{tmp_path / where} cannot be written: No space left."
 
 
+@pytest.fixture
+def sketched(monkeypatch):
+    """Figures and a page that take no time; a function that is called while they are drawn."""
+    meanwhile = []
+    drawn = FILES - {"report.json", "report.html"}
+
+    def draw(audit, folder):
+        for name in drawn:
+            Path(folder, name).write_text("<svg/>")
+        for act in meanwhile:
+            act()
+
+    monkeypatch.setattr(figure, "draw", draw)
+    monkeypatch.setattr(heatmap, "draw_modalities", lambda audit, folder: None)
+    return meanwhile
+
+
+@pytest.mark.parametrize("made", ["new", "new/deeper"])
+def test_a_folder_that_another_audit_makes_meanwhile(tmp_path, sketched, made):
+    def other():
+        (tmp_path / made).mkdir(parents=True)
+        for name in ("report.json", "theirs.txt"):
+            (tmp_path / made / name).write_text("theirs")
+
+    sketched.append(other)
+    write_report(fake_audit(), tmp_path / "new" / "deeper")
+    found = contents(tmp_path)
+    assert set(found) == {f"new/deeper/{name}" for name in FILES} | {f"{made}/theirs.txt", f"{made}/report.json"}
+    assert json.loads(found["new/deeper/report.json"])["schema"] == document.SCHEMA
+    assert found[f"{made}/theirs.txt"] == b"theirs"
+
+
+def test_a_name_that_is_no_text_is_escaped_on_the_page(tmp_path, sketched):
+    """As Python has the bytes of another encoding in the name of a file."""
+    write_report(fake_audit(), tmp_path, {"see": os.fsdecode(b"rdjax encode caf\xe9")})
+    assert "rdjax encode caf\\udce9" in (tmp_path / "report.html").read_text(encoding="utf-8")
+
+
 @pytest.mark.parametrize("old", [FILES, {"frontier.svg"}])
 @pytest.mark.parametrize("stop", range(12))
 def test_an_old_report_comes_back_when_replacing_stops(tmp_path, monkeypatch, stop, old):

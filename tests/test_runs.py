@@ -60,6 +60,18 @@ def test_a_bad_run_is_one_sentence(tmp_path, text, words):
         read_run(str(tmp_path / "bad.run"), IDS, ASKED)
 
 
+def test_ids_with_spaces_between_tabs(tmp_path):
+    """As judgments have them; a line that mixes tabs and spaces is split at both."""
+    ids, text = ("d 0", "d1"), "q 1\tQ0\td 0\t1\t2.5\tmy run\nq 1\tQ0\td1\t2\t1\tmy run\nq0 Q0\td1 1\t4 bm25\n"
+    (tmp_path / "a.run").write_text(text)
+    run = read_run(str(tmp_path / "a.run"), ids, ("q0", "q 1"))
+    np.testing.assert_array_equal(run.documents, [[1, -1], [0, 1]])
+    np.testing.assert_array_equal(run.scores, [[4, -np.inf], [2.5, 1]])
+    (tmp_path / "a.run").write_text("q 1\tQ0\td 0\t1\t2.5\n")
+    with pytest.raises(InputError, match="line 1 has 7 columns"):
+        read_run(str(tmp_path / "a.run"), ids, ("q0", "q 1"))
+
+
 def test_a_folder_brings_its_runs(tmp_path, path, rng):
     for side, count in (("documents", 4), ("queries", 3)):
         np.save(tmp_path / f"{side}.text.npy", rng.standard_normal((count, 2)))

@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
 import rdjax.codes
@@ -185,6 +186,45 @@ def test_a_forged_file_makes_no_class_by_name_and_no_useless_code(whole, monkeyp
         with pytest.raises(InputError, match="describes no code that this rdjax knows"):
             load_code(sealed(whole, change, monkeypatch, given), "x.safetensors")
     load_code(sealed(whole, lambda record: None, monkeypatch), "x.safetensors")  # so that the test can fail
+
+
+def offsets(change):
+    """A change of the header: of what it says of the array that ends the file, and of the one before."""
+
+    def spoil(header):
+        arrays = sorted((entry for name, entry in header.items() if name[0] != "_"), key=lambda e: e["data_offsets"])
+        change(arrays[-1], arrays[-2])
+
+    return spoil
+
+
+@pytest.mark.parametrize(
+    ("change", "end"),
+    [
+        (lambda header: None, b"more"),
+        (offsets(lambda last, other: last.update(data_offsets=[n + 8 for n in last["data_offsets"]])), b"8 bytes."),
+        (offsets(lambda last, other: last.update(data_offsets=[n - 8 for n in last["data_offsets"]])), b""),
+        (offsets(lambda last, other: last.update(data_offsets=other["data_offsets"])), b""),
+        (offsets(lambda last, other: last.update(data_offsets=[10**30, 10**30 + 8])), b""),
+        (offsets(lambda last, other: last.update(data_offsets=["0", "8"])), b""),
+        (offsets(lambda last, other: last.update(shape=[-1, *last["shape"][1:]])), b""),
+        (offsets(lambda last, other: last.update(shape=[2**40, 2**40])), b""),
+        (offsets(lambda last, other: last.update(dtype="F63")), b""),
+        (offsets(lambda last, other: last.pop("data_offsets")), b""),
+    ],
+)
+def test_arrays_fill_the_file_one_after_the_other(whole, monkeypatch, change, end):
+    """As the format's own reader has it; the checksum is forged, so that nothing else refuses them."""
+    data = sealed(whole, lambda record: None, monkeypatch)
+    (length,) = struct.unpack("<Q", data[:8])
+    header = json.loads(data[8 : 8 + length])
+    change(header)
+    text = json.dumps(header).encode()
+    bad = struct.pack("<Q", len(text)) + text + data[8 + length :] + end
+    with pytest.raises(SafetensorError):
+        load(bad)
+    with pytest.raises(InputError, match="is damaged"):
+        load_code(bad, "x.safetensors")
 
 
 def test_float64_is_not_narrowed_in_silence(whole):

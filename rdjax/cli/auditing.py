@@ -1,6 +1,7 @@
 """`rdjax audit`: the main job."""
 
 import os
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -10,7 +11,10 @@ from rdjax.cli.entry import METRICS, answering, app, print_json
 if TYPE_CHECKING:
     import numpy as np
 
+    from rdjax.audit.result import Audit
     from rdjax.data import Corpus
+
+PRIORS = ("queries", "uniform", "corpus")  # or a file
 
 
 @app.command(
@@ -59,14 +63,15 @@ def audit(
     quality, and prints how many bits per stored document and per query do it, beside the floors that are proved.
     """
     from rdjax.checks import byte_size
-    from rdjax.report import Progress, check_writable, print_audit, to_json, write_report
+    from rdjax.report import Progress, check_writable
 
     _check_one(path, context.args)
     budget = None if memory is None else byte_size(memory, "the memory")
     check_writable(out)
+    _check_options(metric, target, side, prior, family or [], seed)
     with Progress() as progress:
         progress("reading the corpus", 0, None)
-        fitted, corpus = corpora(path, fit, task)
+        fitted, corpus = corpora(path, fit, task, budget)
         law = _prior(prior, corpus.num_documents)
         from rdjax.audit import audit as run
         from rdjax.audit.budgets import command_for
@@ -87,17 +92,36 @@ def audit(
             for choice in found.recommendations
             if choice.point is not None
         }
-        write_report(found, out, commands)
-    if as_json:
-        print_json(to_json(found, commands))
-    else:
-        from rich.console import Console
-
-        print_audit(found, Console())
-        for purpose, command in commands.items():
-            typer.echo(f"To {purpose}:\n  {command}")
+        unwritten = _write(found, out, commands)
+    _show(found, commands, as_json)
+    if unwritten is not None:
+        raise unwritten
     whole, page = (os.path.join(out, name) for name in ("report.json", "report.html"))
     typer.echo(f"The whole report: {whole}, to be read in {page}, with its figures (.svg and .png).", err=as_json)
+
+
+def _write(found: "Audit", out: str, commands: Mapping[str, str]) -> Exception | None:
+    """What kept the report from being written, which is not to cost the answer too."""
+    from rdjax.report import write_report
+
+    try:
+        write_report(found, out, commands)
+    except Exception as error:
+        return error
+    return None
+
+
+def _show(found: "Audit", commands: Mapping[str, str], as_json: bool) -> None:
+    from rdjax.report import print_audit, to_json
+
+    if as_json:
+        print_json(to_json(found, commands))
+        return
+    from rich.console import Console
+
+    print_audit(found, Console())
+    for purpose, command in commands.items():
+        typer.echo(f"To {purpose}:\n  {command}")
 
 
 def _check_one(path: str | None, more: list[str]) -> None:
@@ -111,8 +135,27 @@ def _check_one(path: str | None, more: list[str]) -> None:
     )
 
 
-def corpora(path: str | None, fit: str | None, task: str | None) -> "tuple[Corpus | None, Corpus]":
-    """What is fitted on (None: part of the other) and what is audited or encoded."""
+def _check_options(metric: str, target: float, side: str | None, prior: str, families: list[str], seed: int) -> None:
+    """What the audit would refuse too, but only when every vector has been read."""
+    from rdjax.audit.families import require_families
+    from rdjax.checks import require, whole
+    from rdjax.data.reading import open_file
+    from rdjax.retrieval.metrics import parse_metric
+
+    known = (None, "queries", "documents")
+    require(side in known, f"the side is {side!r}; it must be queries or documents.")
+    require(0 < target <= 1, f"the target is {target}; it is a share of today's quality, above 0 and at most 1.")
+    whole(seed, "the seed", 0)
+    require_families(families)
+    parse_metric(metric)
+    if prior not in PRIORS:
+        open_file(prior).close()
+
+
+def corpora(
+    path: str | None, fit: str | None, task: str | None, memory: float | None = None
+) -> "tuple[Corpus | None, Corpus]":
+    """What is fitted on (None: part of the other) and what is audited or encoded, each read within so many bytes."""
     from rdjax.checks import require
     from rdjax.data import emoji, load_corpus
 
@@ -120,10 +163,10 @@ def corpora(path: str | None, fit: str | None, task: str | None) -> "tuple[Corpu
         require(fit is None, "--fit goes with a PATH of your own; the emoji corpus brings what it is fitted on.")
         return emoji(task or "T1")
     require(task is None, "--task chooses among the emoji tasks; leave it out, or leave out PATH.")
-    return None if fit is None else load_corpus(fit), load_corpus(path)
+    return None if fit is None else load_corpus(fit, memory=memory), load_corpus(path, memory=memory)
 
 
 def _prior(choice: str, documents: int) -> "str | np.ndarray":
     from rdjax.data import load_prior
 
-    return choice if choice in ("queries", "uniform", "corpus") else load_prior(choice, documents)
+    return choice if choice in PRIORS else load_prior(choice, documents)

@@ -115,7 +115,10 @@ def export(
 
 
 def _tell(done: "dict[str, object]", as_json: bool) -> None:
-    """The lines of what was done: sizes of files are those on disk."""
+    """What was done as JSON, or as lines with numbers as a person reads them; sizes of files are those on disk."""
+    from rdjax.audit.wording import memory
+    from rdjax.report.words import bits
+
     if as_json:
         print_json(done)
         return
@@ -123,5 +126,7 @@ def _tell(done: "dict[str, object]", as_json: bool) -> None:
         if isinstance(value, dict):
             for file, size in value.items():
                 typer.echo(f"{name + ':':<12}{os.path.normpath(file)}, {size:,} bytes")
+        elif isinstance(value, int | float):
+            typer.echo(f"{name + ':':<12}{memory(value) if name == 'encoder' else bits(value)}")
         else:
-            typer.echo(f"{name + ':':<12}{value:,.4g}" if isinstance(value, float) else f"{name + ':':<12}{value}")
+            typer.echo(f"{name + ':':<12}{value}")

@@ -31,6 +31,7 @@ def answering(command: Callable[..., None]) -> Callable[..., None]:
     @functools.wraps(command)
     def wrapped(*args: Any, **options: Any) -> None:
         os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # its threads and XLA's get into each other's way
+        _print_anything()
         try:
             command(*args, **options)
         except KeyboardInterrupt:
@@ -44,6 +45,12 @@ def answering(command: Callable[..., None]) -> Callable[..., None]:
             raise typer.Exit(2) from None
 
     return wrapped
+
+
+def _print_anything() -> None:
+    """What stdout has no letters for (a file's name need be no text) is escaped, as on stderr, and ends no command."""
+    if getattr(sys.stdout, "errors", None) == "strict" and hasattr(sys.stdout, "reconfigure"):
+        sys.stdout.reconfigure(errors="backslashreplace")
 
 
 def _print_version(wanted: bool) -> None:

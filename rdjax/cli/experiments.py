@@ -2,14 +2,13 @@
 
 import json
 import os
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from rdjax.checks import require
-from rdjax.data.writing import staged
+from rdjax.data.writing import check_files, staged
 from rdjax.paper.cells import Cell, compute_cells, versions
 from rdjax.paper.imbalance import sweep_cells
 from rdjax.paper.pair_table import table_two, table_two_cells
@@ -53,6 +52,8 @@ def run(asked: Experiment) -> tuple[list[Table], list[str]]:
     Raises:
       InputError: Flickr30k that is not there or damaged, or files that cannot be written.
     """
+    if files := _files(asked):
+        check_files(files)
     cells = _cells(asked)
     with Progress() as progress:
         found = compute_cells(cells, os.path.join(asked.out, CELLS), progress)
@@ -90,13 +91,20 @@ def _statements() -> dict[str, Any]:
     return statements_to_json(list(examined()))
 
 
+def _files(asked: Experiment) -> list[str]:
+    """What is written besides the cells."""
+    names = [*(FILES if asked.part in ("figure1", "all") else ()), *((DOCUMENT, PAGE) if asked.part == "all" else ())]
+    return [os.path.join(asked.out, name) for name in names]
+
+
 def _write(asked: Experiment, tables: Sequence[Table], found: dict[str, Any]) -> list[str]:
     """The figure; and for all of it the page and its numbers: all of these files or none."""
-    if asked.part in ("table1", "table2"):
+    files = _files(asked)
+    if not files:
         return []
-    names = [*FILES, *([DOCUMENT, PAGE] if asked.part == "all" else [])]
-    files = [os.path.join(asked.out, name) for name in names]
-    with tempfile.TemporaryDirectory() as folder, staged(files) as fresh:
+    with staged(files) as fresh:
+        folder = Path(fresh[0].parent, "drawn")
+        folder.mkdir()
         draw_figure_one([table for table in tables if table.name.startswith("table1")], folder)
         texts = [Path(folder, name).read_bytes() for name in FILES]
         if asked.part == "all":

@@ -16,21 +16,20 @@ from rdjax.audit.families import RANK_CODE
 from rdjax.audit.serving import array_training, serving_training, serving_view
 from rdjax.audit.training import Training
 from rdjax.audit.view import View
-from rdjax.audit.wording import memory
 from rdjax.checks import InputError, require, row_blocks, whole
 from rdjax.cli.auditing import corpora
+from rdjax.cli.places import CODE, STREAM, keep_other_codes, keep_other_tables
 from rdjax.codes import Code
-from rdjax.codes.exported import code_tables, readme
-from rdjax.codes.faiss_index import to_faiss
+from rdjax.codes.exported import PAGE, code_tables, readme
+from rdjax.codes.faiss_index import require_index, to_faiss, write_index
 from rdjax.codes.saved import load_code, save_code
 from rdjax.codes.streams import read_stream, read_symbols, write_stream
 from rdjax.codes.wrapped import Weighted
-from rdjax.data.reading import open_file, read_whole
+from rdjax.data.reading import map_whole, open_file
 from rdjax.data.vectors import is_one_array, load_vectors
 from rdjax.data.writing import check_files, staged
 
 SIDES = ("documents", "queries")
-CODE, STREAM = "code.safetensors", ".rdx"
 FOLDER = "rdjax-codes"
 
 Done = dict[str, Any]
@@ -100,7 +99,8 @@ def fit_and_encode(job: Job, family: str, bits: float | None, code_class: str | 
     """Fit a code, save it, and encode: two files in the folder `out`.
 
     Raises:
-      InputError: a family, budget or class that is not to be had, or files that cannot be written.
+      InputError: a family, budget or class that is not to be had, files that cannot be written, or a folder where
+        another code is needed.
     """
     training, code_class, words = _training(job, family, code_class)
     code = fit_family(family, bits, job.side, training)
@@ -110,7 +110,9 @@ def fit_and_encode(job: Job, family: str, bits: float | None, code_class: str | 
         code = code if all(factor == 1 for factor in scale.values()) else Weighted.fit(code, np.concatenate(weights))
     widths = {name: array.shape[1] for name, array in job.features.items()}
     notes = {"side": job.side, "family": family, "class": code_class, "fitted on": words}
-    files = [os.path.join(FOLDER if out is None else out, name) for name in (CODE, job.name + STREAM)]
+    folder = FOLDER if out is None else out
+    keep_other_codes(folder, job.name + STREAM, code.fingerprint)
+    files = [os.path.join(folder, name) for name in (CODE, job.name + STREAM)]
     with staged(files) as (saved, stream):
         saved.write_bytes(save_code(code, {**notes, "modalities": json.dumps(widths)}))
         size = _write(code, job, stream)
@@ -154,18 +156,21 @@ def decode_file(path: str, code_path: str, out: str) -> Done:
                 _npy_header(file, (len(block) + following, code.dimension), block.dtype)
             file.write(np.ascontiguousarray(block).data)
             count += len(block)
-    return {"code": code.name, "vectors": f"{count:,} of {code.dimension} dimensions", "file": _sizes([out])}
+    return {"code": code.name, "vectors": count, "dimensions": code.dimension, "file": _sizes([out])}
 
 
 def export_tables(path: str, code_path: str, out: str) -> Done:
     """Write a code and a stream of its symbols as .npy tables with a README, in the folder `out`.
 
     Raises:
-      InputError: as `decode_file`.
+      InputError: as `decode_file`; or what stands in the folder is no earlier export of the same tables.
     """
     code, _ = _load(code_path)
+    names = [f"{name}.npy" for name in code_tables(code, np.zeros((0, code.num_symbols), np.int32))] + [PAGE]
+    files = [os.path.join(out, name) for name in names]
+    keep_other_tables(out, names)
+    check_files(files)
     tables = code_tables(code, _symbols(code, path))
-    files = [os.path.join(out, name) for name in (*(f"{name}.npy" for name in tables), "README.md")]
     with staged(files) as fresh:
         for place, table in zip(fresh, tables.values(), strict=False):
             np.save(place, table, allow_pickle=False)
@@ -180,11 +185,11 @@ def export_index(path: str, code_path: str, out: str) -> Done:
       InputError: as `decode_file`; faiss is not installed; or a code that faiss has no index for.
     """
     code, _ = _load(code_path)
+    require_index(code)
+    check_files([out])
     index = to_faiss(code, _symbols(code, path))
-    with staged([out]) as (fresh,):
-        import faiss
-
-        faiss.write_index(index, str(fresh))
+    with staged([out]) as (fresh,), fresh.open("wb") as file:
+        write_index(index, file)
     return {"code": code.name, "file": _sizes([out])}
 
 
@@ -250,7 +255,7 @@ def _blocks(job: Job, dtype: Any) -> Iterator[np.ndarray]:
 
 
 def _load(path: str) -> tuple[Code, dict[str, str]]:
-    return load_code(read_whole(path), path)
+    return load_code(map_whole(path), path)
 
 
 def _symbols(code: Code, path: str) -> np.ndarray:
@@ -264,12 +269,13 @@ def _npy_header(file: IO[bytes], shape: tuple[int, int], dtype: np.dtype) -> Non
 
 
 def _done(code: Code, code_class: str, count: int, size: int, files: list[str]) -> Done:
+    """Bits are per item, the encoder and files in bytes."""
     return {
         "code": code.name,
         "class": code_class,
-        "items": f"{count:,}",
+        "items": count,
         "bits": 8 * size / count,
-        "encoder": memory(code.encoder_bytes),
+        "encoder": code.encoder_bytes,
         "files": _sizes(files),
     }
 

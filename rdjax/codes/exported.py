@@ -4,6 +4,7 @@ A transform's inverse is affine, x ~ offset + c rows, so <x, y> = <offset, y> + 
 coefficients c alone and map the other side's vector y once.
 """
 
+import re
 from typing import Any
 
 import jax
@@ -21,16 +22,18 @@ from rdjax.codes.randomized import DitheredScalar, UniformInCell
 from rdjax.codes.rank import RankCode
 from rdjax.codes.recoded import EntropyCoded
 from rdjax.codes.scalar import ScalarQuantizer
+from rdjax.codes.streams import narrowest
 from rdjax.codes.transformed import Transformed
 from rdjax.codes.truncation import Truncation
 from rdjax.codes.wrapped import Weighted
 
 Tables = dict[str, np.ndarray]
-SYMBOLS = "symbols"
+SYMBOLS, PAGE = "symbols", "README.md"
 PRODUCTS = "Scores are inner products with the other side's vectors as they are: `vectors @ query`."
 STAGES = (
     "These are the vectors that stand for the items; this code ranks in stages of its own, see its `scores` in rdjax."
 )
+_SIGNED = ", written by rdjax."
 
 
 def code_tables(code: Code, symbols: Any) -> Tables:
@@ -41,8 +44,7 @@ def code_tables(code: Code, symbols: Any) -> Tables:
       symbols: int [n, L], what it encoded.
     """
     symbols = np.asarray(code._host(symbols))
-    small = np.min_scalar_type(int(symbols.max(initial=0))) if symbols.min(initial=0) >= 0 else np.dtype(np.int32)
-    return {SYMBOLS: symbols.astype(small), **_recipe(code, len(symbols))[0]}
+    return {SYMBOLS: narrowest(symbols), **_recipe(code, len(symbols))[0]}
 
 
 def readme(code: Code, tables: Tables) -> str:
@@ -59,12 +61,18 @@ def readme(code: Code, tables: Tables) -> str:
     loads = [f'{name} = np.load("{name}.npy")' for name in tables]
     lines = "\n".join(["import numpy as np", "", *loads, *_recipe(code, len(tables[SYMBOLS]))[1]])
     return (
-        f"# {code.name}\n\n{len(tables[SYMBOLS]):,} items of {code.dimension} dimensions, written by rdjax.\n\n"
+        f"# {code.name}\n\n{len(tables[SYMBOLS]):,} items of {code.dimension} dimensions{_SIGNED}\n\n"
         f"| file | shape | numbers |\n|---|---|---|\n{rows}\n\n"
         "Row i of symbols.npy is item i. To decode, in this folder:\n\n"
         f"```python\n{lines}\n```\n\n"
         f"{PRODUCTS if code.inner_products else STAGES}\n"
     )
+
+
+def listed_tables(page: str) -> list[str] | None:
+    """The file names of the tables that a page of `readme` is about; None, if it is no such page."""
+    ours = re.match(rf"# .*\n\n[\d,]+ items of \d+ dimensions{re.escape(_SIGNED)}\n", page)
+    return re.findall(r"^\| (\w+\.npy) \|", page, re.M) if ours else None
 
 
 def _recipe(code: Code, count: int) -> tuple[Tables, list[str]]:

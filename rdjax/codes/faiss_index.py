@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from importlib import import_module
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 
@@ -33,10 +33,7 @@ def to_faiss(code: Code, symbols: Any) -> Any:
     Raises:
       InputError: if faiss is not installed, or has no index for this code.
     """
-    try:
-        faiss: Any = import_module("faiss")
-    except ImportError:
-        raise InputError("faiss is not installed, and an index file needs it; install faiss-cpu.") from None
+    faiss = _faiss()
     symbols = np.asarray(code._host(symbols))
     rows, widths, books = _additive(code)
     used = np.flatnonzero(widths).tolist()  # a symbol of no bits adds the same to every item
@@ -58,6 +55,42 @@ def to_faiss(code: Code, symbols: Any) -> Any:
         made.this.disown()
     whole.own_fields = True
     return whole
+
+
+def require_index(code: Code) -> None:
+    """What `to_faiss` refuses of a code, before there are symbols."""
+    _faiss()
+    _additive(code)
+
+
+def write_index(index: Any, file: IO[bytes]) -> None:
+    """The bytes of faiss' own `write_index`, which says nothing where the disk is full as it closes its file.
+
+    Raises:
+      OSError: what the file raises.
+    """
+    faiss, raised = _faiss(), []
+
+    def write(data: bytes) -> None:
+        try:
+            file.write(data)
+        except OSError as error:  # faiss makes something else of it
+            raised.append(error)
+            raise
+
+    try:
+        faiss.write_index(index, faiss.PyCallbackIOWriter(write))
+    except RuntimeError:
+        if raised:
+            raise raised[0] from None
+        raise
+
+
+def _faiss() -> Any:
+    try:
+        return import_module("faiss")
+    except ImportError:
+        raise InputError("faiss is not installed, and an index file needs it; install faiss-cpu.") from None
 
 
 def _additive(code: Code) -> tuple[np.ndarray, Sequence[int], list[Book]]:

@@ -35,6 +35,16 @@ def frame(count: int, payload: bytes, fingerprint: int, following: int = 0) -> b
     return head + _checksum(head, payload) + payload
 
 
+def read_owner(file: IO[bytes]) -> int | None:
+    """The fingerprint of the code that a stream says it was written by, of any version; None if it is no stream.
+
+    Args:
+      file: opened for reading bytes, at the beginning of the stream.
+    """
+    start = file.read(8)
+    return int.from_bytes(start[4:], "big") if len(start) == 8 and start.startswith(MAGIC) else None
+
+
 def read_frames(
     file: IO[bytes], fingerprint: int, name: str, where: str = "the stream", items: int = ITEMS
 ) -> Iterator[tuple[int, int, bytes]]:

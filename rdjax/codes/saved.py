@@ -6,15 +6,16 @@ digits). Only the classes below are ever made, so a stranger's file can run noth
 """
 
 import json
+import math
 import struct
 import zlib
 from collections.abc import Iterator, Mapping
+from mmap import mmap
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from safetensors import SafetensorError, deserialize
 from safetensors.numpy import save
 
 from rdjax.checks import InputError, require
@@ -73,6 +74,7 @@ _DTYPES: Mapping[str, Any] = {
     **{"I8": np.int8, "I16": np.int16, "I32": np.int32, "I64": np.int64},
     **{"U8": np.uint8, "U16": np.uint16, "U32": np.uint32, "U64": np.uint64},
 }
+_MOST_HEADER = 10**8  # bytes, as the format has it
 _AGAIN = "fetch it again, or save the code again"
 
 
@@ -98,11 +100,11 @@ def save_code(code: Code, notes: Mapping[str, str] | None = None) -> bytes:
     return save(arrays, {KEY: json.dumps(record, sort_keys=True, allow_nan=False)})  # one key: their order is random
 
 
-def load_code(data: bytes, where: str) -> tuple[Code, dict[str, str]]:
+def load_code(data: bytes | mmap, where: str) -> tuple[Code, dict[str, str]]:
     """The inverse of `save_code`: the code and the notes.
 
     Args:
-      data: bytes of the file.
+      data: bytes of the file; of one that is mapped only the code's arrays are copied.
       where: what a message calls it.
 
     Raises:
@@ -117,9 +119,9 @@ def load_code(data: bytes, where: str) -> tuple[Code, dict[str, str]]:
     )
     damaged = f"{where} is damaged: it does not agree with its checksum; {_AGAIN}."
     try:
-        arrays, description, notes = _arrays(data), record["code"], dict(record["notes"])
+        arrays, description, notes = _arrays(data, where), record["code"], dict(record["notes"])
         found = _checksum(fingerprint(description, arrays), notes)
-    except (SafetensorError, KeyError, TypeError, ValueError, RecursionError):
+    except (AttributeError, KeyError, TypeError, ValueError, RecursionError):
         raise InputError(damaged) from None
     require(found == record.get("checksum"), damaged)
     _require_precision(arrays, where)
@@ -139,12 +141,10 @@ def _checksum(code: int, notes: Mapping[str, str]) -> str:
     return f"{zlib.crc32(json.dumps(dict(notes), sort_keys=True).encode(), code):08x}"
 
 
-def _record(data: bytes, where: str) -> dict[str, Any]:
-    """What was saved beside the arrays, from the safetensors header: 8 bytes of length, low first, and as much JSON."""
+def _record(data: bytes | mmap, where: str) -> dict[str, Any]:
+    """What was saved beside the arrays."""
     try:
-        (length,) = struct.unpack("<Q", data[:8])
-        require(length <= len(data) - 8, f"{where} was cut short; {_AGAIN}.")
-        metadata = json.loads(data[8 : 8 + length]).get("__metadata__", {})
+        metadata = _header(data, where)[0].get("__metadata__", {})
         require(KEY in metadata, f"{where} holds no code of rdjax; give a file that encode wrote.")
         return dict(json.loads(metadata[KEY]))
     except InputError:
@@ -153,11 +153,28 @@ def _record(data: bytes, where: str) -> dict[str, Any]:
         raise InputError(f"{where} is no .safetensors file, or its header is damaged; {_AGAIN}.") from None
 
 
-def _arrays(data: bytes) -> dict[str, np.ndarray]:
-    return {
-        name: np.frombuffer(info["data"], _DTYPES[info["dtype"]]).reshape(info["shape"])
-        for name, info in deserialize(data)
-    }
+def _header(data: bytes | mmap, where: str) -> tuple[dict[str, Any], int]:
+    """The header (8 bytes of length, low first, and as much JSON) and the first byte after it."""
+    (length,) = struct.unpack("<Q", data[:8])
+    require(length <= min(len(data) - 8, _MOST_HEADER), f"{where} was cut short; {_AGAIN}.")
+    return json.loads(data[8 : 8 + length]), 8 + length
+
+
+def _arrays(data: bytes | mmap, where: str) -> dict[str, np.ndarray]:
+    """The arrays in place; ValueError unless they fill the file, one after the other."""
+    header, first = _header(data, where)
+    body, place = memoryview(data)[first:], 0
+    entries = {name: entry for name, entry in header.items() if name != "__metadata__"}
+    found = {}
+    for name, entry in sorted(entries.items(), key=lambda item: item[1]["data_offsets"]):
+        dtype, shape, (start, end) = np.dtype(_DTYPES[entry["dtype"]]), entry["shape"], entry["data_offsets"]
+        size = math.prod(shape) * dtype.itemsize
+        if start != place or end != start + size or end > len(body) or min(shape, default=0) < 0:
+            raise ValueError
+        found[name], place = np.frombuffer(body[start:end], dtype).reshape(shape), end
+    if place != len(body):
+        raise ValueError
+    return found
 
 
 def _require_precision(arrays: Mapping[str, np.ndarray], where: str) -> None:

@@ -55,9 +55,15 @@ def read_stream(code: Code, file: IO[bytes], where: str) -> Iterator[tuple[int, 
 
 
 def read_symbols(code: Code, file: IO[bytes], where: str) -> np.ndarray:
-    """The symbols of a whole stream, int32 [n, L]; arguments and errors as `read_stream`."""
+    """The symbols of a whole stream [n, L], in the narrowest integers; arguments and errors as `read_stream`."""
     frames = read_frames(file, code.fingerprint, code.name, where, code.items_of_a_frame)
-    return np.concatenate([np.asarray(code.unpack(payload, count)) for count, _, payload in frames])
+    return np.concatenate([narrowest(np.asarray(code.unpack(payload, count))) for count, _, payload in frames])
+
+
+def narrowest(symbols: np.ndarray) -> np.ndarray:
+    """The same numbers in the unsigned integers of the fewest bytes; int32 where one is negative."""
+    signed = symbols.min(initial=0) < 0
+    return symbols.astype(np.int32 if signed else np.min_scalar_type(int(symbols.max(initial=0))), copy=False)
 
 
 def rows_at_once(code: Code) -> int:

@@ -23,7 +23,7 @@ from rdjax.data.tensors import open_tensors
 PATTERNS = 10**9  # entries of a table of who wants what
 
 
-def load_corpus(path: str | os.PathLike[str]) -> Corpus:
+def load_corpus(path: str | os.PathLike[str], *, memory: float | None = None) -> Corpus:
     """A corpus from one .npz or .safetensors file, or from a folder.
 
     Keys of the file, or names of .npy files in the folder: documents.NAME and queries.NAME for each modality NAME
@@ -39,6 +39,7 @@ def load_corpus(path: str | os.PathLike[str]) -> Corpus:
 
     Args:
       path: of the file, of the folder, or of a file FOLDER/qrels/SPLIT.tsv to be judged by in place of test.tsv.
+      memory: bytes that arrays may take which are not mapped; None: all that this process may have.
 
     Raises:
       InputError: one sentence that names the file, and the row or line: a missing, damaged or unknown file or key,
@@ -49,13 +50,13 @@ def load_corpus(path: str | os.PathLike[str]) -> Corpus:
     require(os.path.exists(path), f"{where} does not exist.")
     name = checks.printable(place.stem if place.is_file() else place.resolve().name)
     if place.is_dir():
-        found = read_folder(where)
+        found = read_folder(where, memory=memory)
     elif place.suffix == ".npz":
-        found = _archive(where)
+        found = _archive(where, memory)
     elif place.suffix == ".safetensors":
         found = _tensors(where)
     elif place.suffix == ".tsv" and place.resolve().parent.name == QRELS:
-        found = read_folder(os.path.normpath(os.path.join(os.path.dirname(where), os.pardir)), where)
+        found = read_folder(os.path.normpath(os.path.join(os.path.dirname(where), os.pardir)), where, memory)
         name = f"{place.resolve().parent.parent.name} {place.stem}"
     elif place.suffix in (".npy", ".parquet"):
         both = f"documents{place.suffix}, beside queries{place.suffix}"
@@ -147,8 +148,8 @@ def _key_check(path: str) -> Callable[[Iterable[str]], None]:
     return check
 
 
-def _archive(path: str) -> Found:
-    arrays = read_npz(path, _key_check(path))
+def _archive(path: str, memory: float | None) -> Found:
+    arrays = read_npz(path, _key_check(path), memory)
     return {str(canonical(key)): (f"{path}: {key}", array) for key, array in arrays.items()}
 
 

@@ -1,6 +1,8 @@
 """A folder: every file in it that has a known name brings some keys, in whatever format it is."""
 
 import os
+import re
+from collections.abc import Iterable
 from typing import Any
 
 from rdjax.checks import InputError, require
@@ -21,37 +23,71 @@ _QRELS = ("qrels.txt", "qrels.tsv")
 _RUNS = (".run", ".trec")
 _TABLES = {"documents.parquet": ("documents", "ids"), "queries.parquet": ("queries", "query_ids")}
 
+_PACKED = (".gz", ".bz2", ".xz", ".zst", ".zip")
+_ARRAYS = (".npz", ".safetensors", ".parquet")
+_OURS = re.compile(r"(documents|queries|corpus|relevant|grades|ids|query_ids|prior)(?![a-z])")  # begins what we read
 
-def read_folder(path: str, judgments: str | None = None) -> Found:
+
+def read_folder(path: str, judgments: str | None = None, memory: float | None = None) -> Found:
     """What a folder holds: canonical key -> (what an error calls it, array or list); arrays in .npy are mapped.
 
     Args:
       path: as the user typed it.
       judgments: the file of judgments to use, in the folder's `qrels`; None: test.tsv, or the only one.
+      memory: bytes that there are for what is not mapped; None: the machine's.
 
     Returns:
       keys as in an .npz file, ids as lists, and of `BY_ID` and runs (name and `RUN`) what there is: of files the
       path, read when ids are known.
 
     Raises:
-      InputError: an array of unknown name, one key from two files, damage.
+      InputError: an array of unknown name, one key from two files, damage, or what would be missed: packed files,
+        tables in pieces, archives, and judgments under another name where nothing else judges.
     """
     found: Found = {}
+    unread: list[str] = []
     try:
         names = sorted(name for name in os.listdir(path) if not name.startswith("."))
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror}.") from None
     for name in names:
-        for key, item in _contents(os.path.join(path, name), name, judgments).items():
+        contents = _contents(os.path.join(path, name), name, judgments, memory)
+        unread += [] if contents else [name]
+        for key, item in contents.items():
             earlier = next((kept for kept in found if kept_once(kept) == kept_once(key)), None)
             if earlier is not None:
                 first = os.path.relpath(found[earlier][0], path)
                 raise InputError(f"{path} has both {first} and {os.path.relpath(item[0], path)}; keep one.")
             found[key] = item
+    _require_none_missed(path, unread, set(names), judged=any(key in found for key in ("relevant", *BY_ID)))
     return found
 
 
-def _contents(where: str, name: str, judgments: str | None) -> Found:
+def _require_none_missed(path: str, unread: Iterable[str], names: set[str], *, judged: bool) -> None:
+    """Of the files that mean nothing here, none looks like what its owner wants to be read."""
+    for name in unread:
+        where, stem = os.path.join(path, name), name.removesuffix(os.path.splitext(name)[1])
+        if os.path.isdir(where):
+            continue
+        packed = name.endswith(_PACKED)
+        elsewhere = "or keep it elsewhere."
+        if "qrels" in name.lower():
+            word = "unpack it and " if packed else ""
+            require(judged, f"{where} may hold judgments and is not read; {word}name it qrels.txt, {elsewhere}")
+        elif packed:
+            missed = stem not in names and _is_read(stem)
+            require(not missed, f"{where} is packed and not read; unpack it, {elsewhere}")
+        elif name.endswith(_ARRAYS) and _OURS.match(name):
+            single = "arrays are .npy files, or columns of documents.parquet and queries.parquet"
+            raise InputError(f"{where} is not read: in a folder {single}; save them so, {elsewhere}")
+
+
+def _is_read(name: str) -> bool:
+    """Whether a file of this name brings something."""
+    return name.endswith((".npy", ".qrels", *_RUNS)) or name in (*_TEXTS, *_JSON, *_TABLES, *_QRELS)
+
+
+def _contents(where: str, name: str, judgments: str | None, memory: float | None) -> Found:
     """The keys that one file brings; none, if its name means nothing."""
     if name.endswith(".npy"):
         key = canonical(name.removesuffix(".npy"))
@@ -62,7 +98,7 @@ def _contents(where: str, name: str, judgments: str | None) -> Found:
     if name in _JSON:
         return {_JSON[name]: (where, read_json_ids(where))}
     if name in _TABLES:
-        return _columns(Table(where), *_TABLES[name])
+        return _columns(Table(where, memory), *_TABLES[name])
     if name in _QRELS or name.endswith(".qrels"):
         return {"qrels": (where, where)}
     if name.endswith(_RUNS):

@@ -26,19 +26,22 @@ def read_qrels(path: str, ids: Sequence[str], query_ids: Sequence[str]) -> Judge
     documents = {str(name): row for row, name in enumerate(ids)}
     queries = {str(name): row for row, name in enumerate(query_ids)}
     judged: Judged = [{} for _ in query_ids]
-    for number, line in enumerate(read_lines(path), start=1):
-        fields = _fields(line)
+    for number, line in enumerate(read_lines(path), start=1):  # of millions: no sentence is made unless it is needed
+        fields = fields_of(line)
         if not line or (number == 1 and len(fields) == 3 and number_of(fields[2]) is None):
             continue
-        where = f"{path} line {number}"
-        require(len(fields) in (3, 4), f"{where} has {len(fields)} columns; write: query 0 document grade.")
+        if len(fields) not in (3, 4):
+            raise InputError(f"{path} line {number} has {len(fields)} columns; write: query 0 document grade.")
         query, document, grade = fields[0], fields[-2], number_of(fields[-1])
         if grade is None:
-            raise InputError(f"{where} has the grade {fields[-1]!r}; it must be a number.")
-        require(query in queries, f"{where} judges query {query!r}, which is not among the query ids.")
-        require(document in documents, f"{where} judges document {document!r}, which is not among the ids.")
+            raise InputError(f"{path} line {number} has the grade {fields[-1]!r}; it must be a number.")
+        if query not in queries:
+            raise InputError(f"{path} line {number} judges query {query!r}, which is not among the query ids.")
+        if document not in documents:
+            raise InputError(f"{path} line {number} judges document {document!r}, which is not among the ids.")
         row = judged[queries[query]]
-        require(documents[document] not in row, f"{where} judges document {document!r} for {query!r} again; keep one.")
+        if documents[document] in row:
+            raise InputError(f"{path} line {number} judges document {document!r} for {query!r} again; keep one.")
         row[documents[document]] = grade
     return [{document: grade for document, grade in row.items() if grade > 0} for row in judged]
 
@@ -79,7 +82,8 @@ def judgment_arrays(judged: Judged) -> tuple[np.ndarray, np.ndarray | None]:
     return (relevant[:, 0] if width == 1 else relevant), None
 
 
-def _fields(line: str) -> list[str]:
+def fields_of(line: str) -> list[str]:
+    """The columns of a line: between tabs, if there are any, so that an id may hold a space; else between spaces."""
     return [field.strip() for field in line.split("\t")] if "\t" in line else line.split()
 
 

@@ -5,6 +5,7 @@ names the file as it was typed. Arrays in .npy files are memory-mapped.
 """
 
 import math
+import mmap
 import os
 import stat
 import zipfile
@@ -17,6 +18,7 @@ import numpy as np
 from numpy.lib import format as npy
 
 from rdjax.checks import InputError, require
+from rdjax.data.machine import memory as _memory
 
 SMALL = 2**28  # bytes; what inflates to less can do no harm
 FOLD = 100  # embeddings do not compress by even a tenth of this
@@ -55,12 +57,13 @@ def mapped(
         raise InputError(f"{path} cannot be mapped into memory: {reason}.") from None
 
 
-def read_npz(path: str, check_keys: Callable[[list[str]], None]) -> dict[str, np.ndarray]:
+def read_npz(path: str, check_keys: Callable[[list[str]], None], memory: float | None = None) -> dict[str, np.ndarray]:
     """The arrays of a .npz file; never unpickled.
 
     Args:
       path: as the user typed it.
       check_keys: raises if the keys are not what is wanted; called before anything is inflated.
+      memory: bytes that there are for it; None: the machine's.
 
     Raises:
       InputError: no such file, no zip archive, damage, objects, or more bytes than this machine or good sense allows.
@@ -76,7 +79,7 @@ def read_npz(path: str, check_keys: Callable[[list[str]], None]) -> dict[str, np
             members = archive.infolist()
             keys = [member.filename.removesuffix(".npy") for member in members]
             check_keys(keys)
-            require_bounded(sum(m.file_size for m in members), os.fstat(file.fileno()).st_size, path)
+            require_bounded(sum(m.file_size for m in members), os.fstat(file.fileno()).st_size, path, memory)
             return {key: _member(archive, member, f"{path}: {key}") for key, member in zip(keys, members, strict=True)}
 
 
@@ -103,6 +106,21 @@ def read_whole(path: str) -> bytes:
         size = os.fstat(file.fileno()).st_size
         require(size <= _memory() // 4, f"{path} has {size / 1e9:.3g} GB, which is too much for a file of this kind.")
         return file.read()
+
+
+def map_whole(path: str) -> bytes | mmap.mmap:
+    """All bytes of a file in place, which is not to be changed meanwhile.
+
+    Raises:
+      InputError: no such file, or one larger than the memory, which whatever is made of it would not fit.
+    """
+    with open_file(path) as file:
+        size, most = os.fstat(file.fileno()).st_size, _memory()
+        require(size <= most, f"{path} has {size / 1e9:.3g} GB, and there are {most / 1e9:.3g} GB of memory.")
+        try:
+            return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) if size else b""
+        except (OSError, ValueError) as error:
+            raise InputError(f"{path} cannot be mapped into memory: {getattr(error, 'strerror', error)}.") from None
 
 
 def open_file(path: str) -> IO[bytes]:
@@ -145,27 +163,19 @@ def possible(shape: tuple[int, ...], itemsize: int) -> bool:
     return len(shape) <= 32 and all(n >= 0 for n in shape) and math.prod(max(n, 1) for n in shape) * itemsize < 2**60
 
 
-def require_bounded(size: int, on_disk: int, path: str) -> None:
+def require_bounded(size: int, on_disk: int, path: str, memory: float | None) -> None:
     """Refuse an archive that would inflate beyond memory, or so many fold that it must be malice or a mistake."""
     require(
         size <= SMALL or size <= FOLD * on_disk,
         f"{path} would inflate {size / on_disk:.0f} fold, from {on_disk / 1e6:.3g} MB to {size / 1e9:.3g} GB, "
         f"which embeddings never do; if it is what you mean, save a folder of .npy files.",
     )
-    memory = _memory()
+    most = _memory() if memory is None else min(memory, _memory())
     require(
-        size <= memory,
-        f"{path} would take {size / 1e9:.3g} GB of this machine's {memory / 1e9:.3g} GB of memory; "
+        size <= most,
+        f"{path} would take {size / 1e9:.3g} GB of {most / 1e9:.3g} GB of memory; "
         f"save a folder of .npy files, which are read in place.",
     )
-
-
-def _memory() -> int:
-    """Physical memory in bytes; a generous guess where the system does not tell."""
-    try:
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (AttributeError, ValueError, OSError):
-        return 2**36
 
 
 def _member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, where: str) -> np.ndarray:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from rdjax.checks import InputError, require
-from rdjax.data.qrels import number_of
+from rdjax.data.qrels import fields_of, number_of
 from rdjax.data.ranked import Run
 from rdjax.data.reading import read_lines
 
@@ -14,7 +14,8 @@ def read_run(path: str, ids: Sequence[str], query_ids: Sequence[str]) -> Run:
     """The run in a file; queries that are not among the ids are passed over, as those that were not judged are.
 
     Args:
-      path: six columns (query, anything, document, rank, score, name of the run), separated by space. The order is that
+      path: six columns (query, anything, document, rank, score, name of the run), separated by tabs, where ids may hold
+        spaces, or by space. The order is that
         of the scores, as everywhere in TREC, and not of the ranks.
       ids: of the N documents.
       query_ids: of the Q queries.
@@ -26,17 +27,24 @@ def read_run(path: str, ids: Sequence[str], query_ids: Sequence[str]) -> Run:
     documents = {str(name): row for row, name in enumerate(ids)}
     queries = {str(name): row for row, name in enumerate(query_ids)}
     ranked: list[dict[int, float]] = [{} for _ in query_ids]
-    for number, line in enumerate(read_lines(path), start=1):
+    for number, line in enumerate(read_lines(path), start=1):  # of millions: no sentence is made unless it is needed
         if not line:
             continue
-        fields, where = line.split(), f"{path} line {number}"
-        require(len(fields) == 6, f"{where} has {len(fields)} columns; write: query Q0 document rank score name.")
+        fields = fields_of(line)
+        if len(fields) != 6:
+            fields = line.split()  # tabs and spaces mixed
+        if len(fields) != 6:
+            raise InputError(
+                f"{path} line {number} has {len(fields)} columns; write: query Q0 document rank score name."
+            )
         query, document, score = fields[0], fields[2], number_of(fields[4])
         if score is None:
-            raise InputError(f"{where} has the score {fields[4]!r}; it must be a number.")
-        require(document in documents, f"{where} ranks document {document!r}, which is not among the ids.")
+            raise InputError(f"{path} line {number} has the score {fields[4]!r}; it must be a number.")
+        if document not in documents:
+            raise InputError(f"{path} line {number} ranks document {document!r}, which is not among the ids.")
         row = ranked[queries[query]] if query in queries else {}
-        require(documents[document] not in row, f"{where} ranks document {document!r} for {query!r} again; keep one.")
+        if documents[document] in row:
+            raise InputError(f"{path} line {number} ranks document {document!r} for {query!r} again; keep one.")
         row[documents[document]] = score
     require(any(ranked), f"{path} ranks nothing for any of the {len(queries)} queries; their ids may differ.")
     return _run(ranked)

@@ -24,19 +24,20 @@ class Table:
 
     Args:
       path: as the user typed it.
+      memory: bytes that there are for a column; None: the machine's.
 
     Raises:
       InputError: pyarrow is not installed, no such file, or another format.
     """
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, memory: float | None = None) -> None:
         with open_file(path) as file:
             self._size = os.fstat(file.fileno()).st_size
         try:
             import pyarrow.parquet as parquet
         except ImportError:
             raise InputError(f"{path} needs pyarrow, which is not installed; pip install pyarrow.") from None
-        self.path = path
+        self.path, self._memory = path, memory
         with self._refusing():
             self._file = parquet.ParquetFile(path)
             self._rows = int(self._file.metadata.num_rows)
@@ -45,7 +46,7 @@ class Table:
                 raise ValueError
             twice = len(self._types) < len(self._file.schema_arrow)
         require(not twice, f"{path} has two columns of one name; rename one.")
-        require_bounded(_CELL * self._rows, self._size, path)
+        require_bounded(_CELL * self._rows, self._size, path, memory)
 
     def ids(self) -> list[str] | None:
         """The column `id` or `_id` as strings, or None.
@@ -104,7 +105,7 @@ class Table:
             with self._refusing():
                 lengths, flat = _lists(column, where, 0)
             shape = (self._rows, int(lengths[0]))
-            require_bounded(shape[0] * shape[1] * flat.dtype.itemsize, self._size, where)
+            require_bounded(shape[0] * shape[1] * flat.dtype.itemsize, self._size, where, self._memory)
             return np.empty(shape, flat.dtype)
         return np.empty((0, 0), np.float32)
 

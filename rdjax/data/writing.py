@@ -21,13 +21,14 @@ def staged(paths: Sequence[str | os.PathLike[str]]) -> Iterator[list[Path]]:
       paths: of the files, all on one disk, at least one.
 
     Raises:
-      InputError: one sentence, if a path is a folder or cannot be written, or two are the same.
+      InputError: one sentence, if a path is a folder or cannot be written, in the block either, or two are the same.
     """
     places = [Path(os.path.abspath(path)) for path in paths]
     folder = _folder_beside(paths, places)
     try:
         fresh = [folder / f"{number}{place.suffix}" for number, place in enumerate(places)]
-        yield fresh
+        with said_of(paths[0]):  # a full disk does not say which file it was
+            yield fresh
         for path, source in zip(paths, fresh, strict=True):
             with said_of(path):
                 source.stat()  # all are there before the first takes its place

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import rdjax
-from rdjax.data.writing import staged
+from rdjax.data.writing import check_files, staged
 from rdjax.paper.provenance import source_hash
 
 Progress = Callable[[str, int, int | None, float], None]
@@ -45,9 +45,14 @@ def compute_cells(cells: Sequence[Cell], folder: str | Path | None, progress: Pr
       folder: where files are kept; None: nowhere.
       progress: called with what is being computed, of those that no file has how many are done and how many there are,
         and the share of their work that is done.
+
+    Raises:
+      InputError: files that cannot be written; before anything is computed, as far as that can be known.
     """
     found = {} if folder is None else {c.name: kept for c in cells if (kept := _read(_file(folder, c), c)) is not None}
     rest = [cell for cell in cells if cell.name not in found]
+    if rest and folder is not None:
+        check_files([_file(folder, cell) for cell in rest])
     done, work = 0.0, sum(cell.weight for cell in rest)
     for number, cell in enumerate(rest):
         progress(cell.name, number, len(rest), done / work)

@@ -138,7 +138,9 @@ def write_report(audit: Audit, directory: str | Path, commands: Mapping[str, str
             draw_modalities(audit, place)
         drawn = {Path(name).stem: Path(place, name) for name in PICTURES if name.endswith(".svg")}
         figures = {name: file.read_text(encoding="utf-8") for name, file in drawn.items() if file.exists()}
-        Path(place, "report.html").write_text(to_html(audit, document, figures), encoding="utf-8")
+        page = to_html(audit, document, figures)
+        # a command may quote a file's name that is no text
+        Path(place, "report.html").write_text(page, encoding="utf-8", errors="backslashreplace")
         Path(place, "report.json").write_text(written, encoding="utf-8")
 
     check_writable(directory)
@@ -151,12 +153,13 @@ def _write(path: Path, fill: Callable[[Path], None]) -> None:
     staging = Path(tempfile.mkdtemp(prefix=".rdjax-", dir=base))
     try:
         fresh = staging / "new"
-        rest = path.relative_to(base).parts if path != base else ()
-        place = fresh.joinpath(*rest[1:])
+        place = fresh.joinpath(*path.relative_to(base).parts[1:])
         place.mkdir(parents=True)
         fill(place)
+        there = nearest_existing(path)  # another audit may have made it while this one drew
+        rest = path.relative_to(there).parts
         if rest:
-            fresh.rename(base / rest[0])
+            [place, *place.parents][len(rest) - 1].rename(there / rest[0])
         else:
             _replace(place, path, staging)
     finally:

@@ -1,0 +1,63 @@
+"""What stands where encode and export are to write, and would be lost: it is refused before anything is written."""
+
+import os
+from pathlib import Path
+
+from rdjax.checks import require
+from rdjax.codes.exported import PAGE, listed_tables
+from rdjax.codes.frames import read_owner
+from rdjax.data.reading import open_file
+
+CODE, STREAM = "code.safetensors", ".rdx"
+ELSEWHERE = "name another folder by --out."
+
+
+def keep_other_codes(folder: str, stream: str, fingerprint: int) -> None:
+    """A code takes the place of another only where no other stream needs that one: without its code none is read.
+
+    Args:
+      folder: where the code is to be saved as `CODE`.
+      stream: the name of the file that is written with it.
+      fingerprint: of the new code.
+
+    Raises:
+      InputError: another code stands there, and a stream of another name that the new one did not write.
+    """
+    saved = os.path.join(folder, CODE)
+    if not os.path.lexists(saved):
+        return
+    for name in sorted(os.listdir(folder)):
+        other = os.path.join(folder, name)
+        if name.endswith(STREAM) and name != stream and os.path.isfile(other):
+            with open_file(other) as file:
+                owner = read_owner(file)
+            kept = owner in (None, fingerprint)
+            require(kept, f"{other} was not written by this code, and {saved} may be needed to read it; {ELSEWHERE}")
+
+
+def keep_other_tables(folder: str, names: list[str]) -> None:
+    """An export takes the place of an earlier one of the same tables, and of nothing else.
+
+    Args:
+      folder: where it goes.
+      names: of the files that it consists of, `PAGE` among them.
+
+    Raises:
+      InputError: a file of one of the names that no export wrote, or a table of an export that this one lacks.
+    """
+    earlier = _exported(os.path.join(folder, PAGE))
+    for name in (name for name in names if name not in earlier):
+        place = os.path.join(folder, name)
+        require(not os.path.lexists(place), f"{place} is there and is no table that export wrote; {ELSEWHERE}")
+    for name in (name for name in earlier if name not in names):
+        place = os.path.join(folder, name)
+        require(not os.path.lexists(place), f"{place} is a table of another kind of code; {ELSEWHERE}")
+
+
+def _exported(page: str) -> list[str]:
+    """The files of the export that a page belongs to, with the page; none, if it is no page of ours."""
+    try:
+        listed = listed_tables(Path(page).read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError):
+        return []
+    return [] if listed is None else [PAGE, *listed]
