@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterable
 
 from rdjax.audit.result import FIXED, OWN, STREAM, Floor, Point, Recommendation, Setting
-from rdjax.audit.wording import memory, metric_title, percent
+from rdjax.audit.wording import memory, metric_title, percent, share_beside
 from rdjax.limits.bound import Bound
 
 STORE, SEND_BLIND, SEND_SEARCHED = "store the documents", "send a query blind", "send a query after searching"
@@ -107,10 +107,11 @@ def _class(point: Point) -> str:
 
 
 def _kept(point: Point, setting: Setting) -> str:
-    low, high = float(point.kept_interval.lower), float(point.kept_interval.upper)
-    missed = "" if _low(point.kept) >= setting.target else ", which misses the target"
+    low, high, kept = float(point.kept_interval.lower), float(point.kept_interval.upper), _low(point.kept)
+    missed = "" if kept >= setting.target else ", which misses the target"
+    most = f"{high:.1%}" if math.isfinite(high) else "no upper end"
     return (
-        f"It kept {_low(point.kept):.1%} [{low:.1%}, {high:.1%}] on the {setting.queries:,} audited queries, "
+        f"It kept {share_beside(kept, setting.target)} [{low:.1%}, {most}] on the {setting.queries:,} audited queries, "
         f"which it was not fitted on{missed}."
     )
 

@@ -15,6 +15,7 @@ from rdjax.checks import require
 from rdjax.data import Corpus, folds, pool_documents, split_queries
 from rdjax.data.corpus import trusted
 from rdjax.retrieval import calibrate_temperatures, fuse, modality_scores
+from rdjax.retrieval.metrics import Metric
 from rdjax.retrieval.streaming import top_document
 
 FEW = 200  # audited queries below which a split would leave too few
@@ -128,6 +129,16 @@ def _few(audited: int, fitted: int) -> tuple[str, ...]:
     wide = f"Only {are(audited)} audited: intervals {worth}."
     missed = f"Only {are(fitted)} fitted on: a budget chosen on so few may miss its target."
     return (*((wide,) if audited < FEW else ()), *((missed,) if fitted < FEW else ()))
+
+
+def plainly_judged(corpus: Corpus, metric: Metric) -> Corpus:
+    """The corpus itself; judgments [Q, J] that name one document a query, whose grade means nothing, become [Q]."""
+    relevant = corpus.relevant
+    if relevant is None or relevant.ndim == 1 or (relevant >= 0).sum(axis=1).max() > 1:
+        return corpus
+    if metric.graded and corpus.grades is not None and (corpus.grades[relevant >= 0] != 1).any():
+        return corpus
+    return trusted(corpus, relevant=relevant.max(axis=1), grades=None)
 
 
 def with_judgements(corpus: Corpus) -> Corpus:
