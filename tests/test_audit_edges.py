@@ -260,3 +260,13 @@ def test_an_interval_without_an_upper_end_says_so():
     [choice] = recommend([kept(0.97, 0.0, np.inf)], [], fake_audit.setting())
     assert "97.0% [0.0%, no upper end] on" in choice.sentence
     assert words.share_interval(choice.point.kept_interval) == "[0.0, no upper end]"
+
+
+@pytest.mark.parametrize(("encoder", "gains"), [(11_999, True), (12_000, False), (36_000, False)])
+def test_a_code_that_takes_more_than_the_vectors_do_says_so(encoder, gains):
+    """1,000 documents of 192 bits take 24,000 bytes; codes of 96 bits take half of that, beside their codebook."""
+    made = kept(0.99, 0.98, 1.0, encoder_bytes=encoder)
+    made = dataclasses.replace(made, bits=dataclasses.replace(made.bits, packed=Bound.value(96.0, "measured")))
+    [choice] = recommend([made], [], fake_audit.setting(documents=1000, stored_bits=192))
+    assert ("codebook included, instead of 24 kB. It kept" in choice.sentence) == gains
+    assert ("leaving them as they are takes no more" in choice.sentence) == (not gains)

@@ -51,12 +51,14 @@ def _store(point: Point | None, offered: list[Point], floors: list[Floor], setti
     blind = _blind_floor(floors, "a document coded without knowledge of the others")
     if point is None:
         return f"{_nothing(offered, setting)} {blind}"
-    bits, after = _low(point.bits.packed), memory(disk(point, setting))
-    before = memory(setting.stored_bits / 8 * setting.documents)
+    bits, after, before = _low(point.bits.packed), disk(point, setting), setting.stored_bits / 8 * setting.documents
+    beside = f"instead of {memory(before)}."
+    if after >= before:
+        beside = f"where they take {memory(before)} today; leaving them as they are takes no more."
     return (
         f"{bits:,.0f} bits ({bits / 8:,.1f} bytes) for each stored document keep {percent(setting.target)} of today's "
-        f"{metric_title(setting.metric)}, with {point.code} ({_class(point)}): {after} for "
-        f"{setting.documents:,} documents, the encoder's codebook included, instead of {before}. "
+        f"{metric_title(setting.metric)}, with {point.code} ({_class(point)}): "
+        f"{memory(after)} for {setting.documents:,} documents, the encoder's codebook included, {beside} "
         f"{_kept(point, setting)} {_fewer(point, offered, setting)}{blind}"
     )
 
