@@ -22,10 +22,10 @@ def plain_table(title: str, columns: Sequence[tuple[str, bool]]) -> Table:
 
 
 class _Plain(Table):
-    """Rows become lines, "header: cell", where columns of numbers have no room: rich would cut them. Cells: no markup."""
+    """Rows become lines, "header: cell", where columns of numbers have no room: rich would cut them."""
 
     def add_row(self, *cells: Any, **settings: Any) -> None:
-        """As rich's; a name in brackets is a name."""
+        """As rich's, but no cell is markup: a name in brackets is a name."""
         super().add_row(*(Text(cell) if isinstance(cell, str) else cell for cell in cells), **settings)
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
