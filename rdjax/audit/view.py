@@ -5,13 +5,13 @@ those of `fit`'s own that are not among them; everything is reported on `test`'s
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 
-from rdjax.checks import require
+from rdjax.checks import require, row_blocks
 from rdjax.data import Corpus, folds, pool_documents, split_queries
 from rdjax.data.corpus import trusted
 from rdjax.retrieval import calibrate_temperatures, fuse, modality_scores
@@ -31,7 +31,7 @@ class View:
 
     `own_documents` are fit's documents that are not searched ones, numbered in `fit`: what class C may see of
     documents. `temperatures` [M] are calibrated on fit; None without judgments, where there is nothing to calibrate
-    on.
+    on. Views of one corpus share `pooled`, vectors of their documents by scale.
     """
 
     test: Corpus
@@ -40,6 +40,7 @@ class View:
     own_documents: np.ndarray
     temperatures: np.ndarray | None = None
     calibration: str = ""
+    pooled: dict[Any, np.ndarray] = field(default_factory=dict, compare=False, repr=False)
 
     @property
     def scale(self) -> dict[str, float]:
@@ -62,7 +63,10 @@ class View:
     @cached_property
     def pooled_documents(self) -> np.ndarray:
         """Vectors of the documents that the fit queries search: the audited ones first."""
-        return self.vectors(self.fit.documents)
+        scale = tuple(self.scale.values())
+        if scale not in self.pooled:
+            self.pooled[scale] = self.vectors(self.fit.documents)
+        return self.pooled[scale]
 
     @property
     def audited_documents(self) -> np.ndarray:
@@ -71,11 +75,17 @@ class View:
 
     def vectors(self, features: Any) -> np.ndarray:
         """Modalities side by side, scaled: [n, sum of D_m], float32 at least."""
-        parts = [np.asarray(array, np.promote_types(array.dtype, np.float32)) for array in features.values()]
-        scaled = [
-            part * np.asarray(factor, part.dtype) for part, factor in zip(parts, self.scale.values(), strict=True)
-        ]
-        return np.concatenate(scaled, axis=1)
+        factors = [self.scale[name] for name in features]
+        kinds = [np.promote_types(array.dtype, np.float32) for array in features.values()]
+        if factors == [1]:
+            return np.asarray(next(iter(features.values())), kinds[0])  # itself, where it has that precision
+        widths = [array.shape[1] for array in features.values()]
+        whole = np.empty((len(next(iter(features.values()))), sum(widths)), np.result_type(*kinds))
+        places = np.split(whole, np.cumsum(widths)[:-1], axis=1)
+        for array, kind, factor, place in zip(features.values(), kinds, factors, places, strict=True):
+            for start, rows in row_blocks(array):
+                place[start : start + len(rows)] = rows.astype(kind) * kind.type(factor)
+        return whole
 
 
 def make_views(corpus: Corpus, fit: Corpus | None, seed: int) -> tuple[list[View], str, tuple[str, ...]]:
@@ -102,8 +112,9 @@ def make_views(corpus: Corpus, fit: Corpus | None, seed: int) -> tuple[list[View
         )
         return [View(audited, fitted, np.arange(audited.num_queries), none)], words, ()
     count = min(FOLDS, corpus.num_queries)
+    pooled: dict[Any, np.ndarray] = {}
     views = [
-        View(corpus.take_queries(inside), corpus.take_queries(outside), inside, none)
+        View(corpus.take_queries(inside), corpus.take_queries(outside), inside, none, pooled=pooled)
         for outside, inside in folds(corpus, count, seed)
     ]
     words = (
