@@ -112,9 +112,9 @@ def make_views(corpus: Corpus, fit: Corpus | None, seed: int) -> tuple[list[View
         )
         return [View(audited, fitted, np.arange(audited.num_queries), none)], words, ()
     count = min(FOLDS, corpus.num_queries)
-    pooled: dict[Any, np.ndarray] = {}
+    shared: dict[Any, np.ndarray] = {}
     views = [
-        View(corpus.take_queries(inside), corpus.take_queries(outside), inside, none, pooled=pooled)
+        View(corpus.take_queries(inside), corpus.take_queries(outside), inside, none, pooled=shared)
         for outside, inside in folds(corpus, count, seed)
     ]
     words = (
