@@ -2,10 +2,10 @@
 
     python benchmarks/large.py [--documents 200000] [--queries 10000] [--modalities 2] [--interrupt 10] [--memory SIZE]
 
-Embeddings are written as .npy files to a temporary folder, which the audit maps into memory. What is asked: both sides
-in under 10 minutes of two cores and under 4 GB; progress with time left, on a terminal and in a pipe; an interruption at
-any time leaves with code 130, one line at most and no file. With --memory, the audit is given that budget, and must
-keep it. How fast ranks are counted is in `benchmarks/scale.py`.
+Embeddings, of 64 dimensions in all, are written as .npy files to a temporary folder, which the audit maps into memory.
+What is asked: both sides in under 10 minutes of two cores and under 4 GB; progress with time left, on a terminal and in
+a pipe; an interruption at any time leaves with code 130, one line at most and no file. With --memory, the audit is given
+that budget, and must keep it. How fast ranks are counted is in `benchmarks/scale.py`.
 """
 
 import argparse

@@ -14,14 +14,15 @@ from rdjax.audit.gaussian_fit import component_correlations
 from rdjax.audit.noisy import posterior_floor
 from rdjax.audit.quality import ways_to_rank
 from rdjax.audit.stress import _too_much
-from rdjax.audit.view import View, make_views
-from rdjax.audit.wording import percent
+from rdjax.audit.view import View, make_views, plainly_judged
+from rdjax.audit.wording import percent, share_beside
 from rdjax.checks import InputError
 from rdjax.codes import Int8, Weighted
 from rdjax.data import Corpus
 from rdjax.limits import Bound, one_shot_codewords, ranking_rate
 from rdjax.limits.blind import UNKNOWING
 from rdjax.limits.bound import AVERAGED
+from rdjax.report import words
 from rdjax.retrieval.metrics import parse_metric
 from tests import fake_audit
 from tests.test_audit import small
@@ -192,3 +193,80 @@ def test_what_is_stored_today_is_what_the_files_hold():
     assert bits(corpus) - bits(dataclasses.replace(corpus, stored_bits={name: 16})) == (
         6 * (8 * corpus.documents[name].dtype.itemsize - 16)
     )
+
+
+def listed(corpus, grade=1.0):
+    """The same judgments as lists of two, of which one is padding, now before and now after the document."""
+    relevant = np.full((corpus.num_queries, 2), -1)
+    relevant[np.arange(corpus.num_queries), np.arange(corpus.num_queries) % 2] = corpus.relevant
+    return dataclasses.replace(corpus, relevant=relevant, grades=np.full(relevant.shape, grade))
+
+
+def test_lists_of_one_document_are_one_document():
+    corpus = small()
+    asked = {"families": ("int8",), "side": "queries"}
+    assert audit(listed(corpus, grade=3.0), fit=listed(corpus), **asked) == audit(corpus, fit=corpus, **asked)
+
+
+@pytest.mark.parametrize(
+    ("metric", "grade", "plain"), [("dcg", 3, False), ("dcg@5", 1, True), ("ndcg@5", 3, True), ("mrr", 3, True)]
+)
+def test_a_grade_is_kept_where_it_counts(metric, grade, plain):
+    corpus, measure = listed(small(), grade), parse_metric(metric)
+    found = plainly_judged(corpus, measure)
+    assert (found.relevant.ndim, found.grades is None) == ((1, True) if plain else (2, False))
+    other = found if plain else dataclasses.replace(corpus, grades=None)
+    scores = sum(corpus.queries[name] @ corpus.documents[name].T for name in corpus.modalities)
+    worth = [np.asarray(measure(scores, each.relevant, grades=each.grades)) for each in (corpus, other)]
+    assert np.allclose(*worth, rtol=1e-12) == plain
+
+
+def test_several_documents_stay_several_even_of_one_query():
+    corpus = listed(small())
+    corpus.relevant[7] = [3, 4]
+    assert plainly_judged(corpus, MRR) is corpus
+
+
+@pytest.mark.parametrize(
+    ("share", "target", "shown"),
+    [
+        (0.9496, 0.95, "94.96%"),
+        (0.95, 0.95, "95.0%"),
+        (0.9502, 0.95, "95.0%"),
+        (0.95041, 0.9504, "95.04%"),
+        (0.1234, 0.95, "12.3%"),
+        (np.nextafter(0.3, 0), 0.3, "29.99999999999999%"),
+        (1.0, 1, "100.0%"),
+    ],
+)
+def test_a_share_is_shown_on_its_side_of_the_target(share, target, shown):
+    assert share_beside(share, target) == shown
+    [choice] = recommend([kept(share, 0.9, 1.0)], [], fake_audit.setting(target=target))
+    assert f"kept {shown} [90.0%, 100.0%] on" in choice.sentence
+    assert ("misses the target" in choice.sentence) == (share < target)
+
+
+def kept(share, low, high, **changes):
+    """A code for documents that keeps this share of today's, in this interval."""
+    interval = Bound(low, high, "estimate")
+    sure = Bound.at_least(1.0, "estimate")
+    made = fake_audit.point("int8", "int8", "documents", "B", 96.0, share)
+    return dataclasses.replace(
+        made, kept=Bound.value(share, "measured"), kept_interval=interval, chosen_by=sure, **changes
+    )
+
+
+def test_an_interval_without_an_upper_end_says_so():
+    [choice] = recommend([kept(0.97, 0.0, np.inf)], [], fake_audit.setting())
+    assert "97.0% [0.0%, no upper end] on" in choice.sentence
+    assert words.share_interval(choice.point.kept_interval) == "[0.0, no upper end]"
+
+
+@pytest.mark.parametrize(("encoder", "gains"), [(11_999, True), (12_000, False), (36_000, False)])
+def test_a_code_that_takes_more_than_the_vectors_do_says_so(encoder, gains):
+    """1,000 documents of 192 bits take 24,000 bytes; codes of 96 bits take half of that, beside their codebook."""
+    made = kept(0.99, 0.98, 1.0, encoder_bytes=encoder)
+    made = dataclasses.replace(made, bits=dataclasses.replace(made.bits, packed=Bound.value(96.0, "measured")))
+    [choice] = recommend([made], [], fake_audit.setting(documents=1000, stored_bits=192))
+    assert ("codebook included, instead of 24 kB. It kept" in choice.sentence) == gains
+    assert ("leaving them as they are takes no more" in choice.sentence) == (not gains)

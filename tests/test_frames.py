@@ -12,7 +12,7 @@ from rdjax.codes import EntropyCodedScalar, Int8, RankCode, ScalarQuantizer, Sig
 from rdjax.codes.frames import ITEMS, MOST_HEADER, VERSION, frame, read_frames
 from rdjax.codes.randomized import DitheredScalar
 from rdjax.codes.recoded import EntropyCoded
-from rdjax.codes.streams import read_stream, read_symbols, rows_at_once, write_stream
+from rdjax.codes.streams import decode_all, encode_all, read_stream, read_symbols, rows_at_once, write_stream
 
 pytestmark = pytest.mark.float64_only
 KEY = 0xDEADBEEF
@@ -161,6 +161,21 @@ def test_a_file_written_in_blocks_holds_the_same_bytes(codes, vectors, monkeypat
         assert rate.packed == 8 * len(data) / 3300
         if code.bits is not None:  # every frame ends on a byte by itself
             assert rate.header == pytest.approx(8 * (len(data) - len(code.pack(symbols))) / 3300, rel=1e-12)
+
+
+@pytest.mark.parametrize("count", [256, 257, 1500])
+def test_many_are_coded_in_blocks_as_they_are_at_once(codes, vectors, monkeypatch, count):
+    """Blocks of 256 at most, alike: 257 are 256 and one that is filled up, 1,500 are six of 256, 220 in the last."""
+    monkeypatch.setattr("rdjax.codes.streams._ENTRIES", 256 * 6)
+    many, sizes = np.resize(vectors, (count, 6)), []
+    for code in [*codes[:3], DitheredScalar.fit(vectors, 9)]:  # the last draws by row
+        with monkeypatch.context() as patch:
+            whole = type(code).encode
+            patch.setattr(type(code), "encode", lambda self, x, whole=whole: sizes.append(len(x)) or whole(self, x))
+            symbols = encode_all(code, many)
+        assert set(sizes) == {256}
+        np.testing.assert_array_equal(symbols, code.encode(many))
+        np.testing.assert_array_equal(decode_all(code, symbols), code.decode(symbols))
 
 
 def test_a_block_with_a_nan_names_its_row(codes, vectors):

@@ -12,6 +12,7 @@ from rich.console import Console
 from rdjax.audit import wording
 from rdjax.limits.bound import Bound
 from rdjax.report import Progress, print_audit, terminal, to_json, words
+from rdjax.report.columns import plain_table
 from tests.fake_audit import fake_audit, measured, point, with_floor
 
 pytestmark = pytest.mark.float64_only
@@ -144,6 +145,27 @@ def test_everything_fits_and_nothing_is_missing(width):
     for choice in audit.recommendations:
         assert f"* {choice.point.code}" in flat(text)
     assert text.index(audit.answer[0][:30]) < text.index("ties against us") < text.index("Stored documents: codes")
+
+
+@pytest.mark.parametrize("width", [30, 40, 60, 79])
+def test_a_narrow_terminal_shows_every_number_whole(width):
+    numbers = lambda width: {word for word in flat(printed(fake_audit(), width)).split() if re.search(r"\d", word)}
+    assert len(numbers(120)) > 100
+    assert numbers(120) <= numbers(width)
+
+
+def test_a_table_without_room_becomes_lines():
+    table = plain_table("Codes", [("code", False), ("bits", True), ("95%", True)])
+    table.add_row("product", "12,288", "[0.683, 0.740]")
+    table.add_row("[int8]", "64", "-")
+    shown = {}
+    for width in (33, 32):
+        console = Console(file=io.StringIO(), width=width)
+        console.print(table)
+        shown[width] = [line.strip() for line in console.file.getvalue().splitlines()]
+    assert shown[33][-3:-1] == ["product  12,288  [0.683, 0.740]", "[int8]       64               -"]
+    lines = ["code: product", "bits: 12,288", "95%: [0.683, 0.740]", "", "code: [int8]", "bits: 64", "95%: -", ""]
+    assert shown[32] == ["Codes", "", *lines]
 
 
 def test_touched_is_shown_only_where_it_differs():

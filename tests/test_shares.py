@@ -10,6 +10,7 @@ from rdjax.audit.view import View, calibrated
 from rdjax.data import Corpus
 from rdjax.limits import Bound, ranking_rate
 from rdjax.report.modality_tables import measures_text
+from rdjax.retrieval import scores
 from rdjax.retrieval.metrics import parse_metric
 from tests.fake_audit import fake_audit, setting
 
@@ -66,6 +67,21 @@ def test_each_tells_what_its_errors_leave_and_prices_what_the_others_cannot(usua
         assert one.price.evidence == "estimate"
     together = 4 - open_after(RIGHT["row"]) - open_after(RIGHT["column"])
     assert float(pairs[0].told.lower) == pytest.approx(together, abs=0.15)
+
+
+def test_documents_are_looked_at_as_often_however_few_queries_are_at_once(usual, monkeypatch):
+    looks, found = [], []
+    look = scores._check_features
+    monkeypatch.setattr(scores, "_check_features", lambda features, side: looks.append(side) or look(features, side))
+    for queries in (QUERIES, 170):
+        monkeypatch.setattr("rdjax.audit.shares.ENTRIES", SIDE * SIDE * queries)
+        found.append(shares()[0])
+        found.append(looks.count("documents"))
+        looks.clear()
+    assert found[1] == found[3] > 0
+    assert found[0] == usual[0]
+    for one, other in zip(found[0], found[2], strict=True):
+        assert float(one.unique.lower) == pytest.approx(float(other.unique.lower), rel=1e-12)
 
 
 def test_the_price_is_below_what_a_perfect_code_has_to_send_in_all():

@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterable
 
 from rdjax.audit.result import FIXED, OWN, STREAM, Floor, Point, Recommendation, Setting
-from rdjax.audit.wording import memory, metric_title, percent
+from rdjax.audit.wording import memory, metric_title, percent, share_beside
 from rdjax.limits.bound import Bound
 
 STORE, SEND_BLIND, SEND_SEARCHED = "store the documents", "send a query blind", "send a query after searching"
@@ -51,12 +51,14 @@ def _store(point: Point | None, offered: list[Point], floors: list[Floor], setti
     blind = _blind_floor(floors, "a document coded without knowledge of the others")
     if point is None:
         return f"{_nothing(offered, setting)} {blind}"
-    bits, after = _low(point.bits.packed), memory(disk(point, setting))
-    before = memory(setting.stored_bits / 8 * setting.documents)
+    bits, after, before = _low(point.bits.packed), disk(point, setting), setting.stored_bits / 8 * setting.documents
+    beside = f"instead of {memory(before)}."
+    if after >= before:
+        beside = f"where they take {memory(before)} today; leaving them as they are takes no more."
     return (
         f"{bits:,.0f} bits ({bits / 8:,.1f} bytes) for each stored document keep {percent(setting.target)} of today's "
-        f"{metric_title(setting.metric)}, with {point.code} ({_class(point)}): {after} for "
-        f"{setting.documents:,} documents, the encoder's codebook included, instead of {before}. "
+        f"{metric_title(setting.metric)}, with {point.code} ({_class(point)}): "
+        f"{memory(after)} for {setting.documents:,} documents, the encoder's codebook included, {beside} "
         f"{_kept(point, setting)} {_fewer(point, offered, setting)}{blind}"
     )
 
@@ -107,10 +109,11 @@ def _class(point: Point) -> str:
 
 
 def _kept(point: Point, setting: Setting) -> str:
-    low, high = float(point.kept_interval.lower), float(point.kept_interval.upper)
-    missed = "" if _low(point.kept) >= setting.target else ", which misses the target"
+    low, high, kept = float(point.kept_interval.lower), float(point.kept_interval.upper), _low(point.kept)
+    missed = "" if kept >= setting.target else ", which misses the target"
+    most = f"{high:.1%}" if math.isfinite(high) else "no upper end"
     return (
-        f"It kept {_low(point.kept):.1%} [{low:.1%}, {high:.1%}] on the {setting.queries:,} audited queries, "
+        f"It kept {share_beside(kept, setting.target)} [{low:.1%}, {most}] on the {setting.queries:,} audited queries, "
         f"which it was not fitted on{missed}."
     )
 

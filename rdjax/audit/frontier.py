@@ -14,6 +14,7 @@ from rdjax.audit.result import Bits, Point
 from rdjax.audit.training import ROWS, Training, sample_rows
 from rdjax.audit.view import View
 from rdjax.codes import Code, SignBitsRescored
+from rdjax.codes.streams import decode_all, encode_all
 from rdjax.data import Corpus
 from rdjax.limits.bound import Bound
 from rdjax.retrieval import counts_from_scores
@@ -91,7 +92,7 @@ def count_coded(
     """Counts above and tied when one side is decoded from symbols; vectors are (queries, documents)."""
     queries, documents = vectors
     if code.inner_products:  # so they stream
-        decoded = np.asarray(code.decode(symbols))
+        decoded = np.asarray(decode_all(code, symbols))
         pair = (decoded, documents) if side == "queries" else (queries, decoded)
         return count_above(*pair, corpus.relevant)
     relevant, parts = np.asarray(corpus.relevant), []
@@ -198,7 +199,7 @@ class Bench:
         if code is None:
             return None
         coded = view.test_queries if trial.side == "queries" else stuff.documents
-        symbols = code.encode(coded)
+        symbols = encode_all(code, coded)
         counts = count_coded(
             code, symbols, trial.side, (view.test_queries, stuff.documents), view.test, self.sizes.scores
         )
@@ -218,7 +219,7 @@ class Bench:
                 if code is None:
                     return NOTHING
                 corpus, queries = view.fit.take_queries(held_out), view.fit_queries[held_out]
-                symbols = code.encode(queries if trial.side == "queries" else stuff.documents)
+                symbols = encode_all(code, queries if trial.side == "queries" else stuff.documents)
                 counts = count_coded(code, symbols, trial.side, (queries, stuff.documents), corpus, self.sizes.scores)
                 values[held_out] = values_of(self.metric, counts, corpus)
                 spent += code.rate(symbols).payload * len(held_out)  # a batch of so few is mostly header

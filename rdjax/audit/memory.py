@@ -4,13 +4,17 @@ Resident at the peak are at most
 
     PROGRAM + SHARED vectors + max(CALIBRATING samples, workers (OWN vectors + PER_SCORE scores))
 
-and where the queries are cross-fitted the vectors once more for every further fold, as temperatures differ;
+and where the queries are cross-fitted the vectors once more for every further fold, if temperatures differ there;
 with all vectors in float32 or more, the float64 scores that temperatures are fitted on, and the scores of a code that a
 worker holds at a time, which is what a budget chooses. The factors are measured at 20,000 and 100,000 documents of two
 modalities, and on the safe side; `benchmarks/large.py --memory` holds an audit against its budget.
 """
 
+import os
+import warnings
+from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
@@ -38,28 +42,77 @@ def sizes_within(budget: float | None, corpus: Corpus, fit: Corpus | None) -> Si
     """The sizes that keep an audit within a budget; results do not depend on them.
 
     Args:
-      budget: bytes of resident memory; None for as much as it takes.
+      budget: bytes of resident memory; None for those of this machine or its container, and the smallest sizes, with
+        a warning at once, where they may not do: the factors are on the safe side.
       corpus, fit: as in `audit`.
 
     Raises:
       InputError: a budget that the smallest sizes exceed, with what they take.
     """
-    if budget is None:
-        return Sizes()
+    most = machine_memory() if budget is None else budget
     corpora = (corpus,) if fit is None else (corpus, fit)
     vectors = sum(map(_bytes, corpora))
     documents = sum(each.num_documents for each in corpora)
     samples = 8 * min(len(corpus.modalities), FULL) * min(corpora[-1].num_queries, CALIBRATION_QUERIES)
     samples *= min(documents, CALIBRATION_DOCUMENTS)
-    folds = FOLDS if fit is None and corpus.num_queries < 2 * FEW else 1
-    held = PROGRAM + (SHARED + folds - 1) * vectors
+    held = PROGRAM + (SHARED + _further_folds(corpus, fit)) * vectors
     least = max(LEAST, documents)  # a query's
     for workers in range(WORKERS, 0, -1):
-        scores = ((budget - held) / workers - OWN * vectors) / PER_SCORE
-        if scores >= least and budget >= held + CALIBRATING * samples:
+        scores = ((most - held) / workers - OWN * vectors) / PER_SCORE
+        if scores >= least and most >= held + CALIBRATING * samples:
             return Sizes(workers, int(min(scores, max(SCORES, least))))
-    need = held + max(CALIBRATING * samples, OWN * vectors + PER_SCORE * least)
-    raise InputError(f"this audit takes {memory(need)} at least and the budget is {memory(budget)}; give more memory.")
+    need = memory(held + max(CALIBRATING * samples, OWN * vectors + PER_SCORE * least))
+    if budget is not None:
+        raise InputError(f"this audit takes {need} at least and the budget is {memory(budget)}; give more memory.")
+    warnings.warn(f"this audit may take {need} of memory, and there are {memory(most)}", stacklevel=3)
+    return Sizes(1, least)
+
+
+def _further_folds(corpus: Corpus, fit: Corpus | None) -> int:
+    """Those beyond the first that hold vectors of their own: scaled by temperatures, which one modality has none of."""
+    several = fit is None and corpus.num_queries < 2 * FEW
+    return FOLDS - 1 if several and len(corpus.modalities) > 1 and corpus.relevant is not None else 0
+
+
+def machine_memory(root: str = "/") -> float:
+    """Bytes that this process may hold: the machine's, or what a container or a control group above it allows.
+
+    Args:
+      root: where the system's files are.
+    """
+    try:
+        physical = float(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
+    except (AttributeError, ValueError, OSError):
+        physical = float("inf")
+    return min([physical, *_group_limits(Path(root))])
+
+
+def _group_limits(root: Path) -> Iterator[float]:
+    """Limits of the control groups of this process and of those above them, versions 1 and 2."""
+    try:
+        groups = (root / "proc/self/cgroup").read_text().splitlines()
+    except (OSError, UnicodeDecodeError):
+        return
+    for line in groups:
+        number, kinds, place = line.split(":", 2)
+        if number == "0" and not kinds:
+            base, name = root / "sys/fs/cgroup", "memory.max"
+        elif "memory" in kinds.split(","):
+            base, name = root / "sys/fs/cgroup/memory", "memory.limit_in_bytes"
+        else:
+            continue
+        own = base / place.lstrip("/")
+        for group in (own, *own.parents):
+            if group.is_relative_to(base):
+                yield from _limit(group / name)
+
+
+def _limit(file: Path) -> Iterator[float]:
+    """The number in a file; nothing where there is no file, or "max" in it."""
+    try:
+        yield float(int(file.read_text()))
+    except (OSError, ValueError):
+        return
 
 
 def _bytes(corpus: Corpus) -> int:

@@ -23,7 +23,7 @@ from rdjax.audit.noisy import posterior_floor
 from rdjax.audit.quality import todays, uncompressed_rankings
 from rdjax.audit.result import Audit, Point, Quality, Setting
 from rdjax.audit.shares import modality_shares
-from rdjax.audit.view import Progress, View, calibrated, make_views, with_judgements
+from rdjax.audit.view import Progress, View, calibrated, make_views, plainly_judged, with_judgements
 from rdjax.audit.wording import percent
 from rdjax.checks import require, whole
 from rdjax.data import Corpus
@@ -62,7 +62,7 @@ def audit(
       families: names of the families of codes to try (see `families.FAMILIES`), None for the usual ones.
       seed: of the split and the bootstrap.
       memory: bytes that the process may take: it sets how much is computed at a time, never what (see
-        `memory.sizes_within`). None: as much as is fast.
+        `memory.sizes_within`). None: as much as is fast and this machine has; a warning where that may not do.
       progress: called as progress(what, done, total).
 
     Returns:
@@ -77,9 +77,9 @@ def audit(
     tell = progress or (lambda *_: None)
     with jax.enable_x64(True):
         tell("reading the corpus", 0, 1)
+        corpus, fit = plainly_judged(corpus, measure_by), fit and plainly_judged(fit, measure_by)
         views, protocol, warnings = make_views(corpus, fit, seed)
-        if corpus.relevant is not None:
-            views = [calibrated(view, seed) for view in views]
+        views = views if corpus.relevant is None else [calibrated(view, seed) for view in views]
         audited = views[0].test if len(views) == 1 else with_judgements(corpus)
         law, prior_words = relevance_law(audited, prior)
         protocol += sampled(views[0])

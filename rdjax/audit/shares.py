@@ -14,15 +14,18 @@ from collections.abc import Iterator
 from itertools import combinations
 from typing import Any
 
+import jax.numpy as jnp
 import numpy as np
 
 from rdjax.audit.measures import shared_information
 from rdjax.audit.result import Modality, Pair, Setting
 from rdjax.audit.view import View, calibration_scores
+from rdjax.data import Corpus
 from rdjax.information import entropy
 from rdjax.limits import Bound, ranking_rate
-from rdjax.retrieval import calibrate_temperatures, log_posterior, modality_scores
+from rdjax.retrieval import calibrate_temperatures, log_posterior
 from rdjax.retrieval.metrics import Metric
+from rdjax.retrieval.scores import inner_products, working
 
 QUERIES = 1000  # of which cross-entropies are read, at most
 ENTRIES = 4_000_000  # scores at a time
@@ -84,13 +87,14 @@ def _losses(view: View, subsets: list[Members], seed: int) -> np.ndarray:
     test = view.test
     chosen = np.sort(np.random.default_rng(seed).permutation(test.num_queries)[:QUERIES])
     block = max(1, ENTRIES // test.num_documents)
-    losses = [_block(view, chosen[i : i + block], subsets, tau) for i in range(0, len(chosen), block)]
+    documents = [working(array) for array in test.documents.values()]  # once: a block of queries is small beside them
+    losses = [_block(test, documents, chosen[i : i + block], subsets, tau) for i in range(0, len(chosen), block)]
     return np.concatenate(losses, axis=1)
 
 
-def _block(view: View, rows: np.ndarray, subsets: list[Members], tau: list[Any]) -> np.ndarray:
-    test = view.test
-    scores = modality_scores({name: array[rows] for name, array in test.queries.items()}, test.documents)
+def _block(test: Corpus, documents: list[Any], rows: np.ndarray, subsets: list[Members], tau: list[Any]) -> np.ndarray:
+    queries = [working(test.queries[name][rows]) for name in test.documents]
+    scores = jnp.stack([inner_products(*pair) for pair in zip(queries, documents, strict=True)])
     wanted = np.asarray(test.relevant)[rows]
     logs = [np.asarray(log_posterior(scores[np.array(s)], t)) for s, t in zip(subsets, tau, strict=True)]
     return -np.stack([log[np.arange(len(rows)), wanted] for log in logs]) / np.log(2)

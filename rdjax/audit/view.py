@@ -5,16 +5,17 @@ those of `fit`'s own that are not among them; everything is reported on `test`'s
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 
-from rdjax.checks import require
+from rdjax.checks import require, row_blocks
 from rdjax.data import Corpus, folds, pool_documents, split_queries
 from rdjax.data.corpus import trusted
 from rdjax.retrieval import calibrate_temperatures, fuse, modality_scores
+from rdjax.retrieval.metrics import Metric
 from rdjax.retrieval.streaming import top_document
 
 FEW = 200  # audited queries below which a split would leave too few
@@ -30,7 +31,7 @@ class View:
 
     `own_documents` are fit's documents that are not searched ones, numbered in `fit`: what class C may see of
     documents. `temperatures` [M] are calibrated on fit; None without judgments, where there is nothing to calibrate
-    on.
+    on. Views of one corpus share `pooled`, vectors of their documents by scale.
     """
 
     test: Corpus
@@ -39,6 +40,7 @@ class View:
     own_documents: np.ndarray
     temperatures: np.ndarray | None = None
     calibration: str = ""
+    pooled: dict[Any, np.ndarray] = field(default_factory=dict, compare=False, repr=False)
 
     @property
     def scale(self) -> dict[str, float]:
@@ -61,7 +63,10 @@ class View:
     @cached_property
     def pooled_documents(self) -> np.ndarray:
         """Vectors of the documents that the fit queries search: the audited ones first."""
-        return self.vectors(self.fit.documents)
+        scale = tuple(self.scale.values())
+        if scale not in self.pooled:
+            self.pooled[scale] = self.vectors(self.fit.documents)
+        return self.pooled[scale]
 
     @property
     def audited_documents(self) -> np.ndarray:
@@ -70,11 +75,17 @@ class View:
 
     def vectors(self, features: Any) -> np.ndarray:
         """Modalities side by side, scaled: [n, sum of D_m], float32 at least."""
-        parts = [np.asarray(array, np.promote_types(array.dtype, np.float32)) for array in features.values()]
-        scaled = [
-            part * np.asarray(factor, part.dtype) for part, factor in zip(parts, self.scale.values(), strict=True)
-        ]
-        return np.concatenate(scaled, axis=1)
+        factors = [self.scale[name] for name in features]
+        kinds = [np.promote_types(array.dtype, np.float32) for array in features.values()]
+        if factors == [1]:
+            return np.asarray(next(iter(features.values())), kinds[0])  # itself, where it has that precision
+        widths = [array.shape[1] for array in features.values()]
+        whole = np.empty((len(next(iter(features.values()))), sum(widths)), np.result_type(*kinds))
+        places = np.split(whole, np.cumsum(widths)[:-1], axis=1)
+        for array, kind, factor, place in zip(features.values(), kinds, factors, places, strict=True):
+            for start, rows in row_blocks(array):
+                place[start : start + len(rows)] = rows.astype(kind) * kind.type(factor)
+        return whole
 
 
 def make_views(corpus: Corpus, fit: Corpus | None, seed: int) -> tuple[list[View], str, tuple[str, ...]]:
@@ -101,8 +112,9 @@ def make_views(corpus: Corpus, fit: Corpus | None, seed: int) -> tuple[list[View
         )
         return [View(audited, fitted, np.arange(audited.num_queries), none)], words, ()
     count = min(FOLDS, corpus.num_queries)
+    shared: dict[Any, np.ndarray] = {}
     views = [
-        View(corpus.take_queries(inside), corpus.take_queries(outside), inside, none)
+        View(corpus.take_queries(inside), corpus.take_queries(outside), inside, none, pooled=shared)
         for outside, inside in folds(corpus, count, seed)
     ]
     words = (
@@ -128,6 +140,16 @@ def _few(audited: int, fitted: int) -> tuple[str, ...]:
     wide = f"Only {are(audited)} audited: intervals {worth}."
     missed = f"Only {are(fitted)} fitted on: a budget chosen on so few may miss its target."
     return (*((wide,) if audited < FEW else ()), *((missed,) if fitted < FEW else ()))
+
+
+def plainly_judged(corpus: Corpus, metric: Metric) -> Corpus:
+    """The corpus itself; judgments [Q, J] that name one document a query, whose grade means nothing, become [Q]."""
+    relevant = corpus.relevant
+    if relevant is None or relevant.ndim == 1 or (relevant >= 0).sum(axis=1).max() > 1:
+        return corpus
+    if metric.graded and corpus.grades is not None and (corpus.grades[relevant >= 0] != 1).any():
+        return corpus
+    return trusted(corpus, relevant=relevant.max(axis=1), grades=None)
 
 
 def with_judgements(corpus: Corpus) -> Corpus:

@@ -18,3 +18,10 @@ def memory(size: float) -> str:
         if size >= scale:
             return f"{size / scale:.3g} {unit}" if size < 999.5 * scale else f"{size / scale:,.0f} {unit}"
     return f"{size:,.0f} bytes"
+
+
+def share_beside(share: float, target: float) -> str:
+    """E.g. "95.2%", or "94.96%" of a target of 95%: as many digits as show on which side of the target it is."""
+    side = lambda words: float(words[:-1]) < float(percent(target)[:-1])
+    shown = (f"{share:.{digits}%}" for digits in range(1, 16))
+    return next((words for words in shown if side(words) == (share < target)), f"{100 * float(share)!r}%")

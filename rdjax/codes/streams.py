@@ -1,7 +1,7 @@
 """Vectors to a file of codes and back, a block at a time: what does not fit in memory need not."""
 
-from collections.abc import Iterable, Iterator
-from typing import IO
+from collections.abc import Callable, Iterable, Iterator
+from typing import IO, Any
 
 import numpy as np
 
@@ -64,6 +64,33 @@ def narrowest(symbols: np.ndarray) -> np.ndarray:
     """The same numbers in the unsigned integers of the fewest bytes; int32 where one is negative."""
     signed = symbols.min(initial=0) < 0
     return symbols.astype(np.int32 if signed else np.min_scalar_type(int(symbols.max(initial=0))), copy=False)
+
+
+def encode_all(code: Code, vectors: np.ndarray) -> Any:
+    """What `code.encode` gives of finite vectors [n, D], int32 [n, L]; a block at a time."""
+    return _in_blocks(code, vectors, lambda part, rows: part.encode(rows))
+
+
+def decode_all(code: Code, symbols: Any) -> Any:
+    """What `code.decode` gives of symbols [n, L] that it made, [n, D]; a block at a time."""
+    return _in_blocks(code, symbols, lambda part, rows: part.decode(rows))
+
+
+def _in_blocks(code: Code, items: Any, step: Callable[[Code, np.ndarray], Any]) -> Any:
+    """All in one call if they are few; else in blocks alike, the last filled up with zeros: they share a program."""
+    count = len(items)
+    blocks = -(-count // rows_at_once(code))
+    if blocks <= 1:
+        return step(code, items)
+    rows = -(-count // (blocks * ROWS)) * ROWS
+    whole: np.ndarray | None = None
+    for start in range(0, count, rows):
+        part = np.asarray(items[start : start + rows])
+        filled = np.pad(part, ((0, rows - len(part)), (0, 0)))
+        made = np.asarray(step(code.at(start), filled))[: len(part)]
+        whole = np.empty((count, made.shape[1]), made.dtype) if whole is None else whole
+        whole[start : start + len(part)] = made
+    return whole
 
 
 def rows_at_once(code: Code) -> int:

@@ -1,7 +1,7 @@
 """Corpus: what is searched, what is asked, and what is relevant.
 
 Every array is checked once, when the corpus is made, so that nothing downstream needs to check it again. Memory maps
-stay memory maps: they are read in blocks and never copied whole.
+stay memory maps: to be checked they are read in blocks, and nothing here copies them whole.
 """
 
 import copy

@@ -28,7 +28,7 @@ def print_audit(audit: Audit, console: Console) -> None:
 
     Args:
       audit: what `rdjax.audit.audit` found.
-      console: a rich console; from 80 columns up everything fits without cutting.
+      console: a rich console; nothing is cut, and below 80 columns some tables are lines.
     """
     answer = Text("\n\n".join(audit.answer))
     console.print(Panel(answer, title=Text(f"rdjax audit: {audit.setting.corpus}"), padding=(1, 2)))

@@ -30,8 +30,9 @@ def interval(bound: Bound) -> str:
 
 
 def share_interval(bound: Bound) -> str:
-    """E.g. "[93.9, 96.4]", percent."""
-    return f"[{100 * float(bound.lower):.1f}, {100 * float(bound.upper):.1f}]"
+    """E.g. "[93.9, 96.4]", percent; "no upper end" of a ratio to what may be nothing."""
+    low, high = 100 * float(bound.lower), 100 * float(bound.upper)
+    return f"[{low:.1f}, {high:.1f}]" if high < math.inf else f"[{low:.1f}, no upper end]"
 
 
 def between(bound: Bound) -> str:

@@ -50,6 +50,11 @@ class Metric:
         """Whether only the first relevant document counts (the floor of theory notes, section 1.7, is for these)."""
         return self.aggregate is aggregates.first
 
+    @property
+    def graded(self) -> bool:
+        """Whether the gain of a query's only relevant document counts; nDCG divides by it, most others ignore gains."""
+        return self.aggregate is aggregates.gain
+
     def per_query(
         self, above: Any, tied: Any, gains: Any = None, *, ties: str = "expected", size: int | None = None
     ) -> jax.Array:
