@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from rdjax.audit.frontier import count_coded
-from rdjax.audit.memory import LEAST, Sizes, machine_memory, sizes_within
+from rdjax.audit.memory import LEAST, Sizes, sizes_within
 from rdjax.checks import InputError, byte_size
 from rdjax.codes import SignBitsRescored
 from rdjax.data import Corpus
@@ -68,36 +68,12 @@ def test_each_fold_holds_vectors_of_its_own_temperatures_once_more(modalities, j
 def test_without_a_budget_what_the_machine_has_is_one(rng, monkeypatch):
     mine = corpus(rng)
     for size in (1.05e9, 1.2e9, 1e12):
-        monkeypatch.setattr("rdjax.audit.memory.machine_memory", lambda size=size: size)
+        monkeypatch.setattr("rdjax.data.machine.memory", lambda size=size: size)
         assert sizes_within(None, mine, None) == sizes_within(size, mine, None)
     assert sizes_within(None, mine, None) == Sizes()
-    monkeypatch.setattr("rdjax.audit.memory.machine_memory", lambda: 0.9e9)
+    monkeypatch.setattr("rdjax.data.machine.memory", lambda: 0.9e9)
     with pytest.warns(UserWarning, match=r"^this audit may take 1\.02 GB of memory, and there are 900 MB$"):
         assert sizes_within(None, mine, None) == Sizes(1, LEAST)
-
-
-@pytest.mark.parametrize(
-    ("groups", "files", "limit"),
-    [
-        ("0::/\n", {"memory.max": "3000\n"}, 3000),
-        ("0::/a/b\n", {"memory.max": "max\n", "a/memory.max": "2000\n", "a/b/memory.max": "max\n"}, 2000),
-        ("0::/a\n", {"b/memory.max": "2000\n"}, None),
-        ("5:cpu:/a\n4:memory,x:/a\n0::/\n", {"memory/a/memory.limit_in_bytes": "500\n"}, 500),
-        ("4:memory:/outside\n", {"memory/memory.limit_in_bytes": "700\n"}, 700),  # as a container sees its own
-        (None, {"memory.max": "3000\n"}, None),
-    ],
-)
-def test_a_control_group_sets_the_limit(tmp_path, groups, files, limit):
-    if groups is not None:
-        (tmp_path / "proc/self").mkdir(parents=True)
-        (tmp_path / "proc/self/cgroup").write_text(groups)
-    for name, text in files.items():
-        file = tmp_path / "sys/fs/cgroup" / name
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(text)
-    found = machine_memory(str(tmp_path))
-    assert found == (machine_memory(str(tmp_path / "nothing")) if limit is None else limit)
-    assert found > 2**27 or limit
 
 
 def test_counts_do_not_depend_on_how_many_scores_are_held(rng):

@@ -10,18 +10,15 @@ worker holds at a time, which is what a budget chooses. The factors are measured
 modalities, and on the safe side; `benchmarks/large.py --memory` holds an audit against its budget.
 """
 
-import os
 import warnings
-from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
 from rdjax.audit.view import CALIBRATION_DOCUMENTS, CALIBRATION_QUERIES, FEW, FOLDS, FULL
 from rdjax.audit.wording import memory
 from rdjax.checks import InputError
-from rdjax.data import Corpus
+from rdjax.data import Corpus, machine
 
 PROGRAM = 1.0e9  # bytes: the interpreter, JAX, compiled programs
 SHARED, OWN = 3, 10  # copies of all vectors, and those on the way through a code
@@ -49,7 +46,7 @@ def sizes_within(budget: float | None, corpus: Corpus, fit: Corpus | None) -> Si
     Raises:
       InputError: a budget that the smallest sizes exceed, with what they take.
     """
-    most = machine_memory() if budget is None else budget
+    most = machine.memory() if budget is None else budget
     corpora = (corpus,) if fit is None else (corpus, fit)
     vectors = sum(map(_bytes, corpora))
     documents = sum(each.num_documents for each in corpora)
@@ -72,47 +69,6 @@ def _further_folds(corpus: Corpus, fit: Corpus | None) -> int:
     """Those beyond the first that hold vectors of their own: scaled by temperatures, which one modality has none of."""
     several = fit is None and corpus.num_queries < 2 * FEW
     return FOLDS - 1 if several and len(corpus.modalities) > 1 and corpus.relevant is not None else 0
-
-
-def machine_memory(root: str = "/") -> float:
-    """Bytes that this process may hold: the machine's, or what a container or a control group above it allows.
-
-    Args:
-      root: where the system's files are.
-    """
-    try:
-        physical = float(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
-    except (AttributeError, ValueError, OSError):
-        physical = float("inf")
-    return min([physical, *_group_limits(Path(root))])
-
-
-def _group_limits(root: Path) -> Iterator[float]:
-    """Limits of the control groups of this process and of those above them, versions 1 and 2."""
-    try:
-        groups = (root / "proc/self/cgroup").read_text().splitlines()
-    except (OSError, UnicodeDecodeError):
-        return
-    for line in groups:
-        number, kinds, place = line.split(":", 2)
-        if number == "0" and not kinds:
-            base, name = root / "sys/fs/cgroup", "memory.max"
-        elif "memory" in kinds.split(","):
-            base, name = root / "sys/fs/cgroup/memory", "memory.limit_in_bytes"
-        else:
-            continue
-        own = base / place.lstrip("/")
-        for group in (own, *own.parents):
-            if group.is_relative_to(base):
-                yield from _limit(group / name)
-
-
-def _limit(file: Path) -> Iterator[float]:
-    """The number in a file; nothing where there is no file, or "max" in it."""
-    try:
-        yield float(int(file.read_text()))
-    except (OSError, ValueError):
-        return
 
 
 def _bytes(corpus: Corpus) -> int:
