@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -54,6 +55,19 @@ def sketched(monkeypatch):
     drawn = [name for name in FILES if name.endswith((".svg", ".png"))]
     monkeypatch.setattr(figure, "draw", lambda audit, folder: [Path(folder, n).write_text(sketch) for n in drawn])
     monkeypatch.setattr(heatmap, "draw_modalities", lambda audit, folder: None)
+
+
+def test_a_warning_is_a_sentence(place, asked, sketched, monkeypatch):
+    def audit(corpus, **options):
+        warnings.simplefilter("always")
+        warnings.warn("this audit may take 9 GB", stacklevel=1)
+        return fake_audit(seed=options["seed"])
+
+    monkeypatch.setattr("rdjax.audit.audit", audit)
+    done = run("audit")
+    assert done.exit_code == 0
+    assert "Warning: this audit may take 9 GB.\n" in done.stderr
+    assert ".py" not in done.stderr
 
 
 # audit

@@ -8,6 +8,7 @@ import functools
 import json
 import os
 import sys
+import warnings
 from collections.abc import Callable
 from typing import Annotated, Any
 
@@ -33,7 +34,9 @@ def answering(command: Callable[..., None]) -> Callable[..., None]:
         os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # its threads and XLA's get into each other's way
         _print_anything()
         try:
-            command(*args, **options)
+            with warnings.catch_warnings():
+                warnings.showwarning = _warn
+                command(*args, **options)
         except KeyboardInterrupt:
             raise typer.Exit(130) from None
         except ValueError as error:
@@ -51,6 +54,11 @@ def _print_anything() -> None:
     """What stdout has no letters for (a file's name need be no text) is escaped, as on stderr, and ends no command."""
     if getattr(sys.stdout, "errors", None) == "strict" and hasattr(sys.stdout, "reconfigure"):
         sys.stdout.reconfigure(errors="backslashreplace")
+
+
+def _warn(message: Warning | str, category: type[Warning], *where: Any, **_: Any) -> None:
+    """A warning as one sentence on stderr; which line of ours gave it is nothing to a user."""
+    typer.echo(f"Warning: {str(message).rstrip('.')}.", err=True)
 
 
 def _print_version(wanted: bool) -> None:
