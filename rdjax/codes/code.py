@@ -23,6 +23,7 @@ from rdjax.codes.bitstream import pack_fixed, require_alphabet, unpack_fixed
 from rdjax.codes.description import describe, fingerprint
 from rdjax.codes.frames import ITEMS, frame, read_frames
 from rdjax.codes.rate import Rate
+from rdjax.numerics import matmul
 
 ROWS = 256  # batches are padded to a multiple of this, so that those of nearby sizes share a compiled program
 COEFFICIENTS = 64  # and so are coefficients
@@ -74,7 +75,7 @@ class Code(ABC):
     def _decode(self, symbols: jax.Array) -> jax.Array: ...
 
     def _scores(self, symbols: jax.Array, vectors: jax.Array) -> jax.Array:
-        return self._decode(symbols) @ vectors.T
+        return matmul(self._decode(symbols), vectors.T)
 
     @abstractmethod
     def pack(self, symbols: Any) -> bytes:
@@ -205,8 +206,7 @@ class Code(ABC):
           InputError: if it is no such stream, of another version, cut short, altered, or another code's.
         """
         frames = read_frames(BytesIO(data), self.fingerprint, self.name, items=self.items_of_a_frame)
-        parts = [np.asarray(self.unpack(payload, count)) for count, _, payload in frames]
-        return device_array(np.concatenate(parts), np.int32)
+        return device_array(np.concatenate([np.asarray(self.unpack(payload, n)) for n, _, payload in frames]), np.int32)
 
     @cached_property
     def fingerprint(self) -> int:

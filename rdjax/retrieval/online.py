@@ -33,7 +33,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from rdjax.checks import is_concrete, require
-from rdjax.numerics import floating, to_bits
+from rdjax.numerics import floating, matmul, to_bits
 from rdjax.retrieval.cross_entropy import Problem, make_problem, moments
 from rdjax.retrieval.posteriors import prior_law
 from rdjax.retrieval.scores import check_relevant, working
@@ -214,7 +214,7 @@ def _counted(problem: Problem, position: jax.Array) -> jax.Array:
     """c: how much of the Hessian is curvature all the way to any point of the box."""
     reach = jnp.maximum(position, 1 - position)
     span = jnp.max(problem.features, axis=-1) - jnp.min(problem.features, axis=-1)
-    longest = jnp.max(reach @ span.astype(reach.dtype))
+    longest = jnp.max(matmul(reach, span.astype(reach.dtype)))
     near = longest < 0.05  # there 1 - S / 3 is below c, and free of cancellation
     safe = jnp.where(near, 1.0, longest)
     return jnp.where(near, 1 - longest / 3, 2 * (jnp.expm1(-safe) + safe) / safe**2)
@@ -223,7 +223,7 @@ def _counted(problem: Problem, position: jax.Array) -> jax.Array:
 def _balance(curvature: jax.Array, ridge: jax.Array, gradient: jax.Array) -> jax.Array:
     """The lambda with M lambda = g' (C + (Lambda + lambda) I)^-1 g, by bisection, from above."""
     values, axes = jnp.linalg.eigh(curvature)
-    along = (axes.T @ gradient) ** 2
+    along = matmul(axes.T, gradient) ** 2
 
     def halve(_: Any, span: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
         middle = (span[0] + span[1]) / 2
@@ -240,7 +240,7 @@ def _nearest(metric: jax.Array, gradient: jax.Array, position: jax.Array) -> jax
     diagonal = jnp.diag(metric)
 
     def one(m: Any, b: jax.Array) -> jax.Array:
-        slope = gradient[m] + metric[m] @ (b - position)
+        slope = gradient[m] + matmul(metric[m], b - position)
         step = jnp.where(diagonal[m] > 0, slope / jnp.where(diagonal[m] > 0, diagonal[m], 1.0), 0.0)
         return b.at[m].set(jnp.clip(b[m] - step, 0.0, 1.0))
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from rdjax import checks
 from rdjax.checks import is_concrete, require
-from rdjax.numerics import to_bits
+from rdjax.numerics import matmul, to_bits
 from rdjax.retrieval.cross_entropy import Moments, Problem, certificate, floor, make_problem, moments, value
 from rdjax.retrieval.posteriors import prior_law
 from rdjax.retrieval.scores import check_relevant, working
@@ -190,22 +190,22 @@ def _point(problem: Problem, beta: jax.Array) -> _Point:
 
     def step(free: jax.Array) -> jax.Array:  # coordinates that are not free go to 0
         system = jnp.where(free[:, None] & free[None, :], model, jnp.diag(jnp.where(free, 0.0, 1.0)))
-        pull = at.gradient - model @ jnp.where(free, 0.0, beta)
+        pull = at.gradient - matmul(model, jnp.where(free, 0.0, beta))
         return jax.scipy.linalg.cho_solve((jnp.linalg.cholesky(system), True), -jnp.where(free, pull, beta))
 
     def pivot(_: Any, state: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
         direction = step(state[0])
-        return jnp.where(state[0], beta + direction > 0, at.gradient + model @ direction < 0), direction
+        return jnp.where(state[0], beta + direction > 0, at.gradient + matmul(model, direction) < 0), direction
 
     free = (beta > 0) | (at.gradient < 0)
     direction = jnp.maximum(jax.lax.fori_loop(0, beta.size + 2, pivot, (free, -beta))[1], -beta)
-    return _Point(beta, at, direction, -jnp.sum(direction * (2 * at.gradient + at.hessian @ direction)))
+    return _Point(beta, at, direction, -jnp.sum(direction * (2 * at.gradient + matmul(at.hessian, direction))))
 
 
 def _solve_linear(apply: Any, target: jax.Array) -> jax.Array:
     """Solve apply(x) = target for a linear map of few dimensions; the least solution where directions are flat."""
     matrix = jax.vmap(apply, out_axes=1)(jnp.eye(target.shape[0], dtype=target.dtype))
-    return jnp.linalg.pinv(matrix) @ target
+    return matmul(jnp.linalg.pinv(matrix), target)
 
 
 def _status(above_floor: jax.Array, gap: jax.Array, residual: jax.Array, beta: jax.Array, flat: jax.Array) -> jax.Array:
