@@ -37,7 +37,7 @@ from rdjax.numerics import floating, matmul, to_bits
 from rdjax.retrieval.cross_entropy import Problem, make_problem, moments
 from rdjax.retrieval.posteriors import prior_law
 from rdjax.retrieval.scores import check_relevant, working
-from rdjax.retrieval.temperature import check_values
+from rdjax.retrieval.temperature import check_values, largest
 from rdjax.trees import register_dataclass
 
 _SWEEPS = 1000  # of coordinate descent over M coordinates; a handful is the rule
@@ -140,7 +140,7 @@ def update_temperatures(
     law = prior_law(prior, scores.shape[-1], scores.dtype)
     listed = relevant if relevant.ndim == 2 else relevant[:, None]
     if is_concrete(scores, listed, law):
-        check_values(np.asarray(scores), np.asarray(listed), np.asarray(law))
+        check_values(scores, listed, law)
     _check_reach(state, scores, axis=0)
     return _update(state, scores, listed, law)
 
@@ -168,7 +168,7 @@ def follow_stream(state: OnlineTemperatures, scores: Any, relevant: Any, *, prio
     law = prior_law(prior, scores.shape[-1], scores.dtype)
     listed = relevant if relevant.ndim == 3 else relevant[..., None]
     if is_concrete(scores, listed, law):
-        check_values(np.asarray(scores), np.asarray(listed).reshape(-1, listed.shape[-1]), np.asarray(law))
+        check_values(scores, listed.reshape(-1, listed.shape[-1]), law)
 
     _check_reach(state, scores, axis=1)
 
@@ -184,7 +184,7 @@ def _check_reach(state: OnlineTemperatures, scores: jax.Array, axis: int) -> Non
     """Refuse scores so many times the coldest temperature that their squares overflow; NaN is refused elsewhere."""
     if is_concrete(state.limit, scores):
         rest = tuple(a for a in range(scores.ndim) if a != axis)
-        reach = float(np.max(np.abs(np.asarray(scores, np.float64)).max(rest, initial=0) * np.asarray(state.limit)))
+        reach = float(np.max(largest(scores, rest).astype(np.float64) * np.asarray(state.limit)))
         most = min(float(jnp.finfo(kind).max) for kind in (scores.dtype, state.limit.dtype)) ** 0.5 / 16
         many = (
             f"the scores reach {reach:.1e} times the coldest temperature, and in {scores.dtype} {most:.1e} is the most"

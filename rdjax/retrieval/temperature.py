@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from rdjax import checks
-from rdjax.checks import is_concrete, require
+from rdjax.checks import arrays_of, is_concrete, require
 from rdjax.numerics import matmul, to_bits
 from rdjax.retrieval.cross_entropy import Moments, Problem, certificate, floor, make_problem, moments, value
 from rdjax.retrieval.posteriors import prior_law
@@ -101,8 +101,8 @@ def calibrate_temperatures(scores: Any, relevant: Any, *, prior: Any = None, max
     check_relevant(scores[0], relevant)
     law = prior_law(prior, scores.shape[-1], scores.dtype)
     listed = relevant if relevant.ndim == 2 else relevant[:, None]
-    if is_concrete(scores, relevant, law):
-        check_values(np.asarray(scores), np.asarray(listed), np.asarray(law))
+    if is_concrete(scores, listed, law):
+        check_values(scores, listed, law)
     result, beta, projected = _calibrate(scores, listed, law, max_steps)
     if is_concrete(beta) and int(result.status) in (CONVERGED, FLAT):
         checks.assert_fixed_point(lambda _: projected, beta, _half(beta.dtype))
@@ -221,9 +221,11 @@ def _half(dtype: Any) -> float:
     return float(jnp.finfo(dtype).eps) ** 0.5
 
 
-def check_values(scores: np.ndarray, listed: np.ndarray, law: np.ndarray) -> None:
+def check_values(scores: jax.Array, listed: jax.Array, law: jax.Array) -> None:
     """Refuse scores that are not finite, and queries [Q, J] without a relevant document or with one of prior 0."""
-    require(bool(np.isfinite(scores).all()), "the scores hold a NaN or infinity; calibration needs numbers.")
+    finite = bool(np.isfinite(largest(scores)).all())
+    require(finite, "the scores hold a NaN or infinity; calibration needs numbers.")
+    listed, law = np.asarray(listed), np.asarray(law)
     judged = listed >= 0
     none = ~judged.any(axis=1)
     require(not none.any(), f"query {int(np.argmax(none))} has no relevant document; leave it out.")
@@ -233,3 +235,12 @@ def check_values(scores: np.ndarray, listed: np.ndarray, law: np.ndarray) -> Non
         f"the relevant document of query {int(np.argmax(absurd))} has prior 0, so its cross-entropy is infinite; "
         f"give it some probability.",
     )
+
+
+def largest(scores: jax.Array, axes: tuple[int, ...] | None = None) -> np.ndarray:
+    """Largest magnitude over some axes, all by default, 0 of none; NaN if there is one. Scores stay where they are."""
+    xp = arrays_of(scores)
+    with jax.ensure_compile_time_eval():  # within a trace too, since they are concrete
+        array = xp.asarray(scores)
+        ends = xp.max(array, axis=axes, initial=0), xp.min(array, axis=axes, initial=0)
+    return np.maximum(np.asarray(ends[0]), -np.asarray(ends[1]))
