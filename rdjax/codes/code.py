@@ -2,8 +2,9 @@
 
 Every code works on flat vectors [n, D]: modalities side by side, each scaled so that one inner product is the fused
 score. A code is a frozen pytree made by its own `fit`; encode and decode are pure and trace under jit, the rest is host
-work. To add a code: subclass `Code` (or `FixedLengthCode`), and write `fit`, `name`, `_encode`, `_decode` and the rest
-of what is abstract here; every check and every count of bits then comes with it, and both are compiled.
+work. Outside jit values are checked on the host, where arrays of devices come and go up again. To add a code: subclass
+`Code` (or `FixedLengthCode`), and write `fit`, `name`, `_encode`, `_decode` and the rest of what is abstract here;
+checks and counts of bits then come with it, and both are compiled.
 """
 
 from abc import ABC, abstractmethod
@@ -184,8 +185,7 @@ class Code(ABC):
         symbols = self._host(symbols)
         require(len(symbols) > 0, f"no items were given to {self.name}; a rate needs at least one.")
         entropy, single = self._lengths(symbols)
-        frames = zip(*self._frames(symbols), strict=True)
-        total, payload = (8 * sum(map(len, parts)) / len(symbols) for parts in frames)
+        total, payload = (8 * sum(map(len, parts)) / len(symbols) for parts in zip(*self._frames(symbols), strict=True))
         return Rate(entropy, total, total - payload, 8.0 * self.model_bytes, single)
 
     def to_bytes(self, symbols: Any) -> bytes:
