@@ -225,11 +225,11 @@ def check_values(scores: jax.Array, listed: jax.Array, law: jax.Array) -> None:
     """Refuse scores that are not finite, and queries [Q, J] without a relevant document or with one of prior 0."""
     finite = bool(np.isfinite(largest(scores)).all())
     require(finite, "the scores hold a NaN or infinity; calibration needs numbers.")
-    listed, law = np.asarray(listed), np.asarray(law)
-    judged = listed >= 0
+    numbers = np.asarray(listed)
+    judged = numbers >= 0
     none = ~judged.any(axis=1)
     require(not none.any(), f"query {int(np.argmax(none))} has no relevant document; leave it out.")
-    absurd = (judged & (law[np.maximum(listed, 0)] <= 0)).any(axis=1)
+    absurd = (judged & (np.asarray(law)[np.maximum(numbers, 0)] <= 0)).any(axis=1)
     require(
         not absurd.any(),
         f"the relevant document of query {int(np.argmax(absurd))} has prior 0, so its cross-entropy is infinite; "
