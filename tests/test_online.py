@@ -3,12 +3,21 @@
 import dataclasses
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 import scipy.optimize
 
 from rdjax.checks import InputError
-from rdjax.retrieval import calibrate_temperatures, follow_stream, forgetful_mean, online, online_temperatures
+from rdjax.retrieval import (
+    calibrate_temperatures,
+    follow_stream,
+    forgetful_mean,
+    online,
+    online_temperatures,
+    temperature,
+    temperature_intervals,
+)
 from rdjax.retrieval.online import update_temperatures
 from tests.calibration import truth
 
@@ -202,3 +211,40 @@ def test_a_long_memory_is_as_long_as_it_says(dtype):
     keep = 2.0 ** (-1 / half_life)
     exact = (1 - keep**steps) ** 2 / (1 - keep) ** 2 * (1 - keep**2) / (1 - keep ** (2 * steps))
     assert float(count) == pytest.approx(exact, rel=2e-3)
+
+
+@pytest.mark.float64_only
+def test_scores_on_an_accelerator_are_looked_at_where_they_are(monkeypatch, rng):
+    """With jax.numpy in NumPy's place, as there: the same is refused, and no scores come down, in traces too."""
+    down = []
+
+    class Host:
+        def __getattr__(self, name):
+            return getattr(np, name)
+
+        def asarray(self, values, *args):
+            down.append(np.size(values))
+            return np.asarray(values, *args)
+
+    before, (scores, relevant) = online_temperatures(COLDEST), stream(rng, "stationary")
+    block, wanted = jnp.asarray(scores[0]), jnp.asarray(relevant[0])
+    for module in (temperature, online):
+        monkeypatch.setattr(module, "np", Host())
+    monkeypatch.setattr(temperature, "arrays_of", lambda values: jnp)
+    calls = (
+        lambda scores: update_temperatures(before, scores, wanted)[1],
+        lambda scores: follow_stream(before, scores[None], wanted[None]).losses,
+        lambda scores: calibrate_temperatures(scores, wanted).cross_entropy,
+        lambda scores: temperature_intervals(scores, wanted, COLDEST),
+    )
+    for call in calls:
+        within = jax.jit(lambda share, call=call: share * call(block))
+        np.testing.assert_allclose(within(1.0), call(block), rtol=1e-9)
+        for bad in (jnp.nan, jnp.inf, -jnp.inf):
+            with pytest.raises(InputError, match="hold a NaN"):
+                call(block.at[0, 1, 2].set(bad))
+    for call in calls[:2]:
+        for far in (1e170, -1e170):
+            with pytest.raises(InputError, match="times the coldest temperature"):
+                call(block.at[1, 1, 2].set(far))
+    assert 0 < max(down) < block.size / 2  # of two modalities

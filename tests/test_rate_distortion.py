@@ -374,6 +374,22 @@ def test_second_derivatives_of_a_batch_of_slopes():
     chex.assert_trees_all_close(bent, moved, rtol=1e-5)
 
 
+@pytest.mark.float64_only
+def test_second_derivatives_in_a_loop_go_forward_twice():
+    """As `RateDistortion` says. By reverse mode JAX loses custom rules there; were that mended, it need not say so."""
+    source, distortion = PROBLEMS["squared"]
+    value = lambda s: interior_point(source, distortion, s, tolerance=1e-12).lagrangian
+    looped = lambda s: jnp.sum(jax.lax.map(value, s))
+    bends = jax.jit(
+        lambda s: [jnp.diag(bend(looped)(s)) for bend in (lambda f: jax.jacfwd(jax.jacfwd(f)), jax.hessian)]
+    )
+    slopes, h = jnp.array([5.0, 9.0]), 1e-3
+    forward, reverse = bends(slopes)
+    up, here, down = value(jnp.stack([slopes + h, slopes, slopes - h]))
+    chex.assert_trees_all_close(forward, (up - 2 * here + down) / h**2, rtol=1e-3)
+    assert np.max(np.abs(reverse / forward - 1)) > 0.01
+
+
 def test_a_curve_is_convex_and_its_floor_below(precision):
     tolerance = 1e-9 if precision == "float64" else 1e-4
     slopes = np.array([[0.5, 1.0, 2.0], [4.0, 8.0, 16.0]])

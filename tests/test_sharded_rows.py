@@ -8,7 +8,7 @@ import pytest
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 from rdjax.checks import InputError
-from rdjax.limits import queries, rankings_code, relevance, relevance_certificate
+from rdjax.limits import queries, ranking_rate, rankings_code, relevance, relevance_certificate
 from rdjax.limits.relevance import relevance_bounds
 from rdjax.rate_distortion import blahut_arimoto, interior_point, newton
 from rdjax.rate_distortion.problem import pose, slopes_in_nats
@@ -61,6 +61,29 @@ def test_solvers_take_shards_of_both_kinds_of_meshes(kind, problem):
     one, many = (blahut_arimoto(*arrays, 6.0) for arrays in (problem, split))
     assert many.status == 0
     assert abs(float(one.lagrangian - many.lagrangian)) <= float(one.gap + many.gap)
+
+
+def test_under_jit_the_axes_of_the_mesh_are_automatic(problem):
+    """As the docstring of `interior_point` says: an Explicit mesh needs `auto_axes`, one of Auto axes nothing."""
+    solve = lambda source, distortion: interior_point(source, distortion, 6.0).lagrangian
+    usual, given = (jax.make_mesh((8,), ("rows",), axis_types=(AxisType[kind],)) for kind in ("Auto", "Explicit"))
+    split = lambda mesh: [sharded(array, mesh, PartitionSpec("rows")) for array in problem]
+    found = [jax.jit(solve)(*split(usual))]
+    with jax.set_mesh(given):
+        found.append(jax.jit(jax.sharding.auto_axes(solve, out_sharding=PartitionSpec()))(*split(given)))
+    np.testing.assert_allclose(found, float(solve(*problem)), atol=1e-7)
+
+
+def test_slopes_and_distortions_over_devices_by_shard_map(problem):
+    """`check_vma=False`, as the README and `rate_distortion` say."""
+    mesh = jax.make_mesh((8,), ("slopes",), axis_types=(AxisType.Auto,))
+    every = PartitionSpec("slopes")
+    shared = lambda function: jax.shard_map(function, mesh=mesh, in_specs=every, out_specs=every, check_vma=False)
+    slopes, distortions = np.linspace(2, 9, 8), np.linspace(0.1, 0.8, 8)
+    points = lambda slopes: blahut_arimoto(*problem, slopes).lagrangian
+    rates = lambda distortions: ranking_rate(distortions, 1000)
+    for function, values in ((points, slopes), (rates, distortions)):
+        np.testing.assert_allclose(jax.jit(shared(function))(values), function(values), atol=1e-7)
 
 
 def test_bad_rows_are_named_wherever_they_are(problem):

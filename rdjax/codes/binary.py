@@ -15,6 +15,7 @@ from rdjax.codes.code import FixedLengthCode
 from rdjax.codes.integer import Int8
 from rdjax.codes.transform import Transform, coefficient_blocks, fit_transform
 from rdjax.codes.transformed import Transformed
+from rdjax.numerics import matmul
 from rdjax.trees import register_dataclass
 
 
@@ -158,8 +159,8 @@ class SignBitsRescored(FixedLengthCode):
         return super().scores(symbols, vectors)
 
     def _scores(self, symbols: jax.Array, vectors: jax.Array) -> jax.Array:
-        coarse = vectors @ self.signs.decode(symbols[:, : self.dimension]).T
-        fine = vectors @ self._decode(symbols).T
+        coarse = matmul(vectors, self.signs.decode(symbols[:, : self.dimension]).T)
+        fine = matmul(vectors, self._decode(symbols).T)
         return jax.vmap(partial(_candidates_first, count=self.candidates))(coarse, fine).T
 
     def _encode(self, vectors: jax.Array) -> jax.Array:

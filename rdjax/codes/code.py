@@ -2,8 +2,9 @@
 
 Every code works on flat vectors [n, D]: modalities side by side, each scaled so that one inner product is the fused
 score. A code is a frozen pytree made by its own `fit`; encode and decode are pure and trace under jit, the rest is host
-work. To add a code: subclass `Code` (or `FixedLengthCode`), and write `fit`, `name`, `_encode`, `_decode` and the rest
-of what is abstract here; every check and every count of bits then comes with it, and both are compiled.
+work. Outside jit values are checked on the host, where arrays of devices come and go up again. To add a code: subclass
+`Code` (or `FixedLengthCode`), and write `fit`, `name`, `_encode`, `_decode` and the rest of what is abstract here;
+checks and counts of bits then come with it, and both are compiled.
 """
 
 from abc import ABC, abstractmethod
@@ -23,6 +24,7 @@ from rdjax.codes.bitstream import pack_fixed, require_alphabet, unpack_fixed
 from rdjax.codes.description import describe, fingerprint
 from rdjax.codes.frames import ITEMS, frame, read_frames
 from rdjax.codes.rate import Rate
+from rdjax.numerics import matmul
 
 ROWS = 256  # batches are padded to a multiple of this, so that those of nearby sizes share a compiled program
 COEFFICIENTS = 64  # and so are coefficients
@@ -74,7 +76,7 @@ class Code(ABC):
     def _decode(self, symbols: jax.Array) -> jax.Array: ...
 
     def _scores(self, symbols: jax.Array, vectors: jax.Array) -> jax.Array:
-        return self._decode(symbols) @ vectors.T
+        return matmul(self._decode(symbols), vectors.T)
 
     @abstractmethod
     def pack(self, symbols: Any) -> bytes:
@@ -183,8 +185,7 @@ class Code(ABC):
         symbols = self._host(symbols)
         require(len(symbols) > 0, f"no items were given to {self.name}; a rate needs at least one.")
         entropy, single = self._lengths(symbols)
-        frames = zip(*self._frames(symbols), strict=True)
-        total, payload = (8 * sum(map(len, parts)) / len(symbols) for parts in frames)
+        total, payload = (8 * sum(map(len, parts)) / len(symbols) for parts in zip(*self._frames(symbols), strict=True))
         return Rate(entropy, total, total - payload, 8.0 * self.model_bytes, single)
 
     def to_bytes(self, symbols: Any) -> bytes:
@@ -205,8 +206,7 @@ class Code(ABC):
           InputError: if it is no such stream, of another version, cut short, altered, or another code's.
         """
         frames = read_frames(BytesIO(data), self.fingerprint, self.name, items=self.items_of_a_frame)
-        parts = [np.asarray(self.unpack(payload, count)) for count, _, payload in frames]
-        return device_array(np.concatenate(parts), np.int32)
+        return device_array(np.concatenate([np.asarray(self.unpack(payload, n)) for n, _, payload in frames]), np.int32)
 
     @cached_property
     def fingerprint(self) -> int:

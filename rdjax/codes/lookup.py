@@ -18,6 +18,7 @@ from rdjax.codes.blocks import to_blocks
 from rdjax.codes.code import Code
 from rdjax.codes.nearest_words import TILE
 from rdjax.codes.product import ProductQuantizer
+from rdjax.numerics import matmul
 
 AT_ONCE = 1 << 16  # items whose scores are looked up at a time
 _ENTRIES = 1 << 22  # of scores in one call
@@ -113,8 +114,8 @@ def _tables(code: ProductQuantizer, vectors: jax.Array) -> tuple[jax.Array, jax.
     at_zero, back = jax.vjp(code.transform.invert, zero)
     coefficients = jax.vmap(lambda y: back(y[None, :])[0][0])(vectors)
     points = to_blocks(coefficients.T, code.blocks)
-    products = code.codebooks.reshape(num_blocks, stages * k, d) @ points
-    return products.reshape(num_blocks * stages, k, -1), vectors @ at_zero[0]
+    products = matmul(code.codebooks.reshape(num_blocks, stages * k, d), points)
+    return products.reshape(num_blocks * stages, k, -1), matmul(vectors, at_zero[0])
 
 
 @jax.jit

@@ -15,6 +15,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
+from rdjax.numerics import matmul
+
 TILE = 2048  # points compared at once: scores with 256 words fill 2 MB
 IN_TURN = 8  # words compared at once on a processor: scores fill 64 kB
 
@@ -58,8 +60,11 @@ def nearest(compared: jax.Array, columns: jax.Array) -> tuple[jax.Array, jax.Arr
 
 
 def nearest_at_once(compared: jax.Array, columns: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """`nearest` for accelerators: one product. Minima twice, since XLA makes an argmin of one number after another."""
-    scores = compared @ columns
+    """`nearest` for accelerators: one product. Minima twice, since XLA makes an argmin of one number after another.
+
+    Infinity is added, not multiplied: a TPU multiplies in parts, and the parts of infinity are no numbers.
+    """
+    scores = matmul(compared[:, :-1], columns[:-1]) + compared[:, -1:]
     best = jnp.min(scores, axis=0)
     order = jnp.arange(len(compared), dtype=scores.dtype)[:, None]
     index = jnp.min(jnp.where(scores <= best[None, :], order, len(compared)), axis=0).astype(jnp.int32)
@@ -74,7 +79,7 @@ def nearest_in_turn(compared: jax.Array, columns: jax.Array) -> tuple[jax.Array,
     def step(state: tuple[jax.Array, jax.Array], entry: tuple[jax.Array, jax.Array]) -> tuple[Any, None]:
         index, best = state
         first, group = entry
-        scores = group @ columns
+        scores = matmul(group, columns)
         for number in range(IN_TURN):
             closer = scores[number] < best
             index, best = jnp.where(closer, first + number, index), jnp.where(closer, scores[number], best)
@@ -100,7 +105,7 @@ def cell_sums(rows: jax.Array, index: jax.Array, cells: int) -> jax.Array:
         return jnp.zeros((cells, len(rows)), rows.dtype).at[index].add(rows.T).T
 
     def multiplied(rows: jax.Array, index: jax.Array) -> jax.Array:
-        return rows @ (index[:, None] == jnp.arange(cells)[None, :]).astype(rows.dtype)
+        return matmul(rows, (index[:, None] == jnp.arange(cells)[None, :]).astype(rows.dtype))
 
     return lax.platform_dependent(rows, index, cpu=added, default=multiplied)
 

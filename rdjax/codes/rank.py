@@ -20,6 +20,7 @@ from rdjax.checks import require, whole
 from rdjax.codes.arrays import device_array, fit_vectors, working_dtype
 from rdjax.codes.bitstream import pack_digits, unpack_digits
 from rdjax.codes.code import Code
+from rdjax.numerics import matmul
 from rdjax.trees import register_dataclass
 
 _SCORES_AT_ONCE = 1 << 26  # numbers held while the encoder searches
@@ -207,18 +208,19 @@ class RankCode(RankingCode):
         return self._top if self._followers == 1 else self._best
 
     def _top(self, vector: jax.Array) -> jax.Array:
-        return jnp.argmax(self.documents @ vector)
+        return jnp.argmax(matmul(self.documents, vector))
 
     def _best(self, vector: jax.Array) -> jax.Array:
         """The codeword worth most, among those of the documents that are likeliest."""
         size, rows = self.num_documents, self._followers
-        best, near = lax.top_k(self.documents @ vector, min(_COMPARED, size))
+        best, near = lax.top_k(matmul(self.documents, vector), min(_COMPARED, size))
         law = jax.nn.softmax(best / self.temperature)[: min(_VALUED, size)]
         tops = near[: min(_TOPS, size)]
         seconds = self._nearest(self.documents[tops], tops)
         shown = self.documents[near]
-        alone = shown @ self.documents[tops].T  # [compared, tops]
-        paired = alone[:, :, None] + jnp.einsum("md,trd->mtr", shown, self.documents[seconds])
+        alone = matmul(shown, self.documents[tops].T)  # [compared, tops]
+        both = jnp.einsum("md,trd->mtr", shown, self.documents[seconds], precision=lax.Precision.HIGHEST)
+        paired = alone[:, :, None] + both
         similar = jnp.where(jnp.arange(rows)[None, None, :] == 0, alone[:, :, None], paired)
         leads = near[:, None, None] == tops[None, :, None]
         follows = (near[:, None, None] == seconds[None, :, :]) & (jnp.arange(rows)[None, None, :] > 0)
@@ -231,7 +233,7 @@ class RankCode(RankingCode):
 
     def _nearest(self, vectors: jax.Array, own: jax.Array) -> jax.Array:
         """The documents [n, followers] most similar to vectors [n, D], without their own numbers [n]."""
-        similar = vectors @ self.documents.T
+        similar = matmul(vectors, self.documents.T)
         similar = jnp.where(jnp.arange(self.num_documents)[None, :] == own[:, None], -jnp.inf, similar)
         return lax.top_k(similar, self._followers)[1]
 
@@ -247,7 +249,7 @@ class RankCode(RankingCode):
 
     def _scores(self, symbols: jax.Array, vectors: jax.Array) -> jax.Array:
         first, second = self._named(symbols)
-        similar = self._mean(first, second) @ vectors.T
+        similar = matmul(self._mean(first, second), vectors.T)
         numbers = jnp.arange(self.num_documents, dtype=jnp.int32)[None, :]
         bonus = jnp.where(numbers == first[:, None], 2.0, jnp.where(numbers == second[:, None], 1.0, 0.0))
         return raised(similar, bonus)

@@ -14,6 +14,7 @@ from rdjax.checks import require, row_blocks, whole
 from rdjax.codes.arrays import device_array, fit_vectors, working_dtype
 from rdjax.codes.rank import RankingCode, checked_temperature, raised
 from rdjax.codes.transform import coefficient_blocks, fit_pca
+from rdjax.numerics import matmul
 from rdjax.trees import register_dataclass
 
 _AXES = 64  # principal axes that cells are cut along
@@ -102,7 +103,7 @@ class CellRankCode(RankingCode):
 
     def _voted(self, vector: jax.Array) -> jax.Array:
         """The cell worth most to the best documents of the posterior."""
-        best, near = lax.top_k(self.documents @ vector, min(_VALUED, self.num_documents))
+        best, near = lax.top_k(matmul(self.documents, vector), min(_VALUED, self.num_documents))
         worth = jax.nn.softmax(best / self.temperature) / self.places[near]
         voted = self.cells[near]
         together = voted[:, None] == voted[None, :]
@@ -112,7 +113,7 @@ class CellRankCode(RankingCode):
         inside = self.cells[None, :] == symbols
         largest = jnp.max(self.places)
         bonus = jnp.where(inside, (1.0 + largest - self.places[None, :]) / largest, 0.0)
-        return raised(self._decode(symbols) @ vectors.T, bonus)
+        return raised(matmul(self._decode(symbols), vectors.T), bonus)
 
     def _decode(self, symbols: jax.Array) -> jax.Array:
         return self.centers[symbols[:, 0]]

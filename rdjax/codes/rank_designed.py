@@ -14,13 +14,13 @@ from rdjax.checks import require, whole
 from rdjax.codes.arrays import device_array, fit_vectors, require_dimension, working_dtype
 from rdjax.codes.rank import RankingCode, checked_temperature
 from rdjax.limits.rankings_code import KERNELS, design, first_orders, worth_of
+from rdjax.numerics import matmul
 from rdjax.retrieval.weights import reciprocal_rank
 from rdjax.trees import register_dataclass
 
 _SLOPES = ((16, 2), (32, 2), (64, 2), (128, 2), (1e6, 4))  # (nats per unit of distortion, re-sorts), in turn
 _MEMORY = 1 << 30  # bytes that the design may take: queries that do not fit are left out of it
 _POSTERIORS = 1 << 24  # probabilities computed at once
-HIGHEST = jax.lax.Precision.HIGHEST
 
 
 @partial(register_dataclass, data_fields=["documents", "temperature", "orders"], meta_fields=[])
@@ -101,8 +101,8 @@ class DesignedRankCode(RankingCode):
         worth = worth_of(self.orders.astype(jnp.int32), _worth(self.num_documents, self.dtype))
 
         def best(vector: jax.Array) -> jax.Array:
-            law = jax.nn.softmax(self.documents @ vector / self.temperature)
-            return jnp.argmax(jnp.matmul(worth, law, precision=HIGHEST))
+            law = jax.nn.softmax(matmul(self.documents, vector) / self.temperature)
+            return jnp.argmax(matmul(worth, law))
 
         return best
 
@@ -113,7 +113,7 @@ class DesignedRankCode(RankingCode):
     def _decode(self, symbols: jax.Array) -> jax.Array:
         """The documents' mean, each weighted by what its place is worth."""
         worth = worth_of(self.orders[symbols[:, 0]].astype(jnp.int32), _worth(self.num_documents, self.dtype))
-        return worth @ self.documents / jnp.sum(worth, axis=1, keepdims=True)
+        return matmul(worth, self.documents) / jnp.sum(worth, axis=1, keepdims=True)
 
 
 def _worth(size: int, dtype: Any) -> jax.Array:
@@ -122,7 +122,7 @@ def _worth(size: int, dtype: Any) -> jax.Array:
 
 @jax.jit
 def _posterior(documents: jax.Array, queries: jax.Array, temperature: jax.Array) -> jax.Array:
-    return jax.nn.softmax(queries @ documents.T / temperature, axis=1)
+    return jax.nn.softmax(matmul(queries, documents.T) / temperature, axis=1)
 
 
 def _posteriors(documents: np.ndarray, queries: np.ndarray, temperature: jax.Array) -> np.ndarray:

@@ -24,6 +24,7 @@ from rdjax.codes.product import ProductQuantizer
 from rdjax.codes.relaxed import cell_bits, nearest_word, noisy, rounded
 from rdjax.codes.relevance_map import RelevanceMap
 from rdjax.codes.residual import search, words_of
+from rdjax.numerics import matmul
 
 LAWS = 3  # logistic laws in the mixture of a coefficient
 TAUGHT_BEAM = 2
@@ -100,7 +101,7 @@ class ProductForm:
     def __call__(self, parameters: Parameters, coded: jax.Array, relaxed: Relaxed | None) -> Coded:
         """Coefficients [n, K] to `Coded`."""
         into, out = mapped(parameters)
-        points = to_blocks((coded @ into).T, self.blocks)
+        points = to_blocks(matmul(coded, into).T, self.blocks)
         if self.soft and relaxed is not None:
             values, symbols = self._softly(parameters["words"], points, relaxed.share)
         else:
@@ -109,7 +110,7 @@ class ProductForm:
             beam = self.beam if relaxed is None else min(self.beam, TAUGHT_BEAM)
             symbols = search(fixed[0], compared, fixed[1], beam)
             values = words_of(parameters["words"], symbols) + (points - lax.stop_gradient(points))
-        decoded = from_blocks(values, self.blocks, into.shape[1]).T @ out.T
+        decoded = matmul(from_blocks(values, self.blocks, into.shape[1]).T, out.T)
         bits = jnp.full(len(coded), float(sum(map(sum, self.table))), coded.dtype)
         return Coded(decoded, bits, jnp.moveaxis(symbols, 2, 0).reshape(len(coded), -1))
 
@@ -186,12 +187,12 @@ class ScalarForm:
     def __call__(self, parameters: Parameters, coded: jax.Array, relaxed: Relaxed | None) -> Coded:
         """Coefficients [n, K] to `Coded`; relaxed, noise stands for rounding in the bits, not in the values."""
         into, out = mapped(parameters)
-        points, step = coded @ into, jnp.exp(parameters["log_step"])
+        points, step = matmul(coded, into), jnp.exp(parameters["log_step"])
         whole = rounded(points, step)
         law = jax.nn.softmax(parameters["logits"], axis=-1), parameters["means"], jnp.exp(parameters["log_scales"])
         symbols = whole if relaxed is None else noisy(points, step, relaxed.key)
         bits = jnp.sum(cell_bits(symbols, *law), axis=-1)
-        return Coded((whole * step[None, :]) @ out.T, bits, lax.stop_gradient(whole).astype(jnp.int32))
+        return Coded(matmul(whole * step[None, :], out.T), bits, lax.stop_gradient(whole).astype(jnp.int32))
 
     def finish(self, code: EntropyCodedScalar, chart: RelevanceMap, parameters: Parameters, coded: jax.Array) -> Code:
         """The code that the parameters are: uniform cells over the range of these coefficients, and their counts."""

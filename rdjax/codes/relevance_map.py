@@ -18,6 +18,7 @@ from rdjax.checks import require
 from rdjax.codes.arrays import device_array, fit_vectors, require_dimension, working_dtype
 from rdjax.codes.query_model import QueryModel, modality_slices
 from rdjax.codes.transform import Transform, covariance, mean_and_variance, require_k, signs, wider
+from rdjax.numerics import matmul
 from rdjax.trees import register_dataclass
 
 SIDES = ("queries", "documents")
@@ -70,11 +71,11 @@ class RelevanceMap(Transform):
 
     def apply(self, vectors: jax.Array) -> jax.Array:
         """Vectors of the coded side [n, D] to coefficients [n, k]."""
-        return (vectors - self.mean[None, :]) @ self.basis
+        return matmul(vectors - self.mean[None, :], self.basis)
 
     def invert(self, coefficients: jax.Array) -> jax.Array:
         """Coefficients [n, k] to vectors [n, D] to take inner products with the other side's raw vectors with."""
-        return coefficients @ self.back.T
+        return matmul(coefficients, self.back.T)
 
     def take(self, k: int) -> "RelevanceMap":
         """The same, keeping the first k coefficients."""

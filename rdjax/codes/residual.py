@@ -13,6 +13,7 @@ import numpy as np
 from rdjax.codes.arrays import device_array
 from rdjax.codes.codebooks import fit_codebooks
 from rdjax.codes.nearest_words import cell_means, comparable, in_tiles, nearest, padded_points, with_ones
+from rdjax.numerics import matmul
 
 _TOGETHER = 64  # points of one beam search: their sums with 256 words, 8 beams, fill 512 kB
 _NARROW = 4  # sums of every point that the next stage is fitted on
@@ -74,7 +75,7 @@ def _extended(sums: Sums, words: jax.Array, against: jax.Array) -> tuple[Sums, j
     """Every sum and one more word [K, d], the best of them: (sums, the sum each came from, its last word [t, beam])."""
     rest, error = sums
     (t, beam, d), k = rest.shape, len(words)
-    change = against[:, d][None, :] + rest.reshape(-1, d) @ against[:, :d].T
+    change = against[:, d][None, :] + matmul(rest.reshape(-1, d), against[:, :d].T)
     total = error[:, :, None] + change.reshape(t, beam, k)
     least, place = jax.lax.top_k(-total.reshape(t, -1), beam)
     parent, word = place // k, place % k

@@ -16,6 +16,7 @@ import numpy as np
 
 from rdjax.checks import InputError, require
 from rdjax.codes.arrays import device_array, fit_vectors, require_dimension, working_dtype
+from rdjax.numerics import matmul
 from rdjax.trees import register_dataclass
 
 
@@ -134,11 +135,11 @@ class Projection(Transform):
 
     def apply(self, vectors: jax.Array) -> jax.Array:
         """Vectors [n, D] to coefficients [n, k]."""
-        return (vectors - self.mean[None, :]) @ self.basis
+        return matmul(vectors - self.mean[None, :], self.basis)
 
     def invert(self, coefficients: jax.Array) -> jax.Array:
         """Coefficients [n, k] to vectors [n, D]."""
-        return coefficients @ self.basis.T + self.mean[None, :]
+        return matmul(coefficients, self.basis.T) + self.mean[None, :]
 
     def take(self, k: int) -> "Projection":
         """The same, keeping the first k coefficients."""

@@ -19,6 +19,7 @@ from rdjax.codes.arrays import device_array, fit_vectors
 from rdjax.codes.code import FixedLengthCode
 from rdjax.codes.transform import Transform, coefficient_blocks, fit_transform
 from rdjax.codes.transformed import Transformed
+from rdjax.numerics import matmul
 from rdjax.trees import register_dataclass
 
 MOST_WIDTH, MOST_WINDOW = 6, 16  # bits
@@ -184,7 +185,7 @@ def _searched(words: jax.Array, points: jax.Array, width: int, window: int, clos
     half = 0.5 * jnp.sum(words * words, axis=1)
 
     def search(tile: jax.Array) -> jax.Array:
-        prices = half[None, None, :] - jnp.swapaxes(tile, 0, 1) @ words.T  # [T, t, words], half squares
+        prices = half[None, None, :] - matmul(jnp.swapaxes(tile, 0, 1), words.T)  # [T, t, words], half squares
         return _ring(prices, width, starts)
 
     return lax.map(search, tiles).reshape(-1, steps)[:n]

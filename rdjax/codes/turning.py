@@ -12,6 +12,7 @@ from rdjax.codes.blocks import Bits, Blocks, from_blocks, side_by_side, to_block
 from rdjax.codes.nearest_words import padded_points
 from rdjax.codes.residual import fit_stages, refined, words_of
 from rdjax.codes.transform import Projection, Transform, random_directions
+from rdjax.numerics import matmul
 
 _STEPS = 8  # of k-means at the start
 _REFINEMENTS = 2  # of the codebooks in every turn
@@ -100,8 +101,8 @@ def _turn(
     beam: int,
 ) -> tuple[jax.Array, jax.Array]:
     """Codebooks refined for coefficients turned by the rotation [k, k], and sum c decoded' [k, k]."""
-    points = to_blocks(rotation.T @ coefficients, blocks)
+    points = to_blocks(matmul(rotation.T, coefficients), blocks)
     for _ in range(_REFINEMENTS):
         codebooks, symbols = refined(codebooks, sizes, points, mass, beam)
     decoded = from_blocks(words_of(codebooks, symbols), blocks, len(coefficients))
-    return codebooks, (coefficients * mass[None, :]) @ decoded.T
+    return codebooks, matmul(coefficients * mass[None, :], decoded.T)

@@ -84,7 +84,7 @@ def majorize(
     # non-negative floats order like their bits, and integers sort five times faster
     falling = jnp.flip(jnp.sort(lax.bitcast_convert_type(posteriors, jnp.int64), axis=1), axis=1)
     falling = lax.bitcast_convert_type(falling, posteriors.dtype)
-    shift = falling @ worth
+    shift = jnp.matmul(falling, worth, precision=HIGHEST)
     high, low = (jnp.einsum("xn,rkn->xrk", falling, m, precision=HIGHEST) for m in (knots.high, knots.low))
     on_top = jnp.concatenate([best[:, :near], level[:, None]], axis=1)
     wanted = jnp.broadcast_to(best[:, :1], on_top.shape).at[:, 0].set(best[:, min(1, best.shape[1] - 1)])

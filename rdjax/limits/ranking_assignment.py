@@ -82,7 +82,7 @@ def _assignment(cost: jax.Array, own: jax.Array, knots: Knots) -> tuple[jax.Arra
     count = len(cost)
     prices = _prices(cost.astype(jnp.float32), own, knots).astype(cost.dtype)
     surplus = cost - prices[:, None]
-    bound = prices @ knots.capacity + jnp.sum(jnp.where(own, 0, jnp.max(surplus, axis=0)))
+    bound = jnp.matmul(prices, knots.capacity, precision=HIGHEST) + jnp.sum(jnp.where(own, 0, jnp.max(surplus, axis=0)))
     knot = jnp.where(own, -1, jnp.argmax(surplus, axis=0)).astype(jnp.int32)
     at = jnp.minimum(jnp.maximum(knot, 0), max(count - 2, 0))[None, :]
     drop = jnp.take_along_axis(cost, at, axis=0) - jnp.take_along_axis(cost, jnp.minimum(at + 1, count - 1), axis=0)

@@ -192,5 +192,5 @@ def _spend_block(
     value = jnp.matmul(fine, worth_of(orders, worth).T, precision=HIGHEST)
     # the largest exponent among codewords that are sent: a better one of law 0 must not make the others underflow
     channel = jax.nn.softmax(slope * value + jnp.log(law)[None, :], axis=1)
-    negentropy = source @ jnp.sum(xlogy(channel, channel), axis=1)
-    return negentropy, source @ jnp.sum(channel * value, axis=1), source @ channel, source @ fine
+    spent = jnp.sum(xlogy(channel, channel), axis=1), jnp.sum(channel * value, axis=1), channel, fine
+    return tuple(jnp.matmul(source, part, precision=HIGHEST) for part in spent)  # type: ignore[return-value]

@@ -105,7 +105,8 @@ def relevance_bounds(
       seed: of the starting codewords.
 
     Returns:
-      `RelevanceBounds`; both sides are computed in float64 whatever the precision of the posteriors.
+      `RelevanceBounds`; both sides are computed in float64 whatever the precision of the posteriors, so on a CPU or a
+      GPU: rows are sorted by their bits, which TPU compilers do not take of float64.
 
     Raises:
       InputError: posteriors that are no laws, shapes that do not belong together, a negative slope, weights that

@@ -280,4 +280,5 @@ def _assignments(
 def _mix(block: _Block, mass: jax.Array, slope: float) -> tuple[jax.Array, jax.Array]:
     """p_x / v_x [B] with v in units of exp(s shift_x), and sum p_x ln v_x of a block."""
     mix = block.scale * jnp.matmul(block.columns.astype(mass.dtype), mass, precision=HIGHEST)
-    return block.source / mix, block.source @ (jnp.log(mix) + slope * block.majorant.shift)
+    logs = jnp.log(mix) + slope * block.majorant.shift
+    return block.source / mix, jnp.matmul(block.source, logs, precision=HIGHEST)

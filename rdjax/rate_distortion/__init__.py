@@ -2,6 +2,9 @@
 
 Which solver: `interior_point` (or `curve`, many slopes) unless an M x M solve does not fit, then `blahut_arimoto`;
 `rate_at` for a given distortion; `capacity` for channels; closed forms for Gaussian sources.
+
+Within `jax.shard_map` the solvers need `check_vma=False`: their loops start from constants, which JAX takes for values
+that are alike on all devices. `limits` of a ranking and calibrations in `retrieval` need it too.
 """
 
 from rdjax.rate_distortion import sources

@@ -97,7 +97,8 @@ def capacity(channel: ArrayLike, *, tolerance: float = 1e-6, max_steps: int | No
       InputError: a row that is no law (under jit, if it holds NaN: a status), a shape that is not [X, Y].
 
     Gradients: `rate` by the envelope theorem, `input` and second derivatives by implicit differentiation; their
-    sums are divided out, but not in derivatives, so move the rows along laws.
+    sums are divided out, but not in derivatives, so move the rows along laws. Second ones by reverse mode are silently
+    wrong inside `lax.scan` or `lax.map`, where JAX (0.10 to 0.12) drops custom rules; `jax.vmap` is right.
     """
     shape = np.shape(channel)
     checks.require(len(shape) == 2 and min(shape) > 0, f"the channel has shape {shape}; it must be [X, Y].")

@@ -80,6 +80,8 @@ def interior_point(
     factor. What is sent is sums over devices: M numbers twice a sweep or step, M^2 more a Newton step (5/8 of it from
     512 columns). A device waits for the others at each of them, which one problem cut by rows cannot avoid; problems
     that fit a device are better shared out whole (`sweep`). `benchmarks/sharded_rows.py` has times and memory.
+    Under `jit` the axes of the mesh must be Auto (`jax.make_mesh` makes Explicit ones unless told `axis_types`), or the
+    call wrapped in `jax.sharding.auto_axes` within `jax.set_mesh`; outside either kind will do.
     """
     problem = pose(source, distortion)
     steps = checks.whole(MAX_STEPS if max_steps is None else max_steps, "max_steps")

@@ -13,6 +13,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
+from rdjax.numerics import matmul
 from rdjax.retrieval.posteriors import log_law
 from rdjax.trees import register_dataclass
 
@@ -135,14 +136,15 @@ def certificate(problem: Problem, beta: jax.Array, at: Moments) -> tuple[jax.Arr
     held = (beta <= 0) & (at.gradient > 2 * error.gradient)
     free = _free_directions(problem, at.hessian, held, error.relative)
     residual = jnp.where((beta <= 0) & (at.gradient > 0), 0.0, at.gradient)
-    along = jnp.abs(free.axes.T @ residual) + jnp.abs(free.axes.T) @ error.gradient
+    along = jnp.abs(matmul(free.axes.T, residual)) + matmul(jnp.abs(free.axes.T), error.gradient)
     step = jnp.where(free.curved, along / free.curvature, 0.0)
     some = jnp.any(held)
     inflation = jnp.where(some, jnp.exp(_REACH), 1.0)
     decrement = jnp.sqrt(jnp.sum(step * along) * inflation)
     room = 1 - free.radius * decrement * jnp.sqrt(inflation)
     bound = decrement**2 / (2 * jnp.where(room > 0, room, 1.0))
-    cost = jnp.min(jnp.where(held, at.gradient - error.gradient - jnp.abs(at.hessian @ free.axes) @ step, jnp.inf))
+    moved = matmul(jnp.abs(matmul(at.hessian, free.axes)), step)
+    cost = jnp.min(jnp.where(held, at.gradient - error.gradient - moved, jnp.inf))
     slope = 1 + free.radius * jnp.sqrt(jnp.max(jnp.where(held, jnp.diag(at.hessian), 0.0)))
     sound = free.settled & (room > 0) & (~some | (cost * _REACH > slope * bound)) & (error.relative < 0.05)
     trivial = jnp.maximum(at.value - floor(problem), 0.0)

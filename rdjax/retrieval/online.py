@@ -33,11 +33,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from rdjax.checks import is_concrete, require
-from rdjax.numerics import floating, to_bits
+from rdjax.numerics import floating, matmul, to_bits
 from rdjax.retrieval.cross_entropy import Problem, make_problem, moments
 from rdjax.retrieval.posteriors import prior_law
 from rdjax.retrieval.scores import check_relevant, working
-from rdjax.retrieval.temperature import check_values
+from rdjax.retrieval.temperature import check_values, largest
 from rdjax.trees import register_dataclass
 
 _SWEEPS = 1000  # of coordinate descent over M coordinates; a handful is the rule
@@ -140,7 +140,7 @@ def update_temperatures(
     law = prior_law(prior, scores.shape[-1], scores.dtype)
     listed = relevant if relevant.ndim == 2 else relevant[:, None]
     if is_concrete(scores, listed, law):
-        check_values(np.asarray(scores), np.asarray(listed), np.asarray(law))
+        check_values(scores, listed, law)
     _check_reach(state, scores, axis=0)
     return _update(state, scores, listed, law)
 
@@ -168,7 +168,7 @@ def follow_stream(state: OnlineTemperatures, scores: Any, relevant: Any, *, prio
     law = prior_law(prior, scores.shape[-1], scores.dtype)
     listed = relevant if relevant.ndim == 3 else relevant[..., None]
     if is_concrete(scores, listed, law):
-        check_values(np.asarray(scores), np.asarray(listed).reshape(-1, listed.shape[-1]), np.asarray(law))
+        check_values(scores, listed.reshape(-1, listed.shape[-1]), law)
 
     _check_reach(state, scores, axis=1)
 
@@ -184,7 +184,7 @@ def _check_reach(state: OnlineTemperatures, scores: jax.Array, axis: int) -> Non
     """Refuse scores so many times the coldest temperature that their squares overflow; NaN is refused elsewhere."""
     if is_concrete(state.limit, scores):
         rest = tuple(a for a in range(scores.ndim) if a != axis)
-        reach = float(np.max(np.abs(np.asarray(scores, np.float64)).max(rest, initial=0) * np.asarray(state.limit)))
+        reach = float(np.max(largest(scores, rest).astype(np.float64) * np.asarray(state.limit)))
         most = min(float(jnp.finfo(kind).max) for kind in (scores.dtype, state.limit.dtype)) ** 0.5 / 16
         many = (
             f"the scores reach {reach:.1e} times the coldest temperature, and in {scores.dtype} {most:.1e} is the most"
@@ -214,7 +214,7 @@ def _counted(problem: Problem, position: jax.Array) -> jax.Array:
     """c: how much of the Hessian is curvature all the way to any point of the box."""
     reach = jnp.maximum(position, 1 - position)
     span = jnp.max(problem.features, axis=-1) - jnp.min(problem.features, axis=-1)
-    longest = jnp.max(reach @ span.astype(reach.dtype))
+    longest = jnp.max(matmul(reach, span.astype(reach.dtype)))
     near = longest < 0.05  # there 1 - S / 3 is below c, and free of cancellation
     safe = jnp.where(near, 1.0, longest)
     return jnp.where(near, 1 - longest / 3, 2 * (jnp.expm1(-safe) + safe) / safe**2)
@@ -223,7 +223,7 @@ def _counted(problem: Problem, position: jax.Array) -> jax.Array:
 def _balance(curvature: jax.Array, ridge: jax.Array, gradient: jax.Array) -> jax.Array:
     """The lambda with M lambda = g' (C + (Lambda + lambda) I)^-1 g, by bisection, from above."""
     values, axes = jnp.linalg.eigh(curvature)
-    along = (axes.T @ gradient) ** 2
+    along = matmul(axes.T, gradient) ** 2
 
     def halve(_: Any, span: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
         middle = (span[0] + span[1]) / 2
@@ -240,7 +240,7 @@ def _nearest(metric: jax.Array, gradient: jax.Array, position: jax.Array) -> jax
     diagonal = jnp.diag(metric)
 
     def one(m: Any, b: jax.Array) -> jax.Array:
-        slope = gradient[m] + metric[m] @ (b - position)
+        slope = gradient[m] + matmul(metric[m], b - position)
         step = jnp.where(diagonal[m] > 0, slope / jnp.where(diagonal[m] > 0, diagonal[m], 1.0), 0.0)
         return b.at[m].set(jnp.clip(b[m] - step, 0.0, 1.0))
 

@@ -13,8 +13,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from rdjax import checks
-from rdjax.checks import is_concrete, require
-from rdjax.numerics import to_bits
+from rdjax.checks import arrays_of, is_concrete, require
+from rdjax.numerics import matmul, to_bits
 from rdjax.retrieval.cross_entropy import Moments, Problem, certificate, floor, make_problem, moments, value
 from rdjax.retrieval.posteriors import prior_law
 from rdjax.retrieval.scores import check_relevant, working
@@ -101,8 +101,8 @@ def calibrate_temperatures(scores: Any, relevant: Any, *, prior: Any = None, max
     check_relevant(scores[0], relevant)
     law = prior_law(prior, scores.shape[-1], scores.dtype)
     listed = relevant if relevant.ndim == 2 else relevant[:, None]
-    if is_concrete(scores, relevant, law):
-        check_values(np.asarray(scores), np.asarray(listed), np.asarray(law))
+    if is_concrete(scores, listed, law):
+        check_values(scores, listed, law)
     result, beta, projected = _calibrate(scores, listed, law, max_steps)
     if is_concrete(beta) and int(result.status) in (CONVERGED, FLAT):
         checks.assert_fixed_point(lambda _: projected, beta, _half(beta.dtype))
@@ -190,22 +190,22 @@ def _point(problem: Problem, beta: jax.Array) -> _Point:
 
     def step(free: jax.Array) -> jax.Array:  # coordinates that are not free go to 0
         system = jnp.where(free[:, None] & free[None, :], model, jnp.diag(jnp.where(free, 0.0, 1.0)))
-        pull = at.gradient - model @ jnp.where(free, 0.0, beta)
+        pull = at.gradient - matmul(model, jnp.where(free, 0.0, beta))
         return jax.scipy.linalg.cho_solve((jnp.linalg.cholesky(system), True), -jnp.where(free, pull, beta))
 
     def pivot(_: Any, state: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
         direction = step(state[0])
-        return jnp.where(state[0], beta + direction > 0, at.gradient + model @ direction < 0), direction
+        return jnp.where(state[0], beta + direction > 0, at.gradient + matmul(model, direction) < 0), direction
 
     free = (beta > 0) | (at.gradient < 0)
     direction = jnp.maximum(jax.lax.fori_loop(0, beta.size + 2, pivot, (free, -beta))[1], -beta)
-    return _Point(beta, at, direction, -jnp.sum(direction * (2 * at.gradient + at.hessian @ direction)))
+    return _Point(beta, at, direction, -jnp.sum(direction * (2 * at.gradient + matmul(at.hessian, direction))))
 
 
 def _solve_linear(apply: Any, target: jax.Array) -> jax.Array:
     """Solve apply(x) = target for a linear map of few dimensions; the least solution where directions are flat."""
     matrix = jax.vmap(apply, out_axes=1)(jnp.eye(target.shape[0], dtype=target.dtype))
-    return jnp.linalg.pinv(matrix) @ target
+    return matmul(jnp.linalg.pinv(matrix), target)
 
 
 def _status(above_floor: jax.Array, gap: jax.Array, residual: jax.Array, beta: jax.Array, flat: jax.Array) -> jax.Array:
@@ -221,15 +221,26 @@ def _half(dtype: Any) -> float:
     return float(jnp.finfo(dtype).eps) ** 0.5
 
 
-def check_values(scores: np.ndarray, listed: np.ndarray, law: np.ndarray) -> None:
+def check_values(scores: jax.Array, listed: jax.Array, law: jax.Array) -> None:
     """Refuse scores that are not finite, and queries [Q, J] without a relevant document or with one of prior 0."""
-    require(bool(np.isfinite(scores).all()), "the scores hold a NaN or infinity; calibration needs numbers.")
-    judged = listed >= 0
+    finite = bool(np.isfinite(largest(scores)).all())
+    require(finite, "the scores hold a NaN or infinity; calibration needs numbers.")
+    numbers = np.asarray(listed)
+    judged = numbers >= 0
     none = ~judged.any(axis=1)
     require(not none.any(), f"query {int(np.argmax(none))} has no relevant document; leave it out.")
-    absurd = (judged & (law[np.maximum(listed, 0)] <= 0)).any(axis=1)
+    absurd = (judged & (np.asarray(law)[np.maximum(numbers, 0)] <= 0)).any(axis=1)
     require(
         not absurd.any(),
         f"the relevant document of query {int(np.argmax(absurd))} has prior 0, so its cross-entropy is infinite; "
         f"give it some probability.",
     )
+
+
+def largest(scores: jax.Array, axes: tuple[int, ...] | None = None) -> np.ndarray:
+    """Largest magnitude over some axes, all by default, 0 of none; NaN if there is one. Scores stay where they are."""
+    xp = arrays_of(scores)
+    with jax.ensure_compile_time_eval():  # within a trace too, since they are concrete
+        array = xp.asarray(scores)
+        ends = xp.max(array, axis=axes, initial=0), xp.min(array, axis=axes, initial=0)
+    return np.maximum(np.asarray(ends[0]), -np.asarray(ends[1]))

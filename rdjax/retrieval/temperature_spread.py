@@ -15,7 +15,6 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax.typing import ArrayLike
 
 from rdjax.checks import is_concrete, require
@@ -62,8 +61,8 @@ def temperature_intervals(
     check_relevant(scores[0], relevant)
     law = prior_law(prior, scores.shape[-1], scores.dtype)
     listed = relevant if relevant.ndim == 2 else relevant[:, None]
-    if is_concrete(scores, relevant, law):
-        check_values(np.asarray(scores), np.asarray(listed), np.asarray(law))
+    if is_concrete(scores, listed, law):
+        check_values(scores, listed, law)
     return _intervals(scores, listed, law, tau, jnp.asarray(0.5 + level / 2, scores.dtype))
 
 
