@@ -97,7 +97,7 @@ def observed_complexity(
     """
     checks.numbers(counts, "the counts", 0)
     if checks.is_concrete(counts):
-        some = np.ndim(counts) > 0 and bool(np.all(np.sum(counts, axis=-1) > 0))
+        some = np.ndim(counts) > 0 and bool(np.all(np.sum(np.asarray(counts), axis=-1) > 0))
         checks.require(some, "the counts hold no pairs; give how many fall into each cell, [..., K].")
     n = floating(counts)
     return _spread(weights, num_documents) * jnp.sum(jnp.sqrt(n), axis=-1) / jnp.sum(n, axis=-1)

@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from rdjax.checks import InputError, arrays_of, is_concrete, numbers, require, whole_numbers
+from rdjax.checks import InputError, arrays_of, is_concrete, looking, numbers, require, whole_numbers
 from rdjax.numerics import on_device
 
 TIES = ("expected", "optimistic", "pessimistic")
@@ -50,10 +50,12 @@ def expected_weight(
         numbers(weights, "the weights")
         good = np.ndim(weights) == 1 and np.size(weights) > 0
         require(good, f"the weights have shape {np.shape(weights)}; give one for each rank, [N].")
+    shapes = np.shape(above), np.shape(tied)
+    require(shapes[0] == shapes[1], f"the counts have shapes {shapes[0]} and {shapes[1]}; both must be the same.")
+    covered = table_size(above, tied, size) if ties == "expected" else 0
     above, tied = on_device(above), on_device(tied)
-    require(above.shape == tied.shape, f"the counts have shapes {above.shape} and {tied.shape}; both must be the same.")
     if ties == "expected":
-        table = prefix_table(weights, table_size(above, tied, size))
+        table = prefix_table(weights, covered)
         return (_compiled if callable(weights) else _compiled_listed)(weights, above, tied, table)
     return expected_weight(weights, *_untied(above, tied, ties), size=0)
 
@@ -69,17 +71,18 @@ def check_ties(ties: str) -> None:
     require(ties in TIES, f"ties is {ties!r}; it must be one of {', '.join(TIES)}.")
 
 
-def table_size(above: jax.Array, tied: jax.Array, size: int | None) -> int:
+def table_size(above: Any, tied: Any, size: int | None) -> int:
     """How many ranks a table of prefix sums must cover: 0 without ties, else a power of two (few compilations)."""
     if not is_concrete(above, tied):
         if size is None:
             raise InputError("the length of the list is not known under jit; pass size=N.")
         return size
-    xp = arrays_of(tied)
-    above, tied = xp.asarray(above), xp.asarray(tied)
-    if above.size == 0 or int(tied.max()) <= 1:
-        return 0
-    return 1 << int(xp.where(tied > 1, above + tied, 0).max() - 1).bit_length()
+    with looking():
+        xp = arrays_of(tied)
+        above, tied = xp.asarray(above), xp.asarray(tied)
+        if above.size == 0 or int(tied.max()) <= 1:
+            return 0
+        return 1 << int(xp.where(tied > 1, above + tied, 0).max() - 1).bit_length()
 
 
 def prefix_table(weights: Any, size: int) -> tuple[jax.Array, jax.Array]:
