@@ -111,8 +111,8 @@ def _shannon(distortion: jax.Array, problem: RankProblem) -> jax.Array:
         slope, blocks = solve_slope(target, ranks, distortion_residual)
         slope = refine(target, ranks, blocks, slope, distortion_residual)
         nats = ranks.entropy - tilt(ranks, blocks, slope).psi - slope * target
-        inside = target < _mean(ranks.count, ranks.gap) / problem.documents  # beyond, every law is good enough
-        return jnp.where(inside & (nats > 0), to_bits(nats), 0)
+        beyond = target >= _mean(ranks.count, ranks.gap) / problem.documents  # every law is good enough there
+        return jnp.where(beyond | (nats <= 0), 0, to_bits(nats))
 
     return at_each(at, distortion, ranks.gap.shape[0])
 

@@ -80,7 +80,7 @@ def pairwise_loss(scores: ArrayLike, relevant: ArrayLike, temperatures: ArrayLik
     batch = max(1, BLOCK // max(fused.size, 1))
     each = lax.map(jax.checkpoint(lost), jnp.moveaxis(own, -1, 0), batch_size=batch)
     total = jnp.sum(jnp.where(judged, jnp.moveaxis(each, 0, -1), 0), axis=-1)
-    pairs = jnp.sum(judged, axis=-1) * jnp.sum(others, axis=-1)
+    pairs = jnp.sum(judged, axis=-1).astype(total.dtype) * jnp.sum(others, axis=-1)  # more than int32 counts
     return mean_over_queries(total / jnp.maximum(pairs, 1))
 
 
