@@ -136,3 +136,34 @@ def test_an_entry_of_half_precision_is_printed_where_it_is(monkeypatch):
     as_on_an_accelerator(monkeypatch)
     with pytest.raises(InputError, match=r"^the grades has an entry -1;"):
         checks.numbers(jnp.array([1.0, -1.0], jnp.bfloat16), "the grades", 0)
+
+
+def in_jax(rank):
+    return 1 / jnp.log2(1 + rank)
+
+
+@pytest.mark.parametrize(
+    "limit",
+    [
+        lambda d, w: limits.ranking_rate(d, 30, w),
+        lambda d, w: limits.ranking_rate(d, np.full(30, 1 / 30), w),
+        lambda d, w: d * limits.one_shot_distortion(7, 30, w),
+        lambda d, w: d * limits.one_shot_codewords(0.4, np.full(30, 1 / 30), w),
+        lambda d, w: d * retrieval.expected_weight(w, np.array([1, 4]), np.array([3, 2])).sum(),
+        lambda d, w: limits.success_range(d, 30, w)[0],
+    ],
+    ids=["nodes", "prior", "one shot", "codewords", "ties", "top document"],
+)
+def test_weights_in_jax_are_read_while_a_trace_is_made(limit, tolerance):
+    fresh = lambda rank: in_jax(rank)  # no cache has seen it
+    assert jax.jit(lambda d: limit(d, fresh))(0.3) == pytest.approx(float(limit(0.3, w.dcg)), rel=tolerance)
+
+
+@pytest.mark.float64_only
+def test_weights_in_jax_are_read_in_float64_even_if_first_met_without_it():
+    with jax.enable_x64(False):
+        limits.ranking_rate(0.3, 50, in_jax)
+        retrieval.expected_weight(in_jax, np.array([0]), np.array([50]))
+    assert limits.ranking_rate(0.3, 50, in_jax) == pytest.approx(float(limits.ranking_rate(0.3, 50, w.dcg)), rel=1e-13)
+    table = retrieval.expected_weight(in_jax, np.array([0]), np.array([50]))
+    np.testing.assert_allclose(table, np.mean(1 / np.log2(np.arange(2.0, 52.0))), rtol=1e-14)

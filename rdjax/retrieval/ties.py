@@ -15,6 +15,7 @@ import numpy as np
 
 from rdjax.checks import InputError, arrays_of, is_concrete, looking, numbers, require, whole_numbers
 from rdjax.numerics import on_device
+from rdjax.retrieval.weights import at_ranks
 
 TIES = ("expected", "optimistic", "pessimistic")
 _CHUNK = 128
@@ -94,7 +95,7 @@ def prefix_table(weights: Any, size: int) -> tuple[jax.Array, jax.Array]:
 
 @lru_cache(maxsize=8)
 def _prefix_sums(weights: Any, size: int) -> np.ndarray:
-    return np.concatenate([[0.0], np.cumsum(weights(np.arange(1.0, size + 1.0)))])
+    return np.concatenate([[0.0], np.cumsum(at_ranks(weights, np.arange(1.0, size + 1.0)))])
 
 
 def _array_sums(weights: Any) -> np.ndarray:
