@@ -167,3 +167,24 @@ def test_weights_in_jax_are_read_in_float64_even_if_first_met_without_it():
     assert limits.ranking_rate(0.3, 50, in_jax) == pytest.approx(float(limits.ranking_rate(0.3, 50, w.dcg)), rel=1e-13)
     table = retrieval.expected_weight(in_jax, np.array([0]), np.array([50]))
     np.testing.assert_allclose(table, np.mean(1 / np.log2(np.arange(2.0, 52.0))), rtol=1e-14)
+
+
+@pytest.mark.float64_only
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda x: retrieval.pairwise_loss(x, np.array([0, 1, 2]), np.ones(2)),
+        lambda x: retrieval.forgetful_mean(x[0], 5.0),
+        lambda x: limits.dobrushin_coefficient(jax.nn.softmax(x[0])),
+        lambda x: retrieval.follow_stream(
+            retrieval.online_temperatures(np.array([0.1, 0.1])), x[None], np.array([[0, 1, 2]])
+        ),
+    ],
+    ids=["pairwise loss", "forgetful mean", "dobrushin", "stream"],
+)
+def test_a_second_call_on_other_values_compiles_nothing(call, rng, caplog):
+    first, second = rng.random((2, 2, 3, 7))
+    jax.block_until_ready(call(first))
+    with jax.log_compiles(), caplog.at_level("WARNING"):
+        jax.block_until_ready(call(second))
+    assert not [record for record in caplog.records if "ompil" in record.getMessage()]

@@ -38,7 +38,11 @@ def dobrushin_coefficient(posteriors: ArrayLike) -> jax.Array:
 
     Source: Dobrushin 1956; Cohen, Iwasa, Rautu, Ruskai, Seneta and Zbaganu 1993.
     """
-    rows = _posteriors(posteriors)
+    return _farthest(_posteriors(posteriors))
+
+
+@jax.jit
+def _farthest(rows: jax.Array) -> jax.Array:
     farthest = lax.map(lambda row: jnp.max(jnp.sum(jnp.abs(rows - row[None]), axis=1)), rows)
     return jnp.minimum(jnp.max(farthest) / 2, 1)
 

@@ -67,7 +67,11 @@ def pairwise_loss(scores: ArrayLike, relevant: ArrayLike, temperatures: ArrayLik
     scores, relevant = checked_scores(scores), jnp.asarray(relevant)
     require(scores.ndim > 1 and len(scores) > 0, f"scores have shape {scores.shape}; they must be [M, ..., N].")
     check_relevant(scores[0], relevant)
-    fused = _fused(scores, temperatures)
+    return _pairwise(_fused(scores, temperatures), relevant)
+
+
+@jax.jit
+def _pairwise(fused: jax.Array, relevant: jax.Array) -> jax.Array:
     listed = relevant if relevant.ndim == fused.ndim else relevant[..., None]
     judged = listed >= 0
     others = ~jax.nn.one_hot(jnp.where(judged, listed, fused.shape[-1]), fused.shape[-1], dtype=bool).any(axis=-2)
