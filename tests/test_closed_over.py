@@ -24,6 +24,7 @@ from rdjax.information import (
     ksg,
 )
 from rdjax.rate_distortion import intent_from_covariance
+from rdjax.retrieval import losses
 from rdjax.retrieval import weights as w
 from tests.test_codes import FITS, OP_BY_OP, vectors
 
@@ -173,7 +174,7 @@ def test_weights_in_jax_are_read_in_float64_even_if_first_met_without_it():
 @pytest.mark.parametrize(
     "call",
     [
-        lambda x: retrieval.pairwise_loss(x, np.array([0, 1, 2]), np.ones(2)),
+        lambda x: retrieval.pairwise_loss(x, np.array([[0, 1], [1, 2], [2, 3]]), np.ones(2)),
         lambda x: retrieval.forgetful_mean(x[0], 5.0),
         lambda x: limits.dobrushin_coefficient(jax.nn.softmax(x[0])),
         lambda x: retrieval.follow_stream(
@@ -182,7 +183,8 @@ def test_weights_in_jax_are_read_in_float64_even_if_first_met_without_it():
     ],
     ids=["pairwise loss", "forgetful mean", "dobrushin", "stream"],
 )
-def test_a_second_call_on_other_values_compiles_nothing(call, rng, caplog):
+def test_a_second_call_on_other_values_compiles_nothing(call, rng, caplog, monkeypatch):
+    monkeypatch.setattr(losses, "BLOCK", 1)  # relevant documents one after the other, in a loop
     first, second = rng.random((2, 2, 3, 7))
     jax.block_until_ready(call(first))
     with jax.log_compiles(), caplog.at_level("WARNING"):

@@ -60,7 +60,7 @@ class Metric:
           gains: None: one relevant document per entry, any shape; else [..., J], the gains of several per query
             (see `gains`), 0 at padding.
           ties: expected, optimistic or pessimistic.
-          size: length of the list; needed only under jit.
+          size: length of the list; needed only under jit, and there see `expected_weight`.
 
         Returns:
           float array [...]: the shape of `above`, less the last axis where `gains` are given.

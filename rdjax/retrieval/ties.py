@@ -35,7 +35,9 @@ def expected_weight(
       weights: a function of rank (see `weights`) or a non-increasing array [N].
       above, tied: integers, any one shape; tied is 0 at padding, which is worth 0.
       ties: expected, optimistic or pessimistic.
-      size: length of the list; needed only under jit, where above + tied is not known.
+      size: length N of the list; needed only under jit, where above + tied is not known. The prefix sums are constants
+        of the program then, N + 1 pairs of floats (1.6 GB in float64 at N = 1e8), so leave long lists out of jit, or
+        break their ties (0 says that there are none).
 
     Returns:
       float array of their shape, in the default precision.
