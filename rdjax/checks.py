@@ -10,6 +10,7 @@ import math
 import re
 import sys
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -57,6 +58,12 @@ def arrays_of(values: Any) -> Any:
     return jax.numpy
 
 
+def looking() -> AbstractContextManager[None]:
+    """Where concrete values are tested: JAX computes at once, or a trace that closed over them would stage the test."""
+    jax = sys.modules.get("jax")
+    return nullcontext() if jax is None else jax.ensure_compile_time_eval()
+
+
 def whole(value: Any, what: str, least: int = 1) -> int:
     """A whole number that is at least `least`, as an int."""
     good = isinstance(value, int | np.integer) and not isinstance(value, bool) and value >= least
@@ -88,23 +95,24 @@ def numbers(values: Any, what: str, least: float = -math.inf, most: float = math
     """Finite real numbers in [least, most], or strictly between. Traced values pass unseen."""
     if not is_concrete(values):
         return
-    xp = arrays_of(values)
-    try:
-        array = xp.asarray(values)
-        if array.dtype.kind not in "fiu" and (xp is np or array.dtype.kind == "c"):  # bfloat16 is of another kind
-            array = array.astype(np.float64, casting="same_kind" if array.dtype.kind == "c" else "unsafe")
-    except (TypeError, ValueError):
-        raise InputError(f"{what} holds {np.asarray(values).dtype} values; it must hold real numbers.") from None
-    bad = ~xp.isfinite(array)
-    if math.isfinite(least):
-        bad |= array < least if ends else array <= least
-    if math.isfinite(most):
-        bad |= array > most if ends else array >= most
-    if bad.any():
-        low = f"{'at least' if ends else 'above'} {least:g}" if math.isfinite(least) else ""
-        high = f"{'at most' if ends else 'below'} {most:g}" if math.isfinite(most) else ""
-        asked = ", ".join(filter(None, ["a finite number", low, high]))
-        raise InputError(f"{what} has an entry {array[bad].ravel()[0]:g}; it must be {asked}.")
+    with looking():
+        xp = arrays_of(values)
+        try:
+            array = xp.asarray(values)
+            if array.dtype.kind not in "fiu" and (xp is np or array.dtype.kind == "c"):  # bfloat16 is of another kind
+                array = array.astype(np.float64, casting="same_kind" if array.dtype.kind == "c" else "unsafe")
+        except (TypeError, ValueError):
+            raise InputError(f"{what} holds {np.asarray(values).dtype} values; it must hold real numbers.") from None
+        bad = ~xp.isfinite(array)
+        if math.isfinite(least):
+            bad |= array < least if ends else array <= least
+        if math.isfinite(most):
+            bad |= array > most if ends else array >= most
+        if bad.any():
+            low = f"{'at least' if ends else 'above'} {least:g}" if math.isfinite(least) else ""
+            high = f"{'at most' if ends else 'below'} {most:g}" if math.isfinite(most) else ""
+            asked = ", ".join(filter(None, ["a finite number", low, high]))
+            raise InputError(f"{what} has an entry {float(array[bad].ravel()[0]):g}; it must be {asked}.")
 
 
 def along_last(values: Any, what: str) -> None:
@@ -161,14 +169,10 @@ def vectors(array: np.ndarray, where: str) -> None:
     """A numeric matrix without a row of zeros, which has no direction; read once, in blocks."""
     numeric_header(array, where)
     for start, block in row_blocks(array):
-        finite = np.isfinite(block).all(axis=1)
-        if not finite.all():
-            row = start + int(np.argmin(finite))
-            raise InputError(f"{where} has a NaN or infinity in row {row}; remove that item or embed it again.")
-        nonzero = block.any(axis=1)
-        if not nonzero.all():
-            row = start + int(np.argmin(nonzero))
-            raise InputError(f"{where} is all zeros in row {row}; remove that item or embed it again.")
+        finite, nonzero = np.isfinite(block).all(axis=1), block.any(axis=1)
+        for good, what in ((finite, "has a NaN or infinity"), (nonzero, "is all zeros")):
+            row = start + int(np.argmin(good))
+            require(bool(good.all()), f"{where} {what} in row {row}; remove that item or embed it again.")
 
 
 def indices(values: np.ndarray, size: int, where: str, what: str = "documents") -> None:
@@ -243,25 +247,25 @@ def law(values: Any, where: str = "the prior", *, rounded: bool = False) -> None
     """
     if not is_concrete(values):
         return
-    xp = arrays_of(values)
-    array = xp.asarray(values)
-    tolerance = 1e-6
-    if rounded and array.dtype.itemsize < 4 and _is_float(array.dtype):
-        import ml_dtypes
+    with looking():
+        xp = arrays_of(values)
+        array, tolerance = xp.asarray(values), 1e-6
+        if rounded and array.dtype.itemsize < 4 and _is_float(array.dtype):
+            import ml_dtypes
 
-        tolerance = float(ml_dtypes.finfo(array.dtype).eps)
-        array = array.astype(np.float32)
-    require(array.dtype.kind in "fiu", f"{where} holds {array.dtype} values; give probabilities as float32 numbers.")
-    require(array.ndim >= 1 and array.shape[-1] > 0, f"{where} is empty; it must hold at least one probability.")
-    if not array.size:
-        return
-    require(bool(xp.isfinite(array).all()), f"{where} has a NaN or infinity; it must hold probabilities.")
-    require(
-        bool((array >= 0).all()), f"{where} has a negative entry ({array.min():.3g}); probabilities are at least 0."
-    )
-    total = np.ravel(array.sum(axis=-1, dtype=xp.result_type(float)))
-    worst = float(total[np.argmax(np.abs(total - 1))])
-    require(abs(worst - 1) <= tolerance * array.shape[-1] ** 0.5, f"{where} sums to {worst:.8g}, not 1; normalize it.")
+            tolerance = float(ml_dtypes.finfo(array.dtype).eps)
+            array = array.astype(np.float32)
+        require(array.dtype.kind in "fiu", f"{where} holds {array.dtype} values; give probabilities in float32.")
+        require(array.ndim >= 1 and array.shape[-1] > 0, f"{where} is empty; it must hold at least one probability.")
+        if not array.size:
+            return
+        require(bool(xp.isfinite(array).all()), f"{where} has a NaN or infinity; it must hold probabilities.")
+        low = float(array.min())
+        require(low >= 0, f"{where} has a negative entry ({low:.3g}); probabilities are at least 0.")
+        total = np.ravel(array.sum(axis=-1, dtype=xp.result_type(float)))
+        worst = float(total[np.argmax(np.abs(total - 1))])
+        close = abs(worst - 1) <= tolerance * array.shape[-1] ** 0.5
+        require(close, f"{where} sums to {worst:.8g}, not 1; normalize it.")
 
 
 def _is_float(dtype: Any) -> bool:

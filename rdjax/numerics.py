@@ -32,7 +32,8 @@ def floating(x: ArrayLike) -> jax.Array:
     if isinstance(x, jax.Array) and x.dtype in (jnp.float32, jax.dtypes.canonicalize_dtype(jnp.float64)):
         return x
     if isinstance(x, np.ndarray):
-        dtype = np.promote_types(x.dtype, np.float32) if x.dtype.kind == "f" else np.dtype(np.float64)
+        narrow = jnp.issubdtype(x.dtype, jnp.floating)  # NumPy knows bfloat16 by its size alone
+        dtype = np.promote_types(x.dtype, np.float32) if narrow else np.dtype(np.float64)
         dtype = jax.dtypes.canonicalize_dtype(dtype)
         return jnp.asarray(np.array(x, dtype), dtype)
     array = jnp.asarray(x)

@@ -126,3 +126,14 @@ def test_bad_input_is_refused(rng):
         contrastive_loss(scores, TAU)
     with pytest.raises(InputError):
         listwise_loss(scores, relevant + 7, TAU)
+
+
+def test_pairs_are_counted_as_floats():
+    """3,000 relevant documents of a million make more pairs than int32 holds."""
+    listed = jax.ShapeDtypeStruct((2, 3000), jnp.int32)
+    scores = jax.ShapeDtypeStruct((1, 2, 1_000_000), jnp.float32)
+    program = jax.make_jaxpr(lambda s, r: pairwise_loss(s, r, jnp.ones(1)))(scores, listed)
+    inside = [eqn for outer in program.eqns if "jaxpr" in outer.params for eqn in outer.params["jaxpr"].eqns]
+    made = [out.aval.dtype for eqn in inside if eqn.primitive.name == "mul" for out in eqn.outvars]
+    assert made
+    assert all(jnp.issubdtype(dtype, jnp.floating) for dtype in made)

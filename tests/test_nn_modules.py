@@ -11,7 +11,14 @@ from rdjax.checks import InputError
 from rdjax.codes.relaxed import nearest_word
 from rdjax.limits import ranking_rate
 from rdjax.nn import EntropyModel, Quantizer, RateDistortionLoss, TemperatureDecoder
-from rdjax.retrieval import calibrate_temperatures, doubting_posterior, listwise_loss, log_posterior, smooth_metric
+from rdjax.retrieval import (
+    SigmoidRanks,
+    calibrate_temperatures,
+    doubting_posterior,
+    listwise_loss,
+    log_posterior,
+    smooth_metric,
+)
 
 
 def toy(seed=0, queries=200, documents=30, noise=(0.4, 1.0), dtype=np.float32):
@@ -207,3 +214,14 @@ def test_ten_lines_put_them_into_a_model_of_ones_own(dtype):
     assert np.mean(losses[-10:]) < np.mean(losses[:10]) - 0.5
     above = jax.jit(lambda queries: loss.above_floor(*model(queries), relevant))
     assert above(x[0]) > 0  # no code is below the floor
+
+
+@pytest.mark.float64_only
+def test_soft_ranks_of_the_loss_may_be_a_function():
+    scores, relevant, *_ = toy(queries=20, documents=8, dtype=np.float64)
+    fused, bits = scores.sum(axis=0), np.full(20, 3.0)
+    own, by_function = (
+        nnx.jit(lambda loss, s: loss(bits, s, relevant))(RateDistortionLoss(rank_fn=ranks), fused)
+        for ranks in (SigmoidRanks(0.5), lambda *at: SigmoidRanks(0.5)(*at))
+    )
+    assert float(own) == pytest.approx(float(by_function), rel=1e-12)

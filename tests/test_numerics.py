@@ -3,6 +3,7 @@
 import chex
 import jax
 import jax.numpy as jnp
+import ml_dtypes
 import numpy as np
 import pytest
 
@@ -36,7 +37,8 @@ def test_floating_follows_the_precision_in_force_even_after_a_closure(precision)
     with jax.enable_x64(other):
         jax.jit(lambda x: x + numerics.floating(table))(jnp.ones(3)).block_until_ready()
     assert numerics.floating(table).dtype == precision
-    assert numerics.floating(np.float16([1])).dtype == jnp.float32
+    for half in (np.float16, ml_dtypes.bfloat16):
+        assert numerics.floating(np.array([1], half)).dtype == numerics.floating(jnp.ones(1, half)).dtype == jnp.float32
     assert numerics.floating(3).dtype == precision
 
 

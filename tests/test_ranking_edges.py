@@ -9,9 +9,14 @@ from rdjax.checks import InputError
 from rdjax.limits import (
     blind_rate,
     dobrushin_coefficient,
+    first_relevant_rate,
     indirect_rate,
     one_shot_distortion,
+    ranking_curve,
+    ranking_distortion,
+    ranking_rate,
     relevance_bounds,
+    shannon_rate,
     share_margin,
 )
 from rdjax.rate_distortion import gaussian_bottleneck, gaussian_bottleneck_rate
@@ -206,3 +211,39 @@ FEW, NONE = np.ones((3, 2)), np.zeros(0, int)
 def test_what_has_no_rank_or_no_square_is_refused(call, words):
     with pytest.raises(InputError, match=words):
         call()
+
+
+def indirect(distortion, posteriors, weights, source, contraction):
+    return indirect_rate(distortion, posteriors, weights=weights, source=source, contraction=contraction)
+
+
+LAW, WORTH = np.array([0.4, 0.3, 0.2, 0.1]), np.array([1.0, 0.5, 0.3, 0.2])
+
+
+@pytest.mark.float64_only
+@pytest.mark.parametrize(
+    ("limit", "given"),
+    [
+        (ranking_rate, (0.3, LAW, WORTH)),
+        (shannon_rate, (0.3, LAW, WORTH)),
+        (first_relevant_rate, (0.2, LAW, WORTH)),
+        (indirect, (0.45, np.stack([LAW, LAW[::-1]]), WORTH, np.array([0.5, 0.5]), 0.9)),
+        (ranking_distortion, (0.5, LAW, WORTH)),
+        (lambda *given: ranking_curve(*given).rate, (3.0, LAW, WORTH)),
+    ],
+    ids=["rate", "shannon", "first relevant", "indirect", "distortion", "curve"],
+)
+def test_a_traced_nan_is_no_rate(limit, given):
+    """It was 0 bits, which says that nothing need be sent."""
+    traced = jax.jit(limit)
+    assert 0 < traced(*given) < np.inf
+    for place, values in enumerate(given):
+        for entry in range(np.size(values)):
+            spoiled = np.array(values)
+            spoiled.flat[entry] = np.nan
+            assert np.isnan(traced(*given[:place], spoiled, *given[place + 1 :])), (place, entry)
+
+
+@pytest.mark.float64_only
+def test_a_traced_nan_is_no_rate_of_a_number_of_documents():
+    assert np.isnan(jax.jit(lambda d: ranking_rate(d, 100))(np.nan))

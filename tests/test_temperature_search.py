@@ -9,6 +9,7 @@ import pytest
 
 from rdjax.checks import InputError
 from rdjax.retrieval import (
+    SigmoidRanks,
     calibrate_temperatures,
     dominant_scores,
     doubting_posterior,
@@ -236,3 +237,13 @@ def test_the_decoder_as_printed_divides_each_document_by_its_modality(dtype):
         dominant_scores(scores, [1.0, 2.0], [0, 1, 2])
     with pytest.raises(InputError, match="must be"):
         dominant_scores(scores, [1.0], [0, 1, 0])
+
+
+@pytest.mark.float64_only
+@pytest.mark.parametrize("objective", ["mrr", "cross-entropy"])
+def test_soft_ranks_may_be_a_function(objective):
+    scores, relevant = intents(3, 20, 12)
+    given = {"objective": objective, "starts": 1, "steps": 3}
+    own = search_temperatures(scores, relevant, rank_fn=SigmoidRanks(0.5), **given)
+    by_function = search_temperatures(scores, relevant, rank_fn=lambda *at: SigmoidRanks(0.5)(*at), **given)
+    np.testing.assert_allclose(by_function.temperatures, own.temperatures, rtol=1e-12)

@@ -6,7 +6,15 @@ from typing import Any
 import jax
 import numpy as np
 
-from rdjax.checks import InputError, first_row_not_finite, numeric_header, numeric_matrix, require, row_blocks
+from rdjax.checks import (
+    InputError,
+    first_row_not_finite,
+    is_concrete,
+    numeric_header,
+    numeric_matrix,
+    require,
+    row_blocks,
+)
 
 
 def fit_vectors(vectors: Any) -> np.ndarray:
@@ -41,6 +49,11 @@ def padded(array: np.ndarray, rows: int, columns: int | None = None) -> np.ndarr
 def device_array(values: Any, dtype: Any) -> jax.Array:
     """An array made on the host and handed over as it is: converting on the device compiles once for each shape."""
     return jax.device_put(np.asarray(values, dtype))
+
+
+def to_cut(array: jax.Array) -> Any:
+    """On the host, where cutting compiles nothing; a trace has taken up what is computed of arrays it closed over."""
+    return np.asarray(array) if is_concrete(array) else array
 
 
 def working_dtype(array: np.ndarray) -> Any:

@@ -19,7 +19,7 @@ import numpy as np
 from jax.typing import ArrayLike
 
 from rdjax.checks import is_concrete, require
-from rdjax.codes.arrays import device_array, host_vectors, padded, require_dimension, require_symbols
+from rdjax.codes.arrays import device_array, host_vectors, padded, require_dimension, require_symbols, to_cut
 from rdjax.codes.bitstream import pack_fixed, require_alphabet, unpack_fixed
 from rdjax.codes.description import describe, fingerprint
 from rdjax.codes.frames import ITEMS, frame, read_frames
@@ -118,7 +118,7 @@ class Code(ABC):
             require_dimension(vectors, self.dimension, self.name)
             return self._encode(vectors)
         rows = host_vectors(vectors, self.dtype, self.dimension, self.name)
-        symbols = np.asarray(_encode(self._shared(), padded(rows, ROWS)))
+        symbols = to_cut(_encode(self._shared(), padded(rows, ROWS)))
         return jax.device_put(symbols[: len(rows), : self.num_symbols])
 
     def decode(self, symbols: ArrayLike) -> jax.Array:
@@ -139,7 +139,7 @@ class Code(ABC):
             return self._decode(symbols)
         rows = self._host(symbols).astype(np.int32)
         shared = self._shared()
-        vectors = np.asarray(_decode(shared, padded(rows, ROWS, shared.num_symbols)))
+        vectors = to_cut(_decode(shared, padded(rows, ROWS, shared.num_symbols)))
         return jax.device_put(vectors[: len(rows)])
 
     def _shared(self) -> "Code":

@@ -21,6 +21,7 @@ from rdjax.codes.residual import fit_stages, search, words_of
 from rdjax.codes.transform import Transform, coefficient_blocks, fit_transform
 from rdjax.codes.transformed import Transformed
 from rdjax.codes.turning import turned_to_product
+from rdjax.numerics import on_device
 from rdjax.retrieval.beside import Beside, options
 from rdjax.retrieval.tiles import default_device
 from rdjax.trees import register_dataclass
@@ -148,7 +149,8 @@ class ProductQuantizer(Transformed, FixedLengthCode):
 
     def encode(self, vectors: ArrayLike) -> jax.Array:
         """Symbols of each vector, as in `Code.encode`; many vectors block by block, so that none are copied whole."""
-        if not is_concrete(self, vectors) or np.ndim(vectors) != 2 or np.shape(vectors)[0] <= AT_ONCE:
+        here = is_concrete(self, vectors, on_device(0))  # the last is traced where a trace closed over the others
+        if not here or np.ndim(vectors) != 2 or np.shape(vectors)[0] <= AT_ONCE:
             return super().encode(vectors)
         rows = vectors if isinstance(vectors, np.ndarray) else np.asarray(vectors)
         symbols = np.empty((len(rows), self.num_symbols), np.int32)

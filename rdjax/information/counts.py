@@ -257,15 +257,17 @@ def as_counts(values: Any, where: str, axes: int, least: int = 1) -> jax.Array:
     good = len(shape) >= axes and 0 not in shape[len(shape) - axes :]
     checks.require(good, f"{where} have shape {shape}; they need {axes} axes of symbols, none of them empty.")
     if checks.is_concrete(values):
-        xp = checks.arrays_of(values)
-        array = xp.asarray(values)
-        checks.require(array.dtype.kind in "fiu", f"{where} hold {array.dtype} values; they must be whole numbers.")
-        whole = bool((array >= 0).all() and xp.isfinite(array).all() and (array == xp.floor(array)).all())
-        checks.require(whole, f"{where} have an entry that is negative, NaN or no whole number; give counts.")
-        fewest = array.sum(axis=tuple(range(-axes, 0)), dtype=xp.result_type(float)).min(initial=math.inf)
-        checks.require(
-            bool(fewest >= least), f"{where} have a histogram of {fewest:.0f} observations; it takes at least {least}."
-        )
+        with checks.looking():
+            xp = checks.arrays_of(values)
+            array = xp.asarray(values)
+            checks.require(array.dtype.kind in "fiu", f"{where} hold {array.dtype} values; they must be whole numbers.")
+            whole = bool((array >= 0).all() and xp.isfinite(array).all() and (array == xp.floor(array)).all())
+            checks.require(whole, f"{where} have an entry that is negative, NaN or no whole number; give counts.")
+            fewest = array.sum(axis=tuple(range(-axes, 0)), dtype=xp.result_type(float)).min(initial=math.inf)
+            checks.require(
+                bool(fewest >= least),
+                f"{where} have a histogram of {fewest:.0f} observations; it takes at least {least}.",
+            )
     return _whole(floating(values))
 
 

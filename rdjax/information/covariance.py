@@ -171,7 +171,8 @@ def _blocks(covariance: Any, split: int) -> tuple[jax.Array, jax.Array, jax.Arra
     d = values.shape[-1]
     size = checks.whole(split, "the split")
     checks.require(size < d, f"the first block takes {size} of {d} dimensions; each block needs at least 1.")
-    own, cross, other = values[..., :size, :size], values[..., :size, size:], values[..., size:, size:]
+    with checks.looking():
+        own, cross, other = values[..., :size, :size], values[..., :size, size:], values[..., size:, size:]
     _check_block(own)
     _check_block(other)
     return own, cross, other
@@ -179,7 +180,8 @@ def _blocks(covariance: Any, split: int) -> tuple[jax.Array, jax.Array, jax.Arra
 
 def _covariance(covariance: Any) -> jax.Array:
     """Symmetric positive semidefinite [..., d, d], as floats."""
-    values = floating(covariance)
+    with checks.looking():
+        values = floating(covariance)
     d = values.shape[-1] if values.ndim else 0
     square = values.ndim >= 2 and values.shape[-2] == d > 0
     checks.require(square, f"the covariance has shape {values.shape}; it must be square, [..., d, d].")

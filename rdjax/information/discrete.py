@@ -211,8 +211,7 @@ def _entropy(law: jax.Array, variables: int) -> jax.Array:
 def _cross_entropy(law: jax.Array, other: jax.Array) -> jax.Array:
     absent = (law == 0) & (other == 0)
     logs = jnp.log(jnp.where(absent, 1.0, other))
-    # where only p is 0 the product is 0 by itself, with the slope -log q in p and 0 in q
-    return to_bits(jnp.sum(-law * logs, axis=-1))
+    return to_bits(jnp.sum(-law * logs, axis=-1))  # where only p is 0: 0 by itself, of slope -log q in p and 0 in q
 
 
 @jax.jit
@@ -283,8 +282,9 @@ def _law(values: Any, where: str, variables: int = 1) -> jax.Array:
     names = " by ".join("XYZ"[:variables]) if variables <= 3 else f"{variables} variables"
     checks.require(len(shape) >= variables, f"{where} has shape {shape}; its last axes must be {names}.")
     if checks.is_concrete(values):
-        array = checks.arrays_of(values).asarray(values)
-        checks.law(array.reshape(*shape[:-variables], math.prod(shape[-variables:])), where, rounded=True)
+        with checks.looking():
+            array = checks.arrays_of(values).asarray(values).reshape(*shape[:-variables], math.prod(shape[-variables:]))
+        checks.law(array, where, rounded=True)
     return floating(values)
 
 

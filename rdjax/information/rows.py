@@ -51,7 +51,8 @@ def check_observations(arrays: Mapping[str, Any], least: int = 1) -> None:
     checks.require(n >= least, f"there are {n} rows; at least {least} are needed.")
     for name, array in arrays.items():
         if checks.is_concrete(array):
-            row = _first_not_finite(array)
+            with checks.looking():
+                row = _first_not_finite(array)
             checks.require(row is None, f"{name} has a NaN or infinity in row {row}; leave it out.")
 
 

@@ -25,7 +25,7 @@ from jax import lax
 from jax.typing import ArrayLike
 
 from rdjax import checks
-from rdjax.checks import arrays_of, is_concrete, numbers, require
+from rdjax.checks import arrays_of, is_concrete, looking, numbers, require
 from rdjax.numerics import floating, on_device, to_bits
 
 #: A bound as this file has them: scores [N, N] and weights [N] (or None) to bits.
@@ -164,11 +164,10 @@ def bound_standard_error(bound: MatrixBound, scores: ArrayLike) -> jax.Array:
     Source: Jaeckel 1972; Efron 1982.
     """
     scores, weights = _matrix(scores, None, 2)
-    if is_concrete(scores):
-        numbers(arrays_of(scores).diagonal(scores), "the diagonal of the scores")
+    with looking():
+        numbers(jnp.diagonal(scores), "the diagonal of the scores")
     slopes = jax.grad(lambda w: bound(scores, weights=w))(weights)
-    size = scores.shape[0]
-    return jnp.sqrt(jnp.sum((slopes - jnp.mean(slopes)) ** 2) / (size * (size - 1)))
+    return jnp.sqrt(jnp.sum((slopes - jnp.mean(slopes)) ** 2) / (slopes.size * (slopes.size - 1)))
 
 
 @jax.jit
@@ -267,10 +266,8 @@ def _diagonal(scores: jax.Array) -> jax.Array:
 def _matrix(scores: ArrayLike, weights: ArrayLike | None, least: int) -> tuple[jax.Array, jax.Array]:
     """Scores and weights as arrays of one precision, tested."""
     shape = np.shape(scores)
-    require(
-        len(shape) == 2 and shape[0] == shape[1] and shape[0] >= least,
-        f"scores have shape {shape}; they must be [N, N] with the pairs on the diagonal, N at least {least}.",
-    )
+    square = len(shape) == 2 and shape[0] == shape[1] and shape[0] >= least
+    require(square, f"scores have shape {shape}; they must be [N, N], the pairs on the diagonal, N at least {least}.")
     array = floating(scores)
     _no_nonsense(array, "a score")
     if weights is None:
@@ -288,7 +285,8 @@ def _densities(scores: ArrayLike, weights: ArrayLike | None) -> tuple[jax.Array,
     """`_matrix` of log-densities, which are above -inf for pairs that were drawn."""
     array, law = _matrix(scores, weights, 2)
     if is_concrete(array, law):
-        bad = np.asarray((jnp.diagonal(array) == -jnp.inf) & (law > 0))
+        with looking():
+            bad = np.asarray((jnp.diagonal(array) == -jnp.inf) & (law > 0))
         place = f"log_conditional[{bad.argmax()}, {bad.argmax()}]"
         require(not bad.any(), f"{place} is -inf, so that pair cannot be drawn; leave it out or mend p(y|x).")
     return array, law
@@ -296,5 +294,6 @@ def _densities(scores: ArrayLike, weights: ArrayLike | None) -> tuple[jax.Array,
 
 def _no_nonsense(values: jax.Array, what: str, sign: int = 1) -> None:
     if is_concrete(values):
-        fine = bool((sign * arrays_of(values).asarray(values) < np.inf).all())
+        with looking():
+            fine = bool((sign * arrays_of(values).asarray(values) < np.inf).all())
         require(fine, f"{what} is NaN or +inf; a critic that diverged makes them, so train it with smaller steps.")

@@ -61,7 +61,8 @@ def blind_rate(
       distortion: D = 1 - E w(rank), averaged over corpora; any shape.
       num_documents: N, each sought as often; or the law [N] of which one is, whatever they hold.
       bottleneck: an increasing function from bits to IB(bits) in bits with IB(b) <= b, or the canonical correlations
-        [d] of a Gaussian (query, document), for which IB is `gaussian_bottleneck`.
+        [d] of a Gaussian (query, document), for which IB is `gaussian_bottleneck`. A function is compiled for, and
+        again for each that is made anew, however alike: make it once, outside loops.
       weights: as in `ranking_rate`.
 
     Returns:

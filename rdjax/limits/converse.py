@@ -20,7 +20,7 @@ from rdjax.limits.rank_problem import RankProblem, lay_out, pose, refuse_below_b
 from rdjax.limits.rank_sums import Prior, check_weights, describe_prior
 from rdjax.limits.tilting import Ranks, at_each, distortion_residual, largest_slope, pool, refine, solve_slope, tilt
 from rdjax.numerics import entropy_nats, floating, on_device, safe_log, to_bits
-from rdjax.retrieval.weights import Weights, reciprocal_rank
+from rdjax.retrieval.weights import Weights, at_ranks, reciprocal_rank
 
 HALVINGS = 120  # of the bracket of a slope
 
@@ -111,8 +111,8 @@ def _shannon(distortion: jax.Array, problem: RankProblem) -> jax.Array:
         slope, blocks = solve_slope(target, ranks, distortion_residual)
         slope = refine(target, ranks, blocks, slope, distortion_residual)
         nats = ranks.entropy - tilt(ranks, blocks, slope).psi - slope * target
-        inside = target < _mean(ranks.count, ranks.gap) / problem.documents  # beyond, every law is good enough
-        return jnp.where(inside & (nats > 0), to_bits(nats), 0)
+        beyond = target >= _mean(ranks.count, ranks.gap) / problem.documents  # every law is good enough there
+        return jnp.where(beyond | (nats <= 0), 0, to_bits(nats))
 
     return at_each(at, distortion, ranks.gap.shape[0])
 
@@ -206,7 +206,7 @@ def success_range(
     n, d = checks.whole(num_documents, "the number of documents", 2), floating(distortion)
     if not callable(weights):
         checks.require(np.shape(weights) == (n,), f"the weights have shape {np.shape(weights)} for {n} documents.")
-    worth = weights(np.array([1.0, 2.0, n])) if callable(weights) else weights
+    worth = at_ranks(weights, np.array([1.0, 2.0, n])) if callable(weights) else weights
     if checks.is_concrete(worth):
         check_weights(np.asarray(worth, np.float64))
     return _success(d, floating(worth))

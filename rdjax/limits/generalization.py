@@ -25,7 +25,7 @@ from jax.typing import ArrayLike
 from rdjax import checks
 from rdjax.limits.rank_sums import check_weights, rank_nodes
 from rdjax.numerics import floating, on_device
-from rdjax.retrieval.weights import Weights, reciprocal_rank
+from rdjax.retrieval.weights import Weights, at_ranks, reciprocal_rank
 
 
 def generalization_bound(
@@ -97,7 +97,7 @@ def observed_complexity(
     """
     checks.numbers(counts, "the counts", 0)
     if checks.is_concrete(counts):
-        some = np.ndim(counts) > 0 and bool(np.all(np.sum(counts, axis=-1) > 0))
+        some = np.ndim(counts) > 0 and bool(np.all(np.sum(np.asarray(counts), axis=-1) > 0))
         checks.require(some, "the counts hold no pairs; give how many fall into each cell, [..., K].")
     n = floating(counts)
     return _spread(weights, num_documents) * jnp.sum(jnp.sqrt(n), axis=-1) / jnp.sum(n, axis=-1)
@@ -244,7 +244,7 @@ def _places(cells: ArrayLike, documents: ArrayLike, sizes: tuple[int, int], n: i
 
 
 def _worth(weights: Weights | ArrayLike, documents: int) -> jax.Array:
-    worth = weights(np.arange(1.0, documents + 1)) if callable(weights) else weights
+    worth = at_ranks(weights, np.arange(1.0, documents + 1)) if callable(weights) else weights
     checks.require(np.shape(worth) == (documents,), f"the weights have shape {np.shape(worth)} for {documents} ranks.")
     if checks.is_concrete(worth):
         check_weights(np.asarray(worth, np.float64))

@@ -38,7 +38,11 @@ def dobrushin_coefficient(posteriors: ArrayLike) -> jax.Array:
 
     Source: Dobrushin 1956; Cohen, Iwasa, Rautu, Ruskai, Seneta and Zbaganu 1993.
     """
-    rows = _posteriors(posteriors)
+    return _farthest(_posteriors(posteriors))
+
+
+@jax.jit
+def _farthest(rows: jax.Array) -> jax.Array:
     farthest = lax.map(lambda row: jnp.max(jnp.sum(jnp.abs(rows - row[None]), axis=1)), rows)
     return jnp.minimum(jnp.max(farthest) / 2, 1)
 
@@ -119,14 +123,14 @@ def _rate(
         blocks = pool(ranks, slope)  # again, for the gradient of its masses
         slope = refine(target, ranks, blocks, slope, distortion_residual)
         nats = ranks.entropy - tilt(ranks, blocks, slope).psi - slope * target
-        needed = jnp.where((target < worst) & (nats > 0), to_bits(nats), 0)
+        needed = jnp.where((target >= worst) | (nats <= 0), 0, to_bits(nats))
         return jnp.where(one - best < least - slack, jnp.inf, needed)
 
     rate = at_each(at, distortion, ranks.gap.shape[0])
     noise = to_bits(room(dtype) * (1 + ranks.entropy))  # of a rate: a small contraction must not make bits of it
     rate = jnp.where(contraction < 1, jnp.maximum(rate - noise, 0), rate)
-    passes = contraction > 0  # else nothing of the query comes through: no rate is any use, and none is needed or all
-    return jnp.where(passes, rate / jnp.where(passes, contraction, 1), jnp.where(rate > 0, jnp.inf, 0))
+    passes = ~(contraction <= 0)  # else nothing of the query comes through: no rate is any use, none is needed or all
+    return jnp.where(passes, rate / jnp.where(passes, contraction, 1), jnp.where(rate > 0, jnp.inf, rate))
 
 
 def _posteriors(posteriors: ArrayLike) -> jax.Array:

@@ -20,7 +20,7 @@ from rdjax import checks
 from rdjax.limits.bound import Bound
 from rdjax.limits.rank_sums import Prior, check_weights, checked_size, describe_prior, rank_nodes
 from rdjax.numerics import floating, on_device
-from rdjax.retrieval.weights import Weights, reciprocal_rank
+from rdjax.retrieval.weights import Weights, at_ranks, reciprocal_rank
 
 HIGHEST = lax.Precision.HIGHEST
 
@@ -50,7 +50,8 @@ def one_shot_distortion(
         )
         if not checks.is_concrete(weights):
             return _from_listed(on_device(sizes), floating(np.full(documents, 1 / documents)), weights)
-        scores = [_uniform_score(int(size), documents, _hashable(weights)) for size in np.ravel(sizes)]
+        score = _scorer(prior, weights)
+        scores = [score(int(size)) for size in np.ravel(sizes)]
         return 1 - jnp.asarray(scores, float).reshape(np.shape(sizes))
     return (_from_prior if callable(weights) else _from_listed)(on_device(sizes), floating(prior), weights)
 
@@ -70,7 +71,7 @@ def one_shot_codewords(distortion: float, prior: Prior, weights: Weights | Array
     checks.require(not np.isnan(distortion), "the distortion is NaN; give a number.")
     documents = checked_size(prior)
     _check_listed(weights, documents)
-    score = _scorer(prior, _hashable(weights))
+    score = _scorer(prior, weights)
     reached = lambda size: 1 - score(size) <= distortion + 1e-15
     checks.require(
         reached(documents),
@@ -114,31 +115,31 @@ def _scorer(prior: Prior, weights: Any) -> Callable[[int], float]:
     """The best score of L codewords, in float64 on the host: a whole number of them leaves no room for float32."""
     if np.ndim(prior) == 0:
         documents = int(prior)
-        return lambda size: _uniform_score(size, documents, weights)
+        if callable(weights):
+            return lambda size: _score_of_function(size, documents, weights)
+        listed = np.asarray(weights, np.float64)
+        return lambda size: _uniform_score(size, documents, listed)
     falling = -np.sort(-np.asarray(prior, np.float64))
     falling /= falling.sum()  # a law may be written with six digits
     ranks = np.arange(1.0, len(falling) + 1)
-    worth = np.asarray(weights(ranks) if callable(weights) else weights, np.float64)
+    worth = at_ranks(weights, ranks) if callable(weights) else np.asarray(weights, np.float64)
     check_weights(worth)
     return lambda size: float(worth[(np.arange(len(falling)) // size)] @ falling)
 
 
-def _hashable(weights: Any) -> Any:
-    return weights if callable(weights) else tuple(float(w) for w in np.asarray(weights))
-
-
-@lru_cache(maxsize=4096)
 def _uniform_score(size: int, documents: int, weights: Any) -> float:
     """Mean of w_ceil(j / L) over j = 1..N: L documents at each of the first floor(N / L) ranks, the rest one below."""
     full, rest = divmod(documents, min(size, documents))
     if callable(weights):
         worth, count = rank_nodes(weights, full)
-        last = float(weights(np.float64(full + 1))) if rest else 0.0
+        last = float(at_ranks(weights, np.float64(full + 1))) if rest else 0.0
     else:
-        check_weights(np.asarray(weights))
-        worth, count = np.asarray(weights)[:full], np.ones(full)
+        worth, count = weights[:full], np.ones(full)
         last = weights[full] if rest else 0.0
     return (min(size, documents) * float(worth @ count) + rest * last) / documents
+
+
+_score_of_function = lru_cache(maxsize=4096)(_uniform_score)  # an array would be a key of its length
 
 
 def _any_prior(sizes: jax.Array, prior: jax.Array, weights: Weights | ArrayLike) -> jax.Array:

@@ -14,7 +14,7 @@ from rdjax import checks
 from rdjax.limits.rank_sums import Prior, check_weights, checked_size, rank_nodes
 from rdjax.limits.tilting import Ranks
 from rdjax.numerics import entropy_nats, on_device
-from rdjax.retrieval.weights import Weights
+from rdjax.retrieval.weights import Weights, at_ranks
 from rdjax.trees import register_dataclass
 
 
@@ -34,7 +34,7 @@ class RankProblem:
 @lru_cache(maxsize=128)
 def check_every_rank(weights: Weights, n: int) -> None:
     """Weights as `check_weights` wants them, of a function of the rank."""
-    check_weights(np.asarray(weights(np.arange(1.0, n + 1)), np.float64))
+    check_weights(at_ranks(weights, np.arange(1.0, n + 1)))
 
 
 def pose(values: ArrayLike, prior: Prior, weights: Weights | ArrayLike) -> RankProblem:

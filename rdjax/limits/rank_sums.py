@@ -15,6 +15,7 @@ import jax
 import numpy as np
 
 from rdjax.checks import InputError, is_concrete, law, require
+from rdjax.retrieval.weights import at_ranks
 
 Prior = int | jax.Array | np.ndarray  # a law [N], or N for the uniform one
 
@@ -85,7 +86,7 @@ def rank_nodes(weights: Any, n: int) -> tuple[np.ndarray, np.ndarray]:
         ranks, counts = np.arange(1.0, n + 1), np.ones(n)
     else:
         ranks, counts = _covering_ranks(n, tuple(breaks))
-    worth = np.asarray(weights(ranks), np.float64)
+    worth = at_ranks(weights, ranks)
     check_weights(worth)
     worth.setflags(write=False)
     counts.setflags(write=False)

@@ -165,13 +165,13 @@ def _with_gradient(blocks: Blocks, problem: RankProblem, position: jax.Array) ->
 
 def _rate(distortion: jax.Array, problem: RankProblem, ranks: Ranks, position: jax.Array) -> jax.Array:
     target = distortion - problem.best
-    reachable = jnp.where(target >= 0, target, 0)
+    reachable = jnp.where(target < 0, 0, target)  # NaN is no number of bits, so every test here lets it through
     slope, blocks = solve_slope(reachable, ranks, distortion_residual)
     blocks = _with_gradient(blocks, problem, position)
     slope = refine(reachable, ranks, blocks, slope, distortion_residual)
     nats = ranks.entropy - tilt(ranks, blocks, slope).psi - slope * reachable
-    positive = (target < lax.stop_gradient(jnp.sum(ranks.mass * ranks.gap))) & (nats > 0)
-    return jnp.where(target < -room(target.dtype), jnp.inf, jnp.where(positive, to_bits(nats), 0))
+    none = (target >= lax.stop_gradient(jnp.sum(ranks.mass * ranks.gap))) | (nats <= 0)
+    return jnp.where(target < -room(target.dtype), jnp.inf, jnp.where(none, 0, to_bits(nats)))
 
 
 def _distortion(rate: jax.Array, problem: RankProblem, ranks: Ranks, position: jax.Array) -> jax.Array:
@@ -192,7 +192,7 @@ def _curve(slope: jax.Array, problem: RankProblem, ranks: Ranks, position: jax.A
     blocks = _with_gradient(pool(ranks, nats), problem, position)
     state = tilt(ranks, blocks, nats)
     rate = ranks.entropy - state.psi - nats * state.mean
-    return to_bits(jnp.where(rate > 0, rate, 0)), problem.best + state.mean
+    return to_bits(jnp.where(rate <= 0, 0, rate)), problem.best + state.mean
 
 
 @partial(jax.jit, static_argnums=0)

@@ -27,7 +27,7 @@ from rdjax.limits.ranking import ranking_rate
 from rdjax.limits.rankings_code import KERNELS, RankingsCode, design, first_orders, spend
 from rdjax.limits.relevance_certificate import Sizes, certify
 from rdjax.numerics import LN2
-from rdjax.retrieval.weights import Weights, reciprocal_rank
+from rdjax.retrieval.weights import Weights, at_ranks, reciprocal_rank
 from rdjax.trees import register_dataclass
 
 LEAST_CODEWORDS = 128
@@ -193,7 +193,8 @@ def _pose(
 
 
 def _worth(weights: Weights | ArrayLike, documents: int) -> np.ndarray:
-    worth = np.asarray(weights(np.arange(1.0, documents + 1)) if callable(weights) else weights, np.float64)
+    ranks = np.arange(1.0, documents + 1)
+    worth = at_ranks(weights, ranks) if callable(weights) else np.asarray(weights, np.float64)
     checks.require(worth.shape == (documents,), f"the weights have shape {worth.shape} for {documents} documents.")
     check_weights(worth)
     return worth

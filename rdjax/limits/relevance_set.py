@@ -100,7 +100,7 @@ def _rate(distortion: jax.Array, law: jax.Array, worth: jax.Array) -> jax.Array:
         slope, blocks = solve_slope(target, ranks, distortion_residual)
         slope = refine(target, ranks, blocks, slope, distortion_residual)
         nats = -tilt(ranks, blocks, slope).psi - slope * target
-        return jnp.where((target < jnp.sum(mass * gap)) & (nats > 0), to_bits(nats), 0)
+        return jnp.where((target >= jnp.sum(mass * gap)) | (nats <= 0), 0, to_bits(nats))
 
     return at_each(at, distortion, ranks.gap.shape[0])
 

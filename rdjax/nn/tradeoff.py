@@ -10,7 +10,7 @@ from rdjax.checks import is_concrete, numbers, require
 from rdjax.limits import ranking_rate
 from rdjax.numerics import to_nats
 from rdjax.retrieval import SigmoidRanks, parse_metric, smooth_metric
-from rdjax.retrieval.soft_ranks import RankFunction
+from rdjax.retrieval.soft_ranks import RankFunction, is_plain
 
 USUAL = SigmoidRanks()
 
@@ -32,7 +32,8 @@ class RateDistortionLoss(nnx.Module):
 
     def __init__(self, metric: str = "mrr", *, trade: float = 1.0, rank_fn: RankFunction = USUAL):
         require(not is_concrete(trade) or trade >= 0, f"the trade is {trade}; it must be at least 0.")
-        self.metric, self.trade, self.rank_fn = parse_metric(metric), trade, nnx.data(rank_fn)
+        self.metric, self.trade = parse_metric(metric), trade
+        self.rank_fn = rank_fn if is_plain(rank_fn) else nnx.data(rank_fn)
 
     def distortion(self, scores: ArrayLike, relevant: ArrayLike) -> jax.Array:
         """1 - the smooth metric of scores [..., N] and relevant int [...], mean over queries."""

@@ -60,7 +60,8 @@ def intent_from_covariance(covariance: ArrayLike, size: int) -> GaussianIntent:
     Raises:
       InputError: no square matrix, not symmetric, no covariance, a singular block of X (residual inf under jit).
     """
-    values = floating(covariance)
+    with checks.looking():
+        values = floating(covariance)
     n = values.shape[-1] if values.ndim else 0
     square = values.ndim >= 2 and values.shape[-2] == n
     checks.require(square, f"the covariance has shape {values.shape}; it must be square, [..., n, n].")

@@ -67,7 +67,11 @@ def pairwise_loss(scores: ArrayLike, relevant: ArrayLike, temperatures: ArrayLik
     scores, relevant = checked_scores(scores), jnp.asarray(relevant)
     require(scores.ndim > 1 and len(scores) > 0, f"scores have shape {scores.shape}; they must be [M, ..., N].")
     check_relevant(scores[0], relevant)
-    fused = _fused(scores, temperatures)
+    return _pairwise(_fused(scores, temperatures), relevant)
+
+
+@jax.jit
+def _pairwise(fused: jax.Array, relevant: jax.Array) -> jax.Array:
     listed = relevant if relevant.ndim == fused.ndim else relevant[..., None]
     judged = listed >= 0
     others = ~jax.nn.one_hot(jnp.where(judged, listed, fused.shape[-1]), fused.shape[-1], dtype=bool).any(axis=-2)
@@ -80,7 +84,7 @@ def pairwise_loss(scores: ArrayLike, relevant: ArrayLike, temperatures: ArrayLik
     batch = max(1, BLOCK // max(fused.size, 1))
     each = lax.map(jax.checkpoint(lost), jnp.moveaxis(own, -1, 0), batch_size=batch)
     total = jnp.sum(jnp.where(judged, jnp.moveaxis(each, 0, -1), 0), axis=-1)
-    pairs = jnp.sum(judged, axis=-1) * jnp.sum(others, axis=-1)
+    pairs = jnp.sum(judged, axis=-1).astype(total.dtype) * jnp.sum(others, axis=-1)  # more than int32 counts
     return mean_over_queries(total / jnp.maximum(pairs, 1))
 
 

@@ -20,7 +20,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from rdjax.checks import InputError, arrays_of, is_concrete, numbers, require, whole_numbers
+from rdjax.checks import InputError, arrays_of, is_concrete, looking, numbers, require, whole_numbers
 from rdjax.numerics import on_device
 from rdjax.retrieval import aggregates
 from rdjax.retrieval import ties as tie_law
@@ -65,7 +65,7 @@ class Metric:
           gains: None: one relevant document per entry, any shape; else [..., J], the gains of several per query
             (see `gains`), 0 at padding.
           ties: expected, optimistic or pessimistic.
-          size: length of the list; needed only under jit.
+          size: length of the list; needed only under jit, and there see `expected_weight`.
 
         Returns:
           float array [...]: the shape of `above`, less the last axis where `gains` are given.
@@ -257,7 +257,8 @@ def listed_gains(scores: Any, relevant: Any, grades: Any) -> Any:
         f"grades have shape {np.shape(grades)} and relevant {np.shape(relevant)}; both must be the same.",
     )
     xp = arrays_of(relevant) if is_concrete(relevant, grades) else jnp
-    worth = xp.where(xp.asarray(relevant) >= 0, 1.0 if grades is None else xp.asarray(grades, float), 0.0)
+    with looking():
+        worth = xp.where(xp.asarray(relevant) >= 0, 1.0 if grades is None else xp.asarray(grades, float), 0.0)
     _check_worth(worth)
     return worth
 
@@ -271,8 +272,9 @@ def _check_gains(worth: jax.Array, above: jax.Array) -> None:
 
 def _check_worth(worth: Any) -> None:
     if is_concrete(worth):
-        worth = arrays_of(worth).asarray(worth)
-        good = bool(((worth >= 0) & (worth < np.inf)).all())
+        with looking():
+            worth = arrays_of(worth).asarray(worth)
+            good = bool(((worth >= 0) & (worth < np.inf)).all())
         require(good, "a grade is below 0, infinite or not a number; gains are at least 0.")
 
 

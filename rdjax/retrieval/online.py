@@ -171,7 +171,11 @@ def follow_stream(state: OnlineTemperatures, scores: Any, relevant: Any, *, prio
         check_values(scores, listed.reshape(-1, listed.shape[-1]), law)
 
     _check_reach(state, scores, axis=1)
+    return _follow(state, scores, listed, law)
 
+
+@jax.jit
+def _follow(state: OnlineTemperatures, scores: jax.Array, listed: jax.Array, law: jax.Array) -> FollowedStream:
     def block(now: OnlineTemperatures, seen: tuple[jax.Array, jax.Array]) -> Any:
         then, loss = _update(now, *seen, law)
         return then, (loss, now.temperatures, then.regret_bound)

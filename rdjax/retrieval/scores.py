@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from rdjax.checks import InputError, arrays_of, is_concrete, numbers, require
+from rdjax.checks import InputError, arrays_of, is_concrete, looking, numbers, require
 from rdjax.numerics import on_device, without_gradient
 
 Features = Mapping[str, Any]
@@ -101,9 +101,10 @@ def check_temperatures(temperatures: Any) -> None:
 def checked_scores(scores: Any) -> jax.Array:
     """Scores as floats; NaN and +inf are refused, -inf is a document that cannot be. Traced values pass unseen."""
     if is_concrete(scores) and not isinstance(scores, jax.ShapeDtypeStruct):
-        xp = arrays_of(scores)
-        array = xp.asarray(scores)
-        good = array.dtype.kind in "iub" or bool(xp.max(array, initial=-np.inf) < np.inf)
+        with looking():
+            xp = arrays_of(scores)
+            array = xp.asarray(scores)
+            good = array.dtype.kind in "iub" or bool(xp.max(array, initial=-np.inf) < np.inf)
         require(good, "the scores hold a NaN or +inf; they must be numbers, -inf for what cannot be.")
     return working(scores)
 
@@ -208,9 +209,10 @@ def check_relevant(scores: Any, relevant: Any) -> None:
     kind = getattr(scores, "dtype", np.float64)
     require(not np.issubdtype(kind, np.complexfloating), f"the scores hold {kind} values; they must be real numbers.")
     if is_concrete(scores) and not isinstance(scores, jax.ShapeDtypeStruct):
-        xp = arrays_of(scores)
-        top = xp.max(xp.asarray(scores), initial=0)
-        require(not bool(xp.isnan(top)), "the scores hold a NaN; a ranking needs numbers.")
+        with looking():
+            xp = arrays_of(scores)
+            nan = bool(xp.isnan(xp.max(xp.asarray(scores), initial=0)))
+        require(not nan, "the scores hold a NaN; a ranking needs numbers.")
 
 
 _ranked = without_gradient(

@@ -34,6 +34,11 @@ RankFunction = Callable[..., jax.Array]
 BLOCK = 2**18  # differences of scores held at a time; the backward pass computes them again
 
 
+def is_plain(rank_fn: RankFunction) -> bool:
+    """Whether it is a Python function, which has no arrays for JAX to trace: a static argument, compiled for anew."""
+    return any(callable(leaf) for leaf in jax.tree.leaves(rank_fn))
+
+
 @partial(register_dataclass, data_fields=["temperature"], meta_fields=[])
 @dataclass(frozen=True)
 class SigmoidRanks:

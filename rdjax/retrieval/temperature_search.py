@@ -21,7 +21,7 @@ from rdjax.retrieval.losses import listwise_loss
 from rdjax.retrieval.metrics import Metric, parse_metric
 from rdjax.retrieval.scores import check_relevant, checked_scores, fused_scores
 from rdjax.retrieval.soft_metrics import smooth_metric
-from rdjax.retrieval.soft_ranks import RankFunction, SigmoidRanks
+from rdjax.retrieval.soft_ranks import RankFunction, SigmoidRanks, is_plain
 from rdjax.trees import register_dataclass
 
 if TYPE_CHECKING:
@@ -99,7 +99,8 @@ def search_temperatures(
     moves[0] = 0
     spread = jnp.mean(jnp.std(scores, axis=-1, where=scores > -jnp.inf), axis=-1)
     first = jnp.log(jnp.where(spread > 0, spread, 1))[None, :] + jnp.asarray(moves, scores.dtype)
-    ends, values = _search(metric, optimizer, steps, scores, relevant, rank_fn, first)
+    soft = jax.tree_util.Partial(rank_fn) if is_plain(rank_fn) else rank_fn
+    ends, values = _search(metric, optimizer, steps, scores, relevant, soft, first)
     best = jnp.argmin(values) if metric == CROSS_ENTROPY else jnp.argmax(values)
     name = metric if isinstance(metric, str) else metric.name
     return TemperatureSearch(jnp.exp(ends[best]), values[best], jnp.exp(ends), values, name)

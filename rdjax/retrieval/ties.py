@@ -13,8 +13,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from rdjax.checks import InputError, arrays_of, is_concrete, numbers, require, whole_numbers
+from rdjax.checks import InputError, arrays_of, is_concrete, looking, numbers, require, whole_numbers
 from rdjax.numerics import on_device
+from rdjax.retrieval.weights import at_ranks
 
 TIES = ("expected", "optimistic", "pessimistic")
 _CHUNK = 128
@@ -34,7 +35,9 @@ def expected_weight(
       weights: a function of rank (see `weights`) or a non-increasing array [N].
       above, tied: integers, any one shape; tied is 0 at padding, which is worth 0.
       ties: expected, optimistic or pessimistic.
-      size: length of the list; needed only under jit, where above + tied is not known.
+      size: length N of the list; needed only under jit, where above + tied is not known. The prefix sums are constants
+        of the program then, N + 1 pairs of floats (1.6 GB in float64 at N = 1e8), so leave long lists out of jit, or
+        break their ties (0 says that there are none).
 
     Returns:
       float array of their shape, in the default precision.
@@ -49,9 +52,12 @@ def expected_weight(
         numbers(weights, "the weights")
         good = np.ndim(weights) == 1 and np.size(weights) > 0
         require(good, f"the weights have shape {np.shape(weights)}; give one for each rank, [N].")
+    shapes = np.shape(above), np.shape(tied)
+    require(shapes[0] == shapes[1], f"the counts have shapes {shapes[0]} and {shapes[1]}; both must be the same.")
+    covered = table_size(above, tied, size) if ties == "expected" else 0
     above, tied = on_device(above), on_device(tied)
     if ties == "expected":
-        table = prefix_table(weights, table_size(above, tied, size))
+        table = prefix_table(weights, covered)
         return (_compiled if callable(weights) else _compiled_listed)(weights, above, tied, table)
     return expected_weight(weights, *_untied(above, tied, ties), size=0)
 
@@ -75,17 +81,18 @@ def check_ties(ties: str) -> None:
     require(ties in TIES, f"ties is {ties!r}; it must be one of {', '.join(TIES)}.")
 
 
-def table_size(above: jax.Array, tied: jax.Array, size: int | None) -> int:
+def table_size(above: Any, tied: Any, size: int | None) -> int:
     """How many ranks a table of prefix sums must cover: 0 without ties, else a power of two (few compilations)."""
     if not is_concrete(above, tied):
         if size is None:
             raise InputError("the length of the list is not known under jit; pass size=N.")
         return size
-    xp = arrays_of(tied)
-    above, tied = xp.asarray(above), xp.asarray(tied)
-    if above.size == 0 or int(tied.max()) <= 1:
-        return 0
-    return 1 << int(xp.where(tied > 1, above + tied, 0).max() - 1).bit_length()
+    with looking():
+        xp = arrays_of(tied)
+        above, tied = xp.asarray(above), xp.asarray(tied)
+        if above.size == 0 or int(tied.max()) <= 1:
+            return 0
+        return 1 << int(xp.where(tied > 1, above + tied, 0).max() - 1).bit_length()
 
 
 def prefix_table(weights: Any, size: int) -> tuple[jax.Array, jax.Array]:
@@ -97,7 +104,7 @@ def prefix_table(weights: Any, size: int) -> tuple[jax.Array, jax.Array]:
 
 @lru_cache(maxsize=8)
 def _prefix_sums(weights: Any, size: int) -> np.ndarray:
-    return np.concatenate([[0.0], np.cumsum(weights(np.arange(1.0, size + 1.0)))])
+    return np.concatenate([[0.0], np.cumsum(at_ranks(weights, np.arange(1.0, size + 1.0)))])
 
 
 def _array_sums(weights: Any) -> np.ndarray:

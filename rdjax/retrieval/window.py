@@ -33,7 +33,12 @@ def forgetful_mean(values: Any, half_life: Any) -> tuple[jax.Array, jax.Array]:
     if is_concrete(half_life):
         good = np.ndim(half_life) == 0 and bool(np.asarray(half_life) > 0)
         require(good, f"the half-life is {half_life}; it must be a number above 0.")
-    decay = jnp.log(2.0) / jnp.asarray(half_life, values.dtype)
+    return _forgetful_mean(values, jnp.asarray(half_life, values.dtype))
+
+
+@jax.jit
+def _forgetful_mean(values: jax.Array, half_life: jax.Array) -> tuple[jax.Array, jax.Array]:
+    decay = jnp.log(2.0) / half_life
     lost, lost_of_square = -jnp.expm1(-decay), -jnp.expm1(-2 * decay)  # 1 - w and 1 - w^2, however near w is to 1
 
     def step(sums: tuple[jax.Array, ...], value: jax.Array) -> Any:
