@@ -34,7 +34,7 @@ import jax
 import numpy as np
 from code_corpora import NAMES, Case
 from code_measure import TOO_MANY, Cell, Outcome, learnable, of_recipe, of_scores, ours, peer_outcomes, ranking, values
-from rows import record
+from rows import as_text, record
 
 from rdjax.limits import one_shot_distortion
 from rdjax.retrieval.intervals import paired_bootstrap
@@ -297,7 +297,7 @@ def main() -> None:
                 entries.append(row.entry())
                 if out:
                     beside = out.with_suffix(".tmp")
-                    beside.write_text(json.dumps(entries, indent=1, default=float))
+                    beside.write_text(as_text(entries))
                     beside.replace(out)
             jax.clear_caches()
     if entries:

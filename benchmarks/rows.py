@@ -7,6 +7,7 @@ the variable RDJAX_ROWS names; without it nothing is written. `run.py` sets it, 
 import json
 import os
 import pathlib
+from typing import Any
 
 
 def record(name: str, ours: float, theirs: float | None = None, peer: str = "", unit: str = "ms") -> None:
@@ -25,3 +26,16 @@ def record(name: str, ours: float, theirs: float | None = None, peer: str = "", 
             row |= {"peer": peer, "theirs": float(theirs)}
         with pathlib.Path(os.environ["RDJAX_ROWS"]).open("a") as file:
             file.write(json.dumps(row) + "\n")
+
+
+def as_text(entries: list[dict]) -> str:
+    """JSON with an entry on a line, figures to six digits."""
+    return "[\n" + ",\n".join(json.dumps(_short(entry)) for entry in entries) + "\n]\n"
+
+
+def _short(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _short(each) for key, each in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_short(each) for each in value]
+    return value if isinstance(value, (str, int)) or value is None else float(f"{float(value):.6g}")

@@ -70,6 +70,7 @@ def train(
     progress: Progress | None,
 ) -> Outcome:
     """Descend the loss on `pairs` until the bound on `choosing` [blocks, n, D] has not risen for `patience` looks."""
+    pairs, choosing = jax.device_put((pairs, choosing))  # once, not at every look
     state = _begin(plan, parameters)
     generator = np.random.default_rng(seed)
     best, history = state.average, [-np.inf]
