@@ -60,11 +60,23 @@ def few_programs():
 
 @pytest.fixture(scope="module", autouse=True)
 def one_context():
-    """Programs of a file share MLIR's context: JAX makes one for each, in a fifth of the time of a small one."""
+    """Programs of a file share MLIR's context: JAX makes one for each, in a fifth of the time of a small one.
+
+    But for those that are compiled while another is lowered: they would be made inside it.
+    """
     with pytest.MonkeyPatch.context() as patch:
         if hasattr(mlir, "make_ir_context"):
-            patch.setattr(mlir, "make_ir_context", functools.cache(mlir.make_ir_context))
+            make, shared = mlir.make_ir_context, functools.cache(mlir.make_ir_context)
+            patch.setattr(mlir, "make_ir_context", lambda: make() if lowering() else shared())
         yield
+
+
+def lowering():
+    """Whether a program is being lowered in this thread."""
+    try:
+        return mlir.ir.Context.current is not None
+    except ValueError:
+        return False
 
 
 @pytest.fixture

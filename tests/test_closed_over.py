@@ -37,11 +37,6 @@ HOST = (
 PACKAGES = ("information", "limits", "rate_distortion", "retrieval")
 
 
-@pytest.fixture(scope="module", autouse=True)
-def one_context():
-    """Not here: programs are compiled while others are lowered, and would be made inside them."""
-
-
 def as_on_an_accelerator(monkeypatch):
     """Values of JAX arrays are looked at by jax.numpy, as where they are far away."""
     looks = lambda values: jnp if isinstance(values, jax.Array) else np
