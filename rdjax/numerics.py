@@ -23,6 +23,12 @@ def on_device(x: ArrayLike, dtype: Any = None) -> jax.Array:
     return jnp.asarray(x, dtype)
 
 
+def at_ranks(weights: Callable[[Any], Any], ranks: Any) -> np.ndarray:
+    """w at ranks, float64 on the host: also of a function in JAX while a trace is made, and whatever x64 says."""
+    with jax.ensure_compile_time_eval(), jax.enable_x64(True):
+        return np.asarray(weights(ranks), np.float64)
+
+
 def floating(x: ArrayLike) -> jax.Array:
     """An array of floats, float32 at least, in the precision of the input as far as the x64 setting allows.
 

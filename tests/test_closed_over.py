@@ -30,7 +30,7 @@ from tests.test_codes import FITS, OP_BY_OP, vectors
 
 #: What loops on the host, and so cannot be in a trace at all.
 HOST = (
-    *("retrieval.count_above", "retrieval.top_document", "retrieval.calibrate_temperatures"),
+    *("retrieval.count_above", "retrieval.top_document"),
     *("limits.relevance_bound", "limits.embed_freely", "limits.achieved_dimension"),
     *("information.calibrate_entropy", "information.calibrate_estimator"),
 )

@@ -23,6 +23,17 @@ pytestmark = pytest.mark.float64_only
 CODES = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGHUP: 129}
 
 
+@pytest.fixture(autouse=True)
+def handlers():
+    """None of these signals is ignored here, nor then by children, as it is below nohup; put back afterwards."""
+    before = {number: signal.getsignal(number) for number in CODES}
+    for number in CODES:
+        signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
 @pytest.mark.skipif(not pathlib.Path("/proc/self/maps").exists(), reason="there is no /proc to see how far it came")
 @pytest.mark.parametrize(("loaded", "pause"), [("_multiarray_umath", 0), ("constriction", 1)])
 def test_an_audit_that_is_interrupted_leaves_nothing(tmp_path, loaded, pause):
@@ -40,17 +51,8 @@ def test_an_audit_that_is_interrupted_leaves_nothing(tmp_path, loaded, pause):
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.fixture
-def handlers():
-    """The handlers of this process, put back afterwards."""
-    before = {number: signal.getsignal(number) for number in CODES}
-    yield
-    for number, handler in before.items():
-        signal.signal(number, handler)
-
-
 @pytest.mark.parametrize("number", CODES)
-def test_whatever_an_interruption_becomes_the_code_is_that_of_the_signal(monkeypatch, handlers, number):
+def test_whatever_an_interruption_becomes_the_code_is_that_of_the_signal(monkeypatch, number):
     """Libraries turn it into errors of their own."""
 
     def app():
@@ -70,7 +72,7 @@ def test_whatever_an_interruption_becomes_the_code_is_that_of_the_signal(monkeyp
 
 
 @pytest.mark.parametrize("number", CODES)
-def test_a_signal_that_the_parent_ignores_is_ignored(monkeypatch, handlers, number):
+def test_a_signal_that_the_parent_ignores_is_ignored(monkeypatch, number):
     """`rdjax audit &` in a script, and nohup."""
     done = []
     monkeypatch.setattr("rdjax.cli.app", lambda: (os.kill(os.getpid(), number), done.append(True)))

@@ -19,8 +19,8 @@ from rdjax.limits.bound import AVERAGED, Bound
 from rdjax.limits.rank_problem import RankProblem, lay_out, pose, refuse_below_best
 from rdjax.limits.rank_sums import Prior, check_weights, describe_prior
 from rdjax.limits.tilting import Ranks, at_each, distortion_residual, largest_slope, pool, refine, solve_slope, tilt
-from rdjax.numerics import entropy_nats, floating, on_device, safe_log, to_bits
-from rdjax.retrieval.weights import Weights, at_ranks, reciprocal_rank
+from rdjax.numerics import at_ranks, entropy_nats, floating, on_device, safe_log, to_bits
+from rdjax.retrieval.weights import Weights, reciprocal_rank
 
 HALVINGS = 120  # of the bracket of a slope
 

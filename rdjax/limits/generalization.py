@@ -24,8 +24,8 @@ from jax.typing import ArrayLike
 
 from rdjax import checks
 from rdjax.limits.rank_sums import check_weights, rank_nodes
-from rdjax.numerics import floating, on_device
-from rdjax.retrieval.weights import Weights, at_ranks, reciprocal_rank
+from rdjax.numerics import at_ranks, floating, on_device
+from rdjax.retrieval.weights import Weights, reciprocal_rank
 
 
 def generalization_bound(

@@ -19,8 +19,8 @@ from jax.typing import ArrayLike
 from rdjax import checks
 from rdjax.limits.bound import Bound
 from rdjax.limits.rank_sums import Prior, check_weights, checked_size, describe_prior, rank_nodes
-from rdjax.numerics import floating, on_device
-from rdjax.retrieval.weights import Weights, at_ranks, reciprocal_rank
+from rdjax.numerics import at_ranks, floating, on_device
+from rdjax.retrieval.weights import Weights, reciprocal_rank
 
 HIGHEST = lax.Precision.HIGHEST
 

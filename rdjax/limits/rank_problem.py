@@ -13,8 +13,8 @@ from jax.typing import ArrayLike
 from rdjax import checks
 from rdjax.limits.rank_sums import Prior, check_weights, checked_size, rank_nodes
 from rdjax.limits.tilting import Ranks
-from rdjax.numerics import entropy_nats, on_device
-from rdjax.retrieval.weights import Weights, at_ranks
+from rdjax.numerics import at_ranks, entropy_nats, on_device
+from rdjax.retrieval.weights import Weights
 from rdjax.trees import register_dataclass
 
 

@@ -15,7 +15,7 @@ import jax
 import numpy as np
 
 from rdjax.checks import InputError, is_concrete, law, require
-from rdjax.retrieval.weights import at_ranks
+from rdjax.numerics import at_ranks
 
 Prior = int | jax.Array | np.ndarray  # a law [N], or N for the uniform one
 

@@ -26,8 +26,8 @@ from rdjax.limits.rank_sums import check_weights
 from rdjax.limits.ranking import ranking_rate
 from rdjax.limits.rankings_code import KERNELS, RankingsCode, design, first_orders, spend
 from rdjax.limits.relevance_certificate import Sizes, certify
-from rdjax.numerics import LN2
-from rdjax.retrieval.weights import Weights, at_ranks, reciprocal_rank
+from rdjax.numerics import LN2, at_ranks
+from rdjax.retrieval.weights import Weights, reciprocal_rank
 from rdjax.trees import register_dataclass
 
 LEAST_CODEWORDS = 128

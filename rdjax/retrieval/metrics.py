@@ -77,12 +77,12 @@ class Metric:
             return tie_law.expected_weight(self.weights, above, tied, ties=ties, size=size)
         tie_law.check_ties(ties)
         tie_law.check_counts(above, tied)
+        covered = tie_law.table_size(above, tied, size) if ties == "expected" else 0
         above, tied, worth = on_device(above), on_device(tied), on_device(gains, jnp.result_type(float))
         _check_gains(worth, above)
         if ties != "expected":
-            (above, tied), size = tie_law.resolve(above, tied, worth, ties), 0
-        table = tie_law.prefix_table(self.weights, tie_law.table_size(above, tied, size))
-        return _several(self, above, tied, worth, table)
+            above, tied = tie_law.resolve(above, tied, worth, ties)
+        return _several(self, above, tied, worth, tie_law.prefix_table(self.weights, covered))
 
     def __call__(self, scores: Any, relevant: Any, *, grades: Any = None, ties: str = "expected") -> jax.Array:
         """Value at each query [...] from scores [..., N]."""

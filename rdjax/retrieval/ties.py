@@ -14,8 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from rdjax.checks import InputError, arrays_of, is_concrete, looking, numbers, require, whole_numbers
-from rdjax.numerics import on_device
-from rdjax.retrieval.weights import at_ranks
+from rdjax.numerics import at_ranks, on_device
 
 TIES = ("expected", "optimistic", "pessimistic")
 _CHUNK = 128

@@ -18,12 +18,6 @@ from rdjax.checks import InputError, require
 Weights = Callable[[Any], Any]
 
 
-def at_ranks(weights: Weights, ranks: Any) -> np.ndarray:
-    """w at ranks, float64 on the host: also of a function in JAX while a trace is made, and whatever x64 says."""
-    with jax.ensure_compile_time_eval(), jax.enable_x64(True):
-        return np.asarray(weights(ranks), np.float64)
-
-
 def _module(rank: Any) -> Any:
     return jnp if isinstance(rank, jax.Array) else np
 
