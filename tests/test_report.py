@@ -154,6 +154,21 @@ def test_a_narrow_terminal_shows_every_number_whole(width):
     assert numbers(120) <= numbers(width)
 
 
+def test_codes_without_room_are_lines():
+    audit = fake_audit()
+    shown = audit.recommendations[0].point
+    text = printed(audit, 50)
+    assert max(map(len, text.splitlines())) <= 50
+    lines = [line.rstrip() for line in text.splitlines()]
+    at = next(
+        i
+        for i, line in enumerate(lines)
+        if line.startswith(f"* {shown.code}"[:30]) and "encoder" in flat(" ".join(lines[i : i + 2]))
+    )
+    assert f"    packed {words.bits(shown.bits.packed)}" in lines[at : at + 6]
+    assert f"    MRR 95% {words.interval(shown.interval)}" in lines[at : at + 8]
+
+
 def test_a_table_without_room_becomes_lines():
     table = plain_table("Codes", [("code", False), ("bits", True), ("95%", True)])
     table.add_row("product", "12,288", "[0.683, 0.740]")

@@ -139,16 +139,24 @@ MEANING = {
 
 
 def _codes(shown: Sequence[Point], picked: Sequence[Point], metric: str, width: int) -> Iterator[Text]:
-    """Columns of numbers under one header, by class; the name in front where there is room, else on a line above."""
+    """Columns of numbers under one header, by class; the name in front where there is room, else on a line above.
+
+    Where not even the numbers have room, each is on a line of its own.
+    """
     touched = any(words.number(p.bits.touched) != words.number(p.bits.packed) for p in shown)
     names = [f"{'*' if point in picked else ' '} {point.code}" for point in shown]
     sizes = [memory(point.encoder_bytes) for point in shown]
     header = ["entropy", "packed", "single", *(["touched"] if touched else []), metric, "95%", "kept", "95%"]
-    numbers = _aligned([header, *(_numbers(point, touched) for point in shown)])
+    cells = [_numbers(point, touched) for point in shown]
+    numbers = _aligned([header, *cells])
     front = _aligned([["code", "encoder"], *map(list, zip(names, sizes, strict=True))], left=1)
     beside = len(front[0]) + len(numbers[0]) + 2 <= width
     lines = [f"{a}  {b}" for a, b in zip(front, numbers, strict=True)] if beside else [" " * 3 + n for n in numbers]
-    yield Text(f"{lines[0]}\n{'-' * len(lines[0])}", "bold")
+    if len(numbers[0]) + 3 > width:
+        named = [*header[:-3], f"{metric} 95%", "kept", "kept 95%"]
+        lines[1:] = ["\n".join(f"    {a} {b}" for a, b in zip(named, each, strict=True)) for each in cells]
+    else:
+        yield Text(f"{lines[0]}\n{'-' * len(lines[0])}", "bold")
     group = None
     for point, name, size, line in zip(shown, names, sizes, lines[1:], strict=True):
         if group != (point.code_class, point.fitted_on):
