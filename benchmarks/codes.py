@@ -4,8 +4,8 @@
                                [--classes A B C] [--budgets 16 32 64 128 256] [--quick] [--cache DIR] [--out FILE]
 
 Peers: pip install '.[bench]'. `--quick` leaves out the peers that are slow to fit, `--cache` keeps the peers' results
-between runs, which do not change while ours do; `--out` writes every row as JSON, and goes on where a run ended. Class A
-goes by `--searched-budgets`.
+between runs, which do not change while ours do; `--out` writes every row as JSON, and goes on where a run ended: what is
+known so far is in results/codes/rows.json, from runs on one thread. Class A goes by `--searched-budgets`.
 
 Where things are: code_corpora.py the corpora and what may be fitted on; code_recipes.py and code_learned.py ours;
 code_peers.py and code_class_a.py theirs; code_measure.py what is measured and how ours are chosen; code_gaussian.py the
@@ -41,13 +41,14 @@ from rdjax.retrieval.intervals import paired_bootstrap
 from rdjax.retrieval.streaming import count_above
 
 PROTOCOL = """Protocol. Fitted on documents of the searched corpus (class B) or other documents (class C) and fit queries; never on
-test queries. Choices among our recipes: cross-validation on the fit queries. Among the peers the best is taken with
+test queries; behind a supervised map ours and the peers' see the same simulated queries or, for documents of class C,
+documents drawn like those they may see. Choices among our recipes: cross-validation on the fit queries. Among the peers the best is taken with
 hindsight on the test queries, at every row: it favors the peers. Vectors of ours and theirs are the same: modalities
 calibrated on the fit queries. MRR with expected ties. Intervals: 95% paired bootstrap over test queries of ours - peer.
 Bits are true: of a fixed-length code what every item takes; of a mean-length code the payload's bytes for all items, with
 the step matched to the budget by that size (never by quality); a peer stands there with its code of the budget, as it is and
 entropy-coded. No mean-length code is ranked among the fixed ones. A row without a code of ours is counted. "peer" is the best
-whose encoder is no larger than ours, "any" the best of any encoder. Seconds on one thread for faiss, two for rdjax;
+whose encoder is no larger than ours, "any" the best of any encoder. Seconds on one thread for faiss, as many as it is given for rdjax;
 ours with what recipes share (components, maps, simulated queries) and (mean length) matching the step; a map that faiss is put behind is not counted;
 encode: microseconds an item, ours compiled; cached peers keep the seconds of the run that made them; MB: peak of the process while it happens, above what it held before."""
 BUDGETS = (16, 32, 64, 128, 256)
