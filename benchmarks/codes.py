@@ -44,7 +44,8 @@ PROTOCOL = """Protocol. Fitted on documents of the searched corpus (class B) or 
 test queries; behind a supervised map ours and the peers' see the same simulated queries or, for documents of class C,
 documents drawn like those they may see. Choices among our recipes: cross-validation on the fit queries. Among the peers the best is taken with
 hindsight on the test queries, at every row: it favors the peers. Vectors of ours and theirs are the same: modalities
-calibrated on the fit queries. MRR with expected ties. Intervals: 95% paired bootstrap over test queries of ours - peer.
+calibrated on the fit queries. MRR with expected ties. Intervals: 95% paired bootstrap of ours - peer over the documents that test queries want, each with
+all its queries, which share its luck.
 Bits are true: of a fixed-length code what every item takes; of a mean-length code the payload's bytes for all items, with
 the step matched to the budget by that size (never by quality); a peer stands there with its code of the budget, as it is and
 entropy-coded. No mean-length code is ranked among the fixed ones. A row without a code of ours is counted. "peer" is the best
@@ -110,6 +111,7 @@ def compare(
     mine: Outcome | None,
     found: list[Outcome],
     reference: tuple[str, float],
+    wanted: np.ndarray,
 ) -> Iterator[Row]:
     """Ours beside the best peer with no larger an encoder, and the best of all; peers within the budget only."""
     able = [outcome for outcome in found if outcome.bits <= budget * 1.002]
@@ -122,11 +124,15 @@ def compare(
         other = best([outcome for outcome in able if library in outcome.name])
         if other is not None:
             record(", ".join((*where, f"{budget:g} bits")), 1 - mine.mean, 1 - other.mean, library, "1 - MRR")
-    interval = (math.nan, math.nan)
-    if small is not None:
-        ends = paired_bootstrap(mine.values - small.values, np.ones(len(mine.values))).mean
-        interval = (float(ends[0]), float(ends[1]))
+    interval = (math.nan, math.nan) if small is None else apart(mine.values - small.values, wanted)
     yield Row(*where, budget, mine, small, best(able), reference, interval)
+
+
+def apart(differences: np.ndarray, wanted: np.ndarray) -> tuple[float, float]:
+    """95% interval of the mean difference: documents are drawn, each with all queries that want it."""
+    _, place = np.unique(wanted, return_inverse=True)
+    low, high = paired_bootstrap(np.bincount(place, differences), np.bincount(place)).ratio
+    return float(low), float(high)
 
 
 HEAD = (
@@ -193,7 +199,8 @@ def rows(case: Case, options: argparse.Namespace, done: Done) -> Iterator[Row]:
                             others.append(usual)
                     where = (case.name, kind, side, code_class)
                     yield from (
-                        replace(row, untrained=untrained) for row in compare(where, bits, mine, others, reference)
+                        replace(row, untrained=untrained)
+                        for row in compare(where, bits, mine, others, reference, case.view.test.relevant)
                     )
             case.forget()
 
@@ -211,7 +218,9 @@ def searched_rows(case: Case, options: argparse.Namespace, done: Done) -> Iterat
         ]
         ceiling = 1 - float(one_shot_distortion(2**bits, case.material("A").prior))
         mine = of_recipe(Cell(case, "queries", "A", bits), chosen.name, chosen.recipe)
-        yield from compare((case.name, "fixed", "queries", "A"), bits, mine, found, ("Theorem C", ceiling))
+        yield from compare(
+            (case.name, "fixed", "queries", "A"), bits, mine, found, ("Theorem C", ceiling), case.view.test.relevant
+        )
 
 
 def summary(entries: list[dict]) -> None:
