@@ -66,6 +66,22 @@ def test_stored_results_are_of_the_commands_that_run_them(path):
     assert stored["command"] == " ".join(["python", f"benchmarks/{path.stem}.py", *words])
 
 
+def test_rows_of_codes_are_counted_as_they_are_stored():
+    text = (RESULTS / "codes" / "rows.json").read_text()
+    rows = [row for row in json.loads(text) if row["kind"] == "fixed"]
+    assert len(text) < 300_000
+    number = {verdict: sum(row["verdict"] == verdict for row in rows) for verdict in ("above", "not below", "below")}
+    assert (
+        sum(number.values())
+        == len(rows)
+        == len({tuple(map(str, (r["corpus"], r["side"], r["code_class"], r["budget"]))) for r in rows})
+    )
+    words = (
+        f"of {len(rows)} rows {number['above']} are above, {number['not below']} not below and {number['below']} below"
+    )
+    assert words in README
+
+
 def test_every_benchmark_is_in_the_list_and_there():
     helpers = {"run", "rows", "readme_table", "picture", "information", "information_bmi", "code_speed"}
     helpers |= {"sweep_work", "temperature_optimum"}  # parts of sweep and temperatures
