@@ -69,9 +69,10 @@ def sweeps(documents, repeats):
 
 
 def loops(documents):
-    """The better of two settings of XLA: matrix products on one core, as in the sweep, or on all.
+    """{"plain", "lent": seconds, each the better of two settings of XLA: products on one core, as in the sweep, or all}.
 
-    The cell does not know what shares its draw, so one grid is timed; of each the first `CHECKED` qualities.
+    Plain is what one writes: keys of `jax.random`. Lent are the sweep's keys, which make the same numbers sooner. The
+    cell does not know what shares its draw, so one grid is timed; of each the first `CHECKED` qualities.
     """
     import jax
     import numpy as np
@@ -82,9 +83,11 @@ def loops(documents):
 
     sweep = read_config(config(documents, CELLS))
     shape, kind = next(sweep.grid.shapes())[1], sweep.kind
+    plain_key = lambda words, seed: jax.random.fold_in(jax.random.wrap_key_data(words, impl="threefry2x32"), seed)
 
-    def one(key, seed, mine):
-        return kind.cell(shape, (), kind.draw(shape, folded_key(key, seed)), mine)
+    def jitted(make_key, options):
+        one = lambda words, seed, mine: kind.cell(shape, (), kind.draw(shape, make_key(words, seed)), mine)
+        return jax.jit(one, compiler_options=options)
 
     def arguments(sharing):
         numbers = np.arange(CELLS)
@@ -94,22 +97,29 @@ def loops(documents):
         keys, seeds = (np.repeat(drawn[name], sharing, axis=0) for name in (KEY, SEED))
         return [(keys[i], seeds[i], {k: v[i] for k, v in parameters.items()}) for i in numbers]
 
-    rows, runs = arguments(2), []
-    for options in (OPTIONS, {}):
-        cell = jax.jit(one, compiler_options=options)
-        begun = time.perf_counter()
-        jax.block_until_ready(cell(*rows[0]))
-        compiling, begun = time.perf_counter() - begun, time.perf_counter()
-        for row in rows:
-            float(cell(*row)["quality"])
-        blocking, begun, spent = time.perf_counter() - begun, time.perf_counter(), time.process_time()
-        found = [cell(*row)["quality"] for row in rows]
-        _ = [float(value) for value in found]
-        later = {"async": time.perf_counter() - begun, "cpu": time.process_time() - spent}
-        runs.append({"compiling": compiling, "blocking": blocking, **later})
-    answer = {name: min(run[name] for run in runs) for name in runs[0]}
+    rows, answer = arguments(2), {}
+    for name, make_key in (("plain", plain_key), ("lent", folded_key)):
+        runs = [timed_loop(jitted(make_key, options), rows) for options in (OPTIONS, {})]
+        answer[name] = {what: min(run[what] for run in runs) for what in runs[0]}
+    cell = jitted(plain_key, {})
     qualities = {n: [float(cell(*row)["quality"]) for row in arguments(n)[:CHECKED]] for n in SHARING}
     return {**answer, "quality": qualities}
+
+
+def timed_loop(cell, rows):
+    """Seconds of a loop that reads each result before the next call, and of one that reads all at the end."""
+    import jax
+
+    begun = time.perf_counter()
+    jax.block_until_ready(cell(*rows[0]))
+    compiling, begun = time.perf_counter() - begun, time.perf_counter()
+    for row in rows:
+        float(cell(*row)["quality"])
+    blocking, begun, spent = time.perf_counter() - begun, time.perf_counter(), time.process_time()
+    found = [cell(*row)["quality"] for row in rows]
+    _ = [float(value) for value in found]
+    later = {"async": time.perf_counter() - begun, "cpu": time.process_time() - spent}
+    return {"compiling": compiling, "blocking": blocking, **later}
 
 
 def middle(runs):
