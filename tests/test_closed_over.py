@@ -28,10 +28,10 @@ from rdjax.retrieval import losses
 from rdjax.retrieval import weights as w
 from tests.test_codes import FITS, OP_BY_OP, vectors
 
-#: What loops on the host, and so cannot be in a trace at all.
+#: What loops on the host: computed at once, and never given a tracer.
 HOST = (
     *("retrieval.count_above", "retrieval.top_document"),
-    *("limits.relevance_bound", "limits.embed_freely", "limits.achieved_dimension"),
+    *("limits.relevance_bounds", "limits.embed_freely", "limits.achieved_dimension"),
     *("information.calibrate_entropy", "information.calibrate_estimator"),
 )
 PACKAGES = ("information", "limits", "rate_distortion", "retrieval")
@@ -57,12 +57,28 @@ def test_every_function_traces_with_its_arrays_closed_over(package, kind, monkey
     from tests.public_calls import CALLS
 
     as_on_an_accelerator(monkeypatch)
-    calls = {name: call for name, call in CALLS.items() if name.startswith(package) and not name.startswith(HOST)}
+    calls = {name: call for name, call in CALLS.items() if name.startswith(package)}
     assert len(calls) > 10
     moved = lambda x: jnp.asarray(x) if kind == "jax" and isinstance(x, np.ndarray) and x.dtype.kind in "fiub" else x
     for function, args, kwargs in calls.values():
         args, kwargs = jax.tree.map(moved, (args, kwargs))
         traced(function, *args, **kwargs)
+
+
+@pytest.mark.float64_only
+@pytest.mark.parametrize("name", HOST)
+def test_what_loops_on_the_host_is_computed_at_once_and_refuses_tracers(name):
+    from tests.public_calls import CALLS
+
+    function, args, kwargs = CALLS[name]
+    found = []
+    jax.make_jaxpr(lambda t: (found.append(function(*args, **kwargs)), t)[1])(1.0)
+    there, here = jax.tree.leaves(found[0]), jax.tree.leaves(function(*args, **kwargs))
+    assert jax.tree.all(jax.tree.map(np.array_equal, there, here))
+    place = next(i for i, value in enumerate(args) if isinstance(value, np.ndarray))
+    call = lambda array: function(*args[:place], array, *args[place + 1 :], **kwargs)
+    with pytest.raises(InputError, match=f"{name.partition('.')[2]} is given traced values; it loops on the host"):
+        jax.make_jaxpr(call)(args[place])
 
 
 @pytest.mark.float64_only

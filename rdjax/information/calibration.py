@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from rdjax import checks
+from rdjax.host import on_the_host
 from rdjax.information.look_alike import LookAlike
 from rdjax.information.rows import check_observations
 from rdjax.trees import register_dataclass
@@ -69,6 +70,7 @@ class EstimatorCalibration:
         return f"{held}." if self.trusted else f"withheld: {held}, so it may miss by {float(self.miss):.1%}."
 
 
+@on_the_host
 def calibrate_estimator(
     estimator: Estimator,
     x: ArrayLike,

@@ -11,6 +11,7 @@ import numpy as np
 from jax.typing import ArrayLike
 
 from rdjax import checks
+from rdjax.host import on_the_host
 from rdjax.information.calibration import LARGEST_MISS
 from rdjax.information.gaussian_samples import shrunk_covariance
 from rdjax.information.neighbors import kozachenko_leonenko
@@ -56,6 +57,7 @@ class EntropyCalibration:
         return f"{words}." if self.trusted else f"withheld: {words}, so it may miss by {miss}."
 
 
+@on_the_host
 def calibrate_entropy(x: ArrayLike, *, neighbors: int = 3, repeats: int = 3, seed: int = 0) -> EntropyCalibration:
     """Read the differential entropy of rows, and of Gaussian rows of their covariance.
 

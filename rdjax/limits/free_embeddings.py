@@ -15,6 +15,7 @@ import numpy as np
 from jax import lax
 
 from rdjax.checks import require, whole
+from rdjax.host import on_the_host
 from rdjax.limits.dimensions import check_patterns
 from rdjax.trees import register_dataclass
 
@@ -47,6 +48,7 @@ class FreeEmbeddings:
         return float(np.mean(np.asarray(self.gaps) > 0))
 
 
+@on_the_host
 def embed_freely(
     patterns: Any,
     dimension: int,
@@ -97,6 +99,7 @@ def embed_freely(
     return best
 
 
+@on_the_host
 def achieved_dimension(patterns: Any, least: int, most: int, **options: Any) -> tuple[int | None, FreeEmbeddings]:
     """The first dimension from `least` on in which all queries are satisfied, and its vectors.
 

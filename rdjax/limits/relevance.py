@@ -19,6 +19,7 @@ import numpy as np
 from jax.typing import ArrayLike
 
 from rdjax import checks
+from rdjax.host import on_the_host
 from rdjax.limits.bound import AVERAGED, Bound
 from rdjax.limits.queries import Queries, queries_of
 from rdjax.limits.rank_knots import KNOTS
@@ -74,6 +75,7 @@ class RelevanceBounds:
         return "the lower bound is what the relevant document alone needs (data processing, Theorem B)."
 
 
+@on_the_host
 def relevance_bounds(
     posteriors: ArrayLike,
     slope: float,
@@ -140,6 +142,7 @@ def relevance_bounds(
         )
 
 
+@on_the_host
 def relevance_bound(posteriors: ArrayLike, slope: float, **settings: Any) -> tuple[Bound, float]:
     """`relevance_bounds` as an interval with its evidence: (bits per query, the distortion it is at).
 
@@ -172,7 +175,6 @@ def _pose(
     memory: int,
 ) -> _Problem:
     """Check what was handed in, and cut it into blocks that fit the memory."""
-    checks.require(checks.is_concrete(posteriors, slope, source), "these bounds are computed by loops outside jit.")
     checks.require(np.ndim(slope) == 0, f"the slope has shape {np.shape(slope)}; give one number (loop for many).")
     checks.require(
         0 <= float(slope) < math.inf, f"the slope is {slope}; it is bits per unit of distortion, at least 0."

@@ -10,6 +10,7 @@ import numpy as np
 from jax.sharding import Mesh, PartitionSpec
 
 from rdjax.checks import InputError, require
+from rdjax.host import on_the_host
 from rdjax.retrieval.beside import Beside, options
 from rdjax.retrieval.scores import check_relevant, inner_products
 from rdjax.retrieval.tiles import Tiles, ends, padded
@@ -17,6 +18,7 @@ from rdjax.retrieval.tiles import Tiles, ends, padded
 _TIE = 2**16  # a tile's two counts share an int32: above + 2^16 tied
 
 
+@on_the_host
 def count_above(
     queries: Any,
     documents: Any,
@@ -84,6 +86,7 @@ def count_above(
     return np.where(judged, above, 0).reshape(shape), np.where(judged, tied, 0).reshape(shape)
 
 
+@on_the_host
 def top_document(
     queries: Any,
     documents: Any,
