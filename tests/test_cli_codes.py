@@ -208,7 +208,7 @@ MISTAKES = {
     "encode flat.npy --family 'rank code'": "a rank code names documents of a corpus",
     "encode flat.npy --family 'sign bits, int8 rescores' --side queries": "is a code for documents, not for queries.",
     "encode corpus.npz --family 'rank code'": "rank code is a code for queries, not for documents.",
-    "encode corpus.npz --family int8 --side both": "the side is 'both'; it must be documents or queries.",
+    "encode corpus.npz --family int8 --side both": "the side is 'both'; it must be queries or documents.",
     "encode corpus.npz --family int8 --seed -1": "the seed is -1; it must be a whole number, at least 0.",
     "encode flat.npy --family int8 --seed -1": "the seed is -1",
     "encode corpus.npz --family int8 --class X": "the class is 'X'; it must be B or C.",

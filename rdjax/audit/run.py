@@ -12,7 +12,8 @@ import jax
 import numpy as np
 
 from rdjax.audit.answer import recommend
-from rdjax.audit.families import Trial, require_families, trials
+from rdjax.audit.asked import require_askable, sides_of
+from rdjax.audit.families import Trial, trials
 from rdjax.audit.floors import fitted_here, floors_for, relevance_law
 from rdjax.audit.frontier import Bench, cost, sampled
 from rdjax.audit.fusion import fused_modalities
@@ -25,12 +26,10 @@ from rdjax.audit.result import Audit, Point, Quality, Setting
 from rdjax.audit.shares import modality_shares
 from rdjax.audit.view import Progress, View, calibrated, make_views, plainly_judged, with_judgements
 from rdjax.audit.wording import percent
-from rdjax.checks import require, whole
+from rdjax.checks import require
 from rdjax.data import Corpus
 from rdjax.limits.bound import Bound
 from rdjax.retrieval.metrics import Metric, parse_metric
-
-SIDES = ("documents", "queries")
 
 
 def audit(
@@ -117,11 +116,8 @@ def _sides(
     target: float, side: str | None, families: Collection[str] | None, seed: int, modalities: int
 ) -> tuple[str, ...]:
     """The sides to audit, when what was asked makes sense and some of the named families make codes for them."""
-    require(0 < target <= 1, f"the target is {target}; it is a share of today's quality, above 0 and at most 1.")
-    require(side in (None, *SIDES), f"the side is {side!r}; it must be queries or documents.")
-    require_families(families or ())
-    whole(seed, "the seed", 0)
-    sides = SIDES if side is None else (side,)
+    require_askable(target, side, families or (), seed)
+    sides = sides_of(side)
     planned = any(any(trials(side, 1, modalities, families)) for side in sides)
     said = f"none of the families that are named ({'; '.join(families or ())}) is for the {' or the '.join(sides)} of "
     count = "1 modality" if modalities == 1 else f"{modalities} modalities"

@@ -137,16 +137,11 @@ def _check_one(path: str | None, more: list[str]) -> None:
 
 def _check_options(metric: str, target: float, side: str | None, prior: str, families: list[str], seed: int) -> None:
     """What the audit would refuse too, but only when every vector has been read."""
-    from rdjax.audit.families import require_families
-    from rdjax.checks import require, whole
+    from rdjax.audit.asked import require_askable
     from rdjax.data.reading import open_file
     from rdjax.retrieval.metrics import parse_metric
 
-    known = (None, "queries", "documents")
-    require(side in known, f"the side is {side!r}; it must be queries or documents.")
-    require(0 < target <= 1, f"the target is {target}; it is a share of today's quality, above 0 and at most 1.")
-    whole(seed, "the seed", 0)
-    require_families(families)
+    require_askable(target, side, families, seed)
     parse_metric(metric)
     if prior not in PRIORS:
         open_file(prior).close()

@@ -11,6 +11,7 @@ from typing import IO, Any
 import jax
 import numpy as np
 
+from rdjax.audit.asked import sides_of
 from rdjax.audit.budgets import fit_family, learns, require_budget
 from rdjax.audit.families import RANK_CODE
 from rdjax.audit.serving import array_training, serving_training, serving_view
@@ -29,7 +30,6 @@ from rdjax.data.reading import map_whole, open_file
 from rdjax.data.vectors import is_one_array, load_vectors
 from rdjax.data.writing import check_files, staged
 
-SIDES = ("documents", "queries")
 FOLDER = "rdjax-codes"
 
 Done = dict[str, Any]
@@ -68,7 +68,7 @@ def encoding(
     Raises:
       InputError: files that are not there, damaged or do not go together, a side that is none, or a negative seed.
     """
-    require(side in (None, *SIDES), f"the side is {side!r}; it must be documents or queries.")
+    sides_of(side)
     whole(seed, "the seed", 0)
     if path is not None and is_one_array(path):
         require(task is None, "--task chooses among the emoji tasks; leave it out, or leave out PATH.")
