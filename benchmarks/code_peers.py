@@ -5,7 +5,9 @@ bytes, and residual codes carry no norm, which inner products do not need; RaBit
 scores use. Encoder memory is 4 bytes for every real number held: rotation, means, codebooks; a rotation that is made
 from a seed holds none. Everything is fitted on the very vectors that ours are; OPQ in more than 256 dimensions takes 8
 steps of the 50 that are usual, each being a singular value decomposition of that size, and 10 where its blocks have
-fewer than 8 coefficients, where a step takes faiss ten times as long and more of them gain nothing.
+fewer than 8 coefficients, where a step takes faiss ten times as long and more of them gain nothing. Behind our maps,
+beyond 64 bits, such blocks are left out: at 64 bits they took half of the time and were the best of no row of 15. Of
+256 bits residual codes are put behind 128 components, and behind the widest map.
 """
 
 import itertools
@@ -25,6 +27,7 @@ WIDE = 256  # dimensions above which it takes `WIDE_STEPS`
 WIDE_STEPS = 8
 NARROW = 8  # coefficients of a block below which it takes `NARROW_STEPS`
 NARROW_STEPS = 10
+WIDEST = 128  # directions of the widest map
 CLASSES = ("B", "C")
 faiss.omp_set_num_threads(1)  # quality and single-thread times; threads that share busy cores make it ten times slower
 
@@ -95,7 +98,7 @@ def _additive(bits: int, dimension: int) -> Iterator[Peer]:
             continue
         name, slow = f"{count}x{width}", count * 2**width > 2048
         yield Peer(f"faiss RQ{name}", lambda x, m=count, b=width: residual(x, m, b), slow=slow or dimension > WIDE)
-        for kept in (32, 128):
+        for kept in (32, 128) if bits <= 128 else (128,):
             quantize = lambda z, m=count, b=width: residual(z, m, b)
             yield Peer(
                 f"faiss PCA{kept}, RQ{name}",
@@ -157,12 +160,21 @@ def behind_map(label: str, chart, vectors: np.ndarray, bits: int, side: str, qui
         if rest or not 1 <= count <= chart.k:
             continue
         for kind, make in (("PQ", product), ("OPQ", rotated), ("RQ", residual)):
-            if quick and (kind == "OPQ" or (kind == "RQ" and (count * 2**width > 1024 or chart.k > 64))):
+            if not _promising(kind, count, bits, chart.k) or (
+                quick and (kind == "OPQ" or (kind == "RQ" and (count * 2**width > 1024 or chart.k > 64)))
+            ):
                 continue
             fit = lambda _, m=count, b=width, f=make: behind(
                 chart.encoder_bytes, forward, back, f(forward(vectors), m, b)
             )
             yield Peer(f"faiss {kind}{count}x{width} behind {label}", fit, (side,))
+
+
+def _promising(kind: str, count: int, bits: int, directions: int) -> bool:
+    """Whether a code of faiss behind a map of so many directions can be the best: see the head."""
+    if kind == "OPQ":
+        return bits <= 64 or directions >= NARROW * count
+    return kind == "PQ" or bits <= 128 or directions >= WIDEST
 
 
 def _natural(bits: int, dimension: int) -> Iterator[Peer]:
