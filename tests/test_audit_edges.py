@@ -13,7 +13,8 @@ from rdjax.audit.floors import STORED
 from rdjax.audit.gaussian_fit import component_correlations
 from rdjax.audit.noisy import posterior_floor
 from rdjax.audit.quality import ways_to_rank
-from rdjax.audit.stress import _too_much
+from rdjax.audit.serving import serving_view
+from rdjax.audit.stress import _too_much, exchanged
 from rdjax.audit.view import View, make_views, plainly_judged
 from rdjax.audit.wording import percent, share_beside
 from rdjax.checks import InputError
@@ -97,10 +98,13 @@ def test_an_audit_without_an_answer_says_why(changes, words):
 
 def test_few_queries_on_either_side_are_a_warning():
     many, some = small(queries=420), small(queries=420).take_queries(np.arange(5))
+    other = {name: -array for name, array in some.queries.items()}
+    some = dataclasses.replace(some, queries=other)
     warned = lambda corpus, fit: " ".join(make_views(corpus, fit, 0)[2])
     assert warned(many, some) == "Only 5 queries are fitted on: a budget chosen on so few may miss its target."
-    assert warned(many.take_queries(np.arange(1)), many) == "Only 1 query is audited: intervals say nothing."
-    assert warned(many, many) == warned(many, None) == ""
+    assert warned(some.take_queries(np.arange(1)), many) == "Only 1 query is audited: intervals say nothing."
+    moved = dataclasses.replace(many, queries={name: -array for name, array in many.queries.items()})
+    assert warned(many, moved) == warned(many, None) == ""
     assert warned(small(), None).count("60 queries") == 2
 
 
@@ -270,3 +274,42 @@ def test_a_code_that_takes_more_than_the_vectors_do_says_so(encoder, gains):
     [choice] = recommend([made], [], fake_audit.setting(documents=1000, stored_bits=192))
     assert ("codebook included, instead of 24 kB. It kept" in choice.sentence) == gains
     assert ("leaving them as they are takes no more" in choice.sentence) == (not gains)
+
+
+def test_audited_queries_that_were_fitted_on_are_said():
+    corpus = small()
+    _, words, warnings = make_views(corpus, corpus, 0)
+    assert "fitted on 60 queries" in words
+    assert any("60 of the 60 audited queries are among those" in warning for warning in warnings)
+    others = dataclasses.replace(corpus, queries={name: -array for name, array in corpus.queries.items()})
+    _, words, warnings = make_views(corpus, others, 0)
+    assert "60 other queries" in words
+    assert not any("among those" in warning for warning in warnings)
+
+
+def test_a_prior_of_several_relevant_documents_is_refused():
+    several = dataclasses.replace(small(), relevant=np.stack([np.arange(60) % 28, (np.arange(60) + 1) % 28], axis=1))
+    with pytest.raises(InputError, match="have one law, the audited queries' own; leave the prior out"):
+        audit(several, families=(), side="queries", prior="uniform")
+
+
+def test_what_is_served_is_divided_and_judged_as_what_is_audited():
+    corpus = small()
+    other = dataclasses.replace(corpus, documents={n: a[::-1] + 1 for n, a in corpus.documents.items()})
+    bare = lambda some: dataclasses.replace(some, relevant=None)
+    with pytest.raises(InputError, match="the corpus to fit on has no judgments"):
+        serving_view(corpus, bare(other), 0, learns=False)
+    (audited,), _, _ = make_views(bare(corpus), other, 0)
+    served = serving_view(bare(corpus), other, 0, learns=True)
+    np.testing.assert_array_equal(served.fit.relevant, audited.fit.relevant)
+    assert served.fit.num_documents == audited.fit.num_documents == 56
+    assert (serving_view(bare(corpus), other, 0, learns=False).fit.relevant == -1).all()
+
+
+@pytest.mark.parametrize("column", [0, 1])
+def test_padding_may_come_first_in_what_is_exchanged(column):
+    relevant = np.full((6, 2), -1)
+    relevant[np.arange(6), (np.arange(6) + column) % 2] = np.repeat([3, 7], 3)
+    donor = exchanged(relevant, 0)
+    wanted = relevant.max(axis=1)
+    assert (wanted[donor] != wanted).all()

@@ -143,11 +143,11 @@ def test_what_is_wrong_with_the_request_is_said_before_anything_is_read(place, m
 def test_an_array_alone(place):
     done = ran("encode flat.npy --family int8 --out codes")
     assert set(os.listdir("codes")) == {"code.safetensors", "flat.rdx"}
-    assert done["class"] == "B, fitted on these vectors"
+    assert done["class"] == "B, fitted on the vectors of flat"
     ran("decode codes/flat.rdx --code codes/code.safetensors --out back.npy")
     np.testing.assert_allclose(np.load("back.npy"), flat_documents(), atol=np.abs(flat_documents()).max() / 127)
     done = ran("encode flat.safetensors --fit flat.npy --family 'sign bits' --bits 8 --side queries --out more")
-    assert done["class"] == "C, fitted on other vectors"
+    assert done["class"] == "C, fitted on the vectors of flat"
 
 
 def test_without_a_place_named_a_saved_code_writes_a_stream_of_the_name_of_what_it_encodes(place):
@@ -211,6 +211,8 @@ MISTAKES = {
     "encode corpus.npz --family int8 --side both": "the side is 'both'; it must be queries or documents.",
     "encode corpus.npz --family int8 --seed -1": "the seed is -1; it must be a whole number, at least 0.",
     "encode flat.npy --family int8 --seed -1": "the seed is -1",
+    "encode corpus.npz --side queries --family 'relevance + product' --bits 8": "there are no documents to learn "
+    "relevance from, as class C knows only others than are searched (--fit)",
     "encode corpus.npz --family int8 --class X": "the class is 'X'; it must be B or C.",
     "encode flat.npy --family int8 --class C": "one array fitted on itself is class B.",
     "encode flat.npy --family int8 --task T1": "--task chooses among the emoji tasks",

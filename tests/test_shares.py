@@ -69,6 +69,20 @@ def test_each_tells_what_its_errors_leave_and_prices_what_the_others_cannot(usua
     assert float(pairs[0].told.lower) == pytest.approx(together, abs=0.15)
 
 
+def test_the_posterior_has_the_prior_that_is_priced():
+    """Documents of one row alone are sought: the row says nothing of them, and no price is above the rate."""
+    some = lambda seed: corpus(seed).take_queries(np.flatnonzero(corpus(seed).relevant < SIDE))
+    law = np.bincount(some(1).relevant, minlength=SIDE * SIDE) / some(1).num_queries
+    view = View(some(1), some(2), np.arange(some(1).num_queries), np.arange(0))
+    modalities, _ = modality_shares([calibrated(view, 0)], setting(), law, MRR, 0.8, 0)
+    row, column = modalities
+    assert float(row.told.lower) == pytest.approx(0, abs=0.02)
+    assert float(column.told.lower) == pytest.approx(2 - open_after(RIGHT["column"]), abs=0.12)
+    rate = float(ranking_rate(0.2, law[:SIDE]))
+    assert float(column.price.lower) == pytest.approx(rate, abs=0.05)
+    assert max(float(one.interval.upper) for one in modalities) <= rate + 1e-12
+
+
 def test_documents_are_looked_at_as_often_however_few_queries_are_at_once(usual, monkeypatch):
     looks, found = [], []
     look = scores._check_features

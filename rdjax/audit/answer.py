@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterable
 
-from rdjax.audit.result import FIXED, OWN, STREAM, Floor, Point, Recommendation, Setting
+from rdjax.audit.result import CLASSES, FIXED, OWN, STREAM, Floor, Point, Recommendation, Setting
 from rdjax.audit.wording import memory, metric_title, percent, share_beside
 from rdjax.limits.bound import Bound
 
@@ -22,8 +22,11 @@ def recommend(points: Iterable[Point], floors: Iterable[Floor], setting: Setting
         ("queries", "C", SEND_BLIND, _send_blind),
         ("queries", "A", SEND_SEARCHED, _send_searched),
     ):
-        offered = [point for point in points if point.side == side and point.code_class in classes]
+        every = [point for point in points if point.side == side]
+        offered = [point for point in every if point.code_class in classes]
         if not offered:
+            if purpose == SEND_BLIND and any(point.code_class == "B" for point in every):
+                chosen.append(Recommendation(side, purpose, None, _none_blind(every, setting)))
             continue
         best = min(_good(offered, setting), key=lambda point: _cost(point, setting), default=None)
         binding = [floor for floor in floors if floor.side == side]
@@ -65,13 +68,26 @@ def _store(point: Point | None, offered: list[Point], floors: list[Floor], setti
 
 def _fewer(point: Point, offered: list[Point], setting: Setting) -> str:
     """That fewer bits would do, where the codebook that makes them takes more than they save."""
-    bits = lambda point: _low(point.bits.packed)
-    least = min(_good(offered, setting), key=bits)
-    if bits(least) >= bits(point):
+    bits = lambda point: f"{_low(point.bits.packed):,.0f}"
+    enough = [each for each in _good(offered, setting) if _low(each.kept) >= setting.target]
+    least = min(enough, key=lambda each: _low(each.bits.packed), default=point)
+    if _low(least.bits.packed) >= _low(point.bits.packed) or bits(least) == bits(point):
         return ""
-    more = memory(least.encoder_bytes)
-    few = f"{bits(least):,.0f}"
-    return f"Fewer bits, {few}, do it with {least.code}, but its codebook of {more} is more than they save. "
+    more = memory(least.encoder_bytes - point.encoder_bytes)
+    return (
+        f"Fewer bits, {bits(least)}, do it with {least.code} (class {least.code_class}), but its codebook is larger by "
+        f"{more}, which is more than they save. "
+    )
+
+
+def _none_blind(tried: list[Point], setting: Setting) -> str:
+    """That no code was made without the corpus, and the best of those that know it."""
+    best = max((point for point in tried if point.code_class == "B"), key=lambda point: _low(point.kept))
+    return (
+        "No code that was tried is made without the corpus: these families learn from documents, so give others to fit "
+        f"on (--fit), or try other families. Of class B ({CLASSES['B']}) {best.code} keeps most, with "
+        f"{_low(best.bits.packed):,.0f} bits per query. {_kept(best, setting)}"
+    )
 
 
 def _send_blind(point: Point | None, offered: list[Point], floors: list[Floor], setting: Setting) -> str:
@@ -104,7 +120,7 @@ def _send_searched(point: Point | None, offered: list[Point], floors: list[Floor
 
 
 def _class(point: Point) -> str:
-    knows = "the codebook knows this corpus" if point.code_class == "B" else f"fitted on {point.fitted_on}"
+    knows = CLASSES["B"] if point.code_class == "B" else f"fitted on {point.fitted_on}"
     return f"class {point.code_class}: {knows}"
 
 

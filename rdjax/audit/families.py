@@ -184,7 +184,7 @@ _WIDE = lambda dimension: tuple(16.0 * k for k in (32, 128, 256, 512, 1024) if k
 _SIGNS = lambda dimension: (*(float(k) for k in (64, 256, 512, 1024) if k < dimension), float(dimension))
 _ONE = lambda dimension: (0.0,)
 _CODEBOOKS = lambda dimension: tuple(float(b) for b in (16, 64, 256) if b <= dimension)
-_LEARNED = lambda dimension: tuple(float(b) for b in (64, 256, 512) if b <= dimension)
+_ALONG_RELEVANCE = lambda dimension: tuple(float(b) for b in (16, 64, 256, 512) if dimension / 16 <= b <= dimension)
 
 FAMILIES = (
     Family(
@@ -202,7 +202,7 @@ FAMILIES = (
     Family("relevance + product", _relevance_product, _CODEBOOKS, learns=True, usual=False),
     Family("relevance + trellis", _relevance_trellis, _CODEBOOKS, learns=True, usual=False),
     Family("relevance + residual, learned", _learned, _CODEBOOKS, learns=True, usual=False),
-    Family("relevance + entropy-coded scalar", _relevance_entropy_coded, _LEARNED, learns=True),
+    Family("relevance + entropy-coded scalar", _relevance_entropy_coded, _ALONG_RELEVANCE, learns=True),
     Family("scalar", _plain_scalar, lambda dimension: tuple(float(b * dimension) for b in (2, 3, 4))),
     Family(
         "entropy-coded scalar",

@@ -27,28 +27,37 @@ GRID = np.exp2(np.linspace(0, 13, 53))  # bits of the curves
 
 
 def relevance_law(corpus: Corpus, choice: Any) -> tuple[Any, str]:
-    """The prior of the relevant document, as an array or a number for a uniform one, and what it is called.
-
-    Documents that are never sought are left out: no floor changes, since a law that majorizes the prior has no mass
-    beyond as many ranks as there are documents sought.
-    """
+    """The prior of every document [N], or N where it is assumed uniform, and what it is called."""
     documents = corpus.num_documents
+    own = isinstance(choice, str) and choice == "queries"
+    several = corpus.relevant is not None and corpus.relevant.ndim == 2
+    words = "several relevant documents a query have one law, the audited queries' own; leave the prior out."
+    require(own or not several, words)
     if isinstance(choice, str) and choice == "uniform":
         return documents, f"assumed uniform over {documents:,} documents"
     if isinstance(choice, str) and choice == "corpus":
         require(corpus.prior is not None, "the corpus holds no prior; add one, or choose queries, uniform or a file.")
-        own = np.asarray(corpus.prior, np.float64)
-        return own[own > 0], "the corpus's own prior, an assumption"
-    require(not isinstance(choice, str) or choice == "queries", f"the prior {choice!r} is not known.")
+        return np.asarray(corpus.prior, np.float64), "the corpus's own prior, an assumption"
+    require(own or not isinstance(choice, str), f"the prior {choice!r} is not known.")
     if not isinstance(choice, str):
         given = np.asarray(choice, np.float64)
         require(given.shape == (documents,), f"the prior has shape {given.shape} for {documents} documents.")
         law(given)
-        return given[given > 0], "the given prior, an assumption"
+        return given, "the given prior, an assumption"
     relevant = np.asarray(corpus.relevant).reshape(-1)
-    counts = np.unique(relevant[relevant >= 0], return_counts=True)[1]
-    seen = len(counts) if counts.min() == counts.max() else counts / counts.sum()  # uniform: the number says it all
-    return seen, f"the law of the {corpus.num_queries:,} audited queries themselves"
+    counts = np.bincount(relevant[relevant >= 0], minlength=documents)
+    return counts / counts.sum(), f"the law of the {corpus.num_queries:,} audited queries themselves"
+
+
+def sought(prior: Any) -> Any:
+    """The same law of the documents that are ever sought: an array, or their number where it is uniform.
+
+    No floor changes, since a law that majorizes the prior has no mass beyond as many ranks as there are such documents.
+    """
+    if np.ndim(prior) == 0:
+        return prior
+    some = prior[prior > 0]
+    return len(some) if some.min() == some.max() else some
 
 
 def fitted_here(floors: Iterable[Floor]) -> Iterator[Floor]:
@@ -56,7 +65,7 @@ def fitted_here(floors: Iterable[Floor]) -> Iterator[Floor]:
     words = "codes fitted on other queries of this corpus count as made without it"
     for floor in floors:
         known = floor.bits if floor.classes == "C" else None
-        yield floor if known is None else replace(floor, bits=replace(known, assumes=(*known.assumes, words)))
+        yield floor if known is None else replace(floor, bits=known.assuming(words))
 
 
 def relevance_frequencies(corpus: Corpus) -> np.ndarray:
@@ -72,7 +81,7 @@ def floors_for(
 
     Args:
       corpus: with the judgments of all audited queries.
-      prior: as `relevance_law` gives it.
+      prior: as `sought` gives it.
       aim: the quality to be reached, in the units of the metric.
       correlations: of the Gaussian fit, or None where there is none.
     """

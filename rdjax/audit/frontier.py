@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -150,14 +151,16 @@ class Bench:
             np.array_split(rng.permutation(view.fit.num_queries), n) for view, n in zip(views, parts, strict=True)
         ]
         self._material: dict[Any, Training] = {}
+        self._lock = Lock()
 
     def material(self, number: int, code_class: str, part: int | None = None) -> Training:
         """The training of a view and class; with a part, the one that leaves this part of the fit queries out."""
         key = (number, code_class, part)
-        if key not in self._material:
-            held_out = None if part is None else self._parts[number][part]
-            self._material[key] = training(self.views[number], code_class, self.seed, held_out)
-        return self._material[key]
+        with self._lock:  # two families are measured at a time, and each would copy all documents
+            if key not in self._material:
+                held_out = None if part is None else self._parts[number][part]
+                self._material[key] = training(self.views[number], code_class, self.seed, held_out)
+            return self._material[key]
 
     def run(self, trial: Trial, advance: Callable[[int], None] = lambda share: None) -> list[Point]:
         """Points of a family, budget by budget, up to the first that cannot be fitted; the choice among them marked.
@@ -204,8 +207,10 @@ class Bench:
             code, symbols, trial.side, (view.test_queries, stuff.documents), view.test, self.sizes.scores
         )
         rate = code.rate(symbols)
-        touched = code.bits_touched(len(coded)) if isinstance(code, SignBitsRescored) else rate.packed
-        bits = np.array([rate.entropy, rate.packed, rate.single, touched])
+        share = len(coded) / len(self.today[0]) if trial.side == "queries" else 1.0
+        packed = rate.payload + rate.header * share  # queries are sent in one batch, also where folds code them
+        touched = code.bits_touched(len(coded)) if isinstance(code, SignBitsRescored) else packed
+        bits = np.array([rate.entropy, packed, rate.single, touched])
         return Outcome(code, bits, values_of(self.metric, counts, view.test))
 
     def _kept_on_fit(self, trial: Trial, make: Maker) -> Look:

@@ -11,6 +11,11 @@ OWN = "the audited queries' own frequencies"
 STREAM = "average over a stream"
 FIXED = "fixed length"
 EVERY_CLASS = "A, B, C"
+CLASSES = {
+    "A": "the encoder searches the corpus",
+    "B": "the codebook knows this corpus",
+    "C": "made without the searched documents",
+}
 
 
 @dataclass(frozen=True)
@@ -69,11 +74,11 @@ class Point:
     """One code at one budget on one side ("queries" or "documents").
 
     `code` is its own name and `family` the one of its kind. `budget` is what a code was asked to take, bits per item,
-    `encoder_bytes` what its encoder has to hold. `code_class` is A, B or C (see design: A the encoder
-    searches the corpus, B fitted on it, C fitted elsewhere) and `fitted_on` says so in words. `chosen_by` is the lower
-    bound of quality kept on the fit queries that choices are made by, and `chosen_bits` the packed bits per item, of
-    stored documents, or of fit queries without a batch's header (unknown where they were not looked at). `value`,
-    `interval`, `kept` (share of today's quality) and `kept_interval` (paired, 95%) are of the audited queries.
+    `encoder_bytes` what its encoder has to hold. `code_class` is A, B or C (see `CLASSES`) and `fitted_on` says so in
+    words. `chosen_by` is the lower bound of quality kept on the fit queries that choices are made by, and `chosen_bits`
+    the packed bits per item, of stored documents, or of fit queries without a batch's header (unknown where they were
+    not looked at). `value`, `interval`, `kept` (share of today's quality) and `kept_interval` (paired, 95%) are of the
+    audited queries.
     """
 
     code: str

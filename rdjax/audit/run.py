@@ -14,7 +14,7 @@ import numpy as np
 from rdjax.audit.answer import recommend
 from rdjax.audit.asked import require_askable, sides_of
 from rdjax.audit.families import Trial, trials
-from rdjax.audit.floors import fitted_here, floors_for, relevance_law
+from rdjax.audit.floors import fitted_here, floors_for, relevance_law, sought
 from rdjax.audit.frontier import Bench, cost, sampled
 from rdjax.audit.fusion import fused_modalities
 from rdjax.audit.gaussian_fit import component_correlations
@@ -80,7 +80,8 @@ def audit(
         views, protocol, warnings = make_views(corpus, fit, seed)
         views = views if corpus.relevant is None else [calibrated(view, seed) for view in views]
         audited = views[0].test if len(views) == 1 else with_judgements(corpus)
-        law, prior_words = relevance_law(audited, prior)
+        whole, prior_words = relevance_law(audited, prior)
+        law = sought(whole)
         protocol += sampled(views[0])
         setting = _setting(audited, corpus.relevant, views, metric, target, prior_words, protocol, seed)
         tell("ranking without codes", 0, 1)
@@ -96,7 +97,7 @@ def audit(
             tell("the interval for noisy relevance", 0, 1)
             floors.append(posterior_floor(views, setting, measure_by, aim, seed))
         tell("what each modality knows", 0, 1)
-        of_modalities = _of_modalities(views, setting, law, measure_by, aim)
+        of_modalities = _of_modalities(views, setting, whole, measure_by, aim)
     chosen = recommend(points, floors, setting)
     return Audit(
         setting=setting,

@@ -16,12 +16,12 @@ def serving_view(corpus: Corpus, fit: Corpus | None, seed: int, *, learns: bool)
 
     Without judgments nothing is calibrated, and a search stands in for them only where the code `learns` from them.
     """
-    judged = with_judgements if learns else _judged
-    whole = judged(corpus)
-    views, _, _ = make_views(whole, None if fit is None else judged(fit), seed)
-    everything = View(whole, whole, np.arange(corpus.num_queries), np.arange(0))
-    view = views[0] if len(views) == 1 else everything
-    return view if corpus.relevant is None else calibrated(view, seed)
+    stand_in = with_judgements if learns else _judged
+    views, _, _ = make_views(corpus, fit, seed, stand_in)
+    if len(views) > 1:
+        whole = stand_in(corpus)
+        views = [View(whole, whole, np.arange(corpus.num_queries), np.arange(0))]
+    return views[0] if corpus.relevant is None else calibrated(views[0], seed)
 
 
 def serving_training(view: View, code_class: str, family: str, seed: int) -> tuple[Training, str]:

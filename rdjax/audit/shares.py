@@ -1,8 +1,9 @@
 """What each modality knows of the relevant document, and what only it knows: the price that no code can dodge.
 
 A posterior calibrated with some of the modalities has a cross-entropy CE >= H(Y | those), so they tell at least
-H(Y) - CE bits of the relevant document Y (Barber and Agakov). What the others leave open, H(Y | X_-m), has to come from
-modality m: a code of mean distortion D takes at least
+H(Y) - CE bits of the relevant document Y (Barber and Agakov); H(Y) is the entropy of the floors' prior, which the
+posterior takes too. What the others leave open, H(Y | X_-m), has to come from modality m: a code of mean distortion D
+takes at least
 
     I(X_m; C | X_-m) >= H(Y | X_-m) - max H(Y | C) = R(D) - I(Y; X_-m)
 
@@ -17,6 +18,7 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
+from rdjax.audit.floors import sought
 from rdjax.audit.measures import shared_information
 from rdjax.audit.result import Modality, Pair, Setting
 from rdjax.audit.view import View, calibration_scores
@@ -41,7 +43,7 @@ def modality_shares(
     Args:
       views: calibrated.
       setting: of the audit.
-      prior: the law of Y as `floors.relevance_law` gives it.
+      prior: the law of Y, as `floors.relevance_law` gives it.
       metric, aim: the quality to be reached, which sets R(D).
       seed: of the samples.
     """
@@ -52,14 +54,15 @@ def modality_shares(
     others = {m: tuple(n for n in everyone if n != m) for m in everyone}
     pairs = list(combinations(everyone, 2))
     subsets = dict.fromkeys([*((m,) for m in everyone), *others.values(), *pairs])
-    left = dict(zip(subsets, _left_open(views, list(subsets), seed), strict=True))
+    left = dict(zip(subsets, _left_open(views, list(subsets), prior, seed), strict=True))
     uncertain = float(np.log2(prior)) if np.ndim(prior) == 0 else float(entropy(np.asarray(prior)))
-    rate = float(ranking_rate(1 - aim, prior, metric.weights))
+    rate = float(ranking_rate(1 - aim, sought(prior), metric.weights))
     told = lambda members: Bound.value(max(0.0, uncertain - left[members][0]), "estimate", POSTERIOR)
 
     def one(m: int) -> Modality:
         mean, error = left[others[m]]
-        price, least, most = (max(0.0, rate - uncertain + mean + 1.96 * error * side) for side in (0, -1, 1))
+        bits = (rate - uncertain + mean + 1.96 * error * side for side in (0, -1, 1))
+        price, least, most = (min(max(0.0, each), rate) for each in bits)  # no other modality tells less than nothing
         return Modality(
             name=names[m],
             told=told((m,)),
@@ -73,14 +76,14 @@ def modality_shares(
     return tuple(one(m) for m in everyone), tuple(shared)
 
 
-def _left_open(views: list[View], subsets: list[Members], seed: int) -> Iterator[tuple[float, float]]:
+def _left_open(views: list[View], subsets: list[Members], prior: Any, seed: int) -> Iterator[tuple[float, float]]:
     """Cross-entropy of the audited queries given each subset of the modalities, bits, and its standard error."""
-    parts = [_losses(view, subsets, seed) for view in views]
+    parts = [_losses(view, subsets, prior, seed) for view in views]
     for values in np.concatenate(parts, axis=1):
         yield float(values.mean()), float(values.std() / np.sqrt(len(values)))
 
 
-def _losses(view: View, subsets: list[Members], seed: int) -> np.ndarray:
+def _losses(view: View, subsets: list[Members], prior: Any, seed: int) -> np.ndarray:
     """-log2 q(Y | the modalities of a subset) at a sample of the audited queries of a view, [subsets, queries]."""
     scores, relevant = calibration_scores(view, seed)
     tau = [calibrate_temperatures(scores[np.array(members)], relevant).temperatures for members in subsets]
@@ -88,13 +91,16 @@ def _losses(view: View, subsets: list[Members], seed: int) -> np.ndarray:
     chosen = np.sort(np.random.default_rng(seed).permutation(test.num_queries)[:QUERIES])
     block = max(1, ENTRIES // test.num_documents)
     documents = [working(array) for array in test.documents.values()]  # once: a block of queries is small beside them
-    losses = [_block(test, documents, chosen[i : i + block], subsets, tau) for i in range(0, len(chosen), block)]
+    rows = (chosen[i : i + block] for i in range(0, len(chosen), block))
+    losses = [_block(test, documents, some, subsets, tau, prior) for some in rows]
     return np.concatenate(losses, axis=1)
 
 
-def _block(test: Corpus, documents: list[Any], rows: np.ndarray, subsets: list[Members], tau: list[Any]) -> np.ndarray:
+def _block(
+    test: Corpus, documents: list[Any], rows: np.ndarray, subsets: list[Members], tau: list[Any], prior: Any
+) -> np.ndarray:
     queries = [working(test.queries[name][rows]) for name in test.documents]
     scores = jnp.stack([inner_products(*pair) for pair in zip(queries, documents, strict=True)])
     wanted = np.asarray(test.relevant)[rows]
-    logs = [np.asarray(log_posterior(scores[np.array(s)], t)) for s, t in zip(subsets, tau, strict=True)]
+    logs = [np.asarray(log_posterior(scores[np.array(s)], t, prior)) for s, t in zip(subsets, tau, strict=True)]
     return -np.stack([log[np.arange(len(rows)), wanted] for log in logs]) / np.log(2)

@@ -71,11 +71,11 @@ def exchanged(relevant: Any, seed: int) -> np.ndarray:
     that is as many places further as the most sought document has queries.
 
     Args:
-      relevant: int [Q], or [Q, J], of which the first counts; Q >= 2.
+      relevant: int [Q], or [Q, J], padded with -1, of which the largest counts; Q >= 2.
       seed: of the order of documents, and of the queries of one.
     """
     first = np.asarray(relevant)
-    first = first[:, 0] if first.ndim == 2 else first
+    first = first.max(axis=1) if first.ndim == 2 else first
     rng = np.random.default_rng(seed)
     _, group, sizes = np.unique(first, return_inverse=True, return_counts=True)
     order = np.lexsort([rng.permutation(len(first)), rng.permutation(len(sizes))[group]])

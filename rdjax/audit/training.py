@@ -30,9 +30,9 @@ class Training:
 
     Args:
       vectors: all that codes may be fitted on: `documents` or others, and the fit queries.
-      documents: those that are searched.
+      documents: those that are searched, or where only a fit asks, those that were drawn of them.
       seen: those that a code may know.
-      queries: the fit queries with a judged document among `seen`.
+      queries: the fit queries with a judged document; for a code of class C one among `seen`.
       wanted: row i is the document that query i wants.
       blocks: widths of the modalities.
       blind: whether other documents than `seen` will be searched (class C).
@@ -93,7 +93,9 @@ class Training:
 
     def _chart(self, side: str) -> RelevanceMap:
         most = min(DIRECTIONS, self.vectors.shape[1], len(self.seen) - 1)
-        require(most > 0, "there is one document to learn relevance from; this family needs at least two.")
+        there = "is one document" if len(self.seen) else "are no documents"
+        others = ", as class C knows only others than are searched (--fit)" if self.blind else ""
+        require(most > 0, f"there {there} to learn relevance from{others}; this family needs at least two.")
         return fit_relevance_map(self.model, self.seen, most, side=side)
 
     def _examples(self, side: str) -> np.ndarray:

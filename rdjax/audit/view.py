@@ -14,6 +14,7 @@ import numpy as np
 from rdjax.checks import require, row_blocks
 from rdjax.data import Corpus, folds, pool_documents, split_queries
 from rdjax.data.corpus import trusted
+from rdjax.data.splits import queries_in_common
 from rdjax.retrieval import calibrate_temperatures, fuse, modality_scores
 from rdjax.retrieval.metrics import Metric
 from rdjax.retrieval.streaming import top_document
@@ -88,21 +89,31 @@ class View:
         return whole
 
 
-def make_views(corpus: Corpus, fit: Corpus | None, seed: int) -> tuple[list[View], str, tuple[str, ...]]:
-    """The views, the protocol in words, and warnings.
+def with_judgements(corpus: Corpus) -> Corpus:
+    """The corpus itself; without judgments, its uncompressed top document stands for the relevant one."""
+    if corpus.relevant is not None:
+        return corpus
+    return trusted(corpus, relevant=top_document(fuse(corpus.queries), corpus.documents))
+
+
+def make_views(
+    corpus: Corpus, fit: Corpus | None, seed: int, stand_in: Callable[[Corpus], Corpus] = with_judgements
+) -> tuple[list[View], str, tuple[str, ...]]:
+    """The views, the protocol in words, and warnings; without judgments views of what `stand_in` makes of the corpora.
 
     With `fit`, one view. Without, half of the queries are fitted on and the other half audited; where that would audit
     fewer than 200, every query is audited by codes fitted on the other folds. The choice of a family and a budget is
     then one for all folds, by floors that are averaged over them, and so has seen the audited queries.
     """
-    judged, corpus = corpus.relevant is not None, _numbered(with_judgements(corpus))
+    judged, corpus = corpus.relevant is not None, _numbered(stand_in(corpus))
     everything = np.arange(corpus.num_queries)
     few = _few(corpus.num_queries, corpus.num_queries if fit is None else fit.num_queries)
     if fit is not None:
-        pooled = _judged_alike(pool_documents(corpus, fit), judged)
-        own = np.arange(corpus.num_documents, pooled.num_documents)
-        words = f"fitted on {fit.num_queries} other queries, which search among {pooled.num_documents:,} documents"
-        return [View(corpus, pooled, everything, own)], words, few
+        pooled = _judged_alike(pool_documents(corpus, fit), judged, stand_in)
+        own, seen = np.arange(corpus.num_documents, pooled.num_documents), queries_in_common(corpus, pooled)
+        words = f"fitted on {fit.num_queries} {'' if seen else 'other '}queries, which search among "
+        words += f"{pooled.num_documents:,} documents"
+        return [View(corpus, pooled, everything, own)], words, (*few, *_seen(seen, corpus.num_queries))
     require(corpus.num_queries > 1, "the corpus has one query and no corpus to fit on; give --fit, or more queries.")
     none = np.arange(0)
     if corpus.num_queries >= 2 * FEW:
@@ -124,13 +135,19 @@ def make_views(corpus: Corpus, fit: Corpus | None, seed: int) -> tuple[list[View
     return views, words, few
 
 
-def _judged_alike(fit: Corpus, judged: bool) -> Corpus:
+def _judged_alike(fit: Corpus, judged: bool, stand_in: Callable[[Corpus], Corpus]) -> Corpus:
     """The corpus to fit on, with judgments of the kind that the audit goes by."""
     if judged:
         words = "the corpus to fit on has no judgments, but the audited one has; give it some, or leave both without."
         require(fit.relevant is not None, words)
         return fit
-    return with_judgements(trusted(fit, relevant=None, grades=None))
+    return stand_in(trusted(fit, relevant=None, grades=None))
+
+
+def _seen(count: int, queries: int) -> tuple[str, ...]:
+    """A warning where audited queries were fitted on."""
+    words = f"{count:,} of the {queries:,} audited queries are among those that codes were fitted on"
+    return (f"{words}: what is kept is on the optimistic side.",) if count else ()
 
 
 def _few(audited: int, fitted: int) -> tuple[str, ...]:
@@ -150,13 +167,6 @@ def plainly_judged(corpus: Corpus, metric: Metric) -> Corpus:
     if metric.graded and corpus.grades is not None and (corpus.grades[relevant >= 0] != 1).any():
         return corpus
     return trusted(corpus, relevant=relevant.max(axis=1), grades=None)
-
-
-def with_judgements(corpus: Corpus) -> Corpus:
-    """The corpus itself; without judgments, its uncompressed top document stands for the relevant one."""
-    if corpus.relevant is not None:
-        return corpus
-    return trusted(corpus, relevant=top_document(fuse(corpus.queries), corpus.documents))
 
 
 def _numbered(corpus: Corpus) -> Corpus:

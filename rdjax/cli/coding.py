@@ -82,7 +82,8 @@ def decode(
 ) -> None:
     """Read vectors back from the bytes of a code.
 
-    Inner products with the other side's raw vectors, modalities side by side, are the scores.
+    Inner products with the other side's raw vectors, modalities side by side, are the scores, but for rank codes and
+    rescored sign bits, which rank in stages of their own.
     """
     from rdjax.cli import jobs
 

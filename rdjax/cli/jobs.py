@@ -44,14 +44,14 @@ def precision() -> AbstractContextManager[Any]:
 class Job:
     """The vectors to encode, by modality, and what a code for them may be fitted on: a view, or an array.
 
-    None stands for a corpus that is encoded with a saved code.
+    None stands for a corpus that is encoded with a saved code. `elsewhere` names the file that is fitted on instead.
     """
 
     name: str
     side: str
     features: Mapping[str, np.ndarray]
     material: View | np.ndarray | None
-    elsewhere: bool
+    elsewhere: str
     seed: int
 
     @property
@@ -74,12 +74,12 @@ def encoding(
         require(task is None, "--task chooses among the emoji tasks; leave it out, or leave out PATH.")
         vectors = load_vectors(path)
         other = vectors if fit is None else load_vectors(fit)
-        return Job(Path(path).stem, side or "documents", {"embedding": vectors}, other, fit is not None, seed)
+        return Job(Path(path).stem, side or "documents", {"embedding": vectors}, other, fit or "", seed)
     fitted, corpus = corpora(path, fit, task)
     side = side or "documents"
     features = corpus.documents if side == "documents" else corpus.queries
     material = None if family is None else serving_view(corpus, fitted, seed, learns=learns(family))
-    return Job(side, side, features, material, fitted is not None, seed)
+    return Job(side, side, features, material, fit or "", seed)
 
 
 def checked(family: str | None, bits: float | None, out: str | None) -> str:
@@ -138,7 +138,8 @@ def encode_with(job: Job, path: str, out: str | None) -> Done:
     target = job.name + STREAM if out is None else out
     with staged([target]) as (stream,):
         size = _write(code, job, stream)
-    return _done(code, f"{notes.get('class', '?')}, fitted on {notes.get('fitted on', '?')}", job.count, size, [target])
+    made = f"{notes.get('class', '?')} where it was fitted, on {notes.get('fitted on', '?')}"
+    return _done(code, made, job.count, size, [target])
 
 
 def decode_file(path: str, code_path: str, out: str) -> Done:
@@ -209,7 +210,8 @@ def _training(job: Job, family: str, code_class: str | None) -> tuple[Training, 
         code_class in (None, chosen),
         f"one array fitted on {'another' if job.elsewhere else 'itself'} is class {chosen}.",
     )
-    return array_training(job.material, job.seed), chosen, "other vectors" if job.elsewhere else "these vectors"
+    source = Path(job.elsewhere).stem if job.elsewhere else job.name
+    return array_training(job.material, job.seed), chosen, f"the vectors of {source}"
 
 
 def _in_order(job: Job, notes: Mapping[str, str], path: str) -> Job:

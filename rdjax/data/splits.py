@@ -1,6 +1,6 @@
 """Which queries are fitted on, which are reported on, and over which documents both are searched."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from hashlib import blake2b
 
 import numpy as np
@@ -92,6 +92,13 @@ def pool_documents(audited: Corpus, fit: Corpus) -> Corpus:
     )
 
 
+def queries_in_common(audited: Corpus, fit: Corpus) -> int:
+    """How many audited queries have the vectors of a query to fit on; of the same modalities."""
+    like = {name: np.result_type(array, fit.queries[name]) for name, array in audited.queries.items()}
+    fitted = set(_digests(fit.queries, like))
+    return sum(digest in fitted for digest in _digests(audited.queries, like))
+
+
 def _require_same_space(audited: Corpus, fit: Corpus) -> None:
     require(
         set(audited.modalities) == set(fit.modalities),
@@ -121,13 +128,13 @@ def _same_documents(audited: Corpus, fit: Corpus) -> bool:
     return True
 
 
-def _digests(corpus: Corpus, like: dict[str, np.dtype]) -> Iterator[bytes]:
-    """16 bytes for each document; equal (but for one chance in 2^64) exactly where all its vectors are equal."""
-    step = max(1, 2**20 // sum(array.shape[1] for array in corpus.documents.values()))
-    for start in range(0, corpus.num_documents, step):
+def _digests(features: Mapping[str, np.ndarray], like: dict[str, np.dtype]) -> Iterator[bytes]:
+    """16 bytes for each item; equal (but for one chance in 2^64) exactly where all its vectors are equal."""
+    step = max(1, 2**20 // sum(array.shape[1] for array in features.values()))
+    for start in range(0, len(next(iter(features.values()))), step):
         parts = []
         for name, dtype in like.items():
-            block = corpus.documents[name][start : start + step].astype(dtype) + 0  # -0.0 becomes 0.0
+            block = features[name][start : start + step].astype(dtype) + 0  # -0.0 becomes 0.0
             parts.append(np.ascontiguousarray(block).view(np.uint8))
         for row in np.concatenate(parts, axis=1):
             yield blake2b(row, digest_size=16).digest()
@@ -136,9 +143,9 @@ def _digests(corpus: Corpus, like: dict[str, np.dtype]) -> Iterator[bytes]:
 def _places(audited: Corpus, fit: Corpus) -> np.ndarray:
     """Index of each fit document among the audited ones, or -1; the audited ones are streamed, not held."""
     like = {name: np.result_type(array, fit.documents[name]) for name, array in audited.documents.items()}
-    wanted = list(_digests(fit, like))
+    wanted = list(_digests(fit.documents, like))
     found: dict[bytes, list[int]] = {digest: [] for digest in wanted}
-    for row, digest in enumerate(_digests(audited, like)):
+    for row, digest in enumerate(_digests(audited.documents, like)):
         if digest in found:
             found[digest].append(row)
     places = np.full(len(wanted), -1)

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 import rdjax
-from rdjax.audit.result import Audit
+from rdjax.audit.result import CLASSES, Audit
 from rdjax.checks import require
 from rdjax.data.writing import nearest_existing, said_of
 from rdjax.limits.bound import EVIDENCE, Bound
@@ -29,7 +29,7 @@ READING = {
     "unreachable": "true beside a lower bound that is plus infinity: no number of bits suffices; lower is then null",
     "bits": "bits per item: entropy of the symbols under the fitted model, packed in a batch of real bytes, "
     "single item alone in whole bytes, touched (read) to rank",
-    "classes": "A: the encoder searches the corpus; B: fitted on this corpus; C: fitted elsewhere",
+    "classes": "; ".join(f"{name}: {words}" for name, words in CLASSES.items()),
     "temperatures": "null, or unreachable: infinite, so that the modality is left out",
     "savings": "saved: queries that reach the full value of the metric only with the modality; cost: only without it",
     "stresses": "one modality of every audited query exchanged for another query's, of another wish where there is one",

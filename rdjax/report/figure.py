@@ -103,7 +103,9 @@ def _fine_print(audit: Audit) -> Iterator[str]:
         reading += (
             " Black lines: floors; no uniquely decodable code of the classes named averages fewer bits over a stream"
         )
-        reading += "; broken: no fixed-length one has fewer." if FIXED in proved else "."
+        reading += "; broken: no fixed-length one has fewer" if FIXED in proved else ""
+        modeled = any(floor.bits is not None and floor.bits.evidence != "theorem" for floor in audit.floors)
+        reading += "; dotted: if the fitted model is true." if modeled else "."
     notes = [reading]
     for side, (title, _) in TITLES.items():
         lacking = [floor.name for floor in audit.floors if floor.side == side and floor.bits is None]

@@ -6,7 +6,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from rdjax.audit.result import Audit
+from rdjax.audit.result import CLASSES, Audit
 from rdjax.report import terminal
 from rdjax.report.page_numbers import NOTHING, Numbers, pointer
 
@@ -127,9 +127,7 @@ def codes(numbers: Numbers, audit: Audit, side: str, everything: bool) -> Table:
     for key in dict.fromkeys((point.code_class, point.fitted_on) for point in shown):
         members = [point for point in shown if (point.code_class, point.fitted_on) == key]
         rows = tuple(Row(places[id(point)], point in picked) for point in members)
-        groups.append(
-            Group(rows, f"Class {key[0]}: {terminal.MEANING[key[0]]}; fitted on", rows[0].place + "/fitted_on")
-        )
+        groups.append(Group(rows, f"Class {key[0]}: {CLASSES[key[0]]}; fitted on", rows[0].place + "/fitted_on"))
     touched = any(p.bits.touched != p.bits.packed for p in shown)
     columns = [
         Column("code", "text", ("code",), False),

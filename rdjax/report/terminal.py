@@ -9,7 +9,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from rdjax.audit.result import Audit, Floor, Point, Quality
+from rdjax.audit.result import CLASSES, Audit, Floor, Point, Quality
 from rdjax.audit.wording import memory, metric_title, percent
 from rdjax.limits.bound import EVIDENCE
 from rdjax.report import words
@@ -41,7 +41,8 @@ def print_audit(audit: Audit, console: Console) -> None:
             console.print(*_side(audit, side, title, console.width), sep="\n")
     console.print(evidence(audit.floors))
     console.print(
-        "Qualities and bits are measured on the audited queries; intervals, temperatures and doubt are estimated.\n"
+        "Qualities are measured on the audited queries, bits on what is coded: those queries, or the documents; "
+        "intervals, temperatures and doubt are estimated.\n"
     )
     for warning in audit.warnings:
         console.print(Padding(Text.assemble(("Warning: ", "bold"), warning), (0, 0, 1, 0)))
@@ -131,13 +132,6 @@ def useful(points: Sequence[Point], always: Iterable[Point] = ()) -> list[Point]
     return kept
 
 
-MEANING = {
-    "A": "the encoder searches the corpus",
-    "B": "the codebook knows this corpus",
-    "C": "made without the searched documents",
-}
-
-
 def _codes(shown: Sequence[Point], picked: Sequence[Point], metric: str, width: int) -> Iterator[Text]:
     """Columns of numbers under one header, by class; the name in front where there is room, else on a line above.
 
@@ -161,7 +155,7 @@ def _codes(shown: Sequence[Point], picked: Sequence[Point], metric: str, width: 
     for point, name, size, line in zip(shown, names, sizes, lines[1:], strict=True):
         if group != (point.code_class, point.fitted_on):
             group = (point.code_class, point.fitted_on)
-            yield Text(f"class {point.code_class}, {MEANING[point.code_class]}; fitted on {point.fitted_on}", "italic")
+            yield Text(f"class {point.code_class}, {CLASSES[point.code_class]}; fitted on {point.fitted_on}", "italic")
         above = "" if beside else f"{name}; encoder {size}\n"
         yield Text(above + line, "bold" if point in picked else "")
 
