@@ -299,7 +299,7 @@ def test_fewer_bits_do_it_only_where_they_keep_the_target_and_with_another_numbe
         [chosen] = recommend([few, made(256.0, 0.99, 1000)], [], fake_audit.setting(documents=100))
         assert "Fewer bits" not in chosen.sentence
     [chosen] = recommend([made(32.0, 0.99, 3_000_000), made(256.0, 0.99, 1000)], [], fake_audit.setting(documents=100))
-    assert "(class B), but its codebook is larger by 3.00 MB, which is more than they save" in chosen.sentence
+    assert "(class B), but its codebook is larger by 3 MB, which is more than they save" in chosen.sentence
 
 
 def test_where_every_code_knows_the_corpus_the_answer_says_so():
