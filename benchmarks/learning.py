@@ -29,6 +29,7 @@ import statistics
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 
 import code_learned
 import code_measure
@@ -144,15 +145,26 @@ def show(row: dict) -> None:
 
 
 def summary(rows: list[dict]) -> None:
-    print("\nmedian over the corpora of (learned - best untrained), by class, side and budget:")
-    for key in dict.fromkeys((row["class"], row["side"], row["bits"]) for row in rows):
-        own = [row for row in rows if (row["class"], row["side"], row["bits"]) == key]
-        seeds = range(len(own[0]["learned"]))
-        each = [statistics.median(row["learned"][s] - row["untrained_mrr"] for row in own) for s in seeds]
-        print(
-            f"  {key[0]} {key[1]:10}{key[2]:4} bits: {statistics.median(row['difference'] for row in own):+.3f}, over seeds "
-            f"[{min(each):+.3f}, {max(each):+.3f}]; best of {len(own)} in {sum(row['difference'] > 0 for row in own)}"
-        )
+    print("\nmedian over the corpora of (learned - best untrained), by class, side (all: the mean of both) and budget:")
+    sides = {side: (side,) for side in dict.fromkeys(row["side"] for row in rows)}
+    for code_class, bits in dict.fromkeys((row["class"], row["bits"]) for row in rows):
+        same = [row for row in rows if (row["class"], row["bits"]) == (code_class, bits)]
+        for side, members in ({**sides, "all": tuple(sides)} if len(sides) > 1 else sides).items():
+            own = [row for row in same if row["side"] in members]
+            middle = over_corpora(own, lambda row: row["difference"])
+            seeds = range(len(own[0]["learned"]))
+            each = [over_corpora(own, lambda row, s=s: row["learned"][s] - row["untrained_mrr"]) for s in seeds]
+            better = sum(row["difference"] > 0 for row in own)
+            ends = f"[{min(each):+.3f}, {max(each):+.3f}]"
+            print(
+                f"  {code_class} {side:10}{bits:4} bits: {middle:+.4f}, over seeds {ends}; best of {len(own)} in {better}"
+            )
+
+
+def over_corpora(rows: list[dict], value: Callable[[dict], float]) -> float:
+    """The median over corpora of the mean over the sides of each."""
+    names = dict.fromkeys(row["corpus"] for row in rows)
+    return statistics.median(statistics.mean(value(row) for row in rows if row["corpus"] == name) for name in names)
 
 
 def encoder(given: argparse.Namespace) -> None:
