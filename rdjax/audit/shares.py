@@ -18,7 +18,6 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
-from rdjax.audit.floors import sought
 from rdjax.audit.measures import shared_information
 from rdjax.audit.result import Modality, Pair, Setting
 from rdjax.audit.view import View, calibration_scores
@@ -56,7 +55,7 @@ def modality_shares(
     subsets = dict.fromkeys([*((m,) for m in everyone), *others.values(), *pairs])
     left = dict(zip(subsets, _left_open(views, list(subsets), prior, seed), strict=True))
     uncertain = float(np.log2(prior)) if np.ndim(prior) == 0 else float(entropy(np.asarray(prior)))
-    rate = float(ranking_rate(1 - aim, sought(prior), metric.weights))
+    rate = float(ranking_rate(1 - aim, prior, metric.weights))
     told = lambda members: Bound.value(max(0.0, uncertain - left[members][0]), "estimate", POSTERIOR)
 
     def one(m: int) -> Modality:
