@@ -83,6 +83,16 @@ def test_the_posterior_has_the_prior_that_is_priced():
     assert max(float(one.interval.upper) for one in modalities) <= rate + 1e-12
 
 
+def test_a_prior_that_excludes_what_is_wanted_leaves_everything_open():
+    law = np.array([0.0, *[1 / (SIDE * SIDE - 1)] * (SIDE * SIDE - 1)])
+    view = View(corpus(1), corpus(2), np.arange(QUERIES), np.arange(0))
+    modalities, _ = modality_shares([calibrated(view, 0)], setting(), law, MRR, 0.8, 0)
+    for one in modalities:
+        assert float(one.told.lower) == 0
+        assert float(one.unique.lower) == np.inf
+        assert float(one.price.lower) == float(one.interval.upper) == float(ranking_rate(0.2, law))
+
+
 def test_documents_are_looked_at_as_often_however_few_queries_are_at_once(usual, monkeypatch):
     looks, found = [], []
     look = scores._check_features

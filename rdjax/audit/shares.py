@@ -79,7 +79,8 @@ def _left_open(views: list[View], subsets: list[Members], prior: Any, seed: int)
     """Cross-entropy of the audited queries given each subset of the modalities, bits, and its standard error."""
     parts = [_losses(view, subsets, prior, seed) for view in views]
     for values in np.concatenate(parts, axis=1):
-        yield float(values.mean()), float(values.std() / np.sqrt(len(values)))
+        possible = np.isfinite(values).all()  # not where the prior excludes what a query wants
+        yield (float(values.mean()), float(values.std() / np.sqrt(len(values)))) if possible else (np.inf, 0.0)
 
 
 def _losses(view: View, subsets: list[Members], prior: Any, seed: int) -> np.ndarray:
