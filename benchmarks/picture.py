@@ -11,7 +11,7 @@ import tempfile
 from PIL import Image
 
 TARGET = pathlib.Path(__file__).resolve().parent / "audit.png"
-WIDTH, COLORS = 760, 24
+WIDTH, COLORS = 760, 48
 
 
 def main() -> None:
@@ -21,7 +21,7 @@ def main() -> None:
             subprocess.run([sys.executable, "-m", "rdjax", "audit", "--out", folder], check=True)
         image = Image.open(report / "frontier.png").convert("RGB")
         small = image.resize((WIDTH, round(image.height * WIDTH / image.width)), Image.Resampling.LANCZOS)
-        small.quantize(COLORS, dither=Image.Dither.NONE).save(TARGET, optimize=True)
+        small.quantize(COLORS, method=Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE).save(TARGET, optimize=True)
     print(f"{TARGET.name}: {TARGET.stat().st_size / 1000:.0f} kB")
 
 

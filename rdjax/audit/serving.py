@@ -17,9 +17,9 @@ def serving_view(corpus: Corpus, fit: Corpus | None, seed: int, *, learns: bool)
     Without judgments nothing is calibrated, and a search stands in for them only where the code `learns` from them.
     """
     stand_in = with_judgements if learns else _judged
-    views, _, _ = make_views(corpus, fit, seed, stand_in)
+    whole = stand_in(corpus) if fit is None else corpus  # with `fit` they are judged alike there
+    views, _, _ = make_views(whole, fit, seed, stand_in)
     if len(views) > 1:
-        whole = stand_in(corpus)
         views = [View(whole, whole, np.arange(corpus.num_queries), np.arange(0))]
     return views[0] if corpus.relevant is None else calibrated(views[0], seed)
 
