@@ -6,9 +6,10 @@ import pytest
 from scipy.linalg import eigh
 
 from rdjax.checks import InputError
-from rdjax.codes import EntropyCodedScalar, ScalarQuantizer, Truncation
+from rdjax.codes import EntropyCodedScalar, ProductQuantizer, ScalarQuantizer, Truncation
 from rdjax.codes.query_model import QueryModel
 from rdjax.codes.relevance_map import fit_relevance_map
+from rdjax.codes.saved import load_code, save_code
 
 BLOCKS = (5, 3)
 D = sum(BLOCKS)
@@ -225,3 +226,29 @@ def test_mistakes_are_refused(model, documents):
         given = {"documents": documents, "k": 2, "side": "queries"} | arguments
         with pytest.raises(InputError, match=message):
             fit_relevance_map(model, given.pop("documents"), given.pop("k"), **given)
+
+
+def test_a_map_can_be_turned_towards_its_codebooks(model, documents, side, precision):
+    """What is scored stays the same, in coefficients that a product of few words fits no worse."""
+    chart = fit_relevance_map(model, documents, 4, side=side)
+    rows = model.simulate(documents, 20) if side == "queries" else np.tile(documents, (20, 1))
+    rows = np.asarray(rows, precision)
+    fit = lambda turns: ProductQuantizer.fit(rows, 4, transform=chart, width=2, turns=turns, points=len(rows))
+    still, turned = fit(0), fit(30)
+    through = lambda transform: invert(transform, apply(transform, rows))
+    np.testing.assert_allclose(through(turned.transform), through(chart), atol=3e-5)
+    spread = np.mean((apply(turned.transform, rows)) ** 2, axis=0)
+    np.testing.assert_allclose(turned.transform.variances, spread, rtol=1e-3)
+    axes, before = np.asarray(turned.transform.basis, np.float64), np.asarray(chart.basis, np.float64)
+    np.testing.assert_allclose(axes @ axes.T, before @ before.T, atol=1e-5)
+    loss = lambda code: np.mean((apply(chart, rows) - _coefficients(chart, code.decode(code.encode(rows)))) ** 2)
+    assert loss(turned) < 1.001 * loss(still)
+    assert turned.name == "turned relevance 4 + product 2 x 2 bits"
+    assert turned.transform.take(2).turned
+    again, _ = load_code(save_code(turned), "here")
+    assert again.name == turned.name
+
+
+def _coefficients(chart, vectors):
+    """Of vectors that decode within the span of `back`."""
+    return np.linalg.lstsq(np.asarray(chart.back, np.float64), np.asarray(vectors, np.float64).T, rcond=None)[0].T

@@ -27,7 +27,7 @@ SIDES = ("queries", "documents")
 @partial(
     register_dataclass,
     data_fields=["mean", "basis", "back", "variances"],
-    meta_fields=["side"],
+    meta_fields=["side", "turned"],
 )
 @dataclass(frozen=True)
 class RelevanceMap(Transform):
@@ -39,6 +39,7 @@ class RelevanceMap(Transform):
       back: [D, k].
       variances: [k], of the coefficients of the coded side under the model.
       side: "queries" or "documents", the one that is coded.
+      turned: whether the coefficients were turned for a product of codebooks (see `turning`), for the name.
     """
 
     mean: jax.Array
@@ -46,6 +47,7 @@ class RelevanceMap(Transform):
     back: jax.Array
     variances: jax.Array
     side: str
+    turned: bool = False
 
     @property
     def sides(self) -> tuple[str, ...]:  # type: ignore[override]  # of an object here, of the class elsewhere
@@ -55,7 +57,7 @@ class RelevanceMap(Transform):
     @property
     def label(self) -> str:
         """How a code's name begins."""
-        return f"relevance {self.k}"
+        return f"{'turned ' if self.turned else ''}relevance {self.k}"
 
     @property
     def encoder_bytes(self) -> int:
@@ -88,7 +90,7 @@ class RelevanceMap(Transform):
 
     def _with(self, change: Callable[[jax.Array], np.ndarray]) -> "RelevanceMap":
         basis, back, variances = (jax.device_put(change(x)) for x in (self.basis, self.back, self.variances))
-        return RelevanceMap(self.mean, basis, back, variances, self.side)
+        return RelevanceMap(self.mean, basis, back, variances, self.side, self.turned)
 
 
 def fit_relevance_map(

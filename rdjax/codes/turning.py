@@ -1,4 +1,4 @@
-"""Turn the coefficients of a projection: at random, or until the codebooks of a product fit them best."""
+"""Turn the coefficients of a transform: at random, or until the codebooks of a product fit them best."""
 
 from dataclasses import replace
 from functools import partial
@@ -10,6 +10,7 @@ from rdjax.checks import require
 from rdjax.codes.arrays import device_array
 from rdjax.codes.blocks import Bits, Blocks, from_blocks, side_by_side, to_blocks
 from rdjax.codes.nearest_words import padded_points
+from rdjax.codes.relevance_map import RelevanceMap
 from rdjax.codes.residual import fit_stages, refined, words_of
 from rdjax.codes.transform import Projection, Transform, random_directions
 from rdjax.numerics import matmul
@@ -45,13 +46,13 @@ def turned_at_random(projection: Projection, *, seed: int = 0) -> Projection:
 def turned_to_product(
     transform: Transform, coefficients: np.ndarray, blocks: Blocks, table: Bits, *, turns: int, beam: int, seed: int
 ) -> tuple[Transform, Blocks]:
-    """The projection followed by the rotation R under which a product of codebooks errs least, and its blocks.
+    """The transform followed by the rotation R under which a product of codebooks errs least, and its blocks.
 
     Minimizes |R'c - decode(encode(R'c))|^2 over R and codebooks in turn: codebooks by Lloyd steps, R = U V' of the
     singular value decomposition of sum c decoded' (orthogonal Procrustes).
 
     Args:
-      transform: the projection.
+      transform: a projection or a relevance map.
       coefficients: c [k, n], what it gives for the vectors of the fit.
       blocks: of all k coefficients, where to start.
       table: bits of every codebook [B][S].
@@ -59,18 +60,19 @@ def turned_to_product(
       beam, seed: as in `residual.fit_stages`.
 
     Returns:
-      (projection, blocks [B][d_b] side by side).
+      (the transform turned, blocks [B][d_b] side by side).
 
     Raises:
-      InputError: if the transform is no projection, or coefficients were left out.
+      InputError: if the transform is neither, or coefficients were left out.
 
     Source: Ge, He, Ke, Sun 2013, Optimized Product Quantization (their non-parametric form).
     """
     require(
-        isinstance(transform, Projection) and sum(map(len, blocks)) == transform.k,
-        "only the coefficients of a projection can be turned, all together; use PCA or a rotation of one modality.",
+        isinstance(transform, Projection | RelevanceMap) and sum(map(len, blocks)) == transform.k,
+        "only the coefficients of a projection or of a relevance map can be turned, all together; use PCA, a rotation or "
+        "a relevance map of one modality.",
     )
-    assert isinstance(transform, Projection)
+    assert isinstance(transform, Projection | RelevanceMap)
     order, dtype = np.concatenate([np.array(members) for members in blocks]), coefficients.dtype
     blocks = side_by_side(blocks)
     sizes = np.where(np.array(table) > 0, 1 << np.array(table), 0)
@@ -83,11 +85,18 @@ def turned_to_product(
         codebooks, cross = _turn(codebooks, on_device, points, mass, device_array(rotation, dtype), blocks, beam)
         left, _, right = np.linalg.svd(np.asarray(cross, np.float64))
         rotation = left @ right
-    basis = np.asarray(transform.basis, np.float64)[:, order] @ rotation
     variances = np.mean((ordered.T @ rotation.astype(dtype)) ** 2, axis=0)
-    return replace(
-        transform, basis=device_array(basis, dtype), variances=device_array(variances, dtype), kind="OPQ"
-    ), blocks
+    return _turned(transform, np.eye(transform.k)[:, order] @ rotation, variances), blocks
+
+
+def _turned(transform: Projection | RelevanceMap, rotation: np.ndarray, variances: np.ndarray) -> Transform:
+    """R'c for the coefficients c [k]: what is scored stays the same."""
+    dtype = transform.basis.dtype
+    turn = lambda axes: device_array(np.asarray(axes, np.float64) @ rotation, dtype)
+    changed = {"basis": turn(transform.basis), "variances": device_array(variances, dtype)}
+    if isinstance(transform, RelevanceMap):
+        return replace(transform, back=turn(transform.back), turned=True, **changed)
+    return replace(transform, kind="OPQ", **changed)
 
 
 @partial(jax.jit, static_argnames=("blocks", "beam"))
