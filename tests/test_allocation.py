@@ -192,3 +192,10 @@ class TestMarginalReturns:
         ):
             with pytest.raises(InputError, match=say):
                 marginal_returns(curves, bits)
+
+
+def test_a_budget_that_is_met_to_rounding_is_met():
+    curves = [([0.1, 0.3], [1, 2]), ([0.2], [1])]
+    assert marginal_returns(curves, 0.3).bits == pytest.approx(0.3)
+    both = marginal_returns([([0.0, 0.1], [0, 1]), ([0.0, 0.2], [0, 1]), ([0.0, 0.3], [0, 1])], 0.6)
+    np.testing.assert_array_equal(both.points, [1, 1, 1])

@@ -14,13 +14,27 @@ from rdjax.audit.view import make_views
 from rdjax.checks import InputError
 from rdjax.cli import app
 from rdjax.cli.jobs import _widths
-from rdjax.codes import EntropyCodedScalar, Int8, LearnedCode, QueryModel, RankCode, ScalarQuantizer, fit_relevance_map
+from rdjax.codes import (
+    EntropyCodedScalar,
+    Int8,
+    LearnedCode,
+    MappedRankCode,
+    QueryModel,
+    RankCode,
+    ScalarQuantizer,
+    SignBitsRescored,
+    Truncation,
+    fit_relevance_map,
+    simulated_documents,
+)
 from rdjax.codes.arrays import fit_vectors
+from rdjax.codes.description import describe, fingerprint
 from rdjax.codes.exported import code_tables
 from rdjax.codes.frames import frame, read_frames
 from rdjax.codes.product import ProductQuantizer
 from rdjax.codes.sound import is_sound
 from rdjax.codes.trellis import TrellisCode
+from rdjax.codes.wrapped import Weighted
 from rdjax.data import gaussian_mixture
 from rdjax.data.files import load_patterns
 from rdjax.data.stored import narrow
@@ -156,3 +170,45 @@ def test_numbers_of_a_forged_code_are_asked_before_it_computes():
     ):
         assert is_sound(code)
         assert not is_sound(dataclasses.replace(code, **changes)), (code.name, changes)
+
+
+def test_documents_like_those_have_their_mean():
+    """A naive sum of a million float32 is off by half a per cent."""
+    seen = (0.1 + 0.001 * np.random.default_rng(0).standard_normal((1_000_000, 2))).astype(np.float32)
+    drawn = simulated_documents(seen, 20_000)
+    np.testing.assert_allclose(drawn.mean(axis=0, dtype=np.float64), 0.1, atol=5e-5)
+
+
+def test_a_symbol_that_no_int32_holds_is_refused():
+    code = Truncation.fit(rows(), 2, store="float32")
+    for symbol in (1 << 33, 1 << 31, -(1 << 31) - 1):
+        for call in (code.to_bytes, code.decode):
+            with pytest.raises(InputError, match="outside its alphabet"):
+                call(np.array([[symbol, 0]]))
+
+
+def test_a_field_that_joins_a_class_disowns_nothing_written_before():
+    """What a map was described as before maps could be turned: a field at its default says nothing."""
+    documents = rows()
+    model = QueryModel.fit(documents[:30] + 0.1 * rows(30), documents[:30], blocks=(6,))
+    chart = fit_relevance_map(model, documents, 4, side="documents")
+    assert set(describe(chart)[0]["fields"]) == {"mean", "basis", "back", "variances", "side"}
+    turned = dataclasses.replace(chart, turned=True)
+    assert describe(turned)[0]["fields"]["turned"] is True
+    assert fingerprint(*describe(turned)) != fingerprint(*describe(chart))
+
+
+REFUSED = {
+    "steps": lambda: ProductQuantizer.fit(rows(), 8, width=4, steps="a"),
+    "fewer steps": lambda: ProductQuantizer.fit(rows(), 8, width=4, steps=-5),
+    "rounds": lambda: TrellisCode.fit(rows(), 6, rounds=-3),
+    "no documents": lambda: SignBitsRescored.fit(rows(), 5).bits_touched(0),
+    "weights": lambda: Weighted.fit(Int8.fit(rows().astype(np.float32)), np.full(6, 1e39)),
+    "directions": lambda: MappedRankCode.fit(rows(), 4, QueryModel.fit(rows(30) + 0.1, rows(30), blocks=(6,)), k=-7),
+}
+
+
+@pytest.mark.parametrize("call", REFUSED.values(), ids=REFUSED)
+def test_numbers_that_make_no_sense_are_refused(call):
+    with pytest.raises(InputError, match=r"must be a whole number|is too large for float32"), jax.enable_x64(False):
+        call()

@@ -4,6 +4,7 @@ import io
 import re
 import zlib
 
+import jax
 import numpy as np
 import pytest
 
@@ -183,6 +184,11 @@ def test_a_block_with_a_nan_names_its_row(codes, vectors):
     bad[612, 2] = np.nan
     with pytest.raises(InputError, match="NaN or infinity in row 612"):
         write_stream(codes[0], [bad[:500], bad[500:]], 700, io.BytesIO())
+    far = np.repeat(vectors, 300, axis=0)  # some blocks of those that are encoded at a time
+    far[66_000, 1] = 1e39
+    narrow = jax.tree.map(lambda leaf: leaf.astype(np.float32) if leaf.dtype == np.float64 else leaf, codes[0])
+    with pytest.raises(InputError, match="NaN or infinity in row 66000, as float32"):
+        write_stream(narrow, [far], len(far), io.BytesIO())
     with pytest.raises(InputError, match="301 vectors were announced and 300 came"):
         write_stream(codes[0], [vectors], 301, io.BytesIO())
 

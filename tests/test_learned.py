@@ -83,6 +83,21 @@ def test_product_form_begins_and_ends_as_the_code(side, blocks):
     np.testing.assert_allclose(again.decode(symbols), code.decode(symbols), atol=1e-12)
 
 
+def test_a_turned_map_stays_turned_when_it_learns():
+    world = World()
+    code = world.product(blocks=None, turns=3)
+    form, lesson = form_of(code), Lesson.of(code.transform, *world.told)
+    finished = form.finish(code, code.transform, form.begin(code, lesson.coded), lesson.coded)
+    assert finished.name == code.name == "turned relevance 4 + product 2 x 3 bits"
+
+
+@pytest.mark.parametrize("trades", [[], [np.nan], [-1.0], [[1.0]]])
+def test_trades_that_are_none_are_refused(trades):
+    world = World()
+    with pytest.raises(InputError, match="the trades are"):
+        LearnedCode.sweep(world.product(), world.told, trades, **SHORT)
+
+
 @pytest.mark.parametrize("side", SIDES)
 def test_scalar_form_is_the_code_it_finishes_as(side):
     world = World(side)

@@ -6,6 +6,7 @@ modality of irrelevant noise with variance 1e6 beside one of variance 1 gets 85%
 (theory notes, section 4). All of it is arithmetic on the host.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -16,6 +17,7 @@ from rdjax.checks import require, whole
 from rdjax.codes.lloyd import lloyd_max
 
 MAX_WIDTH = 8  # bits of one coefficient at most: 256 levels
+_ROUNDING = 1e-12  # of a budget: what sums of measured bits may be off
 
 
 @dataclass(frozen=True)
@@ -137,19 +139,20 @@ def marginal_returns(curves: Sequence[tuple[Any, Any]], bits: float) -> Purchase
     tables = [_curve(curve, number) for number, curve in enumerate(curves)]
     hulls = [_hull(cost, value) for cost, value in tables]
     points = np.array([hull[0] for hull in hulls], np.int64)
-    spent = float(sum(cost[p] for (cost, _), p in zip(tables, points, strict=True)))
-    require(spent <= bits, f"the budget is {bits} bits, but the cheapest points of the curves take {spent} already.")
+    spent = math.fsum(cost[p] for (cost, _), p in zip(tables, points, strict=True))
+    most = bits * (1 + _ROUNDING)
+    require(spent <= most, f"the budget is {bits} bits, but the cheapest points of the curves take {spent} already.")
     quality = float(sum(value[p] for (_, value), p in zip(tables, points, strict=True)))
     ceiling, ended = None, set()
     for _, m, start, end in sorted(_steps(tables, hulls), key=lambda step: (-step[0], step[1])):
         price, gain = (float(column[end] - column[start]) for column in tables[m])
-        if m not in ended and spent + price <= bits:
+        if m not in ended and spent + price <= most:
             points[m], spent, quality = end, spent + price, quality + gain
             continue
         if ceiling is None:  # the first that does not fit: all before it were taken
-            ceiling = quality + gain * (bits - spent) / price
+            ceiling = quality + gain * max(bits - spent, 0.0) / price
         ended.add(m)
-    return Purchase(points, spent, quality, quality if ceiling is None else ceiling)
+    return Purchase(points, min(spent, bits), quality, quality if ceiling is None else ceiling)
 
 
 def _steps(tables: list[tuple[np.ndarray, np.ndarray]], hulls: list[list[int]]) -> list[tuple[float, int, int, int]]:

@@ -136,8 +136,9 @@ class SignBitsRescored(FixedLengthCode):
         """Bits read per stored document and query, D + 8 D min(R, N) / N: what search time and memory traffic follow.
 
         Args:
-          num_documents: N.
+          num_documents: N, at least 1.
         """
+        whole(num_documents, "the number of documents")
         return self.signs.bits + self.levels.bits * min(self.candidates, num_documents) / num_documents
 
     def scores(self, symbols: ArrayLike, vectors: ArrayLike) -> jax.Array:

@@ -39,7 +39,7 @@ def kmeans(vectors: Any, k: int, *, seed: int = 0, weights: Any = None, steps: i
       k: words, 1 to 4,096.
       seed: of k-means++.
       weights: w [n], at least 0; None for equal ones.
-      steps: of Lloyd's iteration at most.
+      steps: of Lloyd's iteration at most, after the 18 of the start that grows.
 
     Returns:
       [k, d], in the precision of the vectors (float32 at least).
@@ -52,6 +52,7 @@ def kmeans(vectors: Any, k: int, *, seed: int = 0, weights: Any = None, steps: i
     array = fit_vectors(vectors)
     k = whole(k, "the number of words")
     require(k <= 1 << MAX_BITS, f"{k} words were asked for; a codebook has at most {1 << MAX_BITS:,}.")
+    whole(steps, "the number of steps", least=0)
     columns = np.ascontiguousarray(array.T, working_dtype(array))[None]
     return jax.device_put(fit_codebooks(columns, (k,), seed=seed, weights=weights, steps=steps)[0])
 

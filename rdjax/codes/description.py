@@ -24,7 +24,8 @@ def describe(value: Any, where: str = "") -> tuple[Any, dict[str, np.ndarray]]:
       TypeError: for anything else, which is a bug of the code that holds it.
     """
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        names = [field.name for field in dataclasses.fields(value)]
+        # one at its default is left out: a field that joins a class disowns nothing written before
+        names = [field.name for field in dataclasses.fields(value) if getattr(value, field.name) is not field.default]
         parts = {name: describe(getattr(value, name), f"{where}.{name}".lstrip(".")) for name in names}
         fields = {name: part for name, (part, _) in parts.items()}
         return {CLASS: type(value).__name__, FIELDS: fields}, _joined(arrays for _, arrays in parts.values())

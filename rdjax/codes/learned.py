@@ -111,6 +111,9 @@ class LearnedCode(Alike):
         looks = min(whole(looks, "looks"), count)
         lessons, rest = _lessons(wide, told, held_out, looks, seed)
         every = lessons(0)
+        trades = np.atleast_1d(np.asarray(trades, np.float64))
+        good = trades.ndim == 1 and trades.size > 0 and bool(np.isfinite(trades).all() and (trades >= 0).all())
+        require(good, f"the trades are {trades.tolist()}; give one number or more, finite and at least 0.")
         require(fidelity >= 0, f"the fidelity is {fidelity}; it must be at least 0.")
         plan = Plan(
             form, parse_objective(objective), _usual(count) if optimizer is None else optimizer, float(fidelity)
@@ -122,7 +125,7 @@ class LearnedCode(Alike):
             begin,
             lessons,
             rest,
-            np.atleast_1d(np.asarray(trades, np.float64)),
+            trades,
             steps=count,
             looks=looks,
             patience=whole(patience, "patience"),

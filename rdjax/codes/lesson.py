@@ -16,7 +16,7 @@ from rdjax.checks import require, whole
 from rdjax.codes.arrays import device_array, fit_vectors, require_dimension, working_dtype
 from rdjax.codes.query_model import QueryModel
 from rdjax.codes.relevance_map import RelevanceMap
-from rdjax.codes.transform import coefficient_blocks
+from rdjax.codes.transform import coefficient_blocks, mean_and_variance
 from rdjax.information import shrunk_covariance
 from rdjax.trees import register_dataclass
 
@@ -74,7 +74,7 @@ def simulated_documents(documents: Any, count: int, *, seed: int = 0) -> np.ndar
     values, axes = np.linalg.eigh(covariance)
     root = (axes * np.sqrt(np.maximum(values, 0.0))).astype(working_dtype(rows))
     drawn = np.random.default_rng(seed).standard_normal((whole(count, "how many documents"), rows.shape[1]), root.dtype)
-    return np.asarray(rows.mean(axis=0), root.dtype) + drawn @ root.T
+    return np.asarray(mean_and_variance(rows)[0], root.dtype) + drawn @ root.T
 
 
 @partial(register_dataclass, meta_fields=["side"])

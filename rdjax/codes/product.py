@@ -95,7 +95,7 @@ class ProductQuantizer(Transformed, FixedLengthCode):
           rounds: of joint refinement where there are stages. Four take 4% off the error of the vectors of the fit, and
             add 1% to that of others at 80 vectors per word: for corpora that are fitted on and coded whole.
           turns: rounds of turning the coefficients of one modality towards the codebooks (OPQ); 0 leaves them.
-          steps: of k-means at most.
+          steps: of k-means at most, after the 18 of its start that grows.
           points: vectors per word to fit codebooks on, at most.
           seed: of the rotation, the sample and k-means.
 
@@ -104,7 +104,7 @@ class ProductQuantizer(Transformed, FixedLengthCode):
             range.
         """
         array = fit_vectors(vectors)
-        beam, rounds, turns = _checked(beam, rounds, turns, points)
+        beam, rounds, turns = _checked(beam, rounds, turns, points, steps)
         fitted = fit_transform(transform, array, k, seed=seed)
         shares = [*bits] if isinstance(bits, Iterable) else [bits]
         sizes = [fitted.k] if modalities is None else [*modalities]
@@ -184,10 +184,11 @@ class ProductQuantizer(Transformed, FixedLengthCode):
         return jax.lax.map(tile, _tiles(symbols)).reshape(-1, self.dimension)[: len(symbols)]
 
 
-def _checked(beam: int, rounds: int, turns: int, points: int) -> tuple[int, int, int]:
-    """Beam, rounds and turns as whole numbers that they can be; points are asked as well."""
+def _checked(beam: int, rounds: int, turns: int, points: int, steps: int) -> tuple[int, int, int]:
+    """Beam, rounds and turns as whole numbers that they can be; points and steps are asked as well."""
     require(whole(beam, "the beam") <= MOST_BEAM, f"the beam is {beam}; it must be at most {MOST_BEAM:,}.")
     whole(points, "the number of vectors per word")
+    whole(steps, "the number of steps", least=0)
     return int(beam), whole(rounds, "the number of rounds", least=0), whole(turns, "the number of turns", least=0)
 
 

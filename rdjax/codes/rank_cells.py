@@ -32,7 +32,8 @@ class CellRankCode(RankingCode):
 
         c = argmax_c sum_{y in cell c} P(y | x) / place(y)
 
-    L cells of N / L documents each, to one: the form of the codes that attain Theorem C, which fill every rank with L
+    The best 64 documents of the posterior vote: all of its mass that counts where it is calibrated. L cells of N / L
+    documents each, to one: the form of the codes that attain Theorem C, which fill every rank with L
     documents (theory notes, section 1.5). What is stored is a cell and a place for each document, no ranking.
 
     Args:

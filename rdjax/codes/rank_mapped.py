@@ -63,7 +63,7 @@ class MappedRankCode(Wrapped):
           InputError: as the maps, `DesignedRankCode` and `RankCode` do.
         """
         array, codewords = fit_vectors(documents), whole(codewords, "the number of codewords")
-        k = max(1, min(k, array.shape[1], len(array) - 1))
+        k = max(1, min(whole(k, "the number of directions"), array.shape[1], len(array) - 1))
         asked, shown = (fit_relevance_map(model, array, k, side=side) for side in ("queries", "documents"))
         mapped = lambda chart, rows: np.concatenate([*coefficient_blocks(chart, rows)])
         places = mapped(shown, array)

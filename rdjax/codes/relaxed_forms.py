@@ -73,7 +73,7 @@ def learned_map(chart: RelevanceMap, parameters: Parameters, coded: jax.Array) -
     put = lambda values: device_array(values, chart.mean.dtype)
     variances = np.var(np.asarray(coded, np.float64) @ into, axis=0)
     basis, back = (np.asarray(part, np.float64) for part in (chart.basis, chart.back))
-    return RelevanceMap(chart.mean, put(basis @ into), put(back @ out), put(variances), chart.side)
+    return replace(chart, basis=put(basis @ into), back=put(back @ out), variances=put(variances))
 
 
 @dataclass(frozen=True)

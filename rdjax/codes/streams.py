@@ -5,7 +5,8 @@ from typing import IO, Any
 
 import numpy as np
 
-from rdjax.checks import InputError, require
+from rdjax.checks import require
+from rdjax.codes.arrays import host_vectors
 from rdjax.codes.code import ROWS, Code
 from rdjax.codes.frames import frame, read_frames
 
@@ -103,11 +104,8 @@ def _frames_of(code: Code, blocks: Iterable[np.ndarray], count: int) -> Iterator
     parts: list[np.ndarray] = []
     seen = held = 0
     for block in _cut(blocks, rows_at_once(code)):
-        good = np.isfinite(block).all(axis=1)
-        if not good.all():
-            row = seen + int(np.argmin(good))
-            raise InputError(f"the vectors have a NaN or infinity in row {row}; remove that item or embed it again.")
-        parts.append(np.asarray(code.at(seen).encode(block)))
+        rows = host_vectors(block, code.dtype, code.dimension, code.name, seen)
+        parts.append(np.asarray(code.at(seen).encode(rows)))
         seen, held = seen + len(block), held + len(block)
         if held == code.items_of_a_frame and seen < count:
             yield np.concatenate(parts)

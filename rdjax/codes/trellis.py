@@ -98,6 +98,7 @@ class TrellisCode(Transformed, FixedLengthCode):
         kept = rng.permutation(len(array))[: max(1, (_SAMPLES << window) // steps)]
         spread = _spread(np.asarray(fitted.variances, np.float64))
         points = np.concatenate([*coefficient_blocks(fitted, array[np.sort(kept)])]) / spread
+        whole(rounds, "the number of rounds", least=0)
         size = math.sqrt(1 - 2.0 ** (-2 * bits / fitted.k))
         words = device_array(size * rng.standard_normal((1 << window, fitted.k // steps)), fitted.mean.dtype)
         shown = device_array(points.reshape(len(points), steps, -1), fitted.mean.dtype)

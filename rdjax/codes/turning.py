@@ -69,8 +69,8 @@ def turned_to_product(
     """
     require(
         isinstance(transform, Projection | RelevanceMap) and sum(map(len, blocks)) == transform.k,
-        "only the coefficients of a projection or of a relevance map can be turned, all together; use PCA, a rotation or "
-        "a relevance map of one modality.",
+        "only the coefficients of a projection or of a relevance map can be turned, all together; use PCA, a rotation "
+        "or a relevance map of one modality.",
     )
     assert isinstance(transform, Projection | RelevanceMap)
     order, dtype = np.concatenate([np.array(members) for members in blocks]), coefficients.dtype

@@ -150,7 +150,10 @@ class Weighted(Wrapped):
             array.shape == (code.dimension,) and bool(np.all(np.isfinite(array) & (array >= 0)) and np.any(array > 0)),
             f"weights have shape {array.shape}; they must be {code.dimension} numbers, at least 0 and not all 0.",
         )
-        return cls(code, device_array(array, code.dtype))
+        with np.errstate(over="ignore"):
+            kept = array.astype(code.dtype)
+        require(bool(np.all(np.isfinite(kept))), f"a weight is too large for {kept.dtype}; divide all by the largest.")
+        return cls(code, device_array(kept, code.dtype))
 
     @property
     def encoder_bytes(self) -> int:

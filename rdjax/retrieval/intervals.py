@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from rdjax.checks import require
+from rdjax.checks import require, whole
 from rdjax.trees import register_dataclass
 
 _ENTRIES = 2**22  # of one block of resampling counts
@@ -61,7 +61,7 @@ def paired_bootstrap(
         f"values have shape {values.shape} and the baseline {baseline.shape}; both need the same queries, last axis.",
     )
     require(0 < level < 1, f"the level is {level}; a coverage lies between 0 and 1.")
-    require(samples >= 1, f"the number of resamples is {samples}; take at least 1, better 2000.")
+    whole(samples, "the number of resamples")
     require(bool(np.isfinite(values).all() and np.isfinite(baseline).all()), "a value per query is a NaN or infinity.")
     require(baseline.mean() > 0, "the mean of the baseline is not above 0, so a ratio to it means nothing.")
     table = np.concatenate([values.reshape(-1, baseline.size), baseline[None]])

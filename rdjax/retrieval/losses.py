@@ -46,8 +46,8 @@ def listwise_loss(
     logs = log_posterior(scores, temperatures, prior)
     listed = relevant if relevant.ndim == logs.ndim else relevant[..., None]
     own = jnp.take_along_axis(logs, jnp.maximum(listed, 0), axis=-1)
-    count = jnp.maximum(jnp.sum(listed >= 0, axis=-1), 1)
-    return -mean_over_queries(jnp.sum(jnp.where(listed >= 0, own, 0), axis=-1) / count)
+    count = jnp.sum(listed >= 0, axis=-1)
+    return -_over_judged(jnp.sum(jnp.where(listed >= 0, own, 0), axis=-1) / jnp.maximum(count, 1), count)
 
 
 def pairwise_loss(scores: ArrayLike, relevant: ArrayLike, temperatures: ArrayLike) -> jax.Array:
@@ -85,7 +85,14 @@ def _pairwise(fused: jax.Array, relevant: jax.Array) -> jax.Array:
     each = lax.map(jax.checkpoint(lost), jnp.moveaxis(own, -1, 0), batch_size=batch)
     total = jnp.sum(jnp.where(judged, jnp.moveaxis(each, 0, -1), 0), axis=-1)
     pairs = jnp.sum(judged, axis=-1).astype(total.dtype) * jnp.sum(others, axis=-1)  # more than int32 counts
-    return mean_over_queries(total / jnp.maximum(pairs, 1))
+    return _over_judged(total / jnp.maximum(pairs, 1), jnp.sum(judged, axis=-1))
+
+
+def _over_judged(losses: jax.Array, relevant: jax.Array) -> jax.Array:
+    """The mean over the lists that have a relevant document; 0 where none has one."""
+    judged = relevant > 0
+    total = mean_over_queries(jnp.where(judged, losses, 0))
+    return total / jnp.maximum(mean_over_queries(judged.astype(losses.dtype)), jnp.finfo(losses.dtype).tiny)
 
 
 def contrastive_loss(scores: ArrayLike, temperatures: ArrayLike) -> jax.Array:

@@ -144,7 +144,7 @@ def parse_metric(name: str) -> Metric:
 
 
 def _metric(family: str, argument: Any = None) -> Metric:
-    if argument is None:
+    if argument is None and family in _PLAIN:
         return Metric(family, *_PLAIN[family])
     make, aggregate = _WITH_ARGUMENT[family]
     return Metric(f"{family}@{argument}", make(argument), aggregate)

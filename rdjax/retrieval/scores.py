@@ -109,6 +109,12 @@ def checked_scores(scores: Any) -> jax.Array:
     return working(scores)
 
 
+def below_best(scores: jax.Array) -> jax.Array:
+    """Scores [..., N] less the best of each list: their posterior is the same, and divided by tau none reaches inf."""
+    best = jax.lax.stop_gradient(jnp.max(scores, axis=-1, keepdims=True, initial=-jnp.inf))
+    return scores - jnp.where(best > -jnp.inf, best, 0)
+
+
 def fused_scores(scores: jax.Array, temperatures: jax.Array) -> jax.Array:
     """sum_m s_m / tau_m [..., N] of [M, ..., N]; -inf where a modality that counts has it, with gradient 0 in tau."""
     weights = (1.0 / temperatures).astype(scores.dtype)
@@ -136,6 +142,11 @@ def counts_from_scores(scores: Any, relevant: Any) -> tuple[jax.Array, jax.Array
       TypeError: when differentiated: counts are piecewise constant, so their gradient says nothing.
     """
     check_relevant(scores, relevant)
+    narrowed = getattr(scores, "dtype", np.dtype(np.float32))
+    if isinstance(scores, np.ndarray) and jax.dtypes.canonicalize_dtype(narrowed) != narrowed and is_concrete(relevant):
+        with jax.enable_x64(True):  # in fewer digits scores that differ would tie, and large integers wrap
+            counts = _counts(jax.device_put(scores), jax.device_put(np.asarray(relevant)))
+        return tuple(on_device(np.asarray(count).astype(np.int32)) for count in counts)
     return _counts(_ranked(on_device(scores)), on_device(relevant))
 
 
@@ -161,10 +172,23 @@ def mean_over_queries(values: jax.Array) -> jax.Array:
 
 
 def working(array: Any) -> jax.Array:
-    """A JAX array in the precision of the input, and at least float32."""
+    """A JAX array in the precision of the input, and at least float32: of 64-bit numbers where x64 is off."""
+    if isinstance(array, np.ndarray) and jax.dtypes.canonicalize_dtype(array.dtype) != array.dtype:
+        array = _narrowed(array)
     array = on_device(array)
     require(not jnp.issubdtype(array.dtype, jnp.complexfloating), f"there are {array.dtype} values; give real numbers.")
     return array.astype(jnp.promote_types(array.dtype, jnp.float32))
+
+
+def _narrowed(array: np.ndarray) -> np.ndarray:
+    """64-bit real numbers in float32, on the host, where integers do not wrap."""
+    if array.dtype.kind not in "iuf":
+        return array
+    with np.errstate(over="ignore"):
+        narrow = array.astype(np.float32)
+    lost = np.isinf(narrow) & np.isfinite(array)
+    require(not lost.any(), "a number is too large for float32; scale all down, or turn on JAX's x64.")
+    return narrow
 
 
 def inner_products(queries: jax.Array, documents: jax.Array) -> jax.Array:

@@ -196,14 +196,20 @@ def _positive(temperature: ArrayLike) -> ArrayLike:
 def _width(scores: jax.Array, among: jax.Array, temperature: ArrayLike) -> jax.Array:
     """T times the standard deviation of each list [..., 1]; 0, with gradient 0, where all scores are equal."""
     count = jnp.maximum(jnp.sum(among, axis=-1, keepdims=True), 1)
+    size = _unit(jnp.where(among, scores, 0))
+    scores = scores / size
     middle = jnp.sum(scores, axis=-1, keepdims=True) / count
     off = jnp.where(among, scores - middle, 0)
-    farthest = lax.stop_gradient(jnp.max(jnp.abs(off), axis=-1, keepdims=True))
-    # a power of 2, by which nothing is rounded: squares in this unit neither overflow nor vanish
-    unit = jnp.ldexp(jnp.ones_like(farthest), jnp.frexp(farthest)[1] - 1)
+    unit = _unit(off)
     square = jnp.sum((off / unit) ** 2, axis=-1, keepdims=True) / count
     varies = square > (16 * jnp.finfo(scores.dtype).eps * middle / unit) ** 2
-    return jnp.where(varies, temperature * (unit * jnp.sqrt(jnp.where(varies, square, 1))), 0)
+    return jnp.where(varies, temperature * (size * (unit * jnp.sqrt(jnp.where(varies, square, 1)))), 0)
+
+
+def _unit(values: jax.Array) -> jax.Array:
+    """A power of 2 near the largest magnitude [..., 1]: by it nothing is rounded, sums and squares do not overflow."""
+    farthest = lax.stop_gradient(jnp.max(jnp.abs(values), axis=-1, keepdims=True))
+    return jnp.maximum(jnp.ldexp(jnp.ones_like(farthest), jnp.frexp(farthest)[1] - 1), jnp.finfo(values.dtype).tiny)
 
 
 def _divide(difference: jax.Array, width: jax.Array) -> jax.Array:

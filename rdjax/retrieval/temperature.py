@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from rdjax import checks
-from rdjax.checks import arrays_of, is_concrete, require
+from rdjax.checks import arrays_of, is_concrete, require, whole_numbers
 from rdjax.numerics import matmul, to_bits
 from rdjax.retrieval.cross_entropy import Moments, Problem, certificate, floor, make_problem, moments, value
 from rdjax.retrieval.posteriors import prior_law
@@ -93,6 +93,7 @@ def calibrate_temperatures(scores: Any, relevant: Any, *, prior: Any = None, max
         a relevant document, a relevant document of prior 0.
     """
     scores, relevant = working(scores), jnp.asarray(relevant)
+    whole_numbers(max_steps, "max_steps")
     good = scores.ndim == 3 and scores.size > 0
     require(
         good,
@@ -210,7 +211,7 @@ def _solve_linear(apply: Any, target: jax.Array) -> jax.Array:
 
 def _status(above_floor: jax.Array, gap: jax.Array, residual: jax.Array, beta: jax.Array, flat: jax.Array) -> jax.Array:
     half = _half(beta.dtype)
-    doubtful = (gap > half) | jnp.any(jnp.abs(residual) > half)
+    doubtful = ~(gap <= half) | ~jnp.all(jnp.abs(residual) <= half)
     conditions = [above_floor <= half, doubtful, jnp.all(beta == 0), flat > 0]
     codes = [SEPARABLE, NOT_CERTIFIED, UNINFORMATIVE, FLAT]
     return jnp.select(conditions, [jnp.asarray(code, jnp.int32) for code in codes], jnp.asarray(CONVERGED, jnp.int32))
@@ -223,8 +224,10 @@ def _half(dtype: Any) -> float:
 
 def check_values(scores: jax.Array, listed: jax.Array, law: jax.Array) -> None:
     """Refuse scores that are not finite, and queries [Q, J] without a relevant document or with one of prior 0."""
-    finite = bool(np.isfinite(largest(scores)).all())
-    require(finite, "the scores hold a NaN or infinity; calibration needs numbers.")
+    reach = largest(scores)
+    require(bool(np.isfinite(reach).all()), "the scores hold a NaN or infinity; calibration needs numbers.")
+    most = float(jnp.finfo(scores.dtype).max) / 4
+    require(bool((reach <= most).all()), f"a score is above {most:.1e}, so that differences overflow; scale them down.")
     numbers = np.asarray(listed)
     judged = numbers >= 0
     none = ~judged.any(axis=1)

@@ -83,7 +83,7 @@ class Tiles:
             f"queries have shape {asked.shape} and documents ({self.num_documents}, {self._dimension}); "
             f"both must have at least one row, and the same dimensions.",
         )
-        stored = [jax.dtypes.canonicalize_dtype(array.dtype) for array in self._arrays]
+        stored = [_kept(array.dtype) for array in self._arrays]
         self._stored, self.dtype = jnp.result_type(*stored), jnp.result_type(asked.dtype, *stored)
         self.mesh = default_device() if mesh is None else mesh
         self.devices = self.mesh.size
@@ -164,6 +164,12 @@ def _everywhere(mesh: Mesh, reduce: Callable) -> Callable:
 
 def _alike(rows: np.ndarray, _: int) -> np.ndarray:
     return rows
+
+
+def _kept(dtype: Any) -> Any:
+    """The precision of stored documents on a device; of 64-bit integers float32 where x64 is off, as int32 wraps."""
+    kept = jax.dtypes.canonicalize_dtype(dtype)
+    return np.dtype(np.float32) if dtype.kind in "iu" and kept != dtype else kept
 
 
 def default_device() -> Mesh:

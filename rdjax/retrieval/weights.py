@@ -5,6 +5,7 @@ are hashable and equal when made twice, so they are static arguments that never 
 length N, so N may be 1e12. `breaks` lists the ranks after which w jumps; between breaks it is smooth.
 """
 
+import numbers
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -132,6 +133,6 @@ def _gate(rank: Any, k: int, width: Any) -> jax.Array:
 
 
 def _depth(k: int) -> int:
-    if not 1 <= k < np.inf or int(k) != k:
-        raise InputError(f"the depth of a metric is {k}; it must be a whole number, at least 1.")
+    if not isinstance(k, numbers.Real) or not 1 <= k < np.inf or int(k) != k:
+        raise InputError(f"the depth of a metric is {k!r}; it must be a whole number, at least 1.")
     return int(k)
