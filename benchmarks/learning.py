@@ -145,20 +145,30 @@ def show(row: dict) -> None:
 
 
 def summary(rows: list[dict]) -> None:
-    print("\nmedian over the corpora of (learned - best untrained), by class, side (all: the mean of both) and budget:")
+    print(
+        "\nmedian over the corpora of (learned - best untrained), by class, side and budget; all: the median of the mean of "
+        "both sides, each: of all sides of all corpora"
+    )
     sides = {side: (side,) for side in dict.fromkeys(row["side"] for row in rows)}
     for code_class, bits in dict.fromkeys((row["class"], row["bits"]) for row in rows):
         same = [row for row in rows if (row["class"], row["bits"]) == (code_class, bits)]
-        for side, members in ({**sides, "all": tuple(sides)} if len(sides) > 1 else sides).items():
+        several = {"all": tuple(sides), "each": tuple(sides)} if len(sides) > 1 else {}
+        for side, members in {**sides, **several}.items():
             own = [row for row in same if row["side"] in members]
-            middle = over_corpora(own, lambda row: row["difference"])
+            over = over_rows if side == "each" else over_corpora
+            middle = over(own, lambda row: row["difference"])
             seeds = range(len(own[0]["learned"]))
-            each = [over_corpora(own, lambda row, s=s: row["learned"][s] - row["untrained_mrr"]) for s in seeds]
+            each = [over(own, lambda row, s=s: row["learned"][s] - row["untrained_mrr"]) for s in seeds]
             better = sum(row["difference"] > 0 for row in own)
             ends = f"[{min(each):+.3f}, {max(each):+.3f}]"
             print(
                 f"  {code_class} {side:10}{bits:4} bits: {middle:+.4f}, over seeds {ends}; best of {len(own)} in {better}"
             )
+
+
+def over_rows(rows: list[dict], value: Callable[[dict], float]) -> float:
+    """The median over all rows."""
+    return statistics.median(map(value, rows))
 
 
 def over_corpora(rows: list[dict], value: Callable[[dict], float]) -> float:

@@ -283,7 +283,7 @@ def test_documents_go_by_bytes_on_disk_and_say_where_fewer_bits_would_do(documen
     points = []
     for bits, encoder in ((32.0, 10_000_000), (256.0, 0)):
         made = fake_audit.point(f"product, {bits:.0f} bits", "product", "documents", "B", bits, 0.99)
-        points.append(dataclasses.replace(made, encoder_bytes=encoder))
+        points.append(dataclasses.replace(made, stored_bytes=encoder))
     [chosen] = recommend(points, [], fake_audit.setting(documents=documents))
     assert chosen.point.budget == (256 if words else 32)
     assert words in chosen.sentence
@@ -292,14 +292,14 @@ def test_documents_go_by_bytes_on_disk_and_say_where_fewer_bits_would_do(documen
 
 def test_fewer_bits_do_it_only_where_they_keep_the_target_and_with_another_number():
     made = lambda bits, kept, encoder: dataclasses.replace(
-        fake_audit.point(f"product, {bits:g} bits", "product", "documents", "B", bits, kept), encoder_bytes=encoder
+        fake_audit.point(f"product, {bits:g} bits", "product", "documents", "B", bits, kept), stored_bytes=encoder
     )
     for bits, kept in ((32.0, 0.9), (255.99, 0.99)):  # misses on the audited queries; prints as the other does
         few = dataclasses.replace(made(bits, kept, 10_000_000), chosen_by=Bound.at_least(0.96, "estimate", "fit"))
         [chosen] = recommend([few, made(256.0, 0.99, 1000)], [], fake_audit.setting(documents=100))
         assert "Fewer bits" not in chosen.sentence
     [chosen] = recommend([made(32.0, 0.99, 3_000_000), made(256.0, 0.99, 1000)], [], fake_audit.setting(documents=100))
-    assert "(class B), but its codebook is larger by 3 MB, which is more than they save" in chosen.sentence
+    assert "(class B), but its file is larger by 3 MB, which is more than they save" in chosen.sentence
 
 
 def test_where_every_code_knows_the_corpus_the_answer_says_so():

@@ -10,6 +10,7 @@ from scipy import stats
 
 from rdjax.checks import InputError
 from rdjax.information.calibration import calibrate_estimator
+from rdjax.information.gaussian_samples import gaussian_mutual_information_from_samples
 from rdjax.information.look_alike import like
 from rdjax.information.neighbors import ksg
 from rdjax.information.permutation import permutation_test
@@ -48,6 +49,24 @@ class TestLookAlike:
             for i in range(given.shape[1]):
                 want, found = (stats.spearmanr(part[:, 0], part[:, i]).statistic for part in (given, made))
                 assert found == pytest.approx(want, abs=0.06)
+
+    def test_normal_columns_stay_normal_and_hide_nothing(self, rng):
+        """Given the very values, no direction would hold more than 5 bits of linear relation."""
+        x, y = rng.normal(size=(1000, 3)) @ rng.normal(size=(3, 3)), rng.normal(size=(1000, 2))
+        information = gaussian_mutual_information_from_samples
+        for bits in (3.0, 16.0):
+            made = like(x, y + x[:, :2], bits)
+            assert float(information(*made)) == pytest.approx(bits, abs=0.3)
+        found = calibrate_estimator(information, *like(x, y + x[:, :2], 3.0))
+        assert found.trusted
+        np.testing.assert_allclose(found.read, found.known, atol=0.2)
+
+    def test_columns_that_are_not_normal_keep_their_values(self, rng):
+        columns = [rng.exponential(size=500), rng.uniform(size=500), rng.standard_t(3, size=500)]
+        x = np.stack([*columns, np.where(rng.uniform(size=500) < 0.5, -3, 3) + rng.normal(size=500)], axis=1)
+        made, other = like(x, rng.normal(size=(500, 1)), 1.0)
+        np.testing.assert_array_equal(np.sort(made, axis=0), np.sort(x, axis=0))
+        assert stats.shapiro(other[:, 0]).pvalue > 1e-3
 
     def test_repeated_values_become_normal_ones(self, rng):
         x = np.stack([rng.integers(0, 3, 3000), rng.exponential(size=3000)], axis=1)
@@ -111,6 +130,19 @@ class TestCalibration:
         found = calibrate_estimator(lambda x, y: ksg(x, y, norm="euclidean"), x, x + rng.normal(size=x.shape))
         assert not found.trusted
         assert "(228 rows, 512 + 512 columns)" in found.message
+
+    def test_readings_that_bend_are_read_where_they_do(self, rng):
+        """Up to the truth 90%, above it next to nothing: on the line to twice the estimate it would be 4 bits."""
+        x, y = rng.normal(size=(2, 2000, 2))
+        y[:, 0] = x[:, 0] + 2.0**-3 * y[:, 0]
+        truth = by_normal_scores(x, y)
+        bent = lambda bits: 0.9 * min(bits, truth) + 0.2 * max(bits - truth, 0)
+        found = calibrate_estimator(lambda x, y: bent(by_normal_scores(x, y)), x, y)
+        assert float(found.least) - 0.3 < truth < float(found.most) + 0.3
+        assert found.trusted
+        assert found.known.shape == found.read.shape == (6,)
+        assert (np.diff(found.known) > 0).all()
+        np.testing.assert_allclose(found.read, [bent(bits) for bits in found.known], atol=0.1)
 
     def test_look_alikes_show_what_ksg_does_not_read(self):
         """Two pairs of columns out of five share 1.47 bits; with 800 rows KSG reads .8 and is withheld."""

@@ -6,6 +6,7 @@ import sys
 
 import numpy as np
 import pytest
+from safetensors.numpy import save_file
 
 from rdjax.checks import InputError
 from rdjax.paper.cells import Cell, compute_cells
@@ -223,3 +224,62 @@ def test_what_is_all_there_may_be_read_where_nothing_can_be_written(place):
     compute_cells([cell], "cells", lambda *words: None)
     with files_of(0):
         assert compute_cells([cell], "cells", lambda *words: None) == {"one": {"found": 1}}
+
+
+# what is read, and what is somebody else's
+
+
+def test_no_file_is_written_over_one_that_is_read(place):
+    rng = np.random.default_rng(1)
+    corpus = {
+        side: rng.standard_normal((n, 6)).astype(np.float32) for side, n in (("documents.x", 40), ("queries.x", 30))
+    }
+    np.savez("corpus.npz", **corpus)
+    ran("encode one.npy --family int8 --out codes")
+    ran("encode corpus.npz --family int8 --class B --out others")
+    os.link("corpus.npz", "same.rdx")
+    for line, named in (
+        ("encode corpus.npz --code others/code.safetensors --out corpus.npz", "corpus.npz"),
+        ("encode corpus.npz --code others/code.safetensors --out same.rdx", "same.rdx is corpus.npz"),
+        ("encode one.npy --code codes/code.safetensors --out codes/code.safetensors", "codes/code.safetensors"),
+        ("decode codes/one.rdx --code codes/code.safetensors --out one.npy/", "one.npy/ is a folder; name a file"),
+        ("encode one.npy --code codes/code.safetensors --out x.rdx/", "x.rdx/ is a folder; name a file"),
+        ("encode one.npy --code codes/code.safetensors --out two.npy", "is there and is no stream that encode wrote"),
+        (
+            "encode one.npy --code codes/code.safetensors --seed 5",
+            "--seed: a code is not fitted where --code gives one",
+        ),
+        ("encode one.npy --family int8 --out ''", "the folder to write to is empty"),
+        ("decode codes/code.safetensors --code codes/one.rdx", "codes/one.rdx is no .safetensors file"),
+    ):
+        refused(place, line, named)
+    ran("encode one.npy --code codes/code.safetensors --out codes/one.rdx")
+    ran("decode codes/one.rdx --code codes/code.safetensors --out one-again.npy")
+    ran("decode codes/one.rdx --code codes/code.safetensors --out one-again.npy")
+
+
+def test_a_corpus_is_no_code_to_replace(place):
+    os.mkdir("mine")
+    save_file({"documents.x": np.ones((3, 2), np.float32)}, "mine/code.safetensors")
+    refused(
+        place, "encode one.npy --family int8 --out mine", "mine/code.safetensors is there and is no code that encode"
+    )
+    (place / "mine" / "code.safetensors").unlink()
+    (place / "mine" / "one.rdx").write_bytes(b"notes of mine")
+    refused(place, "encode one.npy --family int8 --out mine", "mine/one.rdx is there and is no stream")
+
+
+def test_queries_that_are_left_out_are_said(place):
+    rng = np.random.default_rng(1)
+    os.mkdir("judged")
+    for side, count in (("documents", 40), ("queries", 30)):
+        np.save(f"judged/{side}.npy", rng.standard_normal((count, 6)).astype(np.float32))
+    (place / "judged" / "query_ids.txt").write_text("".join(f"q{i}\n" for i in range(30)))
+    (place / "judged" / "ids.txt").write_text("".join(f"d{i}\n" for i in range(40)))
+    os.mkdir("judged/qrels")
+    rows = "".join(f"q{i}\td{i}\t1\n" for i in range(20))
+    (place / "judged" / "qrels" / "test.tsv").write_text("query-id\tcorpus-id\tscore\n" + rows)
+    done = ran("encode judged --side queries --family int8 --class C --out codes")
+    assert done["items"] == 20
+    assert done["note"].startswith("10 of 30 queries have no relevant document")
+    assert "note" not in ran("encode judged --side documents --family int8 --out others")

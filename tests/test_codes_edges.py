@@ -2,6 +2,7 @@
 
 import dataclasses
 import io
+import struct
 
 import jax
 import jax.numpy as jnp
@@ -22,16 +23,21 @@ from rdjax.codes import (
     QueryModel,
     RankCode,
     ScalarQuantizer,
+    SignBits,
     SignBitsRescored,
     Truncation,
     fit_relevance_map,
     simulated_documents,
 )
 from rdjax.codes.arrays import fit_vectors
+from rdjax.codes.cells import unpacked_rows
 from rdjax.codes.description import describe, fingerprint
 from rdjax.codes.exported import code_tables
 from rdjax.codes.frames import frame, read_frames
 from rdjax.codes.product import ProductQuantizer
+from rdjax.codes.randomized import DitheredScalar
+from rdjax.codes.recoded import EntropyCoded
+from rdjax.codes.saved import load_code, save_code, stored_bytes
 from rdjax.codes.sound import is_sound
 from rdjax.codes.trellis import TrellisCode
 from rdjax.codes.wrapped import Weighted
@@ -212,3 +218,42 @@ REFUSED = {
 def test_numbers_that_make_no_sense_are_refused(call):
     with pytest.raises(InputError, match=r"must be a whole number|is too large for float32"), jax.enable_x64(False):
         call()
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        EntropyCodedScalar.fit(rows(400) * 0.5 ** np.arange(6), 12),
+        DitheredScalar.fit(rows(400) * 0.5 ** np.arange(6), 12),
+        ScalarQuantizer.fit(rows(400) * 0.5 ** np.arange(6), 12),
+        EntropyCoded.fit(SignBits.fit(rows(), 4), np.asarray(SignBits.fit(rows(), 4).encode(rows()))),
+        ProductQuantizer.fit(rows(), 8, width=4),
+        Int8.fit(rows()),
+    ],
+    ids=lambda code: code.name,
+)
+def test_a_file_is_as_long_as_is_said_and_holds_no_padding(code):
+    """What it takes is the numbers of the encoder and of the decoder, and a header: each table without its padding."""
+    data = save_code(code)
+    again, _ = load_code(data, "here")
+    (header,) = struct.unpack("<Q", data[:8])
+    assert len(data) == 8 + header + stored_bytes(code)
+    assert save_code(again) == data
+    assert all(np.array_equal(a, b) for a, b in zip(jax.tree.leaves(again), jax.tree.leaves(code), strict=True))
+    if isinstance(code, EntropyCodedScalar | ScalarQuantizer):
+        sizes = 2 ** np.array(code.allocation) if isinstance(code, ScalarQuantizer) else np.asarray(code.sizes)
+        own = describe(code)[1]
+        assert len(set(sizes.tolist())) > 1
+        assert own["levels"].shape == (sizes.sum(),)
+        assert own["thresholds"].shape == ((sizes - 1).sum(),)
+
+
+def test_tables_that_a_file_forged_are_refused():
+    for flat, sizes, fill in (
+        (np.zeros(3), np.array([2, 2]), 0.0),
+        (np.zeros(2), np.array([2, 0]), None),
+        (np.zeros(2), np.array([3, -1]), 0.0),
+        (np.zeros(1 << 14), np.full(1 << 14, 1) + (np.arange(1 << 14) == 0) * (1 << 14), 0.0),
+    ):
+        with pytest.raises(ValueError, match="rows of a table"):
+            unpacked_rows(flat, sizes, fill)

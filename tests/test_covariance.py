@@ -3,6 +3,7 @@
 import math
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -100,6 +101,19 @@ class TestGradients:
             s = (s + s.T) / 2
         self.check(lambda s: gaussian.gaussian_mutual_information(s, 2), s, rng)
 
+    def test_where_there_is_none_it_is_zero(self):
+        """In a batch the value of one matrix is no other's: -inf, inf, and beside them what a regular one has."""
+        many = jnp.stack([jnp.ones((2, 2)), jnp.eye(2) + 0.5])
+        for function, value in (
+            (gaussian.gaussian_entropy, -np.inf),
+            (lambda s: gaussian.gaussian_mutual_information(s, 1), np.inf),
+        ):
+            assert float(function(many)[0]) == value
+            slopes = np.asarray(jax.grad(lambda s, function=function: jnp.sum(function(s)))(many))
+            np.testing.assert_array_equal(slopes[0], 0)
+            np.testing.assert_array_equal(slopes[1], jax.grad(function)(many[1]))
+            assert np.abs(slopes[1]).max() > 0.1
+
     def test_entropy(self, rng):
         s = random_covariance(rng)
         right = np.linalg.inv(s) / (2 * math.log(2))
@@ -122,6 +136,25 @@ class TestSamples:
         assert other == pytest.approx(right, rel=1000 * tolerance)
         right = np.asarray(gaussian.canonical_correlations(np.cov(np.hstack([x, y]).T), 2))
         np.testing.assert_allclose(sampled.sample_canonical_correlations(x, y), right, rtol=1000 * tolerance)
+
+    @pytest.mark.parametrize("bits", [0.01, 3, 9, 12, 17])
+    def test_much_in_one_direction_and_little_in_another(self, bits, rng):
+        """Where a correlation is 1 in float32; sines keep it, and cosines what is small. Both blocks may be wider."""
+        x = rng.normal(size=(50, 2))
+        noise = np.sqrt(np.expm1(2 * bits * np.log(2)) ** -1) * rng.normal(size=50)
+        y = np.stack([x[:, 0] + noise, rng.normal(size=50)], axis=1) @ [[2.0, 1.0], [0.5, 3.0]]
+        wider = np.hstack([x, rng.normal(size=(50, 1))])
+        for a, b in ((x, y), (wider, y), (y, wider)):
+            right = log_det_information(np.cov(np.hstack([a, b]).T), a.shape[1])
+            found = sampled.gaussian_mutual_information_from_samples(a, b, "plugin")
+            assert float(found) == pytest.approx(right, abs=0.02 if bits > 12 else 1e-3, rel=1e-4)
+
+    def test_what_is_determined_to_rounding_is_infinite(self, rng):
+        x = rng.normal(size=(50, 3)).astype(np.float32)
+        y = np.hstack([x @ rng.normal(size=(3, 1)).astype(np.float32), rng.normal(size=(50, 1))]).astype(np.float32)
+        plugin = lambda a: sampled.gaussian_mutual_information_from_samples(a, y, "plugin")
+        assert float(plugin(x)) == float(plugin(y)) == np.inf
+        np.testing.assert_array_equal(jax.jit(jax.grad(plugin))(y), 0)
 
     @pytest.mark.float64_only
     def test_the_bias_in_one_dimension_by_the_law_of_r(self):

@@ -138,6 +138,16 @@ class TestCritics:
         assert np.mean(bits) == pytest.approx(-0.5 * math.log2(0.36), abs=0.03)
 
     @pytest.mark.float64_only
+    @by_name
+    def test_other_sizes_are_refused(self, name):
+        critic, x, y = CRITICS[name](np.float32), jnp.ones((4, 3)), jnp.ones((5, 2))
+        assert critic(x, y).shape == (4, 5)
+        with pytest.raises(InputError, match=r"of x, is for 3 components and was given shape \(4, 2\)"):
+            critic(x[:, :2], y)
+        with pytest.raises(InputError, match="of y, is for 2 components"):
+            critic(x, x)
+
+    @pytest.mark.float64_only
     def test_sizes_that_are_none(self):
         with pytest.raises(InputError, match="hidden layer"):
             ConcatenatedCritic(2, 2, hidden=(), rngs=nnx.Rngs(0))

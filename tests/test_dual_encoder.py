@@ -121,6 +121,8 @@ def test_a_pair_of_nothing_leaves_the_model_whole(dtype):
         (lambda x, y: DualEncoder(8, 6, temperature=0, rngs=nnx.Rngs(0)), "above 0"),
         (lambda x, y: fit_dual_encoder(DualEncoder(8, 6, rngs=nnx.Rngs(0)), x, y[:-1]), "row i is a pair"),
         (lambda x, y: fit_dual_encoder(DualEncoder(8, 6, rngs=nnx.Rngs(0)), x[0], y), "the queries"),
+        (lambda x, y: fit_dual_encoder(DualEncoder(7, 6, rngs=nnx.Rngs(0)), x, y), "the query tower is for 7 comp"),
+        (lambda x, y: DualEncoder(8, 5, rngs=nnx.Rngs(0))(x, y), r"document tower is for 5 .* given shape \(20, 6\)"),
     ],
 )
 def test_bad_pairs_are_refused(call, words):

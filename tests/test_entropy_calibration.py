@@ -54,6 +54,15 @@ def test_too_few_rows_are_withheld(rng):
     assert abs(float(found.read - found.known)) > 0.2 * abs(float(found.known))
 
 
+@pytest.mark.parametrize("kind", [np.int8, np.uint8, np.int64])
+def test_whole_numbers_are_read_as_real_ones(rng, kind):
+    """Gaussian data that stand for them are not whole, and may lie beyond what the kind holds."""
+    x = rng.permuted(np.tile(np.arange(100, dtype=kind), (2, 1)), axis=1).T
+    one, other = calibrate_entropy(x), calibrate_entropy(x.astype(np.float64))
+    assert float(one.read) == float(other.read)
+    assert one.trusted
+
+
 def test_same_seed_same_result(rng):
     x = rng.standard_normal((50, 2))
     one, again, other = (calibrate_entropy(x, seed=seed) for seed in (3, 3, 4))

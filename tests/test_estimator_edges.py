@@ -187,6 +187,24 @@ class TestPermutation:
                 test(x)
         assert float(test(x - x[0]).p_value) == pytest.approx(0.1)
 
+    def test_integers_of_64_bits_are_read_or_refused(self, precision):
+        x = np.arange(50)[:, None] * 10**9
+        square = lambda x, y: ((x - x.mean()) * (y - y.mean())).mean() / 1e9
+        test = lambda x, y: permutation_test(square, x, y, jax.random.key(0), permutations=9)
+        if precision == "float32":
+            with pytest.raises(InputError, match="an entry of x is 3000000000, which int32 cannot hold; give floats"):
+                test(x, np.arange(50.0)[:, None])
+            with pytest.raises(InputError, match="an entry of y is 3000000000"):
+                test(np.arange(50.0)[:, None], x.tolist())
+        for given in (x.astype(float), x if precision == "float64" else x.astype(float), (x // 10**9) * 1e9):
+            found = test(given, np.arange(50.0)[:, None])
+            assert float(found.statistic) == pytest.approx((50**2 - 1) / 12, rel=1e-5)
+            assert float(found.p_value) == pytest.approx(0.1)
+        small = permutation_test(
+            lambda x, y: (x == y).mean(), x // 10**9, x // 10**9, jax.random.key(0), permutations=9
+        )
+        assert float(small.statistic) == 1
+
     @pytest.mark.float64_only
     def test_a_small_statistic_is_not_rounding(self, rng):
         x = (1e-3 * rng.normal(size=(40, 1))).astype(np.float32)

@@ -122,6 +122,10 @@ def test_folder_mistakes(tmp_path, texts, changes, message):
         ("documents.safetensors", "is not read: in a folder"),
         ("queries_title.npz", "is not read: in a folder"),
         ("documents-00000-of-00004.parquet", "is not read: in a folder"),
+        ("prior.txt", "prior.txt is not read: in a folder this is prior.npy; save it so, or keep it elsewhere"),
+        ("relevant.csv", r"in a folder this is relevant\.npy"),
+        ("grades.json", r"in a folder this is grades\.npy"),
+        ("ids.tsv", r"in a folder this is ids\.txt, one id per line"),
     ],
 )
 def test_what_looks_like_ours_and_is_not_read_is_refused(tmp_path, name, message):

@@ -64,10 +64,16 @@ class TestNormalScores:
         near = rng.standard_normal((50, 2))
         far = near + np.array([1.7e9, 0.0])  # where float32 has steps of 128
         scale = NormalScores.fit(far)
-        assert scale.values.dtype == dtype
+        assert scale(far).dtype == dtype
         np.testing.assert_allclose(scale(far), NormalScores.fit(near)(near), rtol=1e-3, atol=1e-4)
         whole = rng.integers(0, 9, (50, 1))
         np.testing.assert_array_equal(NormalScores.fit(whole)(whole), NormalScores.fit(whole)(jnp.asarray(whole)))
+
+    def test_two_clusters_keep_their_differences(self, rng):
+        """Missing times are 0 and the others of our days: no center is near both, and float32 has steps of 128."""
+        x = rng.permutation(np.concatenate([rng.uniform(size=50), 1.7e9 + rng.uniform(size=50)]))[:, None]
+        found = np.asarray(NormalScores.fit(x)(x))
+        np.testing.assert_allclose(found, ndtri((np.argsort(np.argsort(x, axis=0), axis=0) + 0.5) / 100), rtol=1e-5)
 
     @pytest.mark.float64_only
     def test_few_knots_stay_increasing(self, rng):
@@ -202,6 +208,8 @@ class TestFit:
             (np.ones((50, 2)), np.ones((50, 2)), {"steps": 0}, "steps"),
             (np.ones((50, 2)), np.ones((50, 2)), {"batch": 1}, "batch"),
             (np.ones((50, 2)), np.ones((50, 2)), {"bound": "kl"}, "not known"),
+            (np.ones((50, 3)), np.ones((50, 2)), {}, r"the critic, of x, is for 2 components and was given .*, 3\)"),
+            (np.ones((50, 2)), np.ones((50, 1)), {}, "the critic, of y, is for 2 components"),
         ],
     )
     def test_mistakes(self, x, y, given, say):

@@ -155,6 +155,10 @@ FEATURES = {
     "other": (spoiled(image_ids=IDS + 1), "lacks the imgid 100"),
     "type": (spoiled(image_ids=IDS.astype(float)), "it must hold the imgids"),
     "nan": (spoiled(images=lambda a: np.where(np.arange(D) == 2, np.nan, a["images"])), "NaN or infinity"),
+    "one nan": (
+        spoiled(captions=lambda a: np.where(np.arange(162 * E).reshape(162, E) == 23, np.nan, a["captions"])),
+        r"features\.npz: captions has a NaN or infinity in row 4",
+    ),
 }
 
 

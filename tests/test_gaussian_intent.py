@@ -1,6 +1,7 @@
 """Gaussian intent: joint and separate encoders against NumPy eigenvalues, SciPy's optimizer and finite differences."""
 
 import jax
+import mpmath
 import numpy as np
 import pytest
 from scipy.optimize import minimize
@@ -259,3 +260,43 @@ def test_gradient_with_equal_eigenvalues_is_finite_and_right():
     # more variance of Z that X does not explain leaves less of D to code in: d level = -1/3, dR = 3/2 log2(e) / 3 / .3
     expected = 1 / (2 * np.log(2) * 0.3)
     np.testing.assert_allclose(gradient[:3, :3], expected * np.eye(3), atol=1e-9)
+
+
+def precise_split(noise, rate, variance):
+    """Distortion and bits spent on noise at a total rate: the water level by bisection in mpmath, sixty digits."""
+    with mpmath.workdps(60):
+        precisions, goal, power = [1 / mpmath.mpf(float(v)) for v in noise], mpmath.mpf(rate), mpmath.mpf(variance)
+        spent = lambda t: [max(mpmath.mpf(0), mpmath.log(p / t, 2) / 2) for p in precisions]
+        known = lambda t: 1 / power + sum(max(mpmath.mpf(0), p - t) for p in precisions)
+        high = mpmath.log(max(precisions))
+        low = high - 2 * goal - 1
+        for _ in range(180):
+            middle = (low + high) / 2
+            enough = sum(spent(mpmath.e**middle)) + mpmath.log(power * known(mpmath.e**middle), 2) / 2 > goal
+            low, high = (middle, high) if enough else (low, middle)
+        return float(1 / known(mpmath.e**low)), [float(r) for r in spent(mpmath.e**low)]
+
+
+@pytest.mark.parametrize(
+    ("noise", "rate", "variance"),
+    [
+        ([1e-4], 1.0, 1.0),
+        ([1e-7], 1.0, 1.0),
+        ([0.25], 80.0, 1.0),
+        ([1e-8, 1e8], 3.0, 1e6),
+        ([1e-7, 1.001e-7], 1.0, 1.0),
+        ([1e-15, 2e-15, 1e-14], 22.0, 1e3),
+        ([1e-15, 2e-15, 1e-14], 30.0, 1e3),
+    ],
+)
+def test_next_to_no_noise_costs_next_to_no_bits(noise, rate, variance, dtype, tolerance):
+    """A precision less the water level, both 1e7, is 3: bits of noise are what is solved for."""
+    noise = np.asarray(noise, dtype)
+    distortion, spent = precise_split(noise, rate, variance)
+    found = separate_intent_distortion(noise, dtype.type(rate), dtype.type(variance))
+    np.testing.assert_allclose(found.distortion, distortion, rtol=tolerance)
+    np.testing.assert_allclose(found.noise_rates, spent, rtol=10 * tolerance, atol=1e-3 * tolerance)
+    np.testing.assert_allclose(found.rate, rate, rtol=tolerance)
+    if rate < 80:  # else D is D_min to the digits it has
+        back = separate_intent_rate(noise, dtype.type(distortion), dtype.type(variance))
+        np.testing.assert_allclose(back.rate, rate, rtol=10 * tolerance)

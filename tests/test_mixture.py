@@ -41,7 +41,10 @@ def test_intents_are_seen_without_noise_through_orthonormal_maps():
     assert not np.allclose(test.documents["view1"], test.documents["view2"], atol=0.1)  # two maps
 
 
-@pytest.mark.parametrize(("options", "sigmas"), [({}, (2.5**0.5, 2.5**0.5)), ({"noise": (0.5, 3)}, (0.5, 3.0))])
+@pytest.mark.parametrize(
+    ("options", "sigmas"),
+    [({}, (2.5**0.5, 2.5**0.5)), ({"noise": (0.5, 3)}, (0.5, 3.0)), ({"noise": np.array([0.5, 3])}, (0.5, 3.0))],
+)
 def test_noise_of_queries(options, sigmas):
     _, test = gaussian_mixture(100, 2000, **options)
     for sigma, (name, queries) in zip(sigmas, test.queries.items(), strict=True):
@@ -130,16 +133,20 @@ def test_ceiling_of_pairs():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"num_documents": 1}, "1 documents are asked for; a ranking needs at least two"),
-        ({"num_queries": 0}, "0 queries are asked for"),
-        ({"modalities": 0}, "0 modalities are asked for"),
+        ({"num_documents": 1}, "num_documents is 1; it must be a whole number, at least 2"),
+        ({"num_documents": 10.0}, "num_documents is 10.0; it must be a whole number"),
+        ({"num_queries": 0}, "num_queries is 0; it must be a whole number, at least 1"),
+        ({"modalities": 0}, "modalities is 0"),
+        ({"modalities": 2.0}, "modalities is 2.0"),
+        ({"dim": 64.0}, "dim is 64.0"),
         ({"intent_dim": 65}, "the intent has 65 dimensions; it must have 1 to 64"),
-        ({"intent_dim": 0}, "the intent has 0 dimensions"),
+        ({"intent_dim": 0}, "intent_dim is 0"),
         ({"rho": 0}, "rho is 0; it must be above 0"),
         ({"rho": -1}, "rho is -1"),
         ({"noise": (1.0,)}, "noise has 1 entries for 2 modalities"),
-        ({"noise": (1.0, -1.0)}, "standard deviations are at least 0"),
-        ({"noise": (1.0, float("nan"))}, "standard deviations are at least 0"),
+        ({"noise": 1.0}, r"noise has shape \(\); give one number for each modality"),
+        ({"noise": (1.0, -1.0)}, "noise has an entry -1; it must be a finite number, at least 0"),
+        ({"noise": (1.0, float("nan"))}, "noise has an entry nan"),
         ({"documents": "captions"}, "documents is 'captions'; choose one of intents, pairs"),
     ],
 )

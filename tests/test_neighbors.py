@@ -1,9 +1,11 @@
 """Nearest-neighbor estimates against brute force in float64 NumPy, on ties, and where they must refuse."""
 
+import math
 from functools import partial
 
 import jax
 import jax.numpy as jnp
+import ml_dtypes
 import numpy as np
 import pytest
 from scipy.special import digamma, gammaln
@@ -205,6 +207,23 @@ class TestDither:
         assert np.ptp(y[:, 0] - x[:, 0]) == pytest.approx(0.5, abs=0.02)
         np.testing.assert_array_equal(y[:, 1], x[:, 1])
         assert np.abs(y[:, 2] - x[:, 2]).max() <= np.diff(np.sort(x[:, 2])).max()
+
+    @pytest.mark.parametrize("kind", [np.float16, ml_dtypes.bfloat16])
+    def test_half_precisions_are_as_coarse_as_their_entries(self, rng, kind):
+        """Their smallest gap is next to 0; as the step of all entries it leaves the entropy bits too low."""
+        x = np.abs(rng.normal(size=(4000, 1))).astype(kind)
+        y = np.asarray(dither(x, jax.random.key(0)))
+        np.testing.assert_array_equal(y, dither(x.astype(np.float32), jax.random.key(0)))
+        bits, far = x.view(np.uint16), x > 0.01
+        below, above = (bits - 1).view(kind).astype(np.float64), (bits + 1).view(kind).astype(np.float64)
+        wide = x.astype(np.float64)
+        share = np.where(y < wide, (y - wide) / (wide - below), (y - wide) / (above - wide))[far]
+        assert np.abs(share).max() <= 0.5 + 1e-3  # the nearest number is x again
+        assert np.ptp(share) > 0.99
+        assert float(kozachenko_leonenko(y)) == pytest.approx(math.log2(2 * np.pi * np.e) / 2 - 1, abs=0.1)
+        x[:10] = 0  # whose neighbors are the nearest of all
+        least = np.diff(np.unique(x.astype(np.float64))).min()
+        assert 0 < np.abs(dither(x, jax.random.key(0))[:10]).max() <= least / 2
 
     @pytest.mark.float64_only
     def test_a_stated_step_is_taken(self, rng):

@@ -146,6 +146,9 @@ def test_bad_quantizers_are_refused():
         ({"kind": "product", "parts": 4}, "divide"),
         ({"kind": "product", "bits": 13}, "1 to 12"),
         ({"step": 0.0}, "step"),
+        ({"step": np.inf}, "the step has an entry inf"),
+        ({"kind": "product", "softness": 0.0}, "the softness has an entry 0"),
+        ({"kind": "residual", "softness": -1.0}, "the softness has an entry -1"),
     ):
         with pytest.raises(InputError, match=words):
             Quantizer(6, rngs=nnx.Rngs(0), **bad)

@@ -7,13 +7,18 @@ import pytest
 
 from rdjax.checks import InputError
 from rdjax.limits import (
+    blind_distortion,
     blind_rate,
+    cut_set_rate,
     dobrushin_coefficient,
+    fano_bounds,
     first_relevant_rate,
     indirect_rate,
+    one_shot_codewords,
     one_shot_distortion,
     ranking_curve,
     ranking_distortion,
+    ranking_range,
     ranking_rate,
     relevance_bounds,
     shannon_rate,
@@ -41,6 +46,7 @@ from rdjax.retrieval import (
     top_document,
     update_temperatures,
 )
+from rdjax.retrieval.weights import rank_biased
 from rdjax.sweep.mixture_known import FINEST, _code
 
 NEVER = -np.inf
@@ -247,3 +253,90 @@ def test_a_traced_nan_is_no_rate(limit, given):
 @pytest.mark.float64_only
 def test_a_traced_nan_is_no_rate_of_a_number_of_documents():
     assert np.isnan(jax.jit(lambda d: ranking_rate(d, 100))(np.nan))
+
+
+@pytest.mark.float64_only
+@pytest.mark.parametrize(
+    "limit",
+    [
+        lambda d, prior, weights: ranking_rate(d, prior, weights),
+        lambda d, prior, weights: shannon_rate(d, prior, weights),
+        lambda d, prior, weights: fano_bounds(d, prior, weights).lower,
+        lambda d, prior, weights: blind_rate(d, prior, weights=weights),
+        lambda d, prior, weights: indirect_rate(d, [prior, prior[::-1]], weights=weights),
+        lambda d, prior, weights: first_relevant_rate(d, prior, weights),
+        lambda d, prior, weights: cut_set_rate(d, np.diag(prior), [0], weights),
+        lambda d, prior, weights: ranking_distortion(d, prior, weights),
+        lambda d, prior, weights: ranking_curve(d, prior, weights).rate,
+    ],
+    ids=["rate", "shannon", "fano", "blind", "indirect", "first relevant", "cut set", "distortion", "curve"],
+)
+def test_whole_numbers_and_lists_are_as_good_as_arrays(limit):
+    for value in (1, [1]):
+        listed = limit(value, LAW.tolist(), WORTH.tolist())
+        np.testing.assert_array_equal(listed, limit(np.asarray(value, float), LAW, WORTH))
+
+
+def test_whole_numbers_of_distortion_with_a_number_of_documents():
+    np.testing.assert_allclose(ranking_rate(0, 1024), 10, rtol=1e-6)
+    np.testing.assert_allclose(shannon_rate(np.array([0, 1]), 1024), [10, 0], rtol=1e-6)
+
+
+@pytest.mark.float64_only
+@pytest.mark.parametrize("prior", [np.array([0.2, 0.4, 0.13, 0.27]), LAW[::-1]], ids=["any order", "rising"])
+def test_gradients_at_rate_zero_are_those_of_the_best_order(prior):
+    """D_max = 1 - sum_k P_(k) w_k, and the slope there, in NumPy; the prior moved along logits, which keep it a law."""
+    logits = np.log(prior)
+
+    def exact(x):
+        falling = np.sort(np.exp(x) / np.exp(x).sum())[::-1]
+        return 1 - falling @ WORTH, np.min(np.log2(falling[:-1] / falling[1:]) / -np.diff(WORTH))
+
+    ways = [lambda p: ranking_range(p, WORTH).worst, lambda p: ranking_range(p, WORTH).slope_at_worst]
+    ways += [lambda p: ranking_distortion(0.0, p, WORTH), lambda p: blind_distortion(0.0, p, weights=WORTH)]
+    steps = 1e-6 * np.eye(4)
+    for way, place in zip(ways, (0, 1, 0, 0), strict=True):
+        value, gradient = jax.value_and_grad(lambda x, way=way: way(jax.nn.softmax(x)))(logits)
+        assert float(value) == pytest.approx(exact(logits)[place], rel=1e-12)
+        central = [(exact(logits + step)[place] - exact(logits - step)[place]) / 2e-6 for step in steps]
+        np.testing.assert_allclose(gradient, central, atol=1e-8)
+
+
+@pytest.mark.float64_only
+def test_equally_likely_documents_share_a_gradient():
+    tied = np.array([0.2, 0.4, 0.2, 0.2])
+    gradient = jax.grad(lambda p: ranking_range(p, WORTH).worst)(jnp.asarray(tied))
+    mean = (1 - WORTH[1:]).mean()
+    np.testing.assert_allclose(gradient - gradient[1], [mean, 0, mean, mean], atol=1e-12)
+
+
+@pytest.mark.float64_only
+def test_the_first_bit_is_worth_what_the_slope_says():
+    slope = jax.grad(lambda rate, *given: ranking_distortion(rate, *given))
+    difference = (ranking_distortion(1e-6, LAW, WORTH) - ranking_distortion(0.0, LAW, WORTH)) / 1e-6
+    assert float(slope(0.0, LAW, WORTH)) == pytest.approx(float(difference), rel=1e-3)
+    assert -np.inf < slope(0.0, 100) < -1e6  # minus infinity in truth
+    assert slope(0.0, 3, np.ones(3)) == 0
+
+
+@pytest.mark.float64_only
+def test_small_weights_keep_their_digits_in_float32():
+    """Rank-biased precision, where 1 - w_1 = .999 rounds away a part in a hundred thousand of w_1 = .001."""
+    distortion = np.float32(0.9995)
+    exact = float(ranking_rate(np.float64(distortion), 10**9, rank_biased(0.999)))
+    with jax.enable_x64(False):
+        found = ranking_rate(distortion, 10**9, rank_biased(0.999))
+    assert found.dtype == np.float32
+    assert float(found) == pytest.approx(exact, abs=3e-5)
+
+
+@pytest.mark.float64_only
+def test_codewords_among_a_million_documents():
+    prior = np.random.default_rng(5).random(10**6)
+    prior /= prior.sum()
+    assert one_shot_codewords(0.0, prior) == 10**6
+    sizes = np.array([999_999, 500_001, 1000])
+    found = one_shot_distortion(sizes, prior)
+    assert float(found[0]) == pytest.approx(prior.min() / 2, rel=1e-9)  # one document is second
+    assert [one_shot_codewords(d, prior) for d in np.asarray(found)] == list(sizes)
+    assert one_shot_codewords(one_shot_distortion(10**12 - 1, 10**12), 10**12) == 10**12 - 1

@@ -28,6 +28,10 @@ class TestValues:
         assert error < 0.03
         assert abs(found.mean() - one.mutual_information) < 4 * error + 1e-12
 
+    def test_one_sample_has_no_standard_error(self):
+        with pytest.raises(InputError, match="the number of samples is 1; it must be a whole number, at least 2"):
+            task("uniform-noise-0.1").measured(1)
+
     def test_measured_is_that_mean(self):
         found = task("uniform-noise-0.1").measured(MANY, seed=1)
         assert abs(found.bits - (np.log(5) + 0.1) / np.log(2)) < 4 * found.standard_error < 0.02

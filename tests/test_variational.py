@@ -284,6 +284,14 @@ class TestStandardError:
         assert float(bound_standard_error(nwj, scores)) == pytest.approx(expected, rel=1e-10)
         assert float(bound_standard_error(nwj, np.full((SIZE, SIZE), 2.0))) == pytest.approx(0, abs=1e-12)
 
+    def test_it_is_infinite_where_the_bound_is(self, rng):
+        one = rng.standard_normal((SIZE, SIZE))
+        one[0, 1] = -np.inf
+        none = np.where(np.eye(SIZE, dtype=bool), 1.0, -np.inf)
+        for bound, scores in ((club, one), (club, none), (leave_one_out, none), (donsker_varadhan, none)):
+            assert float(bound(scores)) == float(bound_standard_error(bound, scores)) == np.inf
+        assert 0 < float(bound_standard_error(leave_one_out, one)) < np.inf
+
     def test_it_needs_two_pairs(self):
         with pytest.raises(InputError, match="at least 2"):
             bound_standard_error(infonce, np.zeros((1, 1)))

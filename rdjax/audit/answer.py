@@ -13,7 +13,8 @@ STORE, SEND_BLIND, SEND_SEARCHED = "store the documents", "send a query blind", 
 def recommend(points: Iterable[Point], floors: Iterable[Floor], setting: Setting) -> tuple[Recommendation, ...]:
     """For each purpose the cheapest code that keeps the target on the fit queries, with its sentence.
 
-    Documents are chosen by the bytes on disk of themselves and the codebook; queries by the packed bits of fit queries.
+    Documents are chosen by the bytes on disk of their codes and of the code itself; queries by the packed bits of fit
+    queries.
     """
     points, floors = list(points), list(floors)
     chosen = []
@@ -46,8 +47,8 @@ def _cost(point: Point, setting: Setting) -> tuple[float, bool]:
 
 
 def disk(point: Point, setting: Setting) -> float:
-    """Bytes on disk for all documents: their codes, and the codebook of the encoder."""
-    return _low(point.bits.packed) / 8 * setting.documents + point.encoder_bytes
+    """Bytes on disk for all documents: their codes, and the code itself."""
+    return _low(point.bits.packed) / 8 * setting.documents + point.stored_bytes
 
 
 def _store(point: Point | None, offered: list[Point], floors: list[Floor], setting: Setting) -> str:
@@ -61,21 +62,21 @@ def _store(point: Point | None, offered: list[Point], floors: list[Floor], setti
     return (
         f"{bits:,.0f} bits ({bits / 8:,.1f} bytes) for each stored document keep {percent(setting.target)} of today's "
         f"{metric_title(setting.metric)}, with {point.code} ({_class(point)}): "
-        f"{memory(after)} for {setting.documents:,} documents, the encoder's codebook included, {beside} "
+        f"{memory(after)} for {setting.documents:,} documents, the file of the code included, {beside} "
         f"{_kept(point, setting)} {_fewer(point, offered, setting)}{blind}"
     )
 
 
 def _fewer(point: Point, offered: list[Point], setting: Setting) -> str:
-    """That fewer bits would do, where the codebook that makes them takes more than they save."""
+    """That fewer bits would do, where the code that makes them takes more than they save."""
     bits = lambda point: f"{_low(point.bits.packed):,.0f}"
     enough = [each for each in _good(offered, setting) if _low(each.kept) >= setting.target]
     least = min(enough, key=lambda each: _low(each.bits.packed), default=point)
     if _low(least.bits.packed) >= _low(point.bits.packed) or bits(least) == bits(point):
         return ""
-    more = memory(least.encoder_bytes - point.encoder_bytes)
+    more = memory(least.stored_bytes - point.stored_bytes)
     return (
-        f"Fewer bits, {bits(least)}, do it with {least.code} (class {least.code_class}), but its codebook is larger by "
+        f"Fewer bits, {bits(least)}, do it with {least.code} (class {least.code_class}), but its file is larger by "
         f"{more}, which is more than they save. "
     )
 
@@ -107,7 +108,7 @@ def _send_searched(point: Point | None, offered: list[Point], floors: list[Floor
     binding = [(floor.kind, floor.bits) for floor in floors if "A" in floor.classes]
     general = {kind: bits for kind, bits in binding if bits is not None and bits.evidence == "theorem"}
     words = (
-        f"{_low(best.bits.entropy):.2f} bits per query ({_low(best.bits.single) / 8:.0f} bytes for a single query) "
+        f"{_low(best.bits.packed):.2f} bits per query ({_low(best.bits.single) / 8:.0f} bytes for a single query) "
         f"{verdict} for an encoder that searches the corpus, with the {best.code} (class A). {_kept(best, setting)} "
         "Such an encoder has already done the search."
     )
@@ -128,9 +129,10 @@ def _kept(point: Point, setting: Setting) -> str:
     low, high, kept = float(point.kept_interval.lower), float(point.kept_interval.upper), _low(point.kept)
     missed = "" if kept >= setting.target else ", which misses the target"
     most = f"{high:.1%}" if math.isfinite(high) else "no upper end"
+    fitted = f"{setting.repeated_queries:,} of which it was fitted on" if setting.repeated_queries else ""
     return (
         f"It kept {share_beside(kept, setting.target)} [{low:.1%}, {most}] on the {setting.queries:,} audited queries, "
-        f"which it was not fitted on{missed}."
+        f"{fitted or 'which it was not fitted on'}{missed}."
     )
 
 

@@ -15,6 +15,7 @@ from rdjax.audit.result import Bits, Point
 from rdjax.audit.training import ROWS, Training, sample_rows
 from rdjax.audit.view import View
 from rdjax.codes import Code, SignBitsRescored
+from rdjax.codes.saved import stored_bytes
 from rdjax.codes.streams import decode_all, encode_all
 from rdjax.data import Corpus
 from rdjax.limits.bound import Bound
@@ -255,6 +256,7 @@ class Bench:
             fitted_on=fitted_on(self.views[0], trial.code_class),
             bits=Bits(measured(entropy), measured(packed), measured(single), measured(touched)),
             encoder_bytes=code.encoder_bytes,
+            stored_bytes=stored_bytes(code),
             chosen_by=Bound.at_least(look.kept, "estimate", words),
             chosen_bits=measured(packed) if trial.side == "documents" else of_fit,
             value=measured(values.mean()),

@@ -23,9 +23,10 @@ class Setting:
     """What was asked, of what, and on which terms.
 
     `corpus` is its name, with its `notes`; `metric`, `target`, `prior` and `seed` as they were asked for. `documents`,
-    `queries` and `fit_queries` count them. `judgements` is "single" (one relevant document a query), "several", or
-    "fidelity" (no judgments: the uncompressed top document stands for the relevant one). `protocol` says in words what
-    was fitted where. `dimensions` per modality and `stored_bits` describe the vectors as they are today.
+    `queries` and `fit_queries` count them; `repeated_queries` are those audited that were fitted on. `judgements` is
+    "single" (one relevant document a query), "several", or "fidelity" (no judgments: the uncompressed top document
+    stands for the relevant one). `protocol` says in words what was fitted where. `dimensions` per modality and
+    `stored_bits` describe the vectors as they are today.
     """
 
     corpus: str
@@ -38,6 +39,7 @@ class Setting:
     documents: int
     queries: int
     fit_queries: int
+    repeated_queries: int
     dimensions: dict[str, int]
     stored_bits: int
     seed: int
@@ -74,7 +76,8 @@ class Point:
     """One code at one budget on one side ("queries" or "documents").
 
     `code` is its own name and `family` the one of its kind. `budget` is what a code was asked to take, bits per item,
-    `encoder_bytes` what its encoder has to hold. `code_class` is A, B or C (see `CLASSES`) and `fitted_on` says so in
+    `encoder_bytes` what its encoder has to hold, `stored_bytes` what the file of the code takes, but for its header:
+    what encodes and what decodes. `code_class` is A, B or C (see `CLASSES`) and `fitted_on` says so in
     words. `chosen_by` is the lower bound of quality kept on the fit queries that choices are made by, and `chosen_bits`
     the packed bits per item, of stored documents, or of fit queries without a batch's header (unknown where they were
     not looked at). `value`, `interval`, `kept` (share of today's quality) and `kept_interval` (paired, 95%) are of the
@@ -89,6 +92,7 @@ class Point:
     fitted_on: str
     bits: Bits
     encoder_bytes: int
+    stored_bytes: int
     chosen_by: Bound
     chosen_bits: Bound
     value: Bound

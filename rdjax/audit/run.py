@@ -164,6 +164,7 @@ def _setting(
         documents=audited.num_documents,
         queries=audited.num_queries,
         fit_queries=views[0].fit.num_queries,
+        repeated_queries=views[0].repeated,
         dimensions={name: array.shape[1] for name, array in audited.documents.items()},
         stored_bits=sum(
             audited.stored_bits.get(name, 8 * array.dtype.itemsize) * array.shape[1]

@@ -32,7 +32,8 @@ class View:
 
     `own_documents` are fit's documents that are not searched ones, numbered in `fit`: what class C may see of
     documents. `temperatures` [M] are calibrated on fit; None without judgments, where there is nothing to calibrate
-    on. Views of one corpus share `pooled`, vectors of their documents by scale.
+    on. Views of one corpus share `pooled`, vectors of their documents by scale. `repeated` queries of test are among
+    those of fit.
     """
 
     test: Corpus
@@ -42,6 +43,7 @@ class View:
     temperatures: np.ndarray | None = None
     calibration: str = ""
     pooled: dict[Any, np.ndarray] = field(default_factory=dict, compare=False, repr=False)
+    repeated: int = 0
 
     @property
     def scale(self) -> dict[str, float]:
@@ -107,13 +109,13 @@ def make_views(
     """
     judged, corpus = corpus.relevant is not None, _numbered(stand_in(corpus))
     everything = np.arange(corpus.num_queries)
-    few = _few(corpus.num_queries, corpus.num_queries if fit is None else fit.num_queries)
     if fit is not None:
         pooled = _judged_alike(pool_documents(corpus, fit), judged, stand_in)
         own, seen = np.arange(corpus.num_documents, pooled.num_documents), queries_in_common(corpus, pooled)
         words = f"fitted on {fit.num_queries} {'' if seen else 'other '}queries, which search among "
         words += f"{pooled.num_documents:,} documents"
-        return [View(corpus, pooled, everything, own)], words, (*few, *_seen(seen, corpus.num_queries))
+        warnings = (*_few(corpus.num_queries, fit.num_queries), *_seen(seen, corpus.num_queries))
+        return [View(corpus, pooled, everything, own, repeated=seen)], words, warnings
     require(corpus.num_queries > 1, "the corpus has one query and no corpus to fit on; give --fit, or more queries.")
     none = np.arange(0)
     if corpus.num_queries >= 2 * FEW:
@@ -132,7 +134,7 @@ def make_views(
         f"cross-fitted: each of {count} folds of the queries was audited by codes fitted on the others (seed {seed}); "
         "the family and budget are one choice for all folds, which no interval takes into account"
     )
-    return views, words, few
+    return views, words, _few(corpus.num_queries, min(view.fit.num_queries for view in views))
 
 
 def _judged_alike(fit: Corpus, judged: bool, stand_in: Callable[[Corpus], Corpus]) -> Corpus:

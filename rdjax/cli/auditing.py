@@ -62,10 +62,11 @@ def audit(
     Reads embeddings and judgments, fits codes of many kinds at many budgets, measures what each keeps of today's
     quality, and prints how many bits per stored document and per query do it, beside the floors that are proved.
     """
-    from rdjax.checks import byte_size
+    from rdjax.checks import byte_size, require
     from rdjax.report import Progress, check_writable
 
     _check_one(path, context.args)
+    require(out != "", "the name of the folder to write to is empty; name one by --out.")
     budget = None if memory is None else byte_size(memory, "the memory")
     check_writable(out)
     _check_options(metric, target, side, prior, family or [], seed)

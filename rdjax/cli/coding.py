@@ -40,7 +40,7 @@ def encode(
         str | None, typer.Option(metavar="PATH", help="What else to fit on: a corpus, or an array for an array.")
     ] = None,
     task: Annotated[str | None, typer.Option(help="Which emoji task, T1 to T4, where there is no PATH.")] = None,
-    seed: Annotated[int, typer.Option(help="Of every random choice, as in audit.")] = 0,
+    seed: Annotated[int | None, typer.Option(help="Of every random choice, as in audit.", show_default="0")] = None,
     out: Annotated[
         str | None,
         typer.Option(
@@ -62,12 +62,12 @@ def encode(
     with jobs.precision():
         if code is None:
             named = jobs.checked(family, bits, out)
-            job = jobs.encoding(path, task=task, side=side, fit=fit, family=named, seed=seed)
+            job = jobs.encoding(path, task=task, side=side, fit=fit, family=named, seed=seed or 0)
             done = jobs.fit_and_encode(job, named, bits, code_class, out)
         else:
-            chosen = {"--family": family, "--bits": bits, "--class": code_class, "--fit": fit}
+            chosen = {"--family": family, "--bits": bits, "--class": code_class, "--fit": fit, "--seed": seed}
             jobs.refuse_unused([name for name, value in chosen.items() if value is not None])
-            job = jobs.encoding(path, task=task, side=side, fit=None, family=None, seed=seed)
+            job = jobs.encoding(path, task=task, side=side, fit=None, family=None, seed=0)
             done = jobs.encode_with(job, code, out)
     _tell(done, as_json)
 

@@ -4,7 +4,7 @@ import json
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, Any
 
@@ -18,8 +18,9 @@ from rdjax.audit.serving import array_training, serving_training, serving_view
 from rdjax.audit.training import Training
 from rdjax.audit.view import View
 from rdjax.checks import InputError, require, row_blocks, whole
+from rdjax.cli import places
 from rdjax.cli.auditing import corpora
-from rdjax.cli.places import CODE, STREAM, keep_other_codes, keep_other_tables
+from rdjax.cli.places import CODE, STREAM
 from rdjax.codes import Code
 from rdjax.codes.exported import PAGE, code_tables, readme
 from rdjax.codes.faiss_index import require_index, to_faiss, write_index
@@ -44,7 +45,8 @@ def precision() -> AbstractContextManager[Any]:
 class Job:
     """The vectors to encode, by modality, and what a code for them may be fitted on: a view, or an array.
 
-    None stands for a corpus that is encoded with a saved code. `elsewhere` names the file that is fitted on instead.
+    None stands for a corpus that is encoded with a saved code. `elsewhere` names the file that is fitted on instead,
+    `source` the one that is encoded, "" for none, and `notes` say what of it was left out.
     """
 
     name: str
@@ -53,6 +55,8 @@ class Job:
     material: View | np.ndarray | None
     elsewhere: str
     seed: int
+    source: str
+    notes: tuple[str, ...] = ()
 
     @property
     def count(self) -> int:
@@ -74,12 +78,13 @@ def encoding(
         require(task is None, "--task chooses among the emoji tasks; leave it out, or leave out PATH.")
         vectors = load_vectors(path)
         other = vectors if fit is None else load_vectors(fit)
-        return Job(Path(path).stem, side or "documents", {"embedding": vectors}, other, fit or "", seed)
+        return Job(Path(path).stem, side or "documents", {"embedding": vectors}, other, fit or "", seed, path)
     fitted, corpus = corpora(path, fit, task)
     side = side or "documents"
     features = corpus.documents if side == "documents" else corpus.queries
     material = None if family is None else serving_view(corpus, fitted, seed, learns=learns(family))
-    return Job(side, side, features, material, fit or "", seed)
+    notes = corpus.notes if side == "queries" else ()
+    return Job(side, side, features, material, fit or "", seed, path or "", notes)
 
 
 def checked(family: str | None, bits: float | None, out: str | None) -> str:
@@ -91,7 +96,10 @@ def checked(family: str | None, bits: float | None, out: str | None) -> str:
     if family is None:
         raise InputError('no code is named; give --family, e.g. "PCA + scalar", with --bits, or --code FILE.')
     require_budget(family, bits)
-    check_files([os.path.join(FOLDER if out is None else out, CODE)])
+    require(out != "", "the name of the folder to write to is empty; name one by --out.")
+    saved = os.path.join(FOLDER if out is None else out, CODE)
+    check_files([saved])
+    places.keep_what_is_no_code(saved)
     return family
 
 
@@ -111,12 +119,14 @@ def fit_and_encode(job: Job, family: str, bits: float | None, code_class: str | 
     widths = {name: array.shape[1] for name, array in job.features.items()}
     notes = {"side": job.side, "family": family, "class": code_class, "fitted on": words}
     folder = FOLDER if out is None else out
-    keep_other_codes(folder, job.name + STREAM, code.fingerprint)
+    places.keep_other_codes(folder, job.name + STREAM, code.fingerprint)
+    places.keep_what_is_no_stream(os.path.join(folder, job.name + STREAM))
     files = [os.path.join(folder, name) for name in (CODE, job.name + STREAM)]
+    places.keep_inputs(files, (job.source, job.elsewhere))
     with staged(files) as (saved, stream):
         saved.write_bytes(save_code(code, {**notes, "modalities": json.dumps(widths)}))
         size = _write(code, job, stream)
-    return _done(code, f"{code_class}, fitted on {words}", job.count, size, files)
+    return _done(code, f"{code_class}, fitted on {words}", job, size, files)
 
 
 def refuse_unused(options: list[str]) -> None:
@@ -136,10 +146,12 @@ def encode_with(job: Job, path: str, out: str | None) -> Done:
     if job.material is None:
         job = _in_order(job, notes, path)
     target = job.name + STREAM if out is None else out
+    places.keep_inputs([target], (job.source, path))
+    places.keep_what_is_no_stream(target)
     with staged([target]) as (stream,):
         size = _write(code, job, stream)
     made = f"{notes.get('class', '?')} where it was fitted, on {notes.get('fitted on', '?')}"
-    return _done(code, made, job.count, size, [target])
+    return _done(code, made, job, size, [target])
 
 
 def decode_file(path: str, code_path: str, out: str) -> Done:
@@ -150,6 +162,7 @@ def decode_file(path: str, code_path: str, out: str) -> Done:
     """
     require(Path(out).suffix == ".npy", f"{out} is no .npy file; name one for the vectors.")
     code, _ = _load(code_path)
+    places.keep_inputs([out], (path, code_path))
     count = 0
     with open_file(path) as stream, staged([out]) as (fresh,), fresh.open("wb") as file:
         for following, block in read_stream(code, stream, path):
@@ -169,7 +182,7 @@ def export_tables(path: str, code_path: str, out: str) -> Done:
     code, _ = _load(code_path)
     names = [f"{name}.npy" for name in code_tables(code, np.zeros((0, code.num_symbols), np.int32))] + [PAGE]
     files = [os.path.join(out, name) for name in names]
-    keep_other_tables(out, names)
+    places.keep_other_tables(out, names)
     check_files(files)
     tables = code_tables(code, _symbols(code, path))
     with staged(files) as fresh:
@@ -187,6 +200,7 @@ def export_index(path: str, code_path: str, out: str) -> Done:
     """
     code, _ = _load(code_path)
     require_index(code)
+    places.keep_inputs([out], (path, code_path))
     check_files([out])
     index = to_faiss(code, _symbols(code, path))
     with staged([out]) as (fresh,), fresh.open("wb") as file:
@@ -198,8 +212,9 @@ def _training(job: Job, family: str, code_class: str | None) -> tuple[Training, 
     """(what is fitted on, its class, the same in words)."""
     if isinstance(job.material, View):
         usual = "B" if job.side == "documents" else "C"
-        known = (None, "A") if family == RANK_CODE else (None, "B", "C")
-        require(code_class in known, f"the class is {code_class!r}; it must be {_classes(known)}.")
+        known = ("A",) if family == RANK_CODE else ("B", "C")
+        good = code_class is None or code_class in known
+        require(good, f"the class is {code_class!r}; it must be {' or '.join(known)}.")
         chosen = "A" if family == RANK_CODE else (code_class or usual)
         training, words = serving_training(job.material, chosen, family, job.seed)
         return training, chosen, words
@@ -222,11 +237,7 @@ def _in_order(job: Job, notes: Mapping[str, str], path: str) -> Job:
         widths == here,
         f"{path} was fitted on {_listed(widths)} and the corpus has {_listed(here)}; use the code of this corpus.",
     )
-    return Job(job.name, job.side, {name: job.features[name] for name in widths}, job.material, job.elsewhere, job.seed)
-
-
-def _classes(known: tuple[str | None, ...]) -> str:
-    return " or ".join(name for name in known if name is not None)
+    return replace(job, features={name: job.features[name] for name in widths})
 
 
 def _widths(text: str, path: str) -> dict[str, int]:
@@ -270,13 +281,14 @@ def _npy_header(file: IO[bytes], shape: tuple[int, int], dtype: np.dtype) -> Non
     np.lib.format.write_array_header_1_0(file, {"descr": kind, "fortran_order": False, "shape": shape})
 
 
-def _done(code: Code, code_class: str, count: int, size: int, files: list[str]) -> Done:
+def _done(code: Code, code_class: str, job: Job, size: int, files: list[str]) -> Done:
     """Bits are per item, the encoder and files in bytes."""
     return {
         "code": code.name,
         "class": code_class,
-        "items": count,
-        "bits": 8 * size / count,
+        **{"note": note for note in ["; ".join(job.notes)] if note},
+        "items": job.count,
+        "bits": 8 * size / job.count,
         "encoder": code.encoder_bytes,
         "files": _sizes(files),
     }

@@ -1,15 +1,51 @@
-"""What stands where encode and export are to write, and would be lost: it is refused before anything is written."""
+"""What stands where files are to be written, and would be lost: it is refused before anything is written."""
 
 import os
+from collections.abc import Iterable
 from pathlib import Path
 
 from rdjax.checks import require
 from rdjax.codes.exported import PAGE, listed_tables
 from rdjax.codes.frames import read_owner
-from rdjax.data.reading import open_file
+from rdjax.codes.saved import is_saved_code
+from rdjax.data.reading import map_whole, open_file
 
 CODE, STREAM = "code.safetensors", ".rdx"
 ELSEWHERE = "name another folder by --out."
+
+
+def keep_inputs(outputs: Iterable[str], inputs: Iterable[str | None]) -> None:
+    """No file takes the place of one that is read.
+
+    Raises:
+      InputError: an output is an input, by whatever name.
+    """
+    given = [path for path in inputs if path is not None and os.path.isfile(path)]
+    for out in filter(os.path.exists, outputs):
+        for path in given:
+            require(not os.path.samefile(out, path), f"{out} is {path}, which is read; name another file by --out.")
+
+
+def keep_what_is_no_stream(place: str) -> None:
+    """A stream takes the place of nothing but a stream.
+
+    Raises:
+      InputError: something else stands there.
+    """
+    if os.path.isfile(place):
+        with open_file(place) as file:
+            ours = read_owner(file) is not None
+        require(ours, f"{place} is there and is no stream that encode wrote; name another file by --out.")
+
+
+def keep_what_is_no_code(place: str) -> None:
+    """A saved code takes the place of nothing but one.
+
+    Raises:
+      InputError: something else stands there.
+    """
+    if os.path.isfile(place):
+        require(is_saved_code(map_whole(place)), f"{place} is there and is no code that encode saved; {ELSEWHERE}")
 
 
 def keep_other_codes(folder: str, stream: str, fingerprint: int) -> None:

@@ -55,13 +55,16 @@ def sweep(
     process: Annotated[int | None, typer.Option(metavar="I", help="Which of them this is, from 0.")] = None,
 ) -> None:
     """Compute a grid of experiments."""
-    from rdjax.checks import byte_size
+    from rdjax.checks import byte_size, require, whole
     from rdjax.sweep import join, plan_sweep, read_config, run_sweep
 
     wanted, limit = read_config(config), None if memory is None else byte_size(memory, "the memory")
     _use_all_processors()
     if plan:
-        _tell(plan_sweep(wanted, processes=processes or 1))
+        given = {"--resume": resume, "--memory": memory, "--cluster": cluster, "--coordinator": coordinator}
+        beside = [name for name, value in (given | {"--process": process is not None}).items() if value]
+        require(not beside, f"{' '.join(beside)}: a plan only says what a run would take; leave one or the other out.")
+        _tell(plan_sweep(wanted, processes=1 if processes is None else whole(processes, "the number of processes")))
         return
     from rdjax.report import Progress
 

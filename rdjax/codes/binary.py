@@ -137,6 +137,9 @@ class SignBitsRescored(FixedLengthCode):
 
         Args:
           num_documents: N, at least 1.
+
+        Raises:
+          InputError: if N is no such number.
         """
         whole(num_documents, "the number of documents")
         return self.signs.bits + self.levels.bits * min(self.candidates, num_documents) / num_documents

@@ -1,6 +1,7 @@
 """Cells of scalar quantizers side by side: tables on the host, look-ups on the device, Lloyd-Max on samples."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -12,6 +13,7 @@ from rdjax.codes.transform import Transform, coefficient_blocks
 
 _FEW = 32  # thresholds up to which comparing with all of them is faster than a binary search
 SAMPLES = 1 << 16  # rows that cells are fitted to, at most
+_MOST_ENTRIES = 1 << 27  # of a table that is read from a file
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,28 @@ class Table:
     def kept(self) -> np.ndarray:
         """Mean squares of the levels [k]: those of the samples less the squared error, levels being centroids."""
         return (self.counts * self.levels**2).sum(axis=1) / self.counts[0].sum()
+
+
+def packed_rows(table: jax.Array, sizes: np.ndarray) -> np.ndarray:
+    """The first `sizes` entries of every row of [k, K], row after row: what a file keeps of a padded table."""
+    array = np.asarray(table)
+    return array[np.arange(array.shape[1])[None, :] < sizes[:, None]]
+
+
+def unpacked_rows(flat: Any, sizes: np.ndarray, fill: float | None = None) -> jax.Array:
+    """The inverse, [k, max size], rows filled up with a number; None: with their last entry.
+
+    Raises:
+      ValueError: not as many entries as that, a row of none to fill up, or a table that nobody has fitted.
+    """
+    array, k, width = np.asarray(flat), len(sizes), int(sizes.max(initial=0))
+    if array.shape != (int(sizes.sum()),) or sizes.min(initial=1) < (fill is None) or k * width > _MOST_ENTRIES:
+        raise ValueError("these are not the rows of a table")
+    ends = np.cumsum(sizes)
+    places = np.minimum((ends - sizes)[:, None] + np.arange(width)[None, :], (ends - 1)[:, None])
+    inside = np.arange(width)[None, :] < sizes[:, None]
+    table = array[np.maximum(places, 0)] if array.size else np.zeros((k, width), array.dtype)
+    return jax.device_put(table if fill is None else np.where(inside, table, array.dtype.type(fill)))
 
 
 def sample_coefficients(transform: Transform, vectors: np.ndarray) -> np.ndarray:

@@ -220,7 +220,7 @@ class Code(ABC):
 
     @property
     def model_bytes(self) -> int:
-        """What the numbers of an entropy coder's model take; 0 where lengths are fixed."""
+        """What the model of an entropy coder takes when the code is saved; 0 where lengths are fixed."""
         return 0
 
     def at(self, row: int) -> "Code":

@@ -24,9 +24,7 @@ def describe(value: Any, where: str = "") -> tuple[Any, dict[str, np.ndarray]]:
       TypeError: for anything else, which is a bug of the code that holds it.
     """
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        # one at its default is left out: a field that joins a class disowns nothing written before
-        names = [field.name for field in dataclasses.fields(value) if getattr(value, field.name) is not field.default]
-        parts = {name: describe(getattr(value, name), f"{where}.{name}".lstrip(".")) for name in names}
+        parts = {name: describe(part, f"{where}.{name}".lstrip(".")) for name, part in _parts(value).items()}
         fields = {name: part for name, (part, _) in parts.items()}
         return {CLASS: type(value).__name__, FIELDS: fields}, _joined(arrays for _, arrays in parts.values())
     if isinstance(value, jax.Array | np.ndarray):
@@ -52,7 +50,8 @@ def rebuild(description: Any, arrays: Mapping[str, np.ndarray], classes: Mapping
         if ARRAY in description:
             return jax.device_put(arrays[description[ARRAY]])
         fields = {key: rebuild(part, arrays, classes) for key, part in description[FIELDS].items()}
-        return classes[description[CLASS]](**fields)
+        kind = classes[description[CLASS]]
+        return kind(**(kind.unpacked(fields) if hasattr(kind, "unpacked") else fields))
     if isinstance(description, list):
         return tuple(rebuild(part, arrays, classes) for part in description)
     return description
@@ -66,6 +65,17 @@ def fingerprint(description: Any, arrays: Mapping[str, np.ndarray]) -> int:
         value = zlib.crc32(f"{name} {array.dtype.str} {array.shape}".encode(), value)
         value = zlib.crc32(array.reshape(-1).view(np.uint8).data, value)
     return value
+
+
+def _parts(value: Any) -> dict[str, Any]:
+    """Its fields; of a class that has `packed` and `unpacked`, as it packs them.
+
+    One at its default is left out, so that a field which joins a class disowns nothing that was written before.
+    """
+    fields = {
+        f.name: getattr(value, f.name) for f in dataclasses.fields(value) if getattr(value, f.name) is not f.default
+    }
+    return value.packed(fields) if hasattr(value, "packed") else fields
 
 
 def _joined(parts: Any) -> dict[str, np.ndarray]:

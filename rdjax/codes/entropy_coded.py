@@ -10,7 +10,15 @@ import numpy as np
 from rdjax.checks import InputError, require
 from rdjax.codes.arrays import device_array, fit_vectors
 from rdjax.codes.bitstream import categorical_models, pack_entropy, sample_of_singles, unpack_entropy
-from rdjax.codes.cells import Table, cell_of, level_of, relevance_gains, sample_coefficients
+from rdjax.codes.cells import (
+    Table,
+    cell_of,
+    level_of,
+    packed_rows,
+    relevance_gains,
+    sample_coefficients,
+    unpacked_rows,
+)
 from rdjax.codes.code import COEFFICIENTS, Code
 from rdjax.codes.lloyd import SMOOTHING
 from rdjax.codes.mean_rate import dead_zone_cells, optimal_cells
@@ -42,6 +50,15 @@ class VariableLengthCode(Code):
     def model_bytes(self) -> int:
         """Four bytes for every symbol's frequency and every alphabet's size."""
         return 4 * (self.num_symbols + int(np.asarray(self.sizes).sum()))
+
+    def packed(self, fields: dict[str, Any]) -> dict[str, Any]:
+        """The fields as a file keeps them, tables without the padding of their rows."""
+        return fields | {"counts": packed_rows(self.counts, np.asarray(self.sizes))}
+
+    @classmethod
+    def unpacked(cls, fields: dict[str, Any]) -> dict[str, Any]:
+        """The inverse of `packed`: the tables with their padding."""
+        return fields | {"counts": unpacked_rows(fields["counts"], np.asarray(fields["sizes"]), 0)}
 
     @cached_property
     def laws(self) -> list[np.ndarray]:
@@ -177,6 +194,22 @@ class EntropyCodedScalar(Transformed, VariableLengthCode):
         sizes = np.asarray(self.sizes)
         borders = {"optimal": int((sizes - 1).sum()), "uniform": 2 * sizes.size}.get(self.cells, 2 + sizes.size)
         return self.transform.encoder_bytes + self.model_bytes + 4 * borders
+
+    def packed(self, fields: dict[str, Any]) -> dict[str, Any]:
+        """The fields as a file keeps them, tables without the padding of their rows."""
+        sizes = np.asarray(self.sizes)
+        tables = {"levels": packed_rows(self.levels, sizes), "thresholds": packed_rows(self.thresholds, sizes - 1)}
+        return super().packed(fields) | tables
+
+    @classmethod
+    def unpacked(cls, fields: dict[str, Any]) -> dict[str, Any]:
+        """The inverse of `packed`: the tables with their padding."""
+        sizes = np.asarray(fields["sizes"])
+        levels = unpacked_rows(fields["levels"], sizes)
+        return super().unpacked(fields) | {
+            "levels": levels,
+            "thresholds": unpacked_rows(fields["thresholds"], sizes - 1, np.inf),
+        }
 
     def _shared(self) -> "EntropyCodedScalar":
         transform = self.transform.padded(COEFFICIENTS)

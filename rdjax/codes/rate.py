@@ -23,9 +23,9 @@ class Rate:
       packed: 8 * bytes of the whole stream / n: header and checksum counted, the model not.
       header: the part of `packed` that is not payload, 8 * bytes / n (at most 30 bytes for every frame of 1,024
         to 65,536 items, the fewer the more symbols an item has; see `Code.items_of_a_frame`).
-      model: 8 * bytes of the entropy coder's fitted model, four for every frequency and every alphabet's size (a file
-        may pad them to the largest alphabet), once for all batches; 0 where lengths are fixed. The rest of what a
-        decoder holds is in the file of the code (`saved`), and `encoder_bytes` is the encoder's.
+      model: 8 * bytes of the entropy coder's fitted model as it is saved, once for all batches; 0 where lengths are
+        fixed. The rest of what a decoder holds is in the file of the code (`saved`), and `encoder_bytes` is the
+        encoder's.
       single: 8 * bytes of one item on its own, in whole bytes. What carries it tells where it ends, so there is no
         header; where lengths vary this tells something too, so such a mean is no rate of a stream (theory notes, 1.7).
     """

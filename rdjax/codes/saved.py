@@ -100,6 +100,11 @@ def save_code(code: Code, notes: Mapping[str, str] | None = None) -> bytes:
     return save(arrays, {KEY: json.dumps(record, sort_keys=True, allow_nan=False)})  # one key: their order is random
 
 
+def stored_bytes(code: Code) -> int:
+    """What the numbers of a code take in its file, the decoder's too; the header, a few kB of JSON, aside."""
+    return sum(array.nbytes for array in describe(code)[1].values())
+
+
 def load_code(data: bytes | mmap, where: str) -> tuple[Code, dict[str, str]]:
     """The inverse of `save_code`: the code and the notes.
 
@@ -126,6 +131,14 @@ def load_code(data: bytes | mmap, where: str) -> tuple[Code, dict[str, str]]:
     require(found == record.get("checksum"), damaged)
     _require_precision(arrays, where)
     return _usable(description, arrays, where), {str(key): str(value) for key, value in notes.items()}
+
+
+def is_saved_code(data: bytes | mmap) -> bool:
+    """Whether a file says that it holds a code of rdjax; it may be damaged."""
+    try:
+        return bool(_record(data, ""))
+    except InputError:
+        return False
 
 
 def _classes(description: Any) -> Iterator[str]:
@@ -156,7 +169,9 @@ def _record(data: bytes | mmap, where: str) -> dict[str, Any]:
 def _header(data: bytes | mmap, where: str) -> tuple[dict[str, Any], int]:
     """The header (8 bytes of length, low first, and as much JSON) and the first byte after it."""
     (length,) = struct.unpack("<Q", data[:8])
-    require(length <= min(len(data) - 8, _MOST_HEADER), f"{where} was cut short; {_AGAIN}.")
+    begun = length <= _MOST_HEADER and data[8:9] in (b"{", b"")  # else it is no such file, whole or cut
+    require(begun, f"{where} is no .safetensors file; give a code that encode saved.")
+    require(length <= len(data) - 8, f"{where} was cut short; {_AGAIN}.")
     return json.loads(data[8 : 8 + length]), 8 + length
 
 

@@ -10,7 +10,15 @@ import numpy as np
 from rdjax.checks import InputError, require, whole
 from rdjax.codes.allocation import MAX_WIDTH, water_filled
 from rdjax.codes.arrays import device_array, fit_vectors
-from rdjax.codes.cells import cell_of, level_of, lloyd_cells, relevance_gains, sample_coefficients
+from rdjax.codes.cells import (
+    cell_of,
+    level_of,
+    lloyd_cells,
+    packed_rows,
+    relevance_gains,
+    sample_coefficients,
+    unpacked_rows,
+)
 from rdjax.codes.code import COEFFICIENTS, FixedLengthCode
 from rdjax.codes.lloyd import lloyd_max
 from rdjax.codes.transform import Transform, fit_transform
@@ -104,6 +112,19 @@ class ScalarQuantizer(Transformed, FixedLengthCode):
         if self.law == "samples":
             numbers = sum(2**b - 1 for b in self.widths)
         return self.transform.encoder_bytes + self.transform.k + 4 * numbers
+
+    def packed(self, fields: dict[str, Any]) -> dict[str, Any]:
+        """The fields as a file keeps them, tables without the padding of their rows."""
+        sizes = 2 ** np.array(self.allocation)
+        tables = {"levels": packed_rows(self.levels, sizes), "thresholds": packed_rows(self.thresholds, sizes - 1)}
+        return fields | tables
+
+    @classmethod
+    def unpacked(cls, fields: dict[str, Any]) -> dict[str, Any]:
+        """The inverse of `packed`: the tables with their padding."""
+        sizes = 2 ** np.array(fields["allocation"], np.int64)
+        levels = unpacked_rows(fields["levels"], sizes)
+        return fields | {"levels": levels, "thresholds": unpacked_rows(fields["thresholds"], sizes - 1, np.inf)}
 
     def _shared(self) -> "ScalarQuantizer":
         transform = self.transform.padded(COEFFICIENTS)

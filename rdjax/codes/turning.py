@@ -93,10 +93,10 @@ def _turned(transform: Projection | RelevanceMap, rotation: np.ndarray, variance
     """R'c for the coefficients c [k]: what is scored stays the same."""
     dtype = transform.basis.dtype
     turn = lambda axes: device_array(np.asarray(axes, np.float64) @ rotation, dtype)
-    changed = {"basis": turn(transform.basis), "variances": device_array(variances, dtype)}
+    basis, spread = turn(transform.basis), device_array(variances, dtype)
     if isinstance(transform, RelevanceMap):
-        return replace(transform, back=turn(transform.back), turned=True, **changed)
-    return replace(transform, kind="OPQ", **changed)
+        return replace(transform, basis=basis, back=turn(transform.back), variances=spread, turned=True)
+    return replace(transform, basis=basis, variances=spread, kind="OPQ")
 
 
 @partial(jax.jit, static_argnames=("blocks", "beam"))

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from rdjax.checks import InputError, indices, numeric_header, require
+from rdjax.checks import InputError, indices, numeric_matrix, require
 from rdjax.data.corpus import Corpus
 from rdjax.data.reading import open_file, read_npz
 from rdjax.data.stored import plain
@@ -50,8 +50,8 @@ def flickr30k(path: str | os.PathLike[str], *, reading: str = "held-out caption"
       fit, test: vectors float32, modalities "image" and "text"; ids are file names.
 
     Raises:
-      InputError: one sentence: a missing or damaged file, a wrong number of rows, a split that is missing, ids that
-        occur twice or not at all, unknown keys, an image with too few captions, an unknown reading.
+      InputError: one sentence: a missing or damaged file, a NaN, a wrong number of rows, a split that is missing, ids
+        that occur twice or not at all, unknown keys, an image with too few captions, an unknown reading.
 
     Source: paper, section 7.1; it does not say which caption is the query, so there are three readings.
     """
@@ -161,7 +161,7 @@ def _features(folder: Path, entries: list[dict[str, Any]]) -> tuple[np.ndarray, 
     arrays = []
     for key, (expected, what, field) in told.items():
         array = found[key]
-        numeric_header(array, f"{where}: {key}")
+        numeric_matrix(array, f"{where}: {key}")
         require(
             len(array) == len(expected),
             f"{where}: {key} has {len(array)} rows and {SPLIT_FILE} has {len(expected)} {what}s; export one row each.",

@@ -7,7 +7,7 @@ from typing import Any
 
 from rdjax.checks import InputError, require
 from rdjax.data.beir import QRELS, judgments_file, read_json_ids
-from rdjax.data.keys import KNOWN, canonical, kept_once
+from rdjax.data.keys import KNOWN, SINGLE, canonical, kept_once
 from rdjax.data.reading import read_lines, read_npy
 from rdjax.data.stored import Found
 from rdjax.data.tables import Table
@@ -25,6 +25,7 @@ _TABLES = {"documents.parquet": ("documents", "ids"), "queries.parquet": ("queri
 
 _PACKED = (".gz", ".bz2", ".xz", ".zst", ".zip")
 _ARRAYS = (".npz", ".safetensors", ".parquet")
+_WRITTEN = (".txt", ".csv", ".tsv", ".json", ".jsonl")
 _OURS = re.compile(r"(documents|queries|corpus|relevant|grades|ids|query_ids|prior)(?![a-z])")  # begins what we read
 
 
@@ -42,7 +43,8 @@ def read_folder(path: str, judgments: str | None = None, memory: float | None = 
 
     Raises:
       InputError: an array of unknown name, one key from two files, damage, or what would be missed: packed files,
-        tables in pieces, archives, and judgments under another name where nothing else judges.
+        tables in pieces, archives, what is read from .npy or ids.txt in another format (prior.txt), and judgments under
+        another name where nothing else judges.
     """
     found: Found = {}
     unread: list[str] = []
@@ -80,6 +82,9 @@ def _require_none_missed(path: str, unread: Iterable[str], names: set[str], *, j
         elif name.endswith(_ARRAYS) and _OURS.match(name):
             single = "arrays are .npy files, or columns of documents.parquet and queries.parquet"
             raise InputError(f"{where} is not read: in a folder {single}; save them so, {elsewhere}")
+        elif stem in SINGLE and name.endswith(_WRITTEN):
+            known = f"{stem}.txt, one id per line" if f"{stem}.txt" in _TEXTS else f"{stem}.npy"
+            raise InputError(f"{where} is not read: in a folder this is {known}; save it so, {elsewhere}")
 
 
 def _is_read(name: str) -> bool:

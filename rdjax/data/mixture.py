@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from rdjax.checks import require
+from rdjax.checks import numbers, require, whole
 from rdjax.data.corpus import Corpus
 
 READINGS = {
@@ -57,16 +57,21 @@ def gaussian_mixture(
 
     Source: paper, section 7.1 (100,000 pairs, 15% for testing: num_queries=15000).
     """
-    sigmas = [rho**-0.5] * modalities if noise is None and rho > 0 else list(noise or ())
-    require(num_documents >= 2, f"{num_documents} documents are asked for; a ranking needs at least two.")
-    require(num_queries >= 1, f"{num_queries} queries are asked for; at least one is needed.")
-    require(modalities >= 1, f"{modalities} modalities are asked for; at least one is needed.")
-    require(1 <= intent_dim <= dim, f"the intent has {intent_dim} dimensions; it must have 1 to {dim}.")
+    whole(num_documents, "num_documents", 2)
+    whole(num_queries, "num_queries")
+    whole(modalities, "modalities")
+    size = whole(dim, "dim")
+    require(
+        whole(intent_dim, "intent_dim") <= size, f"the intent has {intent_dim} dimensions; it must have 1 to {dim}."
+    )
     require(noise is not None or rho > 0, f"rho is {rho}; it must be above 0.")
+    if noise is not None:
+        numbers(noise, "noise", 0)
+        require(np.ndim(noise) == 1, f"noise has shape {np.shape(noise)}; give one number for each modality.")
+    sigmas = [rho**-0.5] * modalities if noise is None else [float(sigma) for sigma in noise]
     require(
         len(sigmas) == modalities, f"noise has {len(sigmas)} entries for {modalities} modalities; give one for each."
     )
-    require(all(0 <= s < np.inf for s in sigmas), f"noise is {sigmas}; standard deviations are at least 0.")
     require(documents in READINGS, f"documents is {documents!r}; choose one of {', '.join(READINGS)}.")
     maps_rng, fit_rng, test_rng = np.random.default_rng(seed).spawn(3)
     maps = [orthonormal_map(dim, intent_dim, maps_rng) for _ in sigmas]

@@ -70,7 +70,9 @@ def check_files(paths: Sequence[str | os.PathLike[str]]) -> None:
 def _folder_beside(paths: Sequence[str | os.PathLike[str]], places: list[Path]) -> Path:
     """A new folder on the disk of the places."""
     for path, place in zip(paths, places, strict=True):
-        require(not place.is_dir(), f"{path} is a folder; name a file.")
+        require(os.fspath(path) != "", "the name of a file to write is empty; name one.")
+        named = os.fspath(path).endswith(("/", os.sep))
+        require(not named and not place.is_dir(), f"{path} is a folder; name a file.")
         require(places.count(place) == 1, f"{path} is to be written twice; name two files.")
     with said_of(paths[0]):
         return Path(tempfile.mkdtemp(prefix=".rdjax-", dir=nearest_existing(places[0].parent)))

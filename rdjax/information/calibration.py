@@ -23,6 +23,7 @@ Estimator = Callable[[Any, Any], Any]
 LARGEST_MISS = 0.2
 SMALLEST = 0.5  # bits; below, a relative miss means little, and the same number of bits is allowed as at it
 _SHARES = (0.0, 0.5, 1.0, 2.0)  # of the estimate
+_MORE, _CLOSE = 2, 0.05  # levels where it is read, unless there is one as close, relative to the estimate
 
 
 @register_dataclass
@@ -87,7 +88,7 @@ def calibrate_estimator(
       estimator: (x, y) -> bits, a scalar; called 1 + L * repeats times on arrays of the shape and precision of x, y.
       x: [n, d]; y: [n, e].
       levels: what the look-alike data hold, bits, rising from 0; None: 0, 1/2, 1 and 2 times the estimate, or 0.5 if
-        that is more.
+        that is more, and up to two more around what reads the estimate, since readings bend.
       directions: over how many pairs of directions what is shared is spread; None: as the data show, see `look_alike`.
       repeats: readings per level, at least 2.
       seed: of NumPy's default generator.
@@ -119,12 +120,23 @@ def calibrate_estimator(
         return _read(estimator, _like(data, alike.draw(bits, generator)), f"data that hold {bits:.3g} bits")
 
     reads = np.array([[reading(bits) for bits in known] for _ in range(repeats)])
-    read = reads.mean(axis=0)
-    spread = np.sqrt(reads.var(axis=0, ddof=1).mean())
-    ends = _least(known, read, estimate - spread), _most(known, read, estimate + spread)
+    for _ in range(_MORE if levels is None else 0):
+        level = np.mean(_held(known, reads, estimate)[2:])
+        if not np.isfinite(level) or np.abs(known - level).min() <= _CLOSE * max(estimate, SMALLEST):
+            break
+        place = np.searchsorted(known, level)
+        known = np.insert(known, place, level)
+        reads = np.insert(reads, place, [reading(level) for _ in range(repeats)], axis=1)
+    read, spread, *ends = _held(known, reads, estimate)
     miss = max(abs(estimate - end) / max(end, SMALLEST) if np.isfinite(end) else 1.0 for end in ends)
     shape = np.array([*data[0].shape, data[1].shape[1]])
     return EstimatorCalibration(*map(np.asarray, (estimate, known, read, spread, *ends, miss, shape)))
+
+
+def _held(known: np.ndarray, reads: np.ndarray, estimate: float) -> tuple[np.ndarray, float, float, float]:
+    """Of readings [repeats, L] the mean [L] and the spread, and the least and the most that could read the estimate."""
+    read, spread = reads.mean(axis=0), float(np.sqrt(reads.var(axis=0, ddof=1).mean()))
+    return read, spread, _least(known, read, estimate - spread), _most(known, read, estimate + spread)
 
 
 def _like(data: tuple, drawn: tuple) -> tuple:

@@ -9,7 +9,14 @@ import numpy as np
 from jax.typing import ArrayLike
 
 from rdjax import checks
-from rdjax.information.counts import as_counts, check_method, estimate, known_symbols, standard_error
+from rdjax.information.counts import (
+    as_counts,
+    check_method,
+    estimate,
+    in_enough_digits,
+    known_symbols,
+    standard_error,
+)
 from rdjax.numerics import on_device, safe_log, to_bits
 
 Sizes = tuple[int, ...]
@@ -96,7 +103,7 @@ def mutual_information_standard_error(
     """
     check_method(method)
     counts = as_counts(table, "the table's counts", 2, least=2)
-    return _information_error(counts, _known(symbols, counts), method)
+    return in_enough_digits(_information_error, counts, _known(symbols, counts), method, (-2, -1))
 
 
 @partial(jax.jit, static_argnums=1)

@@ -1,12 +1,10 @@
 """Entropy from counts: what a histogram says of the law it was drawn from, in bits.
 
-The frequencies themselves (`plugin`) are biased down, by (K - 1) / (2 n) nats at first; the other methods correct that,
-each on its own assumption (the table at `entropy_from_counts`). Histograms are the last axis, leading axes are batch:
-10,000 at once is one call. A zero count is padding, unless `symbols` says how many symbols there are: then what was
-not seen is known to exist, which `james_stein`, `jeffreys` and `nsb` make use of.
-
-Counts are whole numbers, so nothing here has a gradient, and asking for one raises; an entropy that is to be
-differentiated is `discrete.entropy` of a law.
+The frequencies themselves (`plugin`) are biased down, by (K - 1) / (2 n) nats where n is large; the other methods
+correct that, each on its own assumption (the table at `entropy_from_counts`). Histograms are the last axis, leading
+axes are batch: 10,000 at once is one call. A zero count is padding, unless `symbols` says how many symbols there are:
+then what was not seen is known to exist, which `james_stein`, `jeffreys` and `nsb` make use of. Counts are whole
+numbers and have no gradient, and asking for one raises; differentiate `discrete.entropy` of a law.
 """
 
 import math
@@ -35,7 +33,7 @@ def entropy_from_counts(
 ) -> jax.Array:
     """Estimate of H(X) = -sum_x p_x log2 p_x from n observations; n_x of them are x, m symbols were seen, K exist.
 
-        plugin        -sum f ln f, f = n_x / n: the maximum likelihood; too low by (K - 1) / (2 n) and more
+        plugin        -sum f ln f, f = n_x / n: the maximum likelihood; too low, by (K - 1) / (2 n) where n is large
         miller_madow  plugin + (m - 1) / (2 n)
         grassberger   sum f (ln n - psi(n_x) - (-1)^n_x / (n_x + 1)), the form of 1988
         chao_shen     -sum q ln q / (1 - (1 - q)^n), q = C f: coverage C = 1 - f_1 / n from the f_1 symbols seen once
@@ -74,10 +72,10 @@ def entropy_standard_error(
 
         v = (n - 1) / n sum_x n_x (h_x - mean)^2,    h_x: the estimate without one observation of x
 
-    of nsb the posterior standard deviation, and of grassberger without the alternating term. Beyond 1e-3 / eps
-    observations (8,000 in float32), where rounding would hide the difference, sqrt( sum n_x (ln n_x - mean)^2 ) / n.
-    On average it is rather above the true deviation than below; it says nothing of bias, which is the larger error
-    where observations are fewer than symbols.
+    of nsb the posterior standard deviation, and of grassberger without the alternating term. Beyond 8,000 observations,
+    where float32 would hide the difference, it is taken in float64; under jit there is the plug-in's in its place,
+    sqrt( sum n_x (ln n_x - mean)^2 ) / n, which is too low where observations are few for their symbols. Elsewhere it
+    is rather above the true deviation than below; it says nothing of bias, the larger error where they are few.
 
     Args:
       counts, method, symbols: as in `entropy_from_counts`; each histogram with two observations at least. The work is
@@ -90,12 +88,11 @@ def entropy_standard_error(
       InputError: as `entropy_from_counts`, and a single observation.
       TypeError: when differentiated.
 
-    Source: Efron and Tibshirani, An Introduction to the Bootstrap, 1993, chapter 11; Efron and Stein, Ann. Stat. 1981;
-    Wolpert and Wolf 1995.
+    Source: Efron and Stein, Ann. Stat. 1981; Efron and Tibshirani 1993, chapter 11; Wolpert and Wolf 1995.
     """
     check_method(method)
     histograms = as_counts(counts, "the counts", 1, least=2)
-    return _entropy_error(histograms, known_symbols(symbols, histograms), method)
+    return in_enough_digits(_entropy_error, histograms, known_symbols(symbols, histograms), method, -1)
 
 
 def estimate(counts: jax.Array, symbols: jax.Array, method: str, *, smooth: bool = False) -> jax.Array:
@@ -112,13 +109,25 @@ def estimate(counts: jax.Array, symbols: jax.Array, method: str, *, smooth: bool
     return jnp.where(total > 0, jnp.where(nats == 0, 0.0, nats), jnp.inf)  # not -0.0
 
 
+def in_enough_digits(error: Any, counts: jax.Array, symbols: jax.Array, method: str, axes: Any) -> jax.Array:
+    """error(counts, symbols, method), in float64 where values can be seen and `standard_error` needs it."""
+    if not checks.is_concrete(counts, symbols) or _shows_one(np.asarray(counts).sum(axis=axes)).all():
+        return error(counts, symbols, method)
+    with checks.looking(), jax.enable_x64(True):
+        return error(counts.astype(np.float64), symbols.astype(np.float64), method).astype(counts.dtype)
+
+
+def _shows_one(total: Any) -> Any:
+    """Whether a statistic of so many observations can be told from that of one fewer."""
+    return total * jnp.finfo(total.dtype).eps < 1e-3
+
+
 def standard_error(
     statistic: Callable[[jax.Array], jax.Array], influence: Callable[[jax.Array], jax.Array], counts: jax.Array
 ) -> jax.Array:
     """Standard deviation [...] of a statistic of counts [..., S], by the jackknife; inf below two observations.
 
-    Beyond 1e-3 / eps observations the rounding of the statistic would hide what one of them does to it; from there on
-    its influence on the plug-in, [..., S], is used in its place.
+    Where rounding would hide what one observation does to it, its influence on the plug-in, [..., S], is in its place.
     """
     total = jnp.sum(counts, axis=-1, keepdims=True)
     enough = total > 1
@@ -135,8 +144,9 @@ def standard_error(
 
     left_out = jnp.moveaxis(lax.map(without, jnp.arange(counts.shape[-1])), 0, -1)
     n = total[..., 0]
-    few = n * jnp.finfo(counts.dtype).eps < 1e-3
-    found = jnp.where(few, (n - 1) * variance(left_out), variance(influence(share)) / jnp.where(n > 1, n, 1.0))
+    found = jnp.where(
+        _shows_one(n), (n - 1) * variance(left_out), variance(influence(share)) / jnp.where(n > 1, n, 1.0)
+    )
     return jnp.where(n > 1, jnp.sqrt(found), jnp.inf)
 
 
@@ -209,10 +219,6 @@ def _of_law(law: jax.Array, rest: jax.Array, seen: jax.Array, unseen: jax.Array)
     return jnp.sum(jnp.where(seen, -xlogy(law, law), 0.0), axis=-1) - unseen * xlogy(rest, rest)
 
 
-def _nsb(counts: jax.Array, total: jax.Array, symbols: jax.Array) -> jax.Array:
-    return _posterior(counts, symbols, 0)
-
-
 def _posterior(counts: jax.Array, symbols: jax.Array, moment: int) -> jax.Array:
     """One of the two moments of `posterior_moments` for each histogram, in blocks."""
     width = counts.shape[-1]
@@ -242,7 +248,7 @@ METHODS: dict[str, Estimator] = {
     "chao_shen": _chao_shen,
     "james_stein": _james_stein,
     "jeffreys": _jeffreys,
-    "nsb": _nsb,
+    "nsb": lambda counts, total, symbols: _posterior(counts, symbols, 0),
 }
 
 
@@ -277,15 +283,14 @@ def known_symbols(symbols: Any, counts: jax.Array, what: str = "symbols") -> jax
         return jnp.zeros((), counts.dtype)
     if checks.is_concrete(symbols, counts):
         array, seen = np.asarray(symbols), (np.asarray(counts) > 0).sum(axis=-1)
-        checks.require(array.dtype.kind in "fiu", f"{what} must be whole numbers.")
         try:
             full = np.broadcast_to(array, seen.shape)
         except ValueError:
             raise checks.InputError(
                 f"{what} has shape {array.shape}; it must be one number, or {seen.shape}."
             ) from None
-        whole = np.isfinite(full) & (full == np.floor(full))
-        checks.require(bool(whole.all()), f"{what} must be whole numbers.")
+        whole = array.dtype.kind in "fiu" and bool((np.isfinite(full) & (full == np.floor(full))).all())
+        checks.require(whole, f"{what} must be whole numbers.")
         checks.require(bool((full >= seen).all()), f"{what} is below the number of symbols that were seen.")
     return floating(symbols).astype(counts.dtype)
 

@@ -6,7 +6,7 @@ inverses: small ones keep their relative accuracy, and with them a small informa
 rounding gives inf.
 
 Gradients: through Cholesky factors and singular values, and right where these coincide or are 0; the covariance is read
-as symmetric, so move it along symmetric matrices.
+as symmetric, so move it along symmetric matrices. Where a value is infinite there is none, and 0 stands for it.
 """
 
 import math
@@ -36,7 +36,7 @@ def gaussian_entropy(covariance: ArrayLike) -> jax.Array:
     Raises:
       InputError: no covariance.
 
-    Gradients: S^-1 / (2 ln 2).
+    Gradients: S^-1 / (2 ln 2); 0 where the value is -inf.
 
     Source: Cover and Thomas, Elements of Information Theory, theorem 8.4.1, as for the mutual information.
     """
@@ -107,11 +107,12 @@ def _entropy(covariance: jax.Array) -> jax.Array:
     variances = jnp.diagonal(covariance, axis1=-2, axis2=-1)
     scale = jnp.sqrt(jnp.where(variances > 0, variances, 1.0))
     unit = covariance / scale[..., :, None] / scale[..., None, :]
-    pivots = jnp.diagonal(jnp.linalg.cholesky(unit), axis1=-2, axis2=-1)
-    least = jnp.linalg.eigvalsh(lax.stop_gradient(unit))[..., :1]  # a pivot that should be 0 is any small number
+    least = jnp.linalg.eigvalsh(lax.stop_gradient(unit))[..., 0]  # a pivot that should be 0 is any small number
     usable = least > 64 * d**0.5 * float(jnp.finfo(covariance.dtype).eps)  # as `checks.not_singular`; a NaN is not
-    logs = jnp.sum(jnp.log(jnp.where(usable, pivots, 1.0)) + jnp.log(scale), axis=-1)
-    return jnp.where(usable[..., 0], to_bits(logs) + d / 2 * math.log2(2 * math.pi * math.e), -jnp.inf)
+    regular = jnp.where(usable[..., None, None], unit, jnp.eye(d, dtype=unit.dtype))
+    pivots = jnp.diagonal(jnp.linalg.cholesky(regular), axis1=-2, axis2=-1)
+    logs = jnp.sum(jnp.log(pivots) + jnp.log(scale), axis=-1)
+    return jnp.where(usable, to_bits(logs) + d / 2 * math.log2(2 * math.pi * math.e), -jnp.inf)
 
 
 @jax.jit

@@ -7,11 +7,11 @@ Gradients: the simplex ends where a probability is 0, and there the slope of -p 
 is the derivative in that direction. What is returned is the derivative along the face that the law lies on: a
 probability that is 0 stays 0 and has gradient 0, so that p = softmax(logits) with a logit of -inf, or p = t^2 at t = 0,
 differentiate right. Only directions that sum to 0 move along laws; off the simplex each formula is extended as it
-stands, so gradients may differ from another library's by a constant over the symbols that are not 0. The exception is
-`cross_entropy`, which is linear in its first law: there -log2 q is right at p = 0 too.
+stands, so gradients may differ from another library's by a constant over the symbols that are not 0.
 """
 
 import math
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
@@ -39,7 +39,7 @@ def entropy(law: ArrayLike) -> jax.Array:
     Raises:
       InputError: no law.
 
-    Gradients: at the edge of the simplex as the head of this file says; so for every function here.
+    Gradients: at the edge of the simplex as the head of this file says; so for all here but `cross_entropy`.
 
     Source: Cover and Thomas, Elements of Information Theory, chapter 2, as for all of this file but Jensen-Shannon.
     """
@@ -75,7 +75,7 @@ def cross_entropy(law: ArrayLike, other: ArrayLike) -> jax.Array:
       bits [...]; inf where q lacks a symbol of p.
 
     Raises:
-      InputError: no law, two lengths.
+      InputError: no law, two lengths, shapes that do not broadcast.
 
     Gradients: in p -log2 q, also where p is 0 (0 where both are); in q -p / q / ln 2.
     """
@@ -93,7 +93,7 @@ def kl(law: ArrayLike, other: ArrayLike) -> jax.Array:
       bits [...], at least 0; inf where q lacks a symbol of p.
 
     Raises:
-      InputError: no law, two lengths.
+      InputError: no law, two lengths, shapes that do not broadcast.
     """
     return _kl(*_pair(law, other))
 
@@ -109,7 +109,7 @@ def jensen_shannon(*laws: ArrayLike, weights: ArrayLike | None = None) -> jax.Ar
       bits [...], in [0, log2 M]; always finite.
 
     Raises:
-      InputError: fewer than two laws, no law, several lengths, as many weights as there are not laws.
+      InputError: fewer than two laws, no law, shapes that do not broadcast, as many weights as there are not laws.
 
     Source: Lin, Divergence measures based on the Shannon entropy, IEEE Trans. Inf. Theory 37, 1991.
     """
@@ -249,8 +249,7 @@ def _conditional_mutual_information(joint: jax.Array) -> jax.Array:
 def _mean_log_ratio(p: jax.Array, over: Factors, under: Factors, variables: int) -> jax.Array:
     """sum p log2(product of over / product of under), where p is 0 a plain 0."""
     active = p != 0
-    # logarithms are added, not factors multiplied: a product of two float32 marginals may underflow
-    log = lambda q: jnp.log(jnp.where(active, jnp.broadcast_to(q, p.shape), 1.0))
+    log = lambda q: jnp.log(jnp.where(active, jnp.broadcast_to(q, p.shape), 1.0))  # of each: products underflow
     terms = sum((log(q) for q in over[1:]), log(over[0])) - sum((log(q) for q in under[1:]), log(under[0]))
     return _floored(to_bits(jnp.sum(jnp.where(active, p * terms, 0.0), axis=_last(variables))))
 
@@ -288,13 +287,14 @@ def _law(values: Any, where: str, variables: int = 1) -> jax.Array:
     return floating(values)
 
 
-def _pair(law: Any, other: Any) -> tuple[jax.Array, jax.Array]:
-    first, second = _broadcast([_law(law, "the first law"), _law(other, "the second law")])
-    return first, second
+def _pair(law: Any, other: Any) -> list[jax.Array]:
+    return _broadcast([_law(law, "the first law"), _law(other, "the second law")])
 
 
 def _broadcast(laws: list[jax.Array]) -> list[jax.Array]:
-    lengths = {law.shape[-1] for law in laws}
-    checks.require(len(lengths) == 1, f"the laws have {sorted(lengths)} symbols; they must be over the same ones.")
-    shape = jnp.broadcast_shapes(*(law.shape for law in laws))
+    shape, shapes = laws[0].shape[:0], [law.shape for law in laws]
+    with suppress(ValueError):
+        shape = jnp.broadcast_shapes(*shapes)
+    same = {s[-1:] for s in shapes} == {shape[-1:]}
+    checks.require(same, f"the laws have shapes {shapes}; their symbols must be the same and their batches broadcast.")
     return [jnp.broadcast_to(law.astype(jnp.result_type(*laws)), shape) for law in laws]

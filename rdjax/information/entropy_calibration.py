@@ -77,7 +77,8 @@ def calibrate_entropy(x: ArrayLike, *, neighbors: int = 3, repeats: int = 3, see
     checks.whole(repeats, "repeats")
     points = np.asarray(x, np.float64)
     dtype = np.asarray(x).dtype
-    _require_density(points, float(np.finfo(dtype if dtype.kind == "f" else np.float64).eps))
+    dtype = dtype if dtype.kind == "f" else np.dtype(np.float64)
+    _require_density(points, float(np.finfo(dtype).eps))
     # Euclidean: blocks of matrix products, which many columns need
     reading = lambda rows: float(kozachenko_leonenko(rows.astype(dtype), neighbors, norm="euclidean"))
     center, root = _gaussian(points)

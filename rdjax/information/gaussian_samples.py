@@ -10,9 +10,9 @@ from jax.typing import ArrayLike
 from scipy.special import digamma
 
 from rdjax import checks
-from rdjax.information.covariance import block_information, information_of, singular_values
+from rdjax.information.covariance import block_information, singular_values
 from rdjax.information.rows import narrowed, power_of_two
-from rdjax.numerics import floating
+from rdjax.numerics import floating, to_bits
 
 HIGHEST = lax.Precision.HIGHEST
 METHODS = ("unbiased", "plugin", "ledoit_wolf")
@@ -42,7 +42,7 @@ def gaussian_information_bias(observations: int, x_dimension: int, y_dimension: 
 
 
 def shrunk_covariance(samples: ArrayLike) -> tuple[jax.Array, jax.Array]:
-    """The Ledoit-Wolf estimate (1 - a) S + a (tr S / d) 1: invertible from three samples on, however many dimensions.
+    """The Ledoit-Wolf estimate (1 - a) S + a (tr S / d) 1: invertible unless a is 0 or all samples are equal.
 
     S is the sample covariance (divided by n); a minimizes an estimate of the mean squared error in the Frobenius norm,
     which is 0 at a = 0, and leaves S of rank one, where the outer products of all samples less their mean are the same:
@@ -77,8 +77,7 @@ def sample_canonical_correlations(x: ArrayLike, y: ArrayLike) -> jax.Array:
 
     Source: Bjorck and Golub, Math. Comp. 27, 1973.
     """
-    first, second = _pair(x, y)
-    return _checked_cosines(first, second)
+    return _checked_angles(*_pair(x, y))[0]
 
 
 def gaussian_mutual_information_from_samples(x: ArrayLike, y: ArrayLike, method: str = "unbiased") -> jax.Array:
@@ -96,8 +95,9 @@ def gaussian_mutual_information_from_samples(x: ArrayLike, y: ArrayLike, method:
       method: one of the above. Static.
 
     Returns:
-      bits; for data that are not Gaussian, the I of the Gaussian with their covariance. A constant column is left out
-      by ledoit_wolf and refused by the others.
+      bits; for data that are not Gaussian, the I of the Gaussian with their covariance; inf where a direction of one is
+      determined by the other to rounding, in float32 from 19 bits of it on (9 by ledoit_wolf). A constant column is
+      left out by ledoit_wolf and refused by the others.
 
     Raises:
       InputError: no such arrays, an unknown method, too few observations, columns that others of their block determine
@@ -107,22 +107,35 @@ def gaussian_mutual_information_from_samples(x: ArrayLike, y: ArrayLike, method:
     first, second = _pair(x, y)
     if method == "ledoit_wolf":
         return _shrunk_information(first, second)
-    bits = information_of(_checked_cosines(first, second))
+    bits = _information(*_checked_angles(first, second))
     if method == "plugin":
         return bits
     return bits - gaussian_information_bias(first.shape[0], first.shape[1], second.shape[1])
 
 
 @jax.jit
-def _cosines(x: jax.Array, y: jax.Array) -> tuple[jax.Array, list[jax.Array]]:
-    """Canonical correlations, and for each block whether one of its columns is determined by others."""
+def _angles(x: jax.Array, y: jax.Array) -> tuple[jax.Array, jax.Array, list[jax.Array]]:
+    """Cosines and sines of the angles between the blocks, and for each whether one of its columns others determine."""
     bases, thin = [], []
     for block in (x, y):
         basis, triangle = jnp.linalg.qr(_standardized(block))
         least = jnp.linalg.svd(lax.stop_gradient(triangle), compute_uv=False)[-1]
         thin.append(~(least > _slack(block) * block.shape[0] ** 0.5))
         bases.append(jnp.where(thin[-1], jnp.nan, basis))  # there a basis vector is noise
-    return singular_values(jnp.matmul(bases[0].T, bases[1], precision=HIGHEST)), thin
+    many, few = bases if x.shape[1] > y.shape[1] else bases[::-1]
+    shared = jnp.matmul(many.T, few, precision=HIGHEST)
+    sines = singular_values(few - jnp.matmul(many, shared, precision=HIGHEST))[::-1]
+    return singular_values(shared), jnp.where(thin[0] | thin[1], 0, sines), thin
+
+
+@jax.jit
+def _information(cosines: jax.Array, sines: jax.Array) -> jax.Array:
+    """Bits, of whichever is the smaller of the two and keeps its digits; inf where a sine is 0 to rounding."""
+    apart = sines > 8 * sines.shape[-1] ** 0.5 * float(jnp.finfo(sines.dtype).eps)
+    close = apart & (sines < cosines)
+    wide = jnp.where(apart & ~close, cosines, 0)
+    nats = jnp.sum(-jnp.log(jnp.where(close, sines, 1)) - jnp.log1p(-(wide**2)) / 2)
+    return jnp.where(jnp.all(apart), to_bits(nats), jnp.inf)
 
 
 @jax.jit
@@ -199,19 +212,19 @@ def _pair(x: ArrayLike, y: ArrayLike) -> tuple[jax.Array, jax.Array]:
     return first.astype(dtype), second.astype(dtype)
 
 
-def _checked_cosines(x: jax.Array, y: jax.Array) -> jax.Array:
-    """`_cosines` of more observations than dimensions, and of columns of which none is determined by others."""
+def _checked_angles(x: jax.Array, y: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """`_angles` of more observations than dimensions, and of columns of which none is determined by others."""
     n, p, q = x.shape[0], x.shape[1], y.shape[1]
     checks.require(
         n > p + q,
         f"{n} observations of {p} + {q} dimensions: their sample covariance is singular and the plug-in infinite; give "
         f"more than {p + q}, or use method='ledoit_wolf'.",
     )
-    found, thin = _cosines(x, y)
+    cosines, sines, thin = _angles(x, y)
     for bad, name in zip(thin, "XY", strict=True):
         if checks.is_concrete(bad):
             checks.require(not bad, f"a column of {name} is constant or determined by others; leave it out.")
-    return found
+    return cosines, sines
 
 
 def _slack(block: jax.Array) -> float:

@@ -2,12 +2,17 @@
 
 They have the size and the shape of x and y, the very values of their columns, and the correlations inside x and inside
 y. What the two share is a Gaussian copula, spread evenly over the directions in which x and y are seen to correlate;
-where they are not seen to, over their leading principal directions. A column of which more than 1% repeats values gets
-normal ones of its mean and deviation instead, since few values would hide part of what is shared.
+where they are not seen to, over their leading principal directions.
+
+A column of which more than 1% repeats values, or that cannot be told from a normal one, gets normal ones of its mean
+and deviation instead. Few values would hide part of what is shared, and a map to any n given values hides some: it
+bends by n^-1/2, as they happen to be spaced. So in columns that are not normal an estimator of smooth relations finds
+log2(n) / 2 bits a direction at most, about, and is withheld where it reads more in the data.
 """
 
 import numpy as np
 from numpy.typing import ArrayLike
+from scipy.special import ndtri
 
 from rdjax import checks
 from rdjax.information.rows import check_observations
@@ -74,12 +79,12 @@ class LookAlike:
 
 
 class _Side:
-    """Sorted columns, which of them repeat values, and how white directions mix into them."""
+    """Sorted columns, which of them get normal values, and how white directions mix into them."""
 
     def __init__(self, points: np.ndarray):
         n, d = points.shape
         self.sorted = np.sort(points, axis=0)
-        self.repeats = (np.diff(self.sorted, axis=0) == 0).mean(axis=0) > ROUNDED[1]
+        self.normal = ((np.diff(self.sorted, axis=0) == 0).mean(axis=0) > ROUNDED[1]) | _straight(self.sorted)
         self.varying = int((self.sorted[0] < self.sorted[-1]).sum())  # columns
         self.mean, self.deviation = points.mean(axis=0), points.std(axis=0)
         ranks = _midranks(points)  # their correlations are Spearman's
@@ -101,7 +106,21 @@ class _Side:
         """White normal directions [n, d] as data: mixed, and column by column given the sorted values of the data."""
         mixed = white @ self.mixing.T
         order = mixed.argsort(axis=0).argsort(axis=0)
-        return np.where(self.repeats, self.mean + self.deviation * mixed, np.take_along_axis(self.sorted, order, 0))
+        return np.where(self.normal, self.mean + self.deviation * mixed, np.take_along_axis(self.sorted, order, 0))
+
+
+def _straight(columns: np.ndarray) -> np.ndarray:
+    """Of sorted columns [n, d] whether their normal scores plot is as straight as that of 999 normal ones in 1000.
+
+    Source: the test of Shapiro and Francia, as Royston approximates it, Stat. Comput. 2, 1992; here up to n = 10^5.
+    """
+    n, apart = len(columns), columns - columns.mean(axis=0)
+    scores = ndtri((np.arange(n) + 0.625) / (n + 0.25))
+    size = np.sqrt((scores @ scores) * (apart**2).sum(axis=0))
+    correlation = np.divide(scores @ apart, size, out=np.zeros_like(size), where=size > 0)
+    u, v = np.log(n), np.log(np.log(n))
+    mean, deviation = -1.2725 + 1.0521 * (v - u), 1.0308 - 0.26758 * (v + 2 / u)
+    return np.log1p(-np.minimum(correlation**2, 1 - 1e-15)) < mean + 3 * deviation
 
 
 def _midranks(points: np.ndarray) -> np.ndarray:

@@ -66,8 +66,8 @@ def permutation_test(
       `PermutationTest`, all scalars. Under jit a permuted statistic that is not a number counts as an exceedance.
 
     Raises:
-      InputError: rows that differ, fewer than 2, a statistic that is no finite scalar on the data, a column far from 0
-        of which more than 1% of the values become equal to others in float32 where x64 is off.
+      InputError: rows that differ, fewer than 2, a statistic that is no finite scalar on the data; where x64 is off,
+        integers beyond 32 bits, and a column far from 0 of which float32 makes more than 1% of the values equal.
 
     Source: Phipson and Smyth 2010, on why p is never 0.
     """
@@ -93,9 +93,20 @@ def permutation_test(
 
 
 def _traceable(array: Any, name: str) -> jax.Array:
-    """As a JAX array; refused where a column is far from 0 and values that differ become equal, as without x64."""
+    """As a JAX array; refused where that would make other values of them, as it may without x64."""
+    if checks.is_concrete(array) and not isinstance(array, jax.Array):
+        array = np.asarray(array)
     cast = jnp.asarray(array)
-    if isinstance(array, np.ndarray) and array.dtype != cast.dtype:
+    if not isinstance(array, np.ndarray) or array.dtype == cast.dtype:
+        return cast
+    if array.dtype.kind in "iu":
+        beyond = array[array != np.asarray(cast)]
+        if beyond.size:
+            raise checks.InputError(
+                f"an entry of {name} is {beyond[0]}, which {cast.dtype} cannot hold; give floats (astype(float)), or "
+                "compute with integers of 64 bits (jax.enable_x64)."
+            )
+    else:
         whole, rounded = (np.reshape(values, (len(array), -1)).T for values in (array, cast))
         for column, short in zip(whole, rounded, strict=True):
             far = np.abs(column).max() > 2 * np.ptp(column)

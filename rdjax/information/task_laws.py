@@ -64,9 +64,13 @@ class Task:
         """The mutual information once more, as the mean of the information density over n samples.
 
         Args:
-          n: how many.
+          n: how many, at least 2.
           seed: of their key.
+
+        Raises:
+          InputError: an n that is no whole number above 1.
         """
+        checks.whole(n, "the number of samples", 2)
         with jax.enable_x64(True):
             x, y = self.sample(jax.random.key(seed), n)
         bits = self.density(np.asarray(x), np.asarray(y))

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import lax
 from jax.typing import ArrayLike
 
 from rdjax import checks
@@ -22,17 +23,19 @@ def dither(x: ArrayLike, key: jax.Array, step: ArrayLike | None = None) -> jax.A
     """Rounded columns made continuous: x_j + step_j u, with u uniform on [-1/2, 1/2) and new for every entry.
 
     No information is lost or made: x is the nearest multiple again, and u is independent of everything else. A
-    continuous column moves by half the smallest gap between its values at most. Where x64 is off, a float64 column that
-    is far from 0 and that float32 would round has its first entry taken off.
+    continuous column moves by half the smallest gap between its values at most, or, where all of them are numbers of
+    float16 or bfloat16, within what is rounded to each. Where x64 is off, a float64 column that is far from 0 and that
+    float32 would round has its first entry taken off.
 
     Args:
       x: [n, d].
       key: of jax.random; never the same one for x and for y.
       step: what the columns were rounded to, one number or [d]; None: the smallest gap between two values of a column
-        (0 for a constant one), which is right unless a value is stored in two ways that differ in the last digit.
+        (0 for a constant one), which is right unless a value is stored in two ways that differ in the last digit; for
+        an entry whose neighbors in float16 or bfloat16, if it holds the column, are further apart, that gap.
 
     Returns:
-      [n, d], in the precision of x.
+      [n, d], in the precision of x, float32 at least.
 
     Raises:
       InputError: a shape that is not [n, d], a NaN, a step of another shape or below 0, an entry beyond float32 where
@@ -49,11 +52,25 @@ def dither(x: ArrayLike, key: jax.Array, step: ArrayLike | None = None) -> jax.A
 
 @jax.jit
 def _dithered(points: jax.Array, key: jax.Array, width: jax.Array | None) -> jax.Array:
-    if width is None:
-        gaps = jnp.diff(jnp.sort(points, axis=0), axis=0)
-        least = jnp.min(gaps, axis=0, where=gaps > 0, initial=jnp.inf)
-        width = jnp.where(jnp.isfinite(least), least, 0)
-    return points + width[None, :] * jax.random.uniform(key, points.shape, points.dtype, -0.5, 0.5)
+    uniform = jax.random.uniform(key, points.shape, points.dtype, -0.5, 0.5)
+    if width is not None:
+        return points + width[None, :] * uniform
+    gaps = jnp.diff(jnp.sort(points, axis=0), axis=0)
+    least = jnp.min(gaps, axis=0, where=gaps > 0, initial=jnp.inf, keepdims=True)
+    width = jnp.maximum(least, _half_precision_gaps(lax.stop_gradient(points), uniform))
+    return points + jnp.where(jnp.isfinite(least), width, 0) * uniform
+
+
+def _half_precision_gaps(points: jax.Array, side: jax.Array) -> jax.Array:
+    """From each entry to the next number, on the given side, of a half precision that holds its column, or 0 [n, d]."""
+    mantissa, exponent = jnp.frexp(jnp.where(points == 0, 2.0**-99, points))  # 0 has the nearest
+    gaps = jnp.zeros_like(points)
+    for digits, smallest in ((11, -24), (8, -100)):  # float16, then bfloat16, which is coarser
+        gap = jnp.ldexp(jnp.ones_like(points), jnp.maximum(exponent - digits, smallest))
+        held = jnp.all(points / gap == jnp.round(points / gap), axis=0, keepdims=True)
+        gaps = jnp.where(held, gap, gaps)
+    inward = (jnp.abs(mantissa) == 0.5) & (points * side < 0)  # a power of two has nearer ones toward 0
+    return jnp.where(inward, gaps / 2, gaps)
 
 
 class Tied(NamedTuple):

@@ -155,7 +155,7 @@ def bound_standard_error(bound: MatrixBound, scores: ArrayLike) -> jax.Array:
 
     d_i is the derivative of the bound as all weight moves towards pair i, through its row, its column and the diagonal.
     It measures which pairs happened to be drawn, for this critic: not how well the critic was trained, nor how far the
-    bound is below I. Too small where e^f is so heavy-tailed that the sample has not seen its tail.
+    bound is below I. Too small where e^f is so heavy-tailed that its tail was not seen; inf where the bound is.
 
     Args:
       bound: one of this file, e.g. `infonce` or `functools.partial(smile, clip=3.0)`.
@@ -166,8 +166,9 @@ def bound_standard_error(bound: MatrixBound, scores: ArrayLike) -> jax.Array:
     scores, weights = _matrix(scores, None, 2)
     with looking():
         numbers(jnp.diagonal(scores), "the diagonal of the scores")
-    slopes = jax.grad(lambda w: bound(scores, weights=w))(weights)
-    return jnp.sqrt(jnp.sum((slopes - jnp.mean(slopes)) ** 2) / (slopes.size * (slopes.size - 1)))
+    value, slopes = jax.value_and_grad(lambda w: bound(scores, weights=w))(weights)
+    error = jnp.sqrt(jnp.sum((slopes - jnp.mean(slopes)) ** 2) / (slopes.size * (slopes.size - 1)))
+    return jnp.where(jnp.isfinite(value), error, jnp.inf)
 
 
 @jax.jit

@@ -16,7 +16,7 @@ from jax.typing import ArrayLike
 from rdjax import checks
 from rdjax.information.discrete import binary_entropy
 from rdjax.limits.bound import AVERAGED, Bound
-from rdjax.limits.rank_problem import RankProblem, lay_out, pose, refuse_below_best
+from rdjax.limits.rank_problem import RankProblem, above_best, lay_out, pose, refuse_below_best
 from rdjax.limits.rank_sums import Prior, check_weights, describe_prior
 from rdjax.limits.tilting import Ranks, at_each, distortion_residual, largest_slope, pool, refine, solve_slope, tilt
 from rdjax.numerics import at_ranks, entropy_nats, floating, on_device, safe_log, to_bits
@@ -58,7 +58,7 @@ def fano_bounds(distortion: ArrayLike, prior: Prior, weights: Weights | ArrayLik
 
 @jax.jit
 def _fano(distortion: jax.Array, problem: RankProblem) -> tuple[jax.Array, jax.Array]:
-    excess, documents = jnp.maximum(distortion - problem.best, 0), problem.documents
+    excess, documents = jnp.maximum(above_best(distortion, problem.first), 0), problem.documents
     if problem.uniform:
         mass, likeliest, entropy = problem.count / documents, 1 / documents, jnp.log2(documents)
     else:
@@ -107,7 +107,7 @@ def _shannon(distortion: jax.Array, problem: RankProblem) -> jax.Array:
     ranks = _unpooled(problem)
 
     def at(one: jax.Array) -> jax.Array:
-        target = jnp.maximum(one - problem.best, 0)
+        target = jnp.maximum(above_best(one, problem.first), 0)
         slope, blocks = solve_slope(target, ranks, distortion_residual)
         slope = refine(target, ranks, blocks, slope, distortion_residual)
         nats = ranks.entropy - tilt(ranks, blocks, slope).psi - slope * target
@@ -215,6 +215,6 @@ def success_range(
 @jax.jit
 def _success(d: jax.Array, worth: jax.Array) -> tuple[jax.Array, jax.Array]:
     first, second, last = worth[0], worth[1], worth[-1]
-    excess = d - (1 - first)
+    excess = above_best(d, first)
     least, most = (1 - _ratio(excess, first - other, empty) for other, empty in ((second, 1.0), (last, 0.0)))
     return jnp.clip(least, 0, 1), jnp.clip(most, 0, 1)

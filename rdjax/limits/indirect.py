@@ -16,7 +16,7 @@ from jax import lax
 from jax.typing import ArrayLike
 
 from rdjax import checks
-from rdjax.limits.rank_problem import RankProblem, pose, refuse_below_best, room
+from rdjax.limits.rank_problem import RankProblem, above_best, pose, refuse_below_best, room
 from rdjax.limits.tilting import Ranks, at_each, distortion_residual, pool, refine, solve_slope, tilt
 from rdjax.numerics import entropy_nats, floating, on_device, to_bits
 from rdjax.retrieval.weights import Weights, reciprocal_rank
@@ -110,7 +110,7 @@ def indirect_rate(
 def _rate(
     distortion: jax.Array, problem: RankProblem, law: jax.Array, rows: jax.Array, contraction: jax.Array
 ) -> jax.Array:
-    best, dtype = problem.best, problem.gap.dtype
+    dtype = problem.gap.dtype
     falling = lambda table: -jnp.sort(-table.astype(dtype))
     most, mass = jnp.matmul(law.astype(dtype), falling(rows), precision=HIGHEST), falling(problem.prior)
     ranks = Ranks(problem.gap, problem.count, mass, entropy_nats(mass), True, most)
@@ -118,13 +118,14 @@ def _rate(
     slack = 4 * room(dtype)
 
     def at(one: jax.Array) -> jax.Array:
-        target = jnp.maximum(one - best, least)
+        excess = above_best(one, problem.first)
+        target = jnp.maximum(excess, least)
         slope, _ = solve_slope(target, ranks, distortion_residual)
         blocks = pool(ranks, slope)  # again, for the gradient of its masses
         slope = refine(target, ranks, blocks, slope, distortion_residual)
         nats = ranks.entropy - tilt(ranks, blocks, slope).psi - slope * target
         needed = jnp.where((target >= worst) | (nats <= 0), 0, to_bits(nats))
-        return jnp.where(one - best < least - slack, jnp.inf, needed)
+        return jnp.where(excess < least - slack, jnp.inf, needed)
 
     rate = at_each(at, distortion, ranks.gap.shape[0])
     noise = to_bits(room(dtype) * (1 + ranks.entropy))  # of a rate: a small contraction must not make bits of it

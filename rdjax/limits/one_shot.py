@@ -50,9 +50,9 @@ def one_shot_distortion(
         )
         if not checks.is_concrete(weights):
             return _from_listed(on_device(sizes), floating(np.full(documents, 1 / documents)), weights)
-        score = _scorer(prior, weights)
-        scores = [score(int(size)) for size in np.ravel(sizes)]
-        return 1 - jnp.asarray(scores, float).reshape(np.shape(sizes))
+        first, loss = _losses(prior, weights)
+        losses = [1 - first + loss(int(size)) for size in np.ravel(sizes)]
+        return jnp.asarray(losses, float).reshape(np.shape(sizes))
     return (_from_prior if callable(weights) else _from_listed)(on_device(sizes), floating(prior), weights)
 
 
@@ -69,15 +69,19 @@ def one_shot_codewords(distortion: float, prior: Prior, weights: Weights | Array
     """
     checks.require(np.ndim(distortion) == 0, f"the distortion has shape {np.shape(distortion)}; give one number.")
     checks.require(not np.isnan(distortion), "the distortion is NaN; give a number.")
+    distortion = float(distortion)
     documents = checked_size(prior)
     _check_listed(weights, documents)
-    score = _scorer(prior, weights)
-    reached = lambda size: 1 - score(size) <= distortion + 1e-15
+    first, loss = _losses(prior, weights)
+    excess = distortion - (1 - first) if first > 0.5 else (distortion - 1) + first  # as `above_best`, in float64
+    # what rounds the distortion, and the sum that it may come from
+    slack = 1e-15 + 8 * float(np.finfo(np.float64).eps) * abs(excess) * (documents if np.ndim(prior) else 1) ** 0.5
+    reached = lambda size: loss(size) <= excess + slack
     checks.require(
         reached(documents),
         f"a distortion of {distortion:.6g} is below 1 - w_1, which a perfect ranking has; no code reaches it.",
     )
-    low, high = 1, documents  # the score grows with the number of codewords
+    low, high = 1, documents  # the loss falls with the number of codewords
     while low < high:
         middle = (low + high) // 2
         low, high = (low, middle) if reached(middle) else (middle + 1, high)
@@ -111,47 +115,54 @@ def _check_listed(weights: Any, documents: int) -> None:
         check_weights(np.asarray(weights, np.float64))
 
 
-def _scorer(prior: Prior, weights: Any) -> Callable[[int], float]:
-    """The best score of L codewords, in float64 on the host: a whole number of them leaves no room for float32."""
+def _losses(prior: Prior, weights: Any) -> tuple[float, Callable[[int], float]]:
+    """w_1, and what L codewords lose of it at least, sum_j P_(j) (w_1 - w_ceil(j / L)), whose digits are all its own.
+
+    In float64 on the host: a whole number of codewords leaves no room for float32.
+    """
     if np.ndim(prior) == 0:
         documents = int(prior)
         if callable(weights):
-            return lambda size: _score_of_function(size, documents, weights)
+            first = float(at_ranks(weights, np.float64(1)))
+            return first, lambda size: _loss_of_function(size, documents, weights)
         listed = np.asarray(weights, np.float64)
-        return lambda size: _uniform_score(size, documents, listed)
+        return float(listed[0]), lambda size: _uniform_loss(size, documents, listed)
     falling = -np.sort(-np.asarray(prior, np.float64))
     falling /= falling.sum()  # a law may be written with six digits
     ranks = np.arange(1.0, len(falling) + 1)
     worth = at_ranks(weights, ranks) if callable(weights) else np.asarray(weights, np.float64)
     check_weights(worth)
-    return lambda size: float(worth[(np.arange(len(falling)) // size)] @ falling)
+    lost = worth[0] - worth
+    return float(worth[0]), lambda size: float(lost[(np.arange(len(falling)) // size)] @ falling)
 
 
-def _uniform_score(size: int, documents: int, weights: Any) -> float:
-    """Mean of w_ceil(j / L) over j = 1..N: L documents at each of the first floor(N / L) ranks, the rest one below."""
+def _uniform_loss(size: int, documents: int, weights: Any) -> float:
+    """Mean of w_1 - w_ceil(j / L) over j = 1..N: L documents at each of the first floor(N / L) ranks, then the rest."""
     full, rest = divmod(documents, min(size, documents))
     if callable(weights):
         worth, count = rank_nodes(weights, full)
-        last = float(at_ranks(weights, np.float64(full + 1))) if rest else 0.0
+        last = float(at_ranks(weights, np.float64(full + 1))) if rest else worth[0]
     else:
         worth, count = weights[:full], np.ones(full)
-        last = weights[full] if rest else 0.0
-    return (min(size, documents) * float(worth @ count) + rest * last) / documents
+        last = weights[full] if rest else worth[0]
+    lost = min(size, documents) * float((worth[0] - worth) @ count) + rest * float(worth[0] - last)
+    return lost / documents
 
 
-_score_of_function = lru_cache(maxsize=4096)(_uniform_score)  # an array would be a key of its length
+_loss_of_function = lru_cache(maxsize=4096)(_uniform_loss)  # an array would be a key of its length
 
 
 def _any_prior(sizes: jax.Array, prior: jax.Array, weights: Weights | ArrayLike) -> jax.Array:
     falling = -jnp.sort(-prior) / jnp.sum(prior)  # a law may be written with six digits
     order = jnp.arange(prior.shape[0])
 
-    def score(size: jax.Array) -> jax.Array:
-        place = order // jnp.maximum(size, 1).astype(order.dtype)
-        worth = weights((place + 1).astype(falling.dtype)) if callable(weights) else jnp.asarray(weights)[place]
-        return jnp.matmul(worth, falling, precision=HIGHEST)
+    worth = weights((order + 1).astype(falling.dtype)) if callable(weights) else jnp.asarray(weights)
 
-    return 1 - jnp.vectorize(score)(sizes)
+    def loss(size: jax.Array) -> jax.Array:
+        place = order // jnp.maximum(size, 1).astype(order.dtype)
+        return jnp.matmul(worth[0] - worth[place], falling, precision=HIGHEST)
+
+    return 1 - worth[0] + jnp.vectorize(loss)(sizes)
 
 
 _from_prior = jax.jit(_any_prior, static_argnums=2)

@@ -21,14 +21,24 @@ from rdjax.trees import register_dataclass
 @partial(register_dataclass, meta_fields=["uniform"])
 @dataclass(frozen=True)
 class RankProblem:
-    """A prior [N] (or the uniform one), gap and count of each rank (or rank node), D_min, and N."""
+    """A prior [N] (or the uniform one), gap and count of each rank (or rank node), w_1, and N."""
 
     prior: jax.Array
     gap: jax.Array
     count: jax.Array
-    best: jax.Array
+    first: jax.Array
     documents: jax.Array
     uniform: bool
+
+    @property
+    def best(self) -> jax.Array:
+        """D_min = 1 - w_1."""
+        return 1 - self.first
+
+
+def above_best(distortion: jax.Array, first: jax.Array) -> jax.Array:
+    """D - (1 - w_1) of D >= 1 - w_1 with all its digits: a small w_1 is lost in 1 - w_1, a small D in D - 1."""
+    return jnp.where(first > 0.5, distortion - (1 - first), (distortion - 1) + first)
 
 
 @lru_cache(maxsize=128)
@@ -39,13 +49,21 @@ def check_every_rank(weights: Weights, n: int) -> None:
 
 def pose(values: ArrayLike, prior: Prior, weights: Weights | ArrayLike) -> RankProblem:
     """Check prior and weights, and lay the ranks out in the precision of the inputs."""
+    values, prior, weights = (_listed(x) for x in (values, prior, weights))
     given = [x for x in (values, prior, weights) if not callable(x) and jnp.issubdtype(jnp.result_type(x), jnp.inexact)]
     dtype = jnp.promote_types(jnp.result_type(*given, 1.0), jnp.float32)
     uniform, documents = np.ndim(prior) == 0, checked_size(prior)
     law = on_device(np.ones(1), dtype) if uniform else _normalized(prior, dtype)
     worth, count = _worth(weights, documents, dtype, uniform, np if checks.is_concrete(prior, weights) else jnp)
     array = lambda x: on_device(np.asarray(x) if checks.is_concrete(x) else x, dtype)
-    return RankProblem(law, array(worth[0] - worth), array(count), array(1 - worth[0]), array(documents), uniform)
+    return RankProblem(law, array(worth[0] - worth), array(count), array(worth[0]), array(documents), uniform)
+
+
+def _listed(given: Any) -> Any:
+    """A list as an array; anything else as it is."""
+    if not isinstance(given, list | tuple):
+        return given
+    return np.asarray(given) if checks.is_concrete(given) else jnp.asarray(given)
 
 
 def _normalized(prior: ArrayLike, dtype: Any) -> jax.Array:
@@ -81,7 +99,25 @@ def lay_out(problem: RankProblem) -> tuple[Ranks, jax.Array]:
     ascending = jnp.sort(key)
     position = key.shape[0] - jnp.searchsorted(ascending, key, side="right")
     mass = lax.bitcast_convert_type(ascending[::-1], prior.dtype)
+    mass = _attach(problem.prior, mass, position)
     return Ranks(problem.gap, problem.count, mass, entropy_nats(problem.prior), True), position
+
+
+@jax.custom_jvp
+def _attach(prior: jax.Array, mass: jax.Array, position: jax.Array) -> jax.Array:
+    """The sorted prior, now carrying the derivative of the prior; equally likely documents share theirs."""
+    return mass
+
+
+@_attach.defjvp
+def _sorted(primals: tuple, tangents: tuple) -> tuple[jax.Array, jax.Array]:
+    _, mass, position = primals
+    size = mass.shape[0]
+    at_first = partial(jax.ops.segment_sum, segment_ids=position, num_segments=size)  # of the ranks of equal ones
+    mean = at_first(tangents[0]) / jnp.maximum(at_first(jnp.ones_like(mass)), 1)
+    starts = jnp.pad(mass[:-1] > mass[1:], (1, 0), constant_values=True)
+    first = lax.cummax(jnp.where(starts, jnp.arange(size), 0))
+    return _attach(*primals), mean[first]
 
 
 def room(dtype: Any) -> float:
@@ -91,10 +127,10 @@ def room(dtype: Any) -> float:
 
 def refuse_below_best(distortion: ArrayLike, problem: RankProblem) -> None:
     """Raise `InputError` for a distortion that no ranking has; traced values pass unseen."""
-    if not checks.is_concrete(distortion, problem.best):
+    if not checks.is_concrete(distortion, problem.first):
         return
-    given = np.asarray(distortion)
-    slack, best, low = room(problem.gap.dtype), float(problem.best), float(np.min(given, initial=np.inf))
+    given = np.asarray(distortion, np.float64)
+    slack, best, low = room(problem.gap.dtype), 1 - float(problem.first), float(np.min(given, initial=np.inf))
     inside = np.all((given >= min(0.0, best) - slack) & (given <= 1 + slack))  # w_1 may be above 1, and D below 0
     checks.require(bool(inside), "a distortion lies outside [0, 1], or is NaN.")
     checks.require(

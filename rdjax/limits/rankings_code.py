@@ -161,7 +161,7 @@ def _round(
     value = jnp.matmul(posteriors, worth_of(orders, worth).T, precision=HIGHEST)
     kernel = jnp.exp(slope * (value - jnp.max(value, axis=1, keepdims=True)))
     law = ascend(kernel, source, law, 1e-12, sweeps).law
-    joint = kernel * (source / mixture(kernel, source, law))[:, None]  # p_x P(c|x) / law_c
+    joint = kernel * (source / mixture(kernel, law))[:, None]  # p_x P(c|x) / law_c
     return law, resort(jnp.matmul(joint.T, posteriors, precision=HIGHEST), orders)
 
 

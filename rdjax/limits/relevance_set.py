@@ -18,7 +18,7 @@ from jax.typing import ArrayLike
 
 from rdjax import checks
 from rdjax.limits.bound import AVERAGED, Bound
-from rdjax.limits.rank_problem import check_every_rank
+from rdjax.limits.rank_problem import above_best, check_every_rank
 from rdjax.limits.rank_sums import check_weights
 from rdjax.limits.tilting import Ranks, at_each, distortion_residual, refine, solve_slope, tilt
 from rdjax.numerics import floating, on_device, to_bits
@@ -84,7 +84,7 @@ def first_relevant_rate(
             check_weights(np.asarray(weights, np.float64))
         worth = floating(weights)
     if checks.is_concrete(distortion) and checks.is_concrete(worth):
-        reached = np.min(np.asarray(distortion), initial=np.inf) >= 1 - float(np.asarray(worth)[0]) - 1e-6
+        reached = np.min(np.asarray(distortion, np.float64), initial=np.inf) >= 1 - float(np.asarray(worth)[0]) - 1e-6
         checks.require(bool(reached), "a distortion is below 1 - w_1, which a perfect ranking has; no rate reaches it.")
     return _rate(on_device(distortion, law.dtype), law, worth)
 
@@ -96,7 +96,7 @@ def _rate(distortion: jax.Array, law: jax.Array, worth: jax.Array) -> jax.Array:
     ranks = Ranks(gap, mass, mass, jnp.zeros((), law.dtype), False)
 
     def at(one: jax.Array) -> jax.Array:
-        target = jnp.maximum(one - (1 - worth[0]), 0)
+        target = jnp.maximum(above_best(one, worth[0]), 0)
         slope, blocks = solve_slope(target, ranks, distortion_residual)
         slope = refine(target, ranks, blocks, slope, distortion_residual)
         nats = -tilt(ranks, blocks, slope).psi - slope * target

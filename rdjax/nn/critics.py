@@ -1,8 +1,9 @@
 """Critics: f(x, y) for every x of one batch with every y of another, as Flax modules.
 
 A critic maps x [N, D] and y [M, E] to scores [N, M] in nats, scores[i, j] = f(x_i, y_j), which the bounds of
-`rdjax.information.variational` read. Parameters are float32 unless `dtype` says otherwise. What each costs, for N
-pairs scored all against all: separable and bilinear N networks and one product of matrices, concatenated N^2 networks.
+`rdjax.information.variational` read; x or y of another size raises InputError. Parameters are float32 unless `dtype`
+says otherwise. What each costs, for N pairs scored all against all: separable and bilinear N networks and one product
+of matrices, concatenated N^2 networks.
 """
 
 import itertools
@@ -16,7 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 from jax import lax
-from jax.typing import DTypeLike
+from jax.typing import ArrayLike, DTypeLike
 
 from rdjax.checks import is_concrete, require, whole
 
@@ -61,15 +62,34 @@ class Network(nnx.Module):
         self.layers = nnx.List(layers)
         self.activation = activation
 
+    @property
+    def input_size(self) -> int:
+        """sizes[0]."""
+        return int(self.layers[0].kernel.shape[0])
+
     def __call__(self, inputs: jax.Array) -> jax.Array:
-        """Inputs [..., sizes[0]] to outputs [..., sizes[-1]]."""
+        """Inputs [..., sizes[0]] to outputs [..., sizes[-1]]; InputError if they are of another size."""
+        require_size(inputs, self.input_size, "the network")
         for layer in self.layers[:-1]:
             inputs = self.activation(layer(inputs))
         return self.layers[-1](inputs)
 
 
+def require_size(x: ArrayLike, size: int, what: str) -> None:
+    """Refuse vectors that are not [..., size]."""
+    shape = jnp.shape(x)
+    require(
+        shape[-1:] == (size,), f"{what} is for {size} components and was given shape {shape}; it must be [..., {size}]."
+    )
+
+
 def _given(kernel: jax.Array, *_: Any) -> jax.Array:
     return kernel
+
+
+def _require_sizes(x: jax.Array, x_size: int, y: jax.Array, y_size: int) -> None:
+    require_size(x, x_size, "the critic, of x,")
+    require_size(y, y_size, "the critic, of y,")
 
 
 class BilinearCritic(nnx.Module):
@@ -95,6 +115,7 @@ class BilinearCritic(nnx.Module):
 
     def __call__(self, x: jax.Array, y: jax.Array) -> jax.Array:
         """x [N, D], y [M, E] to scores [N, M], nats."""
+        _require_sizes(x, self.x_slope.shape[0], y, self.y_slope.shape[0])
         x, y = (side * min(1.0, math.sqrt(2 / side.shape[1])) for side in (x, y))
         alone_x = jnp.sum((x @ self.x_square[...] + self.x_slope[...][None, :]) * x, axis=1)
         alone_y = jnp.sum((y @ self.y_square[...] + self.y_slope[...][None, :]) * y, axis=1)
@@ -132,6 +153,7 @@ class SeparableCritic(nnx.Module):
 
     def __call__(self, x: jax.Array, y: jax.Array) -> jax.Array:
         """x [N, D], y [M, E] to scores [N, M], nats."""
+        _require_sizes(x, self.x_network.input_size, y, self.y_network.input_size)
         g, h = self.x_network(x), self.y_network(y)
         scale = (g.shape[1] - 1) ** -0.5
         return (scale * g[:, :-1]) @ h[:, :-1].T + g[:, -1:] + h[:, -1][None, :]
@@ -167,6 +189,7 @@ class ConcatenatedCritic(nnx.Module):
 
     def __call__(self, x: jax.Array, y: jax.Array) -> jax.Array:
         """x [N, D], y [M, E] to scores [N, M], nats."""
+        _require_sizes(x, self.x_size, y, self.network.input_size - self.x_size)
         first, *later = self.network.layers
         kernel = first.kernel[...]
         x_part = x @ kernel[: self.x_size]

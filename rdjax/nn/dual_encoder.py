@@ -13,7 +13,7 @@ from jax import lax
 from jax.typing import ArrayLike, DTypeLike
 
 from rdjax.checks import numeric_matrix, require, whole
-from rdjax.nn.critics import Network
+from rdjax.nn.critics import Network, require_size
 from rdjax.retrieval import contrastive_loss
 
 CLIP = 0.07  # the temperature that CLIP begins with (Radford et al. 2021, section 2.5)
@@ -59,11 +59,13 @@ class DualEncoder(nnx.Module):
         return jnp.exp(self.log_temperature[...])
 
     def embed_queries(self, features: ArrayLike) -> jax.Array:
-        """Features [n, D] to unit vectors [n, d]."""
+        """Features [n, D] to unit vectors [n, d]; InputError if they are of another size."""
+        require_size(features, self.query_tower.input_size, "the query tower")
         return _unit(self.query_tower(jnp.asarray(features)))
 
     def embed_documents(self, features: ArrayLike) -> jax.Array:
-        """Features [n, E] to unit vectors [n, d]."""
+        """Features [n, E] to unit vectors [n, d]; InputError if they are of another size."""
+        require_size(features, self.document_tower.input_size, "the document tower")
         return _unit(self.document_tower(jnp.asarray(features)))
 
     def __call__(self, queries: ArrayLike, documents: ArrayLike) -> jax.Array:
@@ -95,7 +97,7 @@ def fit_dual_encoder(
       the trained model, and the loss of each step in nats [steps].
 
     Raises:
-      InputError: features that are no finite matrices of as many rows.
+      InputError: features that are no finite matrices of as many rows, or not of the model's sizes.
     """
     sides = np.asarray(queries), np.asarray(documents)
     for side, name in zip(sides, ("the queries", "the documents"), strict=True):

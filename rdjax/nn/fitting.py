@@ -49,7 +49,7 @@ class CriticFit:
     """An estimate of I(X; Y), and the critic that it was read from. Numbers are scalars but for the history.
 
     Args:
-      bits: the bound on the third part of the pairs.
+      bits: the bound on the third part of the pairs; whether it can exceed I, `fit_critic` says.
       standard_error: bits, of that reading: which pairs happened to be held out. It does not say how far the bound is
         below I.
       critic: of the step that was chosen; it reads normal scores, so use `scores`.
@@ -94,6 +94,9 @@ def fit_critic(
 ) -> CriticFit:
     """A lower bound on I(X; Y) from n pairs, by a critic trained to make it large.
 
+    In expectation it is one by infonce, nwj and jensen_shannon; donsker_varadhan, mine and smile read bounds whose
+    estimates may exceed I (`rdjax.information.variational`).
+
     Args:
       critic: x [N, D], y [M, E] to scores [N, M], nats; begin with `small_committee`. It is left as it is, and its
         parameters are where training begins. Their precision is that of the training.
@@ -111,8 +114,8 @@ def fit_critic(
       `CriticFit`.
 
     Raises:
-      InputError: data that is not two finite matrices of as many rows, too few pairs, an unknown bound; a critic that
-        is not finite from the first look on.
+      InputError: data that is not two finite matrices of as many rows, or not of the critic's sizes, too few pairs, an
+        unknown bound; a critic that is not finite from the first look on.
     """
     sides = _sides(x, y)
     parts = _parts(len(sides[0]), held_out, seed)

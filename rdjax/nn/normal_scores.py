@@ -23,20 +23,20 @@ class NormalScores:
     """x_d to Phi^-1(F_d(x_d)), F_d the distribution of coordinate d in a sample, linear between its sorted values.
 
     I(X; Y) does not change when coordinates are mapped one to one, so what a critic reads from the scores is a bound
-    for the vectors themselves. The map is one to one between the least and the largest value of the sample; outside it
-    is constant, which can only lose information. Heavy tails, outliers and units no longer matter. Equal values share
-    the mean of their scores; a constant coordinate is 0.
+    for the vectors themselves. The map is one to one, to rounding, between the least and the largest value of the
+    sample; outside it is constant, which can only lose information. Heavy tails, outliers and units no longer matter.
+    Equal values share the mean of their scores; a constant coordinate is 0. NumPy vectors are mapped on the host, in
+    float64 whatever JAX's x64 says.
 
     Args:
       values: increasing values of each coordinate [D, K], less its center; the last is repeated where there are fewer.
       scores: what they map to [D, K].
-      center: [D], 0 but for coordinates so far from 0 that float32 could hardly tell their values apart; NumPy vectors
-        lose it in float64 before they become float32 (where JAX's x64 is off).
+      center: [D], 0 but for coordinates so far from 0 that float32 could hardly tell their values apart.
     """
 
-    values: jax.Array
-    scores: jax.Array
-    center: jax.Array
+    values: np.ndarray | jax.Array
+    scores: np.ndarray | jax.Array
+    center: np.ndarray | jax.Array
 
     @classmethod
     def fit(cls, sample: ArrayLike, knots: int = KNOTS) -> "NormalScores":
@@ -66,20 +66,25 @@ class NormalScores:
                 np.pad(chosen - np.float64(center[d]), pad, mode="edge"),
                 np.pad(mean, pad, mode="edge"),
             )
-        return cls(jnp.asarray(values), jnp.asarray(scores.astype(values.dtype)), jnp.asarray(center))
+        return cls(values, scores.astype(values.dtype), center)
 
     def __call__(self, x: ArrayLike) -> jax.Array:
         """Vectors [n, D] to their scores [n, D]."""
         host = is_concrete(self.center) and not isinstance(x, jax.Array)
-        xp: Any = np if host else jnp
-        given: Any = xp.asarray(x)
+        given: Any = np.asarray(x) if host else jnp.asarray(x)
         require(
             given.ndim == 2 and given.shape[1] == self.values.shape[0],
             f"vectors have shape {given.shape}; they must be [n, {self.values.shape[0]}], as in the sample.",
         )
         given = given if jnp.issubdtype(given.dtype, jnp.floating) else given.astype(float)
-        apart = given - xp.asarray(self.center)[None].astype(given.dtype)
-        return _interpolate(jnp.asarray(apart), self.values, self.scores)
+        values, scores, center = (
+            np.asarray(a) if host else jnp.asarray(a) for a in (self.values, self.scores, self.center)
+        )
+        if not host:
+            return _interpolate(given - center[None].astype(given.dtype), values, scores)
+        apart = given.astype(np.float64) - center[None]
+        columns = [np.interp(*column) for column in zip(apart.T, values, scores, strict=True)]
+        return jnp.asarray(np.stack(columns, axis=1).astype(jnp.promote_types(given.dtype, scores.dtype)))
 
 
 def _centers(sample: np.ndarray) -> np.ndarray:

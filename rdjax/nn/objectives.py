@@ -29,7 +29,9 @@ NO_AVERAGE = math.inf
 
 @dataclass(frozen=True)
 class Objective:
-    """A loss to descend and the lower bound that its critic is read by; hashable, so a static argument under jit.
+    """A loss to descend and the bound that its critic is read by; hashable, so a static argument under jit.
+
+    donsker_varadhan, which reads mine as well, and smile may exceed I in expectation, the others are lower bounds.
 
     Args:
       name: as `objective` reads it.

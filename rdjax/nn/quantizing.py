@@ -7,8 +7,9 @@ import jax.numpy as jnp
 from flax import nnx
 from jax.typing import ArrayLike, DTypeLike
 
-from rdjax.checks import require, whole
+from rdjax.checks import numbers, require, whole
 from rdjax.codes.relaxed import cell_bits, nearest_word, noisy, rounded
+from rdjax.nn.critics import require_size
 
 KINDS = ("scalar", "product", "residual")
 
@@ -35,7 +36,7 @@ class Quantizer(nnx.Module):
       kind: scalar, product or residual.
       bits: of a word, 1 to 12; B * S * bits in all.
       parts: B of a product, S of a residual quantizer.
-      step: of a scalar quantizer, to begin with.
+      step: of a scalar quantizer, to begin with; above 0, as softness.
       softness: of words, see `nearest_word`; relative to the mean square of the words.
       rngs: params, for the words to begin with: normal, each stage half as large as the one before.
       dtype: of the parameters.
@@ -59,9 +60,10 @@ class Quantizer(nnx.Module):
         require(kind in KINDS, f"the kind is {kind!r}; it must be one of {', '.join(KINDS)}.")
         whole(size, "the size")
         whole(parts, "parts")
+        numbers(softness, "the softness", 0, ends=False)
         self.kind, self.softness, self.size = kind, softness, size
         if kind == "scalar":
-            require(step > 0, f"the step is {step}; it must be above 0.")
+            numbers(step, "the step", 0, ends=False)
             self.log_step = nnx.Param(jnp.full(size, jnp.log(step), dtype))
             return
         require(1 <= whole(bits, "bits") <= 12, f"a word has {bits} bits; it must have 1 to 12.")
@@ -75,7 +77,7 @@ class Quantizer(nnx.Module):
     def __call__(self, x: ArrayLike, *, key: jax.Array | None = None) -> Quantized:
         """Vectors [..., D] to `Quantized`; InputError if they are of another size."""
         x = jnp.asarray(x)
-        _require_size(x, self.size, "the quantizer")
+        require_size(x, self.size, "the quantizer")
         if self.kind == "scalar":
             step = jnp.exp(self.log_step[...])
             symbols = rounded(x, step) if key is None else noisy(x, step, key)
@@ -119,14 +121,7 @@ class EntropyModel(nnx.Module):
 
     def __call__(self, symbols: ArrayLike) -> jax.Array:
         """Symbols [..., k], whole or noisy, to bits per item [...]; InputError if they are of another size."""
-        _require_size(symbols, self.logits.shape[0], "the entropy model")
+        require_size(symbols, self.logits.shape[0], "the entropy model")
         weights = jax.nn.softmax(self.logits[...], axis=-1)
         bits = cell_bits(symbols, weights, self.means[...], jnp.exp(self.log_scales[...]))
         return jnp.sum(bits, axis=-1)
-
-
-def _require_size(x: ArrayLike, size: int, what: str) -> None:
-    shape = jnp.shape(x)
-    require(
-        shape[-1:] == (size,), f"{what} is for {size} components and was given shape {shape}; it must be [..., {size}]."
-    )

@@ -38,7 +38,7 @@ class Ascent(NamedTuple):
 
 def begin(kernel: jax.Array, source: jax.Array, law: jax.Array) -> Ascent:
     """Step 0 of an ascent from a law [M]; columns where it is 0 stay out."""
-    mix = mixture(kernel, source, law)
+    mix = mixture(kernel, law)
     ratio = jnp.matmul(source / mix, kernel, precision=HIGHEST)
     gap = plain_gap(law, ratio)
     return Ascent(law, mix, ratio, gap, jnp.zeros((), jnp.int32), jnp.full_like(gap, REACH))

@@ -24,6 +24,7 @@ from rdjax.rate_distortion.problem import (
     HIGHEST,
     Problem,
     kernel_of,
+    plain_gap,
     pose,
     ratios,
     reachable,
@@ -98,6 +99,8 @@ def _check_target(target: np.ndarray, problem: Problem) -> None:
 def _rates(problem: Problem, targets: jax.Array, tolerance: float) -> RateDistortion:
     base = lax.stop_gradient(jnp.sum(problem.source * problem.least))
     fixed, goals = lax.stop_gradient((problem, targets.ravel() - base))
+    # a symbol that does not occur decides no slope, nor what is worst
+    fixed = replace(fixed, excess=jnp.where(fixed.source[:, None] > 0, fixed.excess, 0))
     lowest = base - ROOM * jnp.finfo(base.dtype).eps * jnp.maximum(1, jnp.abs(base))
     slopes, laws, steps = each(partial(_search, fixed, tolerance), goals)
 
@@ -227,21 +230,33 @@ def _settle(
     spare = (last.last.slope == 0) & (last.last.excess <= goal)
     law = jnp.where(beyond, low.law, jnp.where(before | spare | met, last.last.law, mixed))
     slope = jnp.select([beyond, before, spare | met], [low.slope, steepest, last.last.slope], slope)
-    touched, polished = _polish(problem, slope, law, goal)
+    touched, polished = _polish(problem, slope, law, goal, (low.slope / 2, 2 * high.slope))
     at_end = beyond | before | spare
     return jnp.where(at_end, slope, touched), jnp.where(at_end, law, polished), last.steps
 
 
-def _polish(problem: Problem, slope: jax.Array, law: jax.Array, goal: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """Blahut-Arimoto steps on the slope that meets the goal at each: a law found at another slope suits this one."""
+def _polish(
+    problem: Problem, slope: jax.Array, law: jax.Array, goal: jax.Array, bracket: tuple[jax.Array, jax.Array]
+) -> tuple[jax.Array, jax.Array]:
+    """Blahut-Arimoto steps on the slope that meets the goal at each: a law found at another slope suits this one.
+
+    They may make it worse: two columns that are nearly equal part slowly, and where the curve is flat the slope runs.
+    """
 
     def step(_: int, pair: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
         slope, law = pair
         law = law * ratios(kernel_of(problem.excess, slope), problem.source, law)
         law = law / jnp.sum(law)
-        return _touch(problem, slope, law, goal), law
+        return touch(slope, law), law
 
-    return lax.fori_loop(0, POLISHING, step, (_touch(problem, slope, law, goal), law))
+    def gap(slope: jax.Array, law: jax.Array) -> jax.Array:
+        return plain_gap(law, ratios(kernel_of(problem.excess, slope), problem.source, law))
+
+    touch = lambda slope, law: jnp.clip(_touch(problem, slope, law, goal), *bracket)
+    plain = touch(slope, law), law
+    polished = lax.fori_loop(0, POLISHING, step, plain)
+    better = gap(*polished) < gap(*plain)
+    return jax.tree.map(lambda new, old: jnp.where(better, new, old), polished, plain)
 
 
 def _touch(problem: Problem, slope: jax.Array, law: jax.Array, goal: jax.Array) -> jax.Array:

@@ -120,7 +120,7 @@ def joint_intent_distortion(intent: GaussianIntent, rate: ArrayLike) -> JointInt
       rate: total bits, [...], at least 0; the leading shapes broadcast.
 
     Returns:
-      `JointIntent`, whose rates add up to `rate`.
+      `JointIntent`, whose rates add up to `rate`, or to 0 where nothing is explained.
 
     Raises:
       InputError: a negative rate.

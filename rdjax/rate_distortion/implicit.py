@@ -8,7 +8,8 @@ A_xj = sqrt(p_x) K_xj / (K q)_x, a change of source, distortion or slope that ch
 The rule is written in terms of the law that carries it, so it holds to every order. The value R + s D needs none of it
 (envelope theorem); the law, D(s), R(s) and every second derivative do: the Hessian of the envelope form alone is
 silently wrong. Where the optimal law is not unique (a straight piece of the curve) these derivatives do not exist, and
-large numbers come out. Source: theory notes, section 10.
+large numbers come out. In the probability of a symbol that has none they are one-sided: of the value -ln (K q)_x, and
+where that is infinite or beyond the precision -ln of the least number there is. Source: theory notes, section 10.
 """
 
 from collections.abc import Callable
@@ -19,7 +20,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from rdjax.rate_distortion.problem import HIGHEST, Problem, kernel_of, mixture, ratios, reachable
+from rdjax.rate_distortion.problem import HIGHEST, Problem, kernel_of, mixture, of_mixture, ratios, reachable
 from rdjax.rate_distortion.solution import RateDistortion, certify
 
 IN_FLIGHT = 2**21  # kernel entries that are certified together
@@ -47,9 +48,13 @@ def _implicit(primals: tuple, tangents: tuple) -> tuple[jax.Array, jax.Array]:
 def jacobian(problem: Problem, slope: jax.Array, law: jax.Array, ratio: jax.Array) -> jax.Array:
     """diag(1 - c) + diag(q) H [M, M], what a change of the law does to -F."""
     kernel = kernel_of(problem.excess, slope)
-    mix = mixture(kernel, problem.source, law)[:, None]
+    tilted = kernel * of_mixture(jnp.reciprocal, mixture(kernel, law), problem.source)[:, None]
+    # of a symbol without mass it may be as large as there are numbers; what cuts it is nothing where its law has mass
+    tilted = jnp.where(
+        problem.source[:, None] > 0, tilted, jnp.minimum(tilted, float(jnp.finfo(law.dtype).tiny) ** -0.25)
+    )
     # not A'A, A with the root of the source: that has no derivative where a probability is 0
-    gram = jnp.matmul((kernel / mix).T, problem.source[:, None] / mix * kernel, precision=HIGHEST)
+    gram = jnp.matmul(tilted.T, problem.source[:, None] * tilted, precision=HIGHEST)
     matrix = law[:, None] * gram + jnp.diag(1 - ratio)
     # keeps a column that is neither used nor unused (q = 0, c = 1) finite
     ridge = lax.stop_gradient(jnp.finfo(law.dtype).eps * jnp.trace(jnp.abs(matrix)) / law.shape[0])

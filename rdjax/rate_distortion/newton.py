@@ -181,7 +181,7 @@ class Mixture(NamedTuple):
 
     def look(self, q: jax.Array) -> tuple[jax.Array, jax.Array]:
         """c - 1, and sqrt(p_x) W(j|x)."""
-        mix = mixture(self.kernel, self.source, q)
+        mix = mixture(self.kernel, q)
         ratio = jnp.matmul(self.source / mix, self.kernel, precision=HIGHEST)
         return ratio - 1, (jnp.sqrt(self.source) / mix)[:, None] * self.kernel * q[None, :]
 

@@ -10,6 +10,7 @@ I + s D = -sum p ln(K q) - sum_j q_j c_j ln c_j, and no channel does better than
 that every row has a 1 in it whatever the slope.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -61,7 +62,7 @@ def pose(source: ArrayLike, distortion: ArrayLike) -> Problem:
         held = distortion.dtype if isinstance(distortion, jax.Array) else np.asarray(distortion).dtype
         checks.require(held.kind in "fiub", f"the distortion holds {held} values; it must hold numbers.")
     problem, usual = _shift(*(automatic(floating(array)) for array in (source, distortion)))
-    if checks.is_concrete(usual) and not usual:
+    if checks.is_concrete(usual, source, distortion) and not usual:
         _check_rows(on_host(distortion), on_host(source))
     return problem
 
@@ -95,11 +96,20 @@ def _shift(p: jax.Array, d: jax.Array) -> tuple[Problem, jax.Array]:
 
 
 def slopes_in_nats(slope: ArrayLike, problem: Problem) -> jax.Array:
-    """Slopes in the precision of the problem, nats, checked."""
+    """Slopes in the precision of the problem, nats, checked.
+
+    Raises:
+      InputError: a slope that is negative or not finite, or so small that `kernel_of` takes a large distortion for less
+        than it is, which it does beyond 1e19 in float32 and 1e154 in float64.
+    """
     if checks.is_concrete(slope):
         values = np.asarray(slope, np.float64)
         good = bool(np.all((values >= 0) & (values < float(jnp.finfo(problem.source.dtype).max))))
         checks.require(good, "a slope is negative, infinite or NaN; slopes are bits per unit, at least 0.")
+        if checks.is_concrete(problem) and bool(np.any(values < steeper(problem.source.dtype))):
+            excess = on_host(problem.excess)
+            good = not np.any((excess > _far(excess.dtype)) & (excess < np.inf))
+            checks.require(good, f"a slope is too small for distortions this large in {excess.dtype}; scale them down.")
         return on_device(values * LN2, problem.source.dtype)
     return jnp.asarray(slope, problem.source.dtype) * LN2
 
@@ -132,15 +142,29 @@ def _far(dtype: Any) -> float:
     return float(jnp.finfo(dtype).max) ** 0.5
 
 
-def mixture(kernel: jax.Array, source: jax.Array, law: jax.Array) -> jax.Array:
-    """(K q)_x [X], floored where it underflows; 1 where it is 0 and the source has no mass."""
-    mix = jnp.matmul(kernel, law, precision=HIGHEST)
-    return jnp.where((source > 0) | (mix > 0), jnp.maximum(mix, jnp.finfo(mix.dtype).tiny), 1)
+def mixture(kernel: jax.Array, law: jax.Array) -> jax.Array:
+    """(K q)_x [X], floored where it underflows."""
+    return jnp.maximum(jnp.matmul(kernel, law, precision=HIGHEST), jnp.finfo(kernel.dtype).tiny)
+
+
+def of_mixture(function: Callable[[jax.Array], jax.Array], mix: jax.Array, source: jax.Array) -> jax.Array:
+    """A function of each (K q)_x that does not move where that is small and the symbol has no mass.
+
+    Such a symbol has a part in derivatives alone: by its probability, the function; by anything else 0 times powers of
+    1 / (K q)_x, which have to be numbers.
+    """
+    moves = (source > 0) | (mix > float(jnp.finfo(mix.dtype).tiny) ** 0.25)
+    return jnp.where(moves, function(jnp.where(moves, mix, 1)), lax.stop_gradient(function(mix)))
+
+
+def shares(kernel: jax.Array, source: jax.Array, law: jax.Array) -> jax.Array:
+    """p_x / (K q)_x [X]."""
+    return source * of_mixture(jnp.reciprocal, mixture(kernel, law), source)
 
 
 def ratios(kernel: jax.Array, source: jax.Array, law: jax.Array) -> jax.Array:
     """c_j = sum_x p_x K_xj / (K q)_x [M]: what a Blahut-Arimoto step multiplies q by, 1 on the support at the end."""
-    return jnp.matmul(source / mixture(kernel, source, law), kernel, precision=HIGHEST)
+    return jnp.matmul(shares(kernel, source, law), kernel, precision=HIGHEST)
 
 
 def plain_gap(law: jax.Array, ratio: jax.Array) -> jax.Array:

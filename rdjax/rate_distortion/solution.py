@@ -14,9 +14,11 @@ from rdjax.rate_distortion.problem import (
     Problem,
     kernel_of,
     mixture,
+    of_mixture,
     plain_gap,
     ratios,
     rounding,
+    shares,
     steeper,
 )
 from rdjax.trees import register_dataclass
@@ -40,13 +42,16 @@ MESSAGES = (
 class RateDistortion:
     """A point of the curve, and a proof of how good it is: 0 <= rate - R(distortion) <= gap.
 
+    The left side holds but for rounding (some 1e-7 bits in float32), which is a part of the gap.
+
     Args:
       rate: I(X; reproduction) in bits of the channel W(j|x) proportional to output_j 2^(-slope d_xj).
       distortion: mean distortion of that channel, units of the distortion.
       slope: s = -dR/dD in bits per unit of distortion.
       output: the law q [..., M]; the other fields have the shape of the slope.
       lagrangian: rate + slope * distortion in bits, the optimum value at this slope, up to the gap.
-      gap: bits; certified at this very law, rounding allowed for.
+      gap: bits; certified at this very law, rounding allowed for. No code of any distortion has a rate + slope *
+        distortion below lagrangian - gap; so the gap may exceed the rate, and `lower` is at least 0.
       steps: how many the solver took.
       status: an integer; 0 is success, and `message` says the rest in words.
 
@@ -87,8 +92,7 @@ def lagrangian(problem: Problem, slope: jax.Array, law: jax.Array) -> jax.Array:
     """
     kernel = kernel_of(problem.excess, slope)
     ratio = ratios(kernel, problem.source, law)
-    mix = mixture(kernel, problem.source, law)
-    return -jnp.sum(problem.source * jnp.log(mix)) - jnp.sum(xlogy(law * ratio, ratio))
+    return -jnp.sum(problem.source * jnp.log(mixture(kernel, law))) - jnp.sum(xlogy(law * ratio, ratio))
 
 
 @lagrangian.defjvp
@@ -96,8 +100,8 @@ def _envelope(primals: tuple, tangents: tuple) -> tuple[jax.Array, jax.Array]:
     problem, slope, law = primals
 
     def dual(problem: Problem, slope: jax.Array) -> jax.Array:
-        mix = mixture(kernel_of(problem.excess, slope), problem.source, law)
-        return -jnp.sum(problem.source * jnp.log(mix))
+        mix = mixture(kernel_of(problem.excess, slope), law)
+        return -jnp.sum(problem.source * of_mixture(jnp.log, mix, problem.source))
 
     _, change = jax.jvp(dual, (problem, slope), tangents[:2])
     return lagrangian(*primals), change
@@ -108,7 +112,7 @@ def mean_excess(problem: Problem, slope: jax.Array, law: jax.Array) -> jax.Array
     kernel = kernel_of(problem.excess, slope)
     moved = kernel * jnp.where(jnp.isfinite(problem.excess), problem.excess, 0)
     spread = jnp.matmul(moved, law, precision=HIGHEST)
-    return jnp.sum(problem.source / mixture(kernel, problem.source, law) * spread)
+    return jnp.sum(shares(kernel, problem.source, law) * spread)
 
 
 def certify(
@@ -121,10 +125,10 @@ def certify(
     chex.assert_shape(law, problem.excess.shape[1:])
     chex.assert_rank([slope, steps, exhausted], 0)
     kernel = lax.optimization_barrier(kernel_of(problem.excess, slope))  # or its exponentials are taken anew per use
-    mix = mixture(kernel, problem.source, law)
+    weight = shares(kernel, problem.source, law)
     # sum_x p_x W(j|x) excess_xj / q_j; of terms that wait for the law, or they are made first and kept all along
-    terms = (problem.source / mix)[:, None] * kernel * jnp.where(jnp.isfinite(problem.excess), problem.excess, 0)
-    spread = jnp.matmul(jnp.ones_like(mix), terms, precision=HIGHEST)
+    terms = weight[:, None] * kernel * jnp.where(jnp.isfinite(problem.excess), problem.excess, 0)
+    spread = jnp.matmul(jnp.ones_like(weight), terms, precision=HIGHEST)
     excess = jnp.sum(law * spread)
     value = lagrangian(problem, slope, law)
     base = jnp.sum(problem.source * problem.least)

@@ -34,7 +34,7 @@ def reverse_water_filling(variances: ArrayLike, rate: ArrayLike) -> WaterFilling
       rate: total bits, shape [...], at least 0.
 
     Returns:
-      rates with sum `rate`, and distortions D_i = variance_i 2^(-2 r_i).
+      rates with sum `rate` (0 where every variance is 0), and distortions D_i = variance_i 2^(-2 r_i).
 
     Raises:
       InputError: a negative variance or rate, no variance.
@@ -156,20 +156,26 @@ def _inverses(rho: jax.Array, goals: jax.Array) -> jax.Array:
 
 
 def _bottleneck_inverse(square: jax.Array, goal: jax.Array) -> jax.Array:
-    """With t = 1 / level, active components carry 1/2 log2((1 + c_i) t / (1 + t)): solve for t by the number active."""
+    """With t = 1 / level, active components carry 1/2 log2((1 + c_i) t / (1 + t)): solve for t by the number active.
+
+    Everything is told as how far it is from the weakest active component, so that a small goal keeps its digits.
+    """
     strength = -jnp.sort(-square)
-    ratio = strength / (1 - strength)
     number = jnp.arange(1, strength.shape[0] + 1)
-    # with the k strongest active: sum -1/2 ln(1 - rho^2) - k/2 ln(1 + 1/t) = goal ln 2
-    carried = jnp.cumsum(-0.5 * jnp.log1p(-strength))
-    shortfall = 2 * (carried - goal * LN2) / number  # ln(1 + 1/t)
-    inverse_t = jnp.expm1(jnp.where(shortfall > 0, shortfall, 1.0))
-    valid = (shortfall > 0) & (ratio >= inverse_t * (1 - 1e-12)) & (ratio > 0)
-    chosen = jnp.max(jnp.where(valid, number, 0))
-    level = inverse_t[jnp.maximum(chosen, 1) - 1]
-    active = number <= chosen
-    bits = jnp.sum(jnp.where(active, 0.5 * jnp.log2(jnp.where(active, ratio, 1.0) / level), 0.0))
-    return jnp.where(goal <= 0, 0.0, jnp.where(chosen > 0, jnp.maximum(bits, goal), jnp.inf))
+    twice = 2 * LN2 * goal
+    # a_i = ln(1 + c_i) = -ln(1 - rho_i^2); what the k strongest carry when the next begins: sum (a_i - a_k)
+    falls = jnp.log1p((strength[:-1] - strength[1:]) / (1 - strength[:-1]))
+    before = jnp.append(jnp.zeros_like(falls, shape=1), jnp.cumsum(number[:-1] * falls))
+    chosen = jnp.sum((strength > 0) & (twice >= before))
+    last = jnp.maximum(chosen, 1) - 1
+    weakest, active = jnp.where(chosen > 0, strength[last], 1.0), number <= chosen
+    lost = jnp.expm1((before[last] - twice) / (last + 1)) / weakest  # level over that component's c, less 1
+    possible = (lost > -1) & (twice < jnp.sum(-jnp.log1p(-strength)))
+    over = jnp.where(active, strength - weakest, 0.0)
+    nats = jnp.log1p(over / weakest) + jnp.log1p(over / (1 - strength)) - jnp.log1p(jnp.where(possible, lost, 0.0))
+    bits = jnp.sum(jnp.where(active, nats, 0.0)) / (2 * LN2)
+    bits = jnp.where(bits < goal, goal, bits)  # not a maximum, which halves the derivative where they are equal
+    return jnp.where(chosen > 0, jnp.where(possible, bits, jnp.inf), jnp.where(goal <= 0, 0.0, jnp.inf))
 
 
 def _fill(height: jax.Array, total: jax.Array) -> jax.Array:

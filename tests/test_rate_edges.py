@@ -1,0 +1,102 @@
+"""R(D) of symbols that do not occur, of targets at the ends, of columns nearly equal, of distortions far apart."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from rdjax.checks import InputError
+from rdjax.rate_distortion import gaussian_bottleneck_rate, interior_point, rate_at, sources
+from tests.oracles import blahut_point
+
+FORBIDDEN = np.array([[np.inf] * 3, [0.6, 0.7, 0.5], [0.9, 0.8, 0.0], [0.9, 0.0, 0.7]])
+SPARE = np.array([0.0, 0.4, 0.59, 0.01])
+
+
+@pytest.fixture
+def asked(precision):
+    """A tolerance that the precision can certify."""
+    return {"tolerance": 1e-9 if precision == "float64" else 1e-4}
+
+
+@pytest.mark.float64_only
+def test_a_certified_law_is_not_polished_away():
+    """Steps that part columns nearly equal took the gap from 1e-15 to 6e-4."""
+    source = sources.gaussian(256)
+    found = jax.device_get(rate_at(source.law, source.distortion, np.array([0.0360674, 0.1])))
+    assert (found.status == 0).all(), found.message
+    rate, mean, gap = blahut_point(source.law, source.distortion, float(found.slope[0]) * np.log(2), sweeps=2000)
+    lower = rate - gap + found.slope[0] * (mean - found.distortion[0])  # the tangent
+    assert lower - 1e-9 <= found.rate[0] <= lower + gap + 1e-9
+
+
+def test_a_symbol_that_does_not_occur_decides_nothing(asked):
+    targets = np.array([0.2, 0.206, 0.207, 0.21, 0.25])
+    with_it, without = (
+        jax.device_get(rate_at(*given, targets, **asked)) for given in ((SPARE, FORBIDDEN), (SPARE[1:], FORBIDDEN[1:]))
+    )
+    assert (with_it.status == 0).all(), with_it.message
+    np.testing.assert_allclose(with_it.rate, without.rate, atol=2 * asked["tolerance"])
+    np.testing.assert_array_equal(with_it.rate[3:], 0)
+    np.testing.assert_allclose(with_it.distortion[2:], 0.207, rtol=1e-6)
+    found = rate_at([0, 0.6, 0.4], [[np.inf, 0], [0, 1], [1, 0]], 2.0, **asked)
+    assert float(found.distortion) == pytest.approx(0.4)
+
+
+@pytest.mark.float64_only
+def test_the_least_distortion_of_large_ones_has_a_rate():
+    rng = np.random.default_rng(49)
+    source = rng.dirichlet(np.full(8, 0.3))
+    distortion = 1e5 * np.subtract.outer(np.linspace(0, 1, 8), np.linspace(0, 1, 10)) ** 2
+    least = float(source @ distortion.min(axis=1))
+    found = jax.device_get(rate_at(source, distortion, least))
+    assert found.status == 0, found.message
+    assert found.slope > 0
+    forced = np.zeros((8, 10))  # no two reproductions are equally near, so each symbol has its own
+    forced[np.arange(8), distortion.argmin(axis=1)] = 1
+    output = source @ forced
+    assert float(found.rate) == pytest.approx(-(output * np.log2(np.maximum(output, 1e-300))).sum(), abs=1e-9)
+
+
+@pytest.mark.parametrize("far", [2.0, 60.0, 300.0, np.inf])
+def test_derivatives_beside_a_symbol_that_does_not_occur(far, asked):
+    """Its reproduction is not used, and the others are far away: dR/ds is that of h(1/5), s = 2, by differences."""
+    source, distortion = jnp.array([0.0, 0.5, 0.5]), jnp.array([[0, far, far], [0.9, 0, 1], [0.9, 1, 0]])
+    entropy = lambda wrong: -wrong * np.log2(wrong) - (1 - wrong) * np.log2(1 - wrong)
+    rate = lambda slope: 1 - entropy(1 / (1 + 2.0**slope))
+    at = lambda slope: interior_point(source, distortion, slope, **asked).rate
+    first, bent = jax.jit(lambda s: (jax.grad(at)(s), jax.grad(jax.grad(at))(s)))(2.0)
+    assert float(first) == pytest.approx((rate(2 + 1e-4) - rate(2 - 1e-4)) / 2e-4, rel=1e-5)
+    second = (rate(2 + 1e-3) - 2 * rate(2) + rate(2 - 1e-3)) / 1e-6
+    assert float(bent) == pytest.approx(second, rel=1e-3)
+    by_source = jax.grad(lambda p: interior_point(p, distortion, 2.0, **asked).lagrangian)(source)
+    # whoever serves it pays 2 far bits, less what the source was normalized by
+    price = min(2 * far, 700.0 if source.dtype == jnp.float64 else 120.0)
+    assert price - 1 < by_source[0] - by_source[1] < np.inf
+
+
+@pytest.mark.float64_only
+def test_a_source_may_be_traced_where_a_symbol_is_forbidden_everything():
+    """R = h(p) - h(1/3) at a slope of one bit."""
+    distortion = np.array([[np.inf, np.inf], [0, 1], [1, 0]])
+    gradient = jax.grad(lambda p: interior_point(p, distortion, 1.0, tolerance=1e-9).rate)(jnp.array([0, 0.6, 0.4]))
+    assert np.isfinite(gradient).all()
+    assert float(gradient[1] - gradient[2]) == pytest.approx(np.log2(0.4 / 0.6), rel=1e-6)
+
+
+@pytest.mark.float64_only  # what is handed in is float32
+def test_a_slope_too_small_for_its_distortions_is_refused():
+    source, far = np.full(2, 0.5, np.float32), np.float32(1e25) * (1 - np.eye(2, dtype=np.float32))
+    for slope in (0.0, 1e-25):
+        with pytest.raises(InputError, match="too small for distortions this large in float32; scale them down"):
+            interior_point(source, far, slope, tolerance=1e-4)
+    assert float(interior_point(source, far, 1.0, tolerance=1e-4).rate) == pytest.approx(1)
+
+
+def test_small_information_keeps_its_digits(dtype, tolerance):
+    """A bit of the strongest component buys rho^2 of information, to first order; of 64 equal ones too."""
+    goals = np.asarray([0.0, 1e-7], dtype)
+    np.testing.assert_allclose(gaussian_bottleneck_rate(np.full(64, 0.6, dtype), goals)[1], 1e-7 / 0.36, rtol=1e-5)
+    rho = jnp.asarray([0.5, 0.9], dtype)
+    slope = jax.grad(lambda goal: gaussian_bottleneck_rate(rho, goal))(dtype.type(0))
+    assert float(slope) == pytest.approx(1 / 0.81, rel=10 * tolerance)
