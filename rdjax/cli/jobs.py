@@ -286,7 +286,7 @@ def _done(code: Code, code_class: str, job: Job, size: int, files: list[str]) ->
     return {
         "code": code.name,
         "class": code_class,
-        **{"note": note for note in ["; ".join(job.notes)] if note},
+        **({"note": "; ".join(job.notes)} if job.notes else {}),
         "items": job.count,
         "bits": 8 * size / job.count,
         "encoder": code.encoder_bytes,
