@@ -18,7 +18,7 @@ from rdjax.codes import Code, LearnedCode, simulated_documents, simulated_lesson
 WIDE = 512  # directions that the maps may use
 SIMULATED, HELD_OUT = 4_000, 2_000  # queries of a look, and that choose the step
 LIKE_THEM = 1000  # documents that a code of class C is taught on besides those it may see
-ALONE = 32  # bits beyond which documents of class C are taught by drawn ones alone; by the same cross-validation as below
+ALONE = 32  # bits beyond which documents of class C are taught by drawn ones alone
 OBSERVED = {"queries": 0.0, "documents": 0.5}  # of the noise; by cross-validation on the fit queries of T1 to T4
 FIDELITY = {("documents", "B"): 0.3}  # by the same; of what is coded again as it was told
 STEPS, LOOKS = 120, 3
