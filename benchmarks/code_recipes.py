@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 from code_corpora import Material
 
+from rdjax.checks import InputError
 from rdjax.codes import (
     Code,
     EntropyCodedScalar,
@@ -91,7 +92,15 @@ def pca_entropy_coded(material: Material, side: str, code_class: str, bits: floa
     if bits > 5 * material.principal.k:
         return None
     fit = lambda: EntropyCodedScalar.fit(material.vectors, bits, transform=material.principal)
-    return material.once(("entropy-coded scalar", bits), fit)
+    return material.once(("entropy-coded scalar", bits), lambda: if_it_can(fit))
+
+
+def if_it_can(fit: Callable[[], Code]) -> Code | None:
+    """The code, or None where the vectors vary in too few directions for so many bits."""
+    try:
+        return fit()
+    except InputError:
+        return None
 
 
 def query_model(material: Material) -> QueryModel:
@@ -137,7 +146,8 @@ def relevance_entropy_coded(material: Material, side: str, code_class: str, bits
     chart = relevance(material, side)
     if bits > 5 * chart.k:
         return None
-    return EntropyCodedScalar.fit(examples(material, side), bits, transform=chart.take(min(chart.k, 2 * round(bits))))
+    few = chart.take(min(chart.k, 2 * round(bits)))
+    return if_it_can(lambda: EntropyCodedScalar.fit(examples(material, side), bits, transform=few))
 
 
 def relevance_product(k: int, width: int, blocks: int | None) -> Recipe:
