@@ -229,6 +229,7 @@ def test_numbers_that_make_no_sense_are_refused(call):
         EntropyCoded.fit(SignBits.fit(rows(), 4), np.asarray(SignBits.fit(rows(), 4).encode(rows()))),
         ProductQuantizer.fit(rows(), 8, width=4),
         Int8.fit(rows()),
+        Weighted.fit(Int8.fit(rows()), [2.0, 2.0, 2.0, 2.0, 0.5, 0.5]),
     ],
     ids=lambda code: code.name,
 )
@@ -240,6 +241,8 @@ def test_a_file_is_as_long_as_is_said_and_holds_no_padding(code):
     assert len(data) == 8 + header + stored_bytes(code)
     assert save_code(again) == data
     assert all(np.array_equal(a, b) for a, b in zip(jax.tree.leaves(again), jax.tree.leaves(code), strict=True))
+    if isinstance(code, Weighted):
+        assert [describe(code)[1][name].tolist() for name in ("weights", "lengths")] == [[2, 0.5], [4, 2]]
     if isinstance(code, EntropyCodedScalar | ScalarQuantizer):
         sizes = 2 ** np.array(code.allocation) if isinstance(code, ScalarQuantizer) else np.asarray(code.sizes)
         own = describe(code)[1]

@@ -155,6 +155,25 @@ class Weighted(Wrapped):
         require(bool(np.all(np.isfinite(kept))), f"a weight is too large for {kept.dtype}; divide all by the largest.")
         return cls(code, device_array(kept, code.dtype))
 
+    def packed(self, fields: dict[str, Any]) -> dict[str, Any]:
+        """The fields as a file keeps them: a weight for every stretch of equal ones, and how long these are."""
+        weights = np.asarray(self.weights)
+        starts = np.flatnonzero(np.append(True, weights[1:] != weights[:-1]))
+        lengths = np.diff(np.append(starts, len(weights))).astype(np.int32)
+        return fields | {"weights": weights[starts], "lengths": lengths}
+
+    @classmethod
+    def unpacked(cls, fields: dict[str, Any]) -> dict[str, Any]:
+        """The inverse of `packed`.
+
+        Raises:
+          ValueError: lengths that add up to no code's dimension.
+        """
+        weights, lengths = np.asarray(fields["weights"]), np.asarray(fields["lengths"], np.int64)
+        if lengths.ndim != 1 or int(lengths.min(initial=1)) < 1 or int(lengths.sum()) != fields["code"].dimension:
+            raise ValueError("these are not the weights of a code")
+        return {"code": fields["code"], "weights": jax.device_put(np.repeat(weights, lengths))}
+
     @property
     def encoder_bytes(self) -> int:
         """The inner code's, and one weight for every stretch of equal ones."""
