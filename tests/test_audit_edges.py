@@ -13,6 +13,7 @@ from rdjax.audit.floors import STORED
 from rdjax.audit.gaussian_fit import component_correlations
 from rdjax.audit.noisy import posterior_floor
 from rdjax.audit.quality import ways_to_rank
+from rdjax.audit.run import _sides
 from rdjax.audit.serving import serving_view
 from rdjax.audit.stress import _too_much, exchanged
 from rdjax.audit.view import View, make_views, plainly_judged
@@ -317,3 +318,11 @@ def test_padding_may_come_first_in_what_is_exchanged(column):
     donor = exchanged(relevant, 0)
     wanted = relevant.max(axis=1)
     assert (wanted[donor] != wanted).all()
+
+
+def test_a_side_that_no_named_family_codes_is_said():
+    for asked, kept, warned in ((None, ("queries",), 1), ("queries", ("queries",), 0)):
+        sides, warnings = _sides(0.95, asked, ("rank code",), 0, 1)
+        assert (sides, len(warnings)) == (kept, warned)
+        assert all("None of the named families codes documents, so only queries are" in words for words in warnings)
+    assert _sides(0.95, None, None, 0, 1) == (("documents", "queries"), ())

@@ -189,6 +189,8 @@ MISTAKES = {
     "rate --documents 10 --value 0.5 --metric mrr@10": "metric 'mrr@10' is not known",
     "rate --documents 10 --value 0.5 --prior law.txt": "law.txt has shape (4,); it must hold one probability for each",
     f"rate --documents 10 --value 0.5 --dimensions {'1' * 5000}": "has 5,000 digits; give how many of the 10",
+    "rate --documents 10 --value 0.5 --dimensions 2.5": "--dimensions is 2.5; give how many of the 10 documents",
+    "rate --documents 10 --value 0.5 --dimensions -3": "--dimensions is -3; give how many",
     "rate --documents 10 --value 0.5 --blind-correlation 1.5:3": "--blind-correlation is '1.5:3'",
     "rate --documents 10 --value 0.5 --blind-correlation nan": "--blind-correlation is 'nan'",
     "rate --documents 10 --value 0.5 --blind-correlation 0.5:0": "--blind-correlation is '0.5:0'",
@@ -339,6 +341,7 @@ def test_rate_takes_a_prior(place):
 def test_rate_tells_how_many_dimensions(place):
     found = limit("--documents", "6", "--value", "0.8", "--dimensions", "2")["dimensions"]
     assert found["bound"]["lower"] == found["bound"]["upper"] == 4
+    assert limit("--documents", "6", "--value", "0.8", "--dimensions", "2e0")["dimensions"] == found
     vast = limit("--documents", "1e9", "--value", "0.8", "--dimensions", "1000")["dimensions"]
     assert (vast["queries"], vast["bound"]["lower"]) == (None, 2000)  # of 6,432 digits, which Python refuses to print
     (place / "wanted.txt").write_text("0 1\n2, 3\n4\n")

@@ -528,6 +528,14 @@ def test_files(tmp_path):
     ):
         with pytest.raises(InputError, match=sentence):
             read_config(str(path))
+    for text, sentence in (
+        ("x = 1\nraise ValueError('boom')\n", r"a\.py, line 2: ValueError: boom\.$"),
+        ("x = (\n", r"a\.py, line 1: SyntaxError: "),
+        ("import nowhere_to_be_found\n", r"a\.py, line 1: ModuleNotFoundError: "),
+    ):
+        python.write_text(text)
+        with pytest.raises(InputError, match=sentence):
+            read_config(str(python))
 
 
 @pytest.mark.parametrize(

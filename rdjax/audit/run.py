@@ -71,7 +71,7 @@ def audit(
       InputError: a target or prior out of range, an unknown metric, side or family, a negative seed, corpora that do
         not fit together.
     """
-    sides = _sides(target, side, families, seed, len(corpus.modalities))
+    sides, untried = _sides(target, side, families, seed, len(corpus.modalities))
     measure_by, sizes = parse_metric(metric), sizes_within(memory, corpus, fit)
     tell = progress or (lambda *_: None)
     with jax.enable_x64(True):
@@ -109,21 +109,24 @@ def audit(
         **of_modalities,
         recommendations=chosen,
         answer=tuple(choice.sentence for choice in chosen),
-        warnings=(*warnings, *_calibration_warnings(views)),
+        warnings=(*untried, *warnings, *_calibration_warnings(views)),
     )
 
 
 def _sides(
     target: float, side: str | None, families: Collection[str] | None, seed: int, modalities: int
-) -> tuple[str, ...]:
-    """The sides to audit, when what was asked makes sense and some of the named families make codes for them."""
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """(sides to audit, a warning of one that no named family makes codes for), when what was asked makes sense."""
     require_askable(target, side, families or (), seed)
     sides = sides_of(side)
-    planned = any(any(trials(side, 1, modalities, families)) for side in sides)
+    planned = tuple(side for side in sides if any(trials(side, 1, modalities, families)))
     said = f"none of the families that are named ({'; '.join(families or ())}) is for the {' or the '.join(sides)} of "
     count = "1 modality" if modalities == 1 else f"{modalities} modalities"
-    require(planned or not families, f"{said}{count}; name another.")
-    return sides
+    require(bool(planned) or not families, f"{said}{count}; name another.")
+    left = [side for side in sides if planned and side not in planned]
+    return planned or sides, tuple(
+        f"None of the named families codes {side}, so only {planned[0]} are audited." for side in left
+    )
 
 
 def _require_something(today: Quality, metric: str, corpus: str) -> None:

@@ -1,6 +1,7 @@
 """`rdjax rate`: the limit as a calculator."""
 
 import math
+import re
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -57,7 +58,8 @@ def rate(
     law = None if prior is None else load_prior(prior, number)
     wanted: Any = dimensions
     if dimensions is not None:
-        wanted = _count(dimensions, number) if dimensions.isdecimal() else load_patterns(dimensions, number)
+        numeric = re.fullmatch(r"[-+]?[\d.]+(e[-+]?\d+)?", dimensions)
+        wanted = _count(dimensions, number) if numeric else load_patterns(dimensions, number)
     found = limit_at(value, number, metric=metric, prior=law, correlations=correlations, wanted=wanted)
     if as_json:
         print_json(limit_to_json(found))
@@ -81,12 +83,14 @@ def _whole(text: str) -> int:
 
 
 def _count(digits: str, documents: int) -> int:
-    """The number that these digits say; Python refuses to read thousands of them."""
+    """The whole number that is written so, as 10 or 1e1; Python refuses to read thousands of digits."""
     from rdjax.checks import require
 
-    words = f"--dimensions has {len(digits):,} digits; give how many of the {documents:,} documents a query wants."
-    require(len(digits) <= 20, words)
-    return int(digits)
+    ask = f"give how many of the {documents:,} documents a query wants."
+    require(len(digits) <= 20, f"--dimensions has {len(digits):,} digits; {ask}")
+    good = digits.isdecimal() or (digits.count(".") < 2 and float(digits).is_integer() and float(digits) >= 0)
+    require(good, f"--dimensions is {digits}; {ask}")
+    return int(digits) if digits.isdecimal() else int(float(digits))
 
 
 def _correlations(text: str) -> "np.ndarray":

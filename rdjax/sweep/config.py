@@ -3,6 +3,7 @@
 import os
 import runpy
 import tomllib
+import traceback
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -86,7 +87,12 @@ def _read(path: str) -> Mapping[str, Any]:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise InputError(f"{path} is no TOML: {error}.") from None
     require(path.endswith(".py"), f"{path} is no config; name a .toml or a .py file.")
-    found = runpy.run_path(path).get("config")
+    try:
+        found = runpy.run_path(path).get("config")
+    except Exception as error:  # whatever the file runs into
+        lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == path]
+        line = lines[-1] if lines else getattr(error, "lineno", "?")
+        raise InputError(f"{path}, line {line}: {type(error).__name__}: {error}.") from None
     require(isinstance(found, Mapping), f"{path} sets no mapping `config`; write config = {{'grid': {{...}}}}.")
     assert isinstance(found, Mapping)
     return found
