@@ -94,9 +94,11 @@ def codes(place):
 
 def test_an_export_takes_the_place_of_one_of_the_same_tables(codes):
     ran("export a/one.rdx --code a/code.safetensors --out tables")
-    ran("encode two.npy --family int8 --out c")
+    os.mkdir("newer")
+    os.link("two.npy", "newer/one.npy")
+    ran("encode newer/one.npy --family int8 --out c")
     (codes / "tables" / "notes.txt").write_text("mine")
-    done = ran("export c/two.rdx --code c/code.safetensors --out tables")
+    done = ran("export c/one.rdx --code c/code.safetensors --out tables")
     assert set(os.listdir("tables")) == {"symbols.npy", "scale.npy", "README.md", "notes.txt"}
     assert set(done["files"]) == {f"tables/{name}" for name in ("symbols.npy", "scale.npy", "README.md")}
     symbols, scale = np.load("tables/symbols.npy"), np.load("tables/scale.npy")
@@ -283,3 +285,14 @@ def test_queries_that_are_left_out_are_said(place):
     assert done["items"] == 20
     assert done["note"].startswith("10 of 30 queries have no relevant document")
     assert "note" not in ran("encode judged --side documents --family int8 --out others")
+
+
+def test_tables_of_another_stream_are_not_replaced(place):
+    ran("encode one.npy --family int8 --out codes")
+    ran("encode two.npy --code codes/code.safetensors --out codes/two.rdx")
+    ran("export codes/one.rdx --code codes/code.safetensors")
+    refused(
+        place, "export codes/two.rdx --code codes/code.safetensors", "tables holds the tables of one.rdx; name another"
+    )
+    ran("export codes/one.rdx --code codes/code.safetensors")
+    ran("export codes/two.rdx --code codes/code.safetensors --out others")

@@ -182,13 +182,13 @@ def export_tables(path: str, code_path: str, out: str) -> Done:
     code, _ = _load(code_path)
     names = [f"{name}.npy" for name in code_tables(code, np.zeros((0, code.num_symbols), np.int32))] + [PAGE]
     files = [os.path.join(out, name) for name in names]
-    places.keep_other_tables(out, names)
+    places.keep_other_tables(out, names, Path(path).name)
     check_files(files)
     tables = code_tables(code, _symbols(code, path))
     with staged(files) as fresh:
         for place, table in zip(fresh, tables.values(), strict=False):
             np.save(place, table, allow_pickle=False)
-        fresh[-1].write_text(readme(code, tables), encoding="utf-8")
+        fresh[-1].write_text(readme(code, tables, Path(path).name), encoding="utf-8")
     return {"code": code.name, "files": _sizes(files)}
 
 

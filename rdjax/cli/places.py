@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from rdjax.checks import require
-from rdjax.codes.exported import PAGE, listed_tables
+from rdjax.codes.exported import PAGE, listed_stream, listed_tables
 from rdjax.codes.frames import read_owner
 from rdjax.codes.saved import is_saved_code
 from rdjax.data.reading import map_whole, open_file
@@ -71,17 +71,20 @@ def keep_other_codes(folder: str, stream: str, fingerprint: int) -> None:
             require(kept, f"{other} was not written by this code, and {saved} may be needed to read it; {ELSEWHERE}")
 
 
-def keep_other_tables(folder: str, names: list[str]) -> None:
-    """An export takes the place of an earlier one of the same tables, and of nothing else.
+def keep_other_tables(folder: str, names: list[str], stream: str) -> None:
+    """An export takes the place of an earlier one of the same stream and tables, and of nothing else.
 
     Args:
       folder: where it goes.
       names: of the files that it consists of, `PAGE` among them.
+      stream: the name of the file whose symbols they are.
 
     Raises:
-      InputError: a file of one of the names that no export wrote, or a table of an export that this one lacks.
+      InputError: a file of one of the names that no export wrote, an export of another stream, or a table of an export
+        that this one lacks.
     """
-    earlier = _exported(os.path.join(folder, PAGE))
+    earlier, other = _exported(os.path.join(folder, PAGE))
+    require(other in ("", stream), f"{folder} holds the tables of {other}; {ELSEWHERE}")
     for name in (name for name in names if name not in earlier):
         place = os.path.join(folder, name)
         require(not os.path.lexists(place), f"{place} is there and is no table that export wrote; {ELSEWHERE}")
@@ -90,10 +93,11 @@ def keep_other_tables(folder: str, names: list[str]) -> None:
         require(not os.path.lexists(place), f"{place} is a table of another kind of code; {ELSEWHERE}")
 
 
-def _exported(page: str) -> list[str]:
-    """The files of the export that a page belongs to, with the page; none, if it is no page of ours."""
+def _exported(page: str) -> tuple[list[str], str]:
+    """The files of the export that a page belongs to, with the page, and its stream; none, if it is no page of ours."""
     try:
-        listed = listed_tables(Path(page).read_text(encoding="utf-8"))
+        text = Path(page).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError):
-        return []
-    return [] if listed is None else [PAGE, *listed]
+        return [], ""
+    listed = listed_tables(text)
+    return ([], "") if listed is None else ([PAGE, *listed], listed_stream(text))

@@ -47,12 +47,13 @@ def code_tables(code: Code, symbols: Any) -> Tables:
     return {SYMBOLS: narrowest(symbols), **_recipe(code, len(symbols))[0]}
 
 
-def readme(code: Code, tables: Tables) -> str:
+def readme(code: Code, tables: Tables, stream: str = "") -> str:
     """A page that says what the tables are and decodes them in plain NumPy.
 
     Args:
       code: the code.
       tables: `code_tables` of it.
+      stream: the name of the file that the symbols are of, if any.
 
     Raises:
       InputError: if it is a code that this does not know how to explain.
@@ -63,7 +64,7 @@ def readme(code: Code, tables: Tables) -> str:
     return (
         f"# {code.name}\n\n{len(tables[SYMBOLS]):,} items of {code.dimension} dimensions{_SIGNED}\n\n"
         f"| file | shape | numbers |\n|---|---|---|\n{rows}\n\n"
-        "Row i of symbols.npy is item i. To decode, in this folder:\n\n"
+        f"Row i of symbols.npy is item i{f' of {stream}' if stream else ''}. To decode, in this folder:\n\n"
         f"```python\n{lines}\n```\n\n"
         f"{PRODUCTS if code.inner_products else STAGES}\n"
     )
@@ -73,6 +74,12 @@ def listed_tables(page: str) -> list[str] | None:
     """The file names of the tables that a page of `readme` is about; None, if it is no such page."""
     ours = re.match(rf"# .*\n\n[\d,]+ items of \d+ dimensions{re.escape(_SIGNED)}\n", page)
     return re.findall(r"^\| (\w+\.npy) \|", page, re.M) if ours else None
+
+
+def listed_stream(page: str) -> str:
+    """The name of the file that the symbols of such a page are of; "" if it names none."""
+    found = re.search(r"^Row i of symbols\.npy is item i of (.+)\. To decode, in this folder:$", page, re.M)
+    return found[1] if found else ""
 
 
 def _recipe(code: Code, count: int) -> tuple[Tables, list[str]]:
