@@ -8,7 +8,7 @@ import numpy as np
 
 from rdjax import checks
 from rdjax.checks import InputError, is_concrete, require
-from rdjax.retrieval.scores import below_best, check_temperatures, checked_scores, fused_scores
+from rdjax.retrieval.scores import check_temperatures, checked_scores, fused_scores
 
 
 def log_posterior(scores: Any, temperatures: Any, prior: Any = None) -> jax.Array:
@@ -37,7 +37,7 @@ def log_posterior(scores: Any, temperatures: Any, prior: Any = None) -> jax.Arra
         f"scores have shape {scores.shape} and temperatures {temperatures.shape}; both start with the modalities.",
     )
     check_temperatures(temperatures)
-    fused = fused_scores(below_best(scores), temperatures)
+    fused = fused_scores(scores, temperatures)
     weight = log_law(prior_law(prior, scores.shape[-1], scores.dtype))
     return normalized(fused + jnp.broadcast_to(weight, fused.shape))
 

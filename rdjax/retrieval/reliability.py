@@ -25,7 +25,7 @@ from jax.typing import ArrayLike
 from rdjax.checks import is_concrete, require, whole
 from rdjax.numerics import to_bits
 from rdjax.retrieval.posteriors import log_law, normalized, prior_law
-from rdjax.retrieval.scores import below_best, check_relevant, check_temperatures, checked_scores, working
+from rdjax.retrieval.scores import check_relevant, check_temperatures, checked_scores, finite, working
 from rdjax.retrieval.temperature import calibrate_temperatures
 from rdjax.trees import register_dataclass
 
@@ -213,7 +213,7 @@ def _log_evidence(scores: jax.Array, tau: jax.Array, eps: jax.Array) -> tuple[ja
     column = lambda values: values.reshape(-1, *[1] * (scores.ndim - 1))
     weight, certain = column(1 / tau), scores > -jnp.inf
     possible = jnp.all(certain | (weight == 0), axis=0)
-    scaled = jnp.where(possible, jnp.where(certain, below_best(scores), 0) * weight, -jnp.inf)
+    scaled = jnp.where(possible, finite(jnp.where(certain, scores, 0) * weight), -jnp.inf)
     count = jnp.sum(possible, axis=-1, keepdims=True).astype(scores.dtype)
     none = count == 0
     likelihood = jax.nn.log_softmax(jnp.where(none, 0, scaled), axis=-1) + jnp.log(jnp.where(none, 1, count))[None]

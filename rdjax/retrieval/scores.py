@@ -109,10 +109,10 @@ def checked_scores(scores: Any) -> jax.Array:
     return working(scores)
 
 
-def below_best(scores: jax.Array) -> jax.Array:
-    """Scores [..., N] less the best of each list: their posterior is the same, and divided by tau none reaches inf."""
-    best = jax.lax.stop_gradient(jnp.max(scores, axis=-1, keepdims=True, initial=-jnp.inf))
-    return scores - jnp.where(best > -jnp.inf, best, 0)
+def finite(scores: jax.Array) -> jax.Array:
+    """Scores that overflowed at the ends of their precision, where differences of two are no NaN."""
+    most = float(jnp.finfo(scores.dtype).max) / 2
+    return jnp.clip(scores, -most, most)
 
 
 def fused_scores(scores: jax.Array, temperatures: jax.Array) -> jax.Array:
@@ -121,7 +121,7 @@ def fused_scores(scores: jax.Array, temperatures: jax.Array) -> jax.Array:
     possible = scores > -jnp.inf
     fused = jnp.tensordot(weights, jnp.where(possible, scores, 0), 1, precision=jax.lax.Precision.HIGHEST)
     counts = (weights > 0).reshape(-1, *[1] * (scores.ndim - 1))
-    return jnp.where(jnp.any(~possible & counts, axis=0), -jnp.inf, fused)
+    return jnp.where(jnp.any(~possible & counts, axis=0), -jnp.inf, finite(fused))
 
 
 def counts_from_scores(scores: Any, relevant: Any) -> tuple[jax.Array, jax.Array]:
