@@ -43,6 +43,11 @@ def test_scores_of_64_bits_are_compared_as_they_are(scores):
     assert int(several[1][0, 1]) == 0
 
 
+def test_scores_that_a_trace_closed_over_are_counted_at_once():
+    counted = jax.jit(lambda x: x + counts_from_scores(SCORES["close"], 0)[0])
+    assert int(counted(np.int32(5))) == 6
+
+
 def test_metrics_of_64_bits():
     assert float(ranks(SCORES["integers"], 0)) == 1
     assert float(mean_reciprocal_rank(SCORES["large"][None], [0])) == pytest.approx(1 / 2)

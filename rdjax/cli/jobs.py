@@ -110,6 +110,10 @@ def fit_and_encode(job: Job, family: str, bits: float | None, code_class: str | 
       InputError: a family, budget or class that is not to be had, files that cannot be written, or a folder where
         another code is needed.
     """
+    folder = FOLDER if out is None else out
+    files = [os.path.join(folder, name) for name in (CODE, job.name + STREAM)]
+    places.keep_inputs(files, (job.source, job.elsewhere))
+    places.keep_what_is_no_stream(files[1])
     training, code_class, words = _training(job, family, code_class)
     code = fit_family(family, bits, job.side, training)
     if isinstance(job.material, View):
@@ -118,11 +122,7 @@ def fit_and_encode(job: Job, family: str, bits: float | None, code_class: str | 
         code = code if all(factor == 1 for factor in scale.values()) else Weighted.fit(code, np.concatenate(weights))
     widths = {name: array.shape[1] for name, array in job.features.items()}
     notes = {"side": job.side, "family": family, "class": code_class, "fitted on": words}
-    folder = FOLDER if out is None else out
     places.keep_other_codes(folder, job.name + STREAM, code.fingerprint)
-    places.keep_what_is_no_stream(os.path.join(folder, job.name + STREAM))
-    files = [os.path.join(folder, name) for name in (CODE, job.name + STREAM)]
-    places.keep_inputs(files, (job.source, job.elsewhere))
     with staged(files) as (saved, stream):
         saved.write_bytes(save_code(code, {**notes, "modalities": json.dumps(widths)}))
         size = _write(code, job, stream)

@@ -144,7 +144,7 @@ def counts_from_scores(scores: Any, relevant: Any) -> tuple[jax.Array, jax.Array
     check_relevant(scores, relevant)
     narrowed = getattr(scores, "dtype", np.dtype(np.float32))
     if isinstance(scores, np.ndarray) and jax.dtypes.canonicalize_dtype(narrowed) != narrowed and is_concrete(relevant):
-        with jax.enable_x64(True):  # in fewer digits scores that differ would tie, and large integers wrap
+        with looking(), jax.enable_x64(True):  # in fewer digits scores that differ would tie, and large integers wrap
             above, tied = _counts(jax.device_put(scores), jax.device_put(np.asarray(relevant)))
         return on_device(np.asarray(above), np.int32), on_device(np.asarray(tied), np.int32)
     return _counts(_ranked(on_device(scores)), on_device(relevant))
