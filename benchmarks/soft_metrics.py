@@ -4,7 +4,8 @@
 
 RAX is an environment for rax alone, since its approximate metrics fail on JAX 0.7 and later:
 pip install 'rax==0.4.0' 'jax==0.6.2' 'jaxlib==0.6.2'. Both get the same lists, each with standard deviation 1, so that
-our relative temperature is rax's absolute one; one relevant document a list. Compiled, best of five, float32.
+our relative temperature is rax's absolute one; one relevant document a list. Compiled, float32; seconds are the median
+of as many calls as a second holds, five at least: what takes a millisecond does not repeat within a factor of two by less.
 """
 
 import os
@@ -38,12 +39,12 @@ def timed(function, *arguments) -> float:
     import jax
 
     jax.block_until_ready(function(*arguments))
-    best = np.inf
-    for _ in range(5):
+    seconds: list[float] = []
+    while len(seconds) < 5 or sum(seconds) < 1:
         start = time.perf_counter()
         jax.block_until_ready(function(*arguments))
-        best = min(best, time.perf_counter() - start)
-    return best
+        seconds.append(time.perf_counter() - start)
+    return float(np.median(seconds))
 
 
 def measure(functions: dict, scores: np.ndarray, target, wide, wide_target) -> dict:

@@ -10,7 +10,7 @@ from jax import lax
 from jax.typing import ArrayLike
 
 from rdjax.checks import require
-from rdjax.retrieval.posteriors import log_posterior
+from rdjax.retrieval.posteriors import log_probability, log_weights
 from rdjax.retrieval.scores import (
     check_relevant,
     check_temperatures,
@@ -43,9 +43,9 @@ def listwise_loss(
     scores, relevant = checked_scores(scores), jnp.asarray(relevant)
     require(scores.ndim > 1 and len(scores) > 0, f"scores have shape {scores.shape}; they must be [M, ..., N].")
     check_relevant(scores[0], relevant)
-    logs = log_posterior(scores, temperatures, prior)
-    listed = relevant if relevant.ndim == logs.ndim else relevant[..., None]
-    own = jnp.take_along_axis(logs, jnp.maximum(listed, 0), axis=-1)
+    logits = log_weights(scores, temperatures, prior)
+    listed = relevant if relevant.ndim == logits.ndim else relevant[..., None]
+    own = log_probability(logits, jnp.maximum(listed, 0))
     count = jnp.sum(listed >= 0, axis=-1)
     return -_over_judged(jnp.sum(jnp.where(listed >= 0, own, 0), axis=-1) / jnp.maximum(count, 1), count)
 

@@ -30,6 +30,11 @@ def log_posterior(scores: Any, temperatures: Any, prior: Any = None) -> jax.Arra
 
     Source: theory notes, section 4.
     """
+    return normalized(log_weights(scores, temperatures, prior))
+
+
+def log_weights(scores: Any, temperatures: Any, prior: Any = None) -> jax.Array:
+    """ln prior(y) + sum_m s_m(x, y) / tau_m [..., N]: `log_posterior` before it is normalized."""
     scores = checked_scores(scores)
     temperatures = jnp.asarray(temperatures, scores.dtype)
     require(
@@ -39,7 +44,7 @@ def log_posterior(scores: Any, temperatures: Any, prior: Any = None) -> jax.Arra
     check_temperatures(temperatures)
     fused = fused_scores(scores, temperatures)
     weight = log_law(prior_law(prior, scores.shape[-1], scores.dtype))
-    return normalized(fused + jnp.broadcast_to(weight, fused.shape))
+    return fused + jnp.broadcast_to(weight, fused.shape)
 
 
 def posterior(scores: Any, temperatures: Any, prior: Any = None) -> jax.Array:
@@ -49,12 +54,29 @@ def posterior(scores: Any, temperatures: Any, prior: Any = None) -> jax.Array:
 
 def normalized(logits: jax.Array) -> jax.Array:
     """Logits [..., N] less the logarithm of the sum of their exponentials; a list of nothing but -inf is refused."""
-    none = jnp.all(logits == -jnp.inf, axis=-1, keepdims=True)
+    none = _highest(logits) == -jnp.inf
+    return jnp.where(none, -jnp.inf, jax.nn.log_softmax(jnp.where(none, 0, logits), axis=-1))
+
+
+def log_probability(logits: jax.Array, listed: jax.Array) -> jax.Array:
+    """`normalized` at the places listed alone, int [..., J], without the matrix of all of them."""
+    top = _highest(logits)
+    none = top == -jnp.inf
+    level = jnp.where(none, 0, top)  # what is subtracted makes no difference, so it needs no gradient
+    total = jnp.sum(jnp.exp(jnp.where(none, 0, logits) - level), axis=-1, keepdims=True)
+    own = jnp.take_along_axis(logits, listed, axis=-1) - level
+    return jnp.where(none, -jnp.inf, own - jnp.log(total))
+
+
+def _highest(logits: jax.Array) -> jax.Array:
+    """The largest of each list, [..., 1]; a list of nothing but -inf is refused."""
+    top = jax.lax.stop_gradient(jnp.max(logits, axis=-1, keepdims=True))
+    none = top == -jnp.inf
     if is_concrete(none) and np.any(none):
         place = tuple(int(i) for i in np.argwhere(none)[0][:-1])
         where = f" in list {place[0] if len(place) == 1 else place}" if place else ""
         raise InputError(f"no document can be{where}: each has prior 0 or a score of -inf; leave that list out.")
-    return jnp.where(none, -jnp.inf, jax.nn.log_softmax(jnp.where(none, 0, logits), axis=-1))
+    return top
 
 
 def prior_law(prior: Any, size: int, dtype: Any) -> jax.Array:
