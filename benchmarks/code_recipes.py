@@ -19,6 +19,7 @@ from rdjax.codes import (
     EntropyCodedScalar,
     MappedRankCode,
     RankCode,
+    Renormalized,
     ScalarQuantizer,
     SignBits,
     TrellisCode,
@@ -37,6 +38,16 @@ DIRECTIONS = 512  # of a relevance map, at most
 RANK_DRAWS = 16  # queries simulated for each document, for rankings designed for them
 
 Recipe = Callable[[Material, str, str, float], Code | None]
+
+
+def stretched(recipe: Recipe) -> Recipe:
+    """The recipe's code; of documents, with the lengths given back that those have which it may see."""
+
+    def make(material: Material, side: str, code_class: str, bits: float) -> Code | None:
+        code = recipe(material, side, code_class, bits)
+        return code if code is None or side == "queries" else Renormalized.fit(code, material.seen)
+
+    return make
 
 
 def pca_scalar(law: str) -> Recipe:
@@ -234,7 +245,7 @@ def mapped_temperature(material: Material) -> float:
     return float(calibrate_temperatures(scores[None], np.arange(len(scores))).temperatures[0])
 
 
-FIXED: dict[str, Recipe] = {
+_FIXED: dict[str, Recipe] = {
     "PCA + scalar": pca_scalar("gaussian"),
     "PCA + signs": pca_signs,
     "PCA + turned signs": turned_signs,
@@ -249,16 +260,14 @@ FIXED: dict[str, Recipe] = {
     "relevance 128 + residual of 8": relevance_residual(128),
     "relevance 256 + residual of 8": relevance_residual(256, ("documents",)),
 }
+FIXED = {name: stretched(recipe) for name, recipe in _FIXED.items()}
 #: Those that `LearnedCode` can train.
 LEARNABLE = tuple(name for name in FIXED if name.startswith("relevance ") and not name.endswith(("scalar", "trellis")))
-MEAN: dict[str, Recipe] = {
-    "PCA + entropy-coded scalar": pca_entropy_coded,
-    "relevance + entropy-coded scalar": relevance_entropy_coded,
-}
+#: Of mean length; the first is one that the market has too: it stands among the peers as well, as it is there.
+USUAL_MEAN: dict[str, Recipe] = {"PCA + entropy-coded scalar": pca_entropy_coded}
+_MEAN: dict[str, Recipe] = {**USUAL_MEAN, "relevance + entropy-coded scalar": relevance_entropy_coded}
+MEAN = {name: stretched(recipe) for name, recipe in _MEAN.items()}
 RANK: dict[str, Recipe] = {"designed rankings": designed_rankings, "relevance, rankings": mapped_rankings}
-
-#: Recipes of mean length that the market has too: they stand among the peers as well.
-USUAL_MEAN = ("PCA + entropy-coded scalar",)
 
 #: Of a Gaussian source with equal variances: (vectors [n, d], bits) -> Code or None; `JOINT` are told many side by side.
 GAUSSIAN: dict[str, Callable[[np.ndarray, float], Code | None]] = {

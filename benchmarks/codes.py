@@ -193,8 +193,8 @@ def rows(case: Case, options: argparse.Namespace, done: Done) -> Iterator[Row]:
                 untrained = [each.name for each in (*ranked[:1], *learnable(ranked)[:1])]
                 for kind, mine in ours(cell, ranked):
                     others = found[side, "fixed"] + (found[side, "mean"] if kind == "mean" else [])
-                    for name in code_recipes.USUAL_MEAN if kind == "mean" else ():
-                        usual = of_recipe(cell, name, code_recipes.MEAN[name])
+                    for name, recipe in code_recipes.USUAL_MEAN.items() if kind == "mean" else ():
+                        usual = of_recipe(cell, name, recipe)
                         if usual is not None and (mine is None or usual.name != mine.name):
                             others.append(usual)
                     where = (case.name, kind, side, code_class)

@@ -26,6 +26,7 @@ from rdjax.codes import (
     QueryModel,
     RankCode,
     Rate,
+    Renormalized,
     ScalarQuantizer,
     SignBits,
     SignBitsRescored,
@@ -61,6 +62,7 @@ FITS = {
     "trellis of 3 bits, 12 x 1 bits": lambda x: TrellisCode.fit(x, D, memory=2, rounds=1),
     "int8, entropy-coded": lambda x: recoded(Int8.fit(x), x),
     "first 3, float16": lambda x: Weighted.fit(Truncation.fit(x, 3), np.linspace(0.5, 2, D)),  # named as what it weighs
+    "PCA 7 + scalar, 24 bits, stretched": lambda x: Renormalized.fit(ScalarQuantizer.fit(x, 24), x),
     "16 balanced cells": lambda x: CellRankCode.fit(x, 16),
     "relevance 12 + number of the top document": lambda x: MappedRankCode.fit(x, 300, asked()),
     "PCA 12 + dithered entropy-coded scalar, fitted to 20 bits": lambda x: DitheredScalar.fit(x, 20),

@@ -19,6 +19,7 @@ from rdjax.codes import (
 )
 from rdjax.codes.exported import affine_inverse, code_tables, readme
 from rdjax.codes.faiss_index import to_faiss
+from rdjax.codes.lengths import Renormalized
 from rdjax.codes.product import ProductQuantizer
 from rdjax.codes.randomized import DitheredScalar, UniformInCell
 from rdjax.codes.recoded import EntropyCoded
@@ -82,12 +83,13 @@ def fitted(vectors):
     found = {name: fit(vectors) for name, fit in FITS.items()}
     scalar = found["PCA 8 + scalar, 31 bits"]
     found["entropy-coded"] = EntropyCoded.fit(scalar, scalar.encode(vectors))
+    found["stretched"] = Renormalized.fit(scalar, vectors)
     found["weighted"] = Weighted.fit(scalar, WEIGHTS)
     found["weighted signs"] = Weighted.fit(found["rotation 9 + sign bits"], WEIGHTS)
     return found
 
 
-NAMES = [*FITS, "entropy-coded", "weighted", "weighted signs"]
+NAMES = [*FITS, "entropy-coded", "stretched", "weighted", "weighted signs"]
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -26,6 +26,7 @@ from rdjax.codes import (
     SignBitsRescored,
     Truncation,
 )
+from rdjax.codes.lengths import Renormalized
 from rdjax.codes.product import ProductQuantizer
 from rdjax.codes.randomized import DitheredScalar
 from rdjax.codes.recoded import EntropyCoded
@@ -47,6 +48,7 @@ FITS = {
     "rescored": lambda x: SignBitsRescored.fit(x, 10),
     "int8": Int8.fit,
     "rank": RankCode.fit,
+    "stretched": lambda x: Renormalized.fit(ScalarQuantizer.fit(x, 11), x),
     "weighted, entropy-coded": lambda x: Weighted.fit(recoded(x), np.arange(1, D + 1)),
 }
 

@@ -15,6 +15,7 @@ from rdjax.codes.code import Code, FixedLengthCode
 from rdjax.codes.entropy_coded import EntropyCodedScalar
 from rdjax.codes.integer import Int8
 from rdjax.codes.learned import LearnedCode
+from rdjax.codes.lengths import Renormalized
 from rdjax.codes.lesson import simulated_documents, simulated_lessons
 from rdjax.codes.product import ProductQuantizer
 from rdjax.codes.query_model import QueryModel
@@ -53,6 +54,7 @@ __all__ = [  # noqa: RUF022  reading order
     "MappedRankCode",
     "EntropyCoded",
     "Weighted",
+    "Renormalized",
     "LearnedCode",
     "simulated_lessons",
     "simulated_documents",

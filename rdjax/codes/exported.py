@@ -17,6 +17,7 @@ from rdjax.codes.code import Code
 from rdjax.codes.entropy_coded import EntropyCodedScalar
 from rdjax.codes.integer import Int8
 from rdjax.codes.learned import LearnedCode
+from rdjax.codes.lengths import Renormalized
 from rdjax.codes.product import ProductQuantizer
 from rdjax.codes.randomized import DitheredScalar, UniformInCell
 from rdjax.codes.rank import RankCode
@@ -89,6 +90,13 @@ def _recipe(code: Code, count: int) -> tuple[Tables, list[str]]:
     if isinstance(code, Weighted):
         tables, lines = _recipe(code.code, count)
         return {**tables, "weights": np.asarray(code.weights)}, [*lines, "vectors = vectors * weights"]
+    if isinstance(code, Renormalized):
+        tables, lines = _recipe(code.code, count)
+        stretch = [
+            "lengths = np.linalg.norm(vectors, axis=1, keepdims=True)",
+            "vectors = vectors * np.hypot(floor, gain * lengths) / np.where(lengths > 0, lengths, 1)",
+        ]
+        return {**tables, "floor": np.asarray(code.floor), "gain": np.asarray(code.gain)}, [*lines, *stretch]
     if isinstance(code, SignBitsRescored):
         line = f"vectors = (symbols[:, {code.dimension}:].astype(int) - 127) * scale"
         return {"scale": np.asarray(code.levels.scale)}, [f"{line}  # the first {code.dimension} are sign bits"]

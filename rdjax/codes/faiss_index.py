@@ -11,6 +11,7 @@ from rdjax.codes.binary import SignBits
 from rdjax.codes.code import Code
 from rdjax.codes.exported import affine_inverse
 from rdjax.codes.learned import LearnedCode
+from rdjax.codes.lengths import Renormalized
 from rdjax.codes.product import ProductQuantizer
 from rdjax.codes.recoded import EntropyCoded
 from rdjax.codes.scalar import ScalarQuantizer
@@ -100,6 +101,8 @@ def _additive(code: Code) -> tuple[np.ndarray, Sequence[int], list[Book]]:
     if isinstance(code, Weighted):
         rows, widths, books = _additive(code.code)
         return rows * np.asarray(code.weights)[None, :], widths, books
+    if isinstance(code, Renormalized):
+        raise InputError(f"faiss has no index for {code.name}, none that gives back lengths; export the tables.")
     if isinstance(code, ScalarQuantizer):
         levels = np.asarray(code.levels)
         tables = [(np.array([i]), levels[i, : 1 << width, None]) for i, width in enumerate(code.widths)]

@@ -1,7 +1,7 @@
 """LearnedCode: a fitted code whose maps, steps or words and entropy model are trained on together, for ranking."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, cast
 
@@ -13,6 +13,7 @@ from rdjax.codes.arrays import device_array
 from rdjax.codes.code import Code
 from rdjax.codes.entropy_coded import EntropyCodedScalar
 from rdjax.codes.learning import CROSS_ENTROPY, Plan, Progress, parse_objective, perplexity, sharpness, teach, usage
+from rdjax.codes.lengths import Renormalized, Stretch
 from rdjax.codes.lesson import Fresh, Lesson, Told
 from rdjax.codes.product import ProductQuantizer
 from rdjax.codes.relaxed_forms import form_of
@@ -80,7 +81,8 @@ class LearnedCode(Alike):
         is delivered.
 
         Args:
-          code: a `ProductQuantizer` (fixed length) or `EntropyCodedScalar` (mean length) on a `RelevanceMap`.
+          code: a `ProductQuantizer` (fixed length) or `EntropyCodedScalar` (mean length) on a `RelevanceMap`; or
+            `Renormalized` around one, and then it is stretched documents that training ranks.
           told: (queries, documents, wanted): e.g. simulated queries (`QueryModel.simulate`) of documents that the class
             of the code may see. Or a function of the look that gives them, as many every time: what is simulated anew
             cannot be learned by heart.
@@ -104,12 +106,14 @@ class LearnedCode(Alike):
           InputError: a code that is neither, a map that does not belong to it, data that do not belong together,
             training that diverges.
         """
+        begun, code = code, code.code if isinstance(code, Renormalized) else code
         wide = _chart(code, chart)
         require(relaxation in RELAXATIONS, f"the relaxation is {relaxation!r}; it must be {' or '.join(RELAXATIONS)}.")
         form = form_of(code, relaxation == "soft")
         count = whole(steps, "steps")
         looks = min(whole(looks, "looks"), count)
-        lessons, rest = _lessons(wide, told, held_out, looks, seed)
+        stretch = Stretch.of(wide.back, begun.floor, begun.gain) if isinstance(begun, Renormalized) else None
+        lessons, rest = _lessons(wide, stretch, told, held_out, looks, seed)
         every = lessons(0)
         trades = np.atleast_1d(np.asarray(trades, np.float64))
         good = trades.ndim == 1 and trades.size > 0 and bool(np.isfinite(trades).all() and (trades >= 0).all())
@@ -137,6 +141,8 @@ class LearnedCode(Alike):
         for parameters, history, step, revived in zip(*found, strict=True):
             counts = usage(form, parameters, every)
             learned = form.finish(cast(Any, code), wide, parameters, every.coded) if step else code
+            if isinstance(begun, Renormalized):
+                learned = replace(begun, code=learned)
             numbers = (np.exp(-float(parameters["log_sharpness"])), history / np.log(2), perplexity(counts))
             tau, told_bits, used = (device_array(value, every.coded.dtype) for value in numbers)
             made.append(cls(learned, tau, told_bits, used, *(device_array(n, np.int32) for n in (revived, step))))
@@ -173,14 +179,18 @@ def _chart(code: Code, chart: RelevanceMap | None) -> RelevanceMap:
 
 
 def _lessons(
-    chart: RelevanceMap, told: Told | Fresh, held_out: Told | None, looks: int, seed: int
+    chart: RelevanceMap, stretch: Stretch | None, told: Told | Fresh, held_out: Told | None, looks: int, seed: int
 ) -> tuple[Callable[[int], Lesson], Lesson]:
     """(the lesson of each look, what chooses the step)."""
+
+    def lesson_of(told: Told) -> Lesson:
+        return Lesson.of(chart, *told, stretch=stretch)
+
     if callable(told):
-        rest = Lesson.of(chart, *(told(looks) if held_out is None else held_out))
-        return lru_cache(maxsize=1)(lambda look: Lesson.of(chart, *told(look))), rest
-    every = Lesson.of(chart, *told)
-    lesson, rest = _split(every, seed) if held_out is None else (every, Lesson.of(chart, *held_out))
+        rest = lesson_of(told(looks) if held_out is None else held_out)
+        return lru_cache(maxsize=1)(lambda look: lesson_of(told(look))), rest
+    every = lesson_of(told)
+    lesson, rest = _split(every, seed) if held_out is None else (every, lesson_of(held_out))
     return lambda look: lesson, rest
 
 
@@ -194,7 +204,7 @@ def _split(lesson: Lesson, seed: int) -> tuple[Lesson, Lesson]:
     def part(rows: np.ndarray) -> Lesson:
         mine, theirs = (coded[rows], keys) if lesson.side == "queries" else (coded, keys[rows])
         put = lambda values: device_array(values, values.dtype)
-        return Lesson(coded=put(mine), keys=put(theirs), wanted=put(wanted[rows]), side=lesson.side)
+        return replace(lesson, coded=put(mine), keys=put(theirs), wanted=put(wanted[rows]))
 
     return part(np.sort(order[count // 5 :])), part(np.sort(order[: count // 5]))
 

@@ -100,6 +100,8 @@ def _logits(
     mine, theirs = (rows, documents) if lesson.side == "queries" else (documents, rows)
     coded = form(parameters, lesson.coded[mine], relaxed)
     scores = jnp.matmul(coded.values, lesson.keys[theirs].T, precision=lax.Precision.HIGHEST)
+    if lesson.stretch is not None:
+        scores = scores * lesson.stretch(coded.values)[:, None]
     logits = (scores if lesson.side == "queries" else scores.T) * jnp.exp(parameters["log_sharpness"])
     return coded, logits, jnp.searchsorted(documents, lesson.wanted[rows])
 

@@ -14,6 +14,7 @@ import numpy as np
 
 from rdjax.checks import require, whole
 from rdjax.codes.arrays import device_array, fit_vectors, require_dimension, working_dtype
+from rdjax.codes.lengths import Stretch
 from rdjax.codes.query_model import QueryModel
 from rdjax.codes.relevance_map import RelevanceMap
 from rdjax.codes.transform import coefficient_blocks, mean_and_variance
@@ -87,19 +88,24 @@ class Lesson:
       keys: of the other side [N, K] or [q, K].
       wanted: document that each query wants, int32 [q].
       side: "queries" or "documents", the one that is coded.
+      stretch: of decoded documents, or None.
     """
 
     coded: jax.Array
     keys: jax.Array
     wanted: jax.Array
     side: str
+    stretch: Stretch | None = None
 
     @classmethod
-    def of(cls, chart: RelevanceMap, queries: Any, documents: Any, wanted: Any) -> "Lesson":
+    def of(
+        cls, chart: RelevanceMap, queries: Any, documents: Any, wanted: Any, stretch: Stretch | None = None
+    ) -> "Lesson":
         """From vectors.
 
         Args:
           chart: of the coded side.
+          stretch: as above.
           queries: [q, D]; documents: [N, D].
           wanted: int [q], rows of the documents.
 
@@ -122,9 +128,8 @@ class Lesson:
         dtype = chart.mean.dtype
         coefficients = np.concatenate(list(coefficient_blocks(chart, coded)))
         keys = np.asarray(others, dtype) @ np.asarray(chart.back)
-        return cls(
-            device_array(coefficients, dtype), device_array(keys, dtype), device_array(wanted, np.int32), chart.side
-        )
+        arrays = device_array(coefficients, dtype), device_array(keys, dtype), device_array(wanted, np.int32)
+        return cls(*arrays, chart.side, stretch)
 
     @property
     def num_documents(self) -> int:

@@ -25,6 +25,7 @@ from rdjax.codes.description import CLASS, FIELDS, describe, fingerprint, rebuil
 from rdjax.codes.entropy_coded import EntropyCodedScalar
 from rdjax.codes.integer import Int8
 from rdjax.codes.learned import LearnedCode
+from rdjax.codes.lengths import Renormalized
 from rdjax.codes.product import ProductQuantizer
 from rdjax.codes.randomized import DitheredScalar, UniformInCell
 from rdjax.codes.rank import RankCode
@@ -65,6 +66,7 @@ CLASSES: Mapping[str, type] = {
         MappedRankCode,
         EntropyCoded,
         Weighted,
+        Renormalized,
         LearnedCode,
     )
 }

@@ -11,6 +11,7 @@ import numpy as np
 from rdjax.codes.code import Code
 from rdjax.codes.entropy_coded import EntropyCodedScalar, VariableLengthCode
 from rdjax.codes.integer import Int8
+from rdjax.codes.lengths import Renormalized
 from rdjax.codes.product import MOST_BEAM, ProductQuantizer
 from rdjax.codes.recoded import EntropyCoded
 from rdjax.codes.scalar import ScalarQuantizer
@@ -76,6 +77,11 @@ def _recoded(code: EntropyCoded) -> bool:
     return bool(np.all(counts >= 0) and np.all(np.abs(smoothing.astype(float)) <= MOST_SMOOTHING))
 
 
+def _renormalized(code: Renormalized) -> bool:
+    numbers = [np.asarray(number) for number in (code.floor, code.gain)]
+    return "documents" in code.code.sides and all(n.shape == () and bool(np.isfinite(n) & (n >= 0)) for n in numbers)
+
+
 CHECKS: tuple[tuple[type, Any], ...] = (
     (ScalarQuantizer, _scalar),
     (ProductQuantizer, _product),
@@ -83,5 +89,6 @@ CHECKS: tuple[tuple[type, Any], ...] = (
     (VariableLengthCode, _variable),
     (EntropyCodedScalar, _entropy_coded_scalar),
     (EntropyCoded, _recoded),
+    (Renormalized, _renormalized),
     (Int8, lambda code: code.scale.ndim == 1),
 )
