@@ -40,7 +40,8 @@ from flax import nnx
 
 from rdjax.audit.dimensions import every_set
 from rdjax.audit.frontier import count_coded
-from rdjax.codes import Code
+from rdjax.codes import Code, Renormalized
+from rdjax.codes.lengths import stretched
 from rdjax.data import emoji
 from rdjax.limits import achieved_dimension, moment_curve, pattern_dimension
 from rdjax.nn import DualEncoder, fit_dual_encoder
@@ -62,7 +63,10 @@ def values(case: Case, code: Code, side: str) -> np.ndarray:
 def exact(case: Case, code: Code, side: str) -> float:
     """MRR of the coded side through the code's transform and back, nothing quantized."""
     coded = case.queries if side == "queries" else case.documents
-    through = np.asarray(code.transform.invert(code.transform.apply(coded)), np.float32)
+    inner = code.code if isinstance(code, Renormalized) else code
+    through = np.asarray(inner.transform.invert(inner.transform.apply(coded)), np.float32)
+    if isinstance(code, Renormalized):
+        through = np.asarray(stretched(through, code.floor, code.gain))
     pair = (through, case.documents) if side == "queries" else (case.queries, through)
     return float(code_measure.values(count_above(*pair, case.view.test.relevant), case.view.test).mean())
 

@@ -8,7 +8,14 @@
 import matplotlib.pyplot as plt
 import numpy as np
 
-from rdjax.codes import EntropyCodedScalar, ProductQuantizer, QueryModel, ScalarQuantizer, fit_relevance_map
+from rdjax.codes import (
+    EntropyCodedScalar,
+    ProductQuantizer,
+    QueryModel,
+    Renormalized,
+    ScalarQuantizer,
+    fit_relevance_map,
+)
 from rdjax.data import emoji
 from rdjax.retrieval import mean_reciprocal_rank
 
@@ -36,19 +43,20 @@ except InputError as error:
 # ## Fitted to relevance, not to variance
 #
 # A few hundred pairs tell in which directions a query differs from the document it wants. Dividing by that noise, a
-# codebook spends its words where they tell documents apart.
+# codebook spends its words where they tell documents apart. A word is the mean of what it stands for, and so shorter,
+# by another amount for every document: inner products are misled by that until each has its length back, for no bits.
 
 # %%
 model = QueryModel.fit(text(fit.queries), text(fit.documents)[fit.relevant], blocks=[documents.shape[1]])
 chart = fit_relevance_map(model, documents, 128, side="documents")
 worth = lambda code: float(mean_reciprocal_rank(code.scores(code.encode(documents), queries).T, test.relevant))
-points = {"PCA + scalar": [], "PCA + entropy-coded": [], "relevance + residual": []}
+points = {"PCA + scalar": [], "PCA + entropy-coded": [], "relevance + residual": [], "the same, stretched": []}
 for bits in (8, 16, 32):
     points["PCA + scalar"].append(worth(ScalarQuantizer.fit(documents, bits)))
     points["PCA + entropy-coded"].append(worth(EntropyCodedScalar.fit(documents, bits, cells="dead zone")))
-    points["relevance + residual"].append(
-        worth(ProductQuantizer.fit(documents, bits, transform=chart, width=8, blocks=1))
-    )
+    residual = ProductQuantizer.fit(documents, bits, transform=chart, width=8, blocks=1)
+    points["relevance + residual"].append(worth(residual))
+    points["the same, stretched"].append(worth(Renormalized.fit(residual, documents)))
 
 # %% [markdown]
 # ## The frontier
@@ -58,7 +66,9 @@ for bits in (8, 16, 32):
 
 # %%
 figure, axes = plt.subplots(figsize=(6, 3.6), layout="constrained")
-for (name, values), marker, color in zip(points.items(), "osD", ("#0072b2", "#e69f00", "#009e73"), strict=True):
+for (name, values), marker, color in zip(
+    points.items(), "osDv", ("#0072b2", "#e69f00", "#009e73", "#cc79a7"), strict=True
+):
     axes.plot((8, 16, 32), values, marker, linestyle="-", color=color, label=name)
 axes.set(xlabel="bits per stored document", ylabel="MRR on 1,000 queries", ylim=(0, 1))
 axes.grid(alpha=0.3)

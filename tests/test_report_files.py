@@ -164,3 +164,20 @@ def test_a_folder_that_cannot_be_written_is_refused_first(tmp_path, monkeypatch)
     monkeypatch.setattr(document.tempfile, "mkdtemp", denied)
     with pytest.raises(InputError, match="cannot be written: Permission denied"):
         check_writable(tmp_path)
+
+
+def test_a_stretched_family_looks_like_the_plain_one_of_the_other_side():
+    """And like nothing else where both are in one panel, so that they can be told apart."""
+    audit = fake_audit()
+    renamed = lambda p: dataclasses.replace(p, family=f"{p.family}, stretched")
+    apart = dataclasses.replace(audit, points=tuple(renamed(p) if p.side == "documents" else p for p in audit.points))
+    looks = figure._looks(apart)
+    assert looks["PCA + scalar, stretched"] == looks["PCA + scalar"]
+    keys = [key.get_label() for key in figure._code_keys(apart, looks)]
+    assert keys == [key.get_label() for key in figure._code_keys(audit, figure._looks(audit))]
+    assert any("decoded stretched" in line for line in figure._fine_print(apart))
+    assert not any("decoded stretched" in line for line in figure._fine_print(audit))
+    both = dataclasses.replace(audit, points=(*audit.points, *map(renamed, audit.points)))
+    looks = figure._looks(both)
+    assert len(set(looks.values())) == len(looks) == 2 * len({p.family for p in audit.points})
+    assert "PCA + scalar, stretched" in [key.get_label() for key in figure._code_keys(both, looks)]

@@ -8,7 +8,7 @@ from rdjax.audit.families import FAMILIES, require_families
 from rdjax.audit.result import Point
 from rdjax.audit.training import Training
 from rdjax.checks import InputError, require
-from rdjax.codes import Code, EntropyCodedScalar
+from rdjax.codes import Code, EntropyCodedScalar, Renormalized
 
 _BY_NAME = {family.name: family for family in FAMILIES}
 
@@ -48,7 +48,8 @@ def learns(family: str | None) -> bool:
 
 def budget_of(code: Code) -> float:
     """What `fit_family` is to be asked for to make this code again, bits per item."""
-    return code.budget if isinstance(code, EntropyCodedScalar) else float(code.bits or 0)
+    inner = code.code if isinstance(code, Renormalized) else code
+    return inner.budget if isinstance(inner, EntropyCodedScalar) else float(inner.bits or 0)
 
 
 def command_for(point: Point, path: str | None, *, task: str | None, fit: str | None, seed: int) -> str:

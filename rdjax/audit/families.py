@@ -1,7 +1,7 @@
 """The families of codes that an audit tries, and their budgets. A new code joins the audit here."""
 
 from collections.abc import Callable, Collection, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from functools import partial
 
@@ -14,6 +14,7 @@ from rdjax.codes import (
     LearnedCode,
     ProductQuantizer,
     RankCode,
+    Renormalized,
     ScalarQuantizer,
     SignBits,
     SignBitsRescored,
@@ -28,6 +29,7 @@ WORDS = 8  # bits of a codebook
 STAGES = 8  # of codebooks in one block of a learned code
 CELLS = "dead zone"  # as good as optimal cells from half a bit a coefficient on, and fitted in a tenth of the time
 RANK_CODE = "rank code"
+STRETCHED = ", stretched"  # how the name of a family ends that gives documents back their length
 
 Maker = Callable[[Training], Code | None]
 
@@ -38,7 +40,9 @@ class Family:
 
     `budgets(D)` are those that an audit tries, bits per item, smallest first; `free` if others can be asked for too,
     otherwise `bits` says nothing. `several` if it makes sense for several modalities side by side; `learns` if it is
-    fitted on which document each query wants; `usual` if an audit tries it unasked, which codebooks are too slow for.
+    fitted on which document each query wants; `usual` are the sides that an audit tries it on unasked: none for
+    codebooks, which are too slow. One that `stretches` has another beside it, for documents, that gives back lengths
+    (`codes.Renormalized`) and that audits try in its stead.
     """
 
     name: str
@@ -49,7 +53,8 @@ class Family:
     free: bool = True
     several: bool = True
     learns: bool = False
-    usual: bool = True
+    usual: tuple[str, ...] = ("queries", "documents")
+    stretches: bool = False
 
 
 @dataclass(frozen=True)
@@ -66,7 +71,7 @@ def trials(side: str, dimension: int, modalities: int, chosen: Collection[str] |
     """Every usual family that this side is tried with, or those whose names are `chosen`."""
     for code_class in ("A", "B", "C"):
         for family in FAMILIES:
-            wanted = family.usual if chosen is None else family.name in chosen
+            wanted = side in family.usual if chosen is None else family.name in chosen
             fits = code_class in family.classes and side in family.sides and (family.several or modalities == 1)
             if wanted and fits:
                 makers = tuple(partial(_made, family, side, bits) for bits in family.budgets(dimension))
@@ -147,15 +152,16 @@ def _relevance_trellis(training: Training, side: str, bits: float) -> Code:
     return TrellisCode.fit(training.examples(side), spent, transform=chart.take(k))
 
 
-def _learned(training: Training, side: str, bits: float) -> Code:
+def _learned(training: Training, side: str, bits: float, stretched: bool = False) -> Code:
     chart = training.chart(side)
     blocks = -(-_whole(bits) // (WORDS * STAGES))
     start = ProductQuantizer.fit(
         training.examples(side), _whole(bits), transform=chart.take(min(128, chart.k)), width=WORDS, blocks=blocks
     )
+    begun = Renormalized.fit(start, training.seen) if stretched else start
     fidelity = training.fidelity(side)
     return LearnedCode.fit(
-        start, training.lessons(side), chart=chart, fidelity=fidelity, steps=120, looks=3, patience=3
+        begun, training.lessons(side), chart=chart, fidelity=fidelity, steps=120, looks=3, patience=3
     )
 
 
@@ -180,13 +186,29 @@ def _rescored(training: Training, side: str, bits: float) -> Code:
     return SignBitsRescored.fit(training.vectors, max(1, min(100, training.searched // 10)))
 
 
+def _both(family: Family) -> tuple[Family, ...]:
+    """The family as it is, and if it stretches one for documents, which get back the length that coding takes."""
+    if not family.stretches:
+        return (family,)
+
+    def fit(training: Training, side: str, bits: float) -> Code:
+        require(len(training.seen) > 0, "there are no documents whose lengths could be given back.")
+        if family.fit is _learned:
+            return _learned(training, side, bits, stretched=True)
+        return Renormalized.fit(family.fit(training, side, bits), training.seen)
+
+    usual = tuple(side for side in family.usual if side == "documents")
+    plain = replace(family, usual=tuple(side for side in family.usual if side != "documents"))
+    return plain, replace(family, name=f"{family.name}{STRETCHED}", fit=fit, sides=("documents",), usual=usual)
+
+
 _WIDE = lambda dimension: tuple(16.0 * k for k in (32, 128, 256, 512, 1024) if k <= dimension)
 _SIGNS = lambda dimension: (*(float(k) for k in (64, 256, 512, 1024) if k < dimension), float(dimension))
 _ONE = lambda dimension: (0.0,)
 _CODEBOOKS = lambda dimension: tuple(float(b) for b in (16, 64, 256) if b <= dimension)
 _ALONG_RELEVANCE = lambda dimension: tuple(float(b) for b in (16, 64, 256, 512) if dimension / 16 <= b <= dimension)
 
-FAMILIES = (
+_PLAIN = (
     Family(
         RANK_CODE,
         lambda training, side, bits: RankCode.fit(training.documents),
@@ -195,26 +217,28 @@ FAMILIES = (
         sides=("queries",),
         free=False,
     ),
-    Family("PCA truncation", _truncation, _WIDE),
-    Family("PCA + scalar", _scalar, _up_to(8)),
-    Family("PCA + product", _product, _CODEBOOKS, usual=False),
-    Family("PCA + entropy-coded scalar", _entropy_coded, _up_to(5)),
-    Family("relevance + product", _relevance_product, _CODEBOOKS, learns=True, usual=False),
-    Family("relevance + trellis", _relevance_trellis, _CODEBOOKS, learns=True, usual=False),
-    Family("relevance + residual, learned", _learned, _CODEBOOKS, learns=True, usual=False),
-    Family("relevance + entropy-coded scalar", _relevance_entropy_coded, _ALONG_RELEVANCE, learns=True),
-    Family("scalar", _plain_scalar, lambda dimension: tuple(float(b * dimension) for b in (2, 3, 4))),
+    Family("PCA truncation", _truncation, _WIDE, stretches=True),
+    Family("PCA + scalar", _scalar, _up_to(8), stretches=True),
+    Family("PCA + product", _product, _CODEBOOKS, usual=(), stretches=True),
+    Family("PCA + entropy-coded scalar", _entropy_coded, _up_to(5), stretches=True),
+    Family("relevance + product", _relevance_product, _CODEBOOKS, learns=True, usual=(), stretches=True),
+    Family("relevance + trellis", _relevance_trellis, _CODEBOOKS, learns=True, usual=(), stretches=True),
+    Family("relevance + residual, learned", _learned, _CODEBOOKS, learns=True, usual=(), stretches=True),
+    Family("relevance + entropy-coded scalar", _relevance_entropy_coded, _ALONG_RELEVANCE, learns=True, stretches=True),
+    Family("scalar", _plain_scalar, lambda dimension: tuple(float(b * dimension) for b in (2, 3, 4)), stretches=True),
     Family(
         "entropy-coded scalar",
         _plain_entropy_coded,
         lambda dimension: tuple(b * dimension for b in (0.25, 0.5, 1, 1.5, 2)),
+        stretches=True,
     ),
     Family("sign bits", _signs, _SIGNS),
     Family("int8", lambda training, side, bits: Int8.fit(training.vectors), _ONE, free=False),
     # of several modalities side by side the first coordinates would be those of the first
-    Family("first coordinates", _first_coordinates, _WIDE, several=False),
+    Family("first coordinates", _first_coordinates, _WIDE, several=False, stretches=True),
     Family("sign bits, int8 rescores", _rescored, _ONE, sides=("documents",), free=False),
 )
+FAMILIES = tuple(each for family in _PLAIN for each in _both(family))
 
 
 def require_families(names: Collection[str]) -> None:

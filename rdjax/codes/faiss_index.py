@@ -102,7 +102,9 @@ def _additive(code: Code) -> tuple[np.ndarray, Sequence[int], list[Book]]:
         rows, widths, books = _additive(code.code)
         return rows * np.asarray(code.weights)[None, :], widths, books
     if isinstance(code, Renormalized):
-        raise InputError(f"faiss has no index for {code.name}, none that gives back lengths; export the tables.")
+        raise InputError(
+            f"faiss has no index for {code.name}; export the tables, or encode with the family that does not stretch."
+        )
     if isinstance(code, ScalarQuantizer):
         levels = np.asarray(code.levels)
         tables = [(np.array([i]), levels[i, : 1 << width, None]) for i, width in enumerate(code.widths)]

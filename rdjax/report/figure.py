@@ -15,6 +15,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from rdjax.audit.families import STRETCHED
 from rdjax.audit.result import FIXED, Audit
 from rdjax.report import words
 from rdjax.report.panel import FLOOR, SMALL, STROKES, TEXT, TITLES, Look, draw_panel, fill, stroke
@@ -107,6 +108,8 @@ def _fine_print(audit: Audit) -> Iterator[str]:
         modeled = any(floor.bits is not None and floor.bits.evidence != "theorem" for floor in audit.floors)
         reading += "; dotted: if the fitted model is true." if modeled else "."
     notes = [reading]
+    if any(family != name for family, name in _shown(audit).items()):
+        notes.append("Stored documents: decoded stretched, with the length that coding takes from them.")
     for side, (title, _) in TITLES.items():
         lacking = [floor.name for floor in audit.floors if floor.side == side and floor.bits is None]
         if lacking:
@@ -117,14 +120,24 @@ def _fine_print(audit: Audit) -> Iterator[str]:
 
 def _looks(audit: Audit) -> dict[str, Look]:
     """(color, marker) of each family, the same in both panels."""
+    number = {name: i for i, name in enumerate(dict.fromkeys(_shown(audit).values()))}
+    look = lambda i: (COLORS[i % len(COLORS)], MARKERS[i % len(MARKERS)])
+    return {family: look(number[name]) for family, name in _shown(audit).items()}
+
+
+def _shown(audit: Audit) -> dict[str, str]:
+    """What the keys call each family: a stretched one is shown as the plain one, unless both are in one panel."""
+    met = {(point.family, point.side) for point in audit.points}
+    alone = lambda family: all((family.removesuffix(STRETCHED), side) not in met for f, side in met if f == family)
     families = dict.fromkeys(point.family for point in audit.points)
-    return {f: (COLORS[i % len(COLORS)], MARKERS[i % len(MARKERS)]) for i, f in enumerate(families)}
+    return {f: f.removesuffix(STRETCHED) if f.endswith(STRETCHED) and alone(f) else f for f in families}
 
 
 def _code_keys(audit: Audit, looks: dict[str, Look]) -> list[Line2D]:
     """Families by color and marker, then classes by how the marker is filled."""
     marks: dict[str, Any] = {"markersize": 5.5, "linestyle": "none"}
-    keys = [Line2D([], [], color=color, marker=marker, label=f, **marks) for f, (color, marker) in looks.items()]
+    named = {name: looks[family] for family, name in _shown(audit).items()}
+    keys = [Line2D([], [], color=color, marker=marker, label=f, **marks) for f, (color, marker) in named.items()]
     letters = sorted({point.code_class for point in audit.points})
     return keys + [Line2D([], [], color=GRAY, marker="o", label=CLASSES[x], **marks, **fill(x)) for x in letters]
 
