@@ -1,13 +1,15 @@
 """Every benchmark, one process after the other; what they found as results/NAME.json, and the README's table from those.
 
-    python benchmarks/run.py [--full] [--only NAME ...] [--repeats K] [--environments DIR] [--list]
+    python benchmarks/run.py [--full] [--only NAME ...] [--resume] [--repeats K] [--environments DIR] [--list]
     python benchmarks/run.py --readme                       # only writes the README's table again
 
 Quick, the default, is made for less than ten minutes on two cores; `--full` has the sizes that each benchmark's own head
-speaks of, hours in all. A benchmark is run K times (3) unless it repeats within. `results/NAME.json` holds, for every row,
-the median, the least and the most of ours, of the peer's and of their ratio, taken run by run, with versions, threads and
-machine. Peers that need packages of another age get environments of their own in DIR (.bench), made here with venv and pip;
-one that cannot be made is reported and its benchmark left out. Run it on a machine that does nothing else.
+speaks of, hours in all, and writes results/full/NAME.json, of which the README says nothing. A benchmark is run K times (3)
+unless it repeats within. A result holds, for every row, the median, the least and the most of ours, of the peer's and of
+their ratio, taken run by run, with versions, threads and machine. What fails is reported at the end, and the others go on;
+`--resume` leaves out what is stored of the same mode, command and sources. Peers that need packages of another age get
+environments of their own in DIR (.bench), made here with venv and pip; one that cannot be made counts as failed. Run it on a
+machine that does nothing else.
 """
 
 import os
@@ -15,14 +17,18 @@ import os
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import argparse
+import ast
+import hashlib
 import json
 import pathlib
 import platform
+import re
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib import metadata
 
@@ -64,6 +70,7 @@ class Benchmark:
         return self.named if self.quick is None else self.quick
 
 
+_ROWS_OF_CODES = "benchmarks/results/codes/rows.json"  # which a full run goes on from
 _ONE_ROW_OF_CODES = ("--only", "T1", "--classes", "B", "--side", "documents", "--budgets", "16")
 BENCHMARKS = {
     "metrics": Benchmark(("--queries", "300"), peer=None),
@@ -83,7 +90,7 @@ BENCHMARKS = {
     "information_neural": Benchmark(None, peer=("--peer-python", "bmi"), repeats=False),
     "exponents": Benchmark(None, repeats=False),
     "rank_codes": Benchmark(None, repeats=False),
-    "codes": Benchmark(None, named=_ONE_ROW_OF_CODES, repeats=False),
+    "codes": Benchmark(None, ("--out", _ROWS_OF_CODES), named=_ONE_ROW_OF_CODES, repeats=False),
     "learning": Benchmark(None, peer=("--peer-python", "rax"), repeats=False),
     "sweep": Benchmark(None, repeats=False),
     "large": Benchmark(None, repeats=False),
@@ -167,10 +174,58 @@ def summary(runs: list[list[dict]]) -> list[dict]:
     return rows
 
 
+def sources(name: str) -> str:
+    """SHA-256 of what a benchmark's figures come from: all of rdjax, its own file, and what that imports or starts."""
+    files, found = [HERE / f"{name}.py"], set(ROOT.glob("rdjax/**/*.py"))
+    while files:
+        path = files.pop()
+        if path.exists() and path not in found:
+            found.add(path)
+            for module in _modules(path):
+                files += [HERE / f"{module}.py", ROOT / f"{module.replace('.', '/')}.py"]
+    total = hashlib.sha256()
+    for path in sorted(found):
+        place = path.relative_to(ROOT if path.is_relative_to(ROOT) else HERE).as_posix()
+        total.update(f"{place} {len(path.read_bytes())}\n".encode() + path.read_bytes())
+    return total.hexdigest()
+
+
+def _modules(path: pathlib.Path) -> Iterator[str]:
+    """Modules that a file imports, anywhere in it, or starts as scripts, and more names that are of none."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            above = getattr(node, "module", None)
+            yield from ([above] if above else [])
+            yield from (f"{above}.{one.name}" if above else one.name for one in node.names)
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str) and re.fullmatch(r"\w+\.py", node.value):
+            yield node.value.removesuffix(".py")
+
+
+def identity(name: str, full: bool) -> dict[str, str]:
+    """What a stored result is one of: paths in the command are relative, and a peer's Python has no name."""
+    how = BENCHMARKS[name]
+    words = [*how.arguments(full), *((how.peer[0], "PYTHON") if how.peer else ())]
+    command = " ".join(["python", f"benchmarks/{name}.py", *words])
+    return {"command": command, "mode": "full" if full else "quick", "sources": sources(name)}
+
+
+def place_of(name: str, full: bool) -> pathlib.Path:
+    """The file of its results: the README's table reads those of quick runs alone."""
+    return (RESULTS / "full" if full else RESULTS) / f"{name}.json"
+
+
+def is_stored(name: str, full: bool) -> bool:
+    """Whether a run would only measure again what is stored."""
+    path = place_of(name, full)
+    return path.exists() and identity(name, full).items() <= json.loads(path.read_text()).items()
+
+
 def run(name: str, given: argparse.Namespace) -> None:
     """Run one benchmark as often as is asked for, and write its results."""
-    how = BENCHMARKS[name]
-    arguments, versions = [*how.arguments(given.full)], {}
+    how, made_of = BENCHMARKS[name], identity(name, given.full)
+    # it runs in a folder of its own
+    arguments = [str(ROOT / word) if word == _ROWS_OF_CODES else word for word in how.arguments(given.full)]
+    versions: dict[str, str] = {}
     if how.peer:
         option, environment = how.peer
         python, versions = python_of(environment, given.environments)
@@ -178,25 +233,43 @@ def run(name: str, given: argparse.Namespace) -> None:
     count, before = given.repeats if how.repeats else 1, machine()
     start = time.perf_counter()
     runs = [once(name, arguments) for _ in range(count)]
-    shown = ["PYTHON" if how.peer and word == python else word for word in arguments]
     record = {
         "benchmark": name,
-        "command": " ".join(["python", f"benchmarks/{name}.py", *shown]),
-        "mode": "full" if given.full else "quick",
+        **made_of,
         "runs": count,
         "seconds": round(time.perf_counter() - start, 1),
         **before,
         "peer_versions": versions,
         "rows": summary(runs),
     }
-    RESULTS.mkdir(exist_ok=True)
-    (RESULTS / f"{name}.json").write_text(json.dumps(record, indent=1) + "\n")
+    path = place_of(name, given.full)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_suffix(".tmp")
+    beside.write_text(json.dumps(record, indent=1) + "\n")
+    beside.replace(path)
+
+
+def run_all(names: list[str], given: argparse.Namespace) -> list[str]:
+    """One after the other; those that failed."""
+    failed = []
+    for name in names:
+        if given.resume and is_stored(name, given.full):
+            print(f"{name}: left out, it is stored of the same sources", flush=True)
+            continue
+        print(f"\n===== {name}", flush=True)
+        try:
+            run(name, given)
+        except Exception as error:  # hours of others are still to come
+            failed.append(name)
+            print(f"{name} failed, {type(error).__name__}: {error}", file=sys.stderr)
+    return failed
 
 
 def main() -> int:
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("--full", action="store_true")
     options.add_argument("--only", nargs="+", choices=BENCHMARKS, metavar="NAME")
+    options.add_argument("--resume", action="store_true", help="leave out what is stored of the same sources")
     options.add_argument("--repeats", type=int, default=3)
     options.add_argument("--environments", type=pathlib.Path, default=ROOT / ".bench")
     options.add_argument("--list", action="store_true", help="names, and what they are run with")
@@ -207,16 +280,10 @@ def main() -> int:
         for name in names:
             print(f"{name:24}{' '.join(BENCHMARKS[name].arguments(given.full))}")
         return 0
-    failed = []
+    failed: list[str] = []
     if not given.readme:
         print(json.dumps(machine(), indent=1))
-        for name in names:
-            print(f"\n===== {name}", flush=True)
-            try:
-                run(name, given)
-            except (RuntimeError, subprocess.CalledProcessError) as error:
-                failed.append(name)
-                print(f"{name} is left out: {error}", file=sys.stderr)
+        failed = run_all(names, given)
     from readme_table import write
 
     write(ROOT / "README.md", RESULTS)

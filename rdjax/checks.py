@@ -165,16 +165,6 @@ def first_row_not_finite(array: np.ndarray) -> int | None:
     return None
 
 
-def vectors(array: np.ndarray, where: str) -> None:
-    """A numeric matrix without a row of zeros, which has no direction; read once, in blocks."""
-    numeric_header(array, where)
-    for start, block in row_blocks(array):
-        finite, nonzero = np.isfinite(block).all(axis=1), block.any(axis=1)
-        for good, what in ((finite, "has a NaN or infinity"), (nonzero, "is all zeros")):
-            row = start + int(np.argmin(good))
-            require(bool(good.all()), f"{where} {what} in row {row}; remove that item or embed it again.")
-
-
 def indices(values: np.ndarray, size: int, where: str, what: str = "documents") -> None:
     """Integers in 0 .. size - 1, which number the documents, or whatever else `what` says."""
     require(values.dtype.kind in "iu", f"{where} holds {values.dtype} values; it must number {what} (integers).")

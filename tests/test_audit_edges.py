@@ -9,6 +9,7 @@ import pytest
 
 from rdjax.audit import audit
 from rdjax.audit.answer import recommend
+from rdjax.audit.asked import telling_metric
 from rdjax.audit.floors import STORED
 from rdjax.audit.gaussian_fit import component_correlations
 from rdjax.audit.noisy import posterior_floor
@@ -95,6 +96,20 @@ def test_an_audit_without_an_answer_says_why(changes, words):
         corpus = dataclasses.replace(corpus, relevant=scores.argmin(axis=1))
     with pytest.raises(InputError, match=words):
         audit(corpus, **changes)
+
+
+@pytest.mark.parametrize("name", ["recall@28", "precision@1000"])
+@pytest.mark.parametrize("changes", [{}, {"relevant": None}, {"relevant": np.tile([0, 3], (60, 1))}])
+def test_a_metric_that_no_ranking_can_fail_is_refused_before_the_work(name, changes, monkeypatch):
+    monkeypatch.setattr("rdjax.audit.run.make_views", lambda *given: pytest.fail("the work has begun"))
+    words = f"{name} is the same for every ranking of 28 documents, so no code can fail it; take a depth below 28."
+    with pytest.raises(InputError, match=words):
+        audit(dataclasses.replace(small(), **changes), metric=name)
+
+
+@pytest.mark.parametrize("name", ["recall@27", "precision@27", "ndcg@1000", "dcg@28", "mrr", "map", "rbp@0.99"])
+def test_a_metric_that_tells_the_last_rank_from_the_first_is_taken(name):
+    assert telling_metric(name, 28) == parse_metric(name)
 
 
 def test_few_queries_on_either_side_are_a_warning():

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 from types import SimpleNamespace
 
 import numpy as np
@@ -372,6 +373,19 @@ def test_the_command_of_a_point_reads_as_it_is_typed():
     assert line == "rdjax encode --task T1 --side queries --family 'rank code' --out searched-queries-codes"
     Point.code_class, Point.family = "C", "int8"
     assert command_for(Point, None, task=None, fit=None, seed=0).endswith(" --out queries-codes")  # another folder
+
+
+def test_a_path_that_begins_with_a_dash_is_no_option_in_the_command(place):
+    class Point:
+        side, family, code_class, budget = "documents", "int8", "C", 0.0
+
+    os.rename("flat.npy", "-x.npy")
+    line = command_for(Point, "-x.npy", task=None, fit="--y/z.npy", seed=0)
+    assert line.startswith("rdjax encode ./-x.npy --fit ./--y/z.npy --side documents")
+    assert " /a/-x " in command_for(Point, "/a/-x", task=None, fit=None, seed=0)
+    words = shlex.split(command_for(Point, "-x.npy", task=None, fit="-x.npy", seed=0))[1:]
+    done = CliRunner().invoke(app, words)
+    assert done.exit_code == 0, done.output
 
 
 def test_the_command_is_quoted_for_the_shell_of_the_system(monkeypatch):

@@ -37,6 +37,16 @@ def zero_row(side, modality, row):
     return spoiled(side, modality, row, slice(None), 0)
 
 
+def times(side, modality, factor, dtype=np.float32):
+    arrays = {name: array.astype(dtype) for name, array in fields()[side].items()}
+    return {side: {**arrays, modality: arrays[modality] * dtype(factor)}}
+
+
+@pytest.mark.parametrize(("factor", "dtype"), [(1e-12, np.float32), (-1e-12, np.float32), (1e-30, np.float64)])
+def test_small_vectors_whose_products_are_numbers_are_taken(factor, dtype):
+    Corpus(**fields(**times("documents", "image", factor, dtype)))
+
+
 def test_a_good_corpus_keeps_what_it_was_given():
     given = fields(ids=[f"d{i}" for i in range(N)], query_ids=np.array(["a", "b", "c", "d"]), prior=np.full(N, 1 / N))
     corpus = Corpus(**given, name="mine", notes=["a note"])
@@ -77,6 +87,9 @@ MISTAKES = {
     "nan": (spoiled("documents", "image", 4, 1, np.nan), r"documents\.image has a NaN or infinity in row 4"),
     "inf": (spoiled("queries", "text", 2, 0, -np.inf), r"queries\.text has a NaN or infinity in row 2"),
     "zero row": (zero_row("documents", "text", 3), r"documents\.text is all zeros in row 3"),
+    "tiny": (times("documents", "text", 1e-30), r"documents\.text has .*; products underflow float32, so divide"),
+    "tiny queries": (times("queries", "image", -1e-17), r"queries\.image has no number .* above 1\.4e-17; products"),
+    "tiny in 64 bits": (times("queries", "text", 1e-160, np.float64), "products underflow float64"),
     "zero query": (zero_row("queries", "image", 0), r"queries\.image is all zeros in row 0"),
     "one document": ({"documents": ONE_ROW, "relevant": None}, "one document; a ranking needs at least two"),
     "no documents": ({"documents": NO_ROWS}, r"documents\.image has no rows"),

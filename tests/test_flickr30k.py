@@ -1,5 +1,6 @@
 """Flickr30k as users have it: a small folder in the same format, written here, and every way it can be wrong."""
 
+import dataclasses
 import json
 
 import numpy as np
@@ -7,9 +8,11 @@ import pytest
 from safetensors.numpy import save_file
 
 from rdjax.checks import InputError
-from rdjax.data import flickr30k
+from rdjax.data import Corpus, flickr30k
 from rdjax.data.flickr30k import predicted_modality
 from rdjax.paper.flickr_columns import pair_columns, quantized_entropies
+from rdjax.paper.pair_table import CLIP_STEPS, first_pairs, table_two_cells
+from rdjax.paper.readings import QUICK
 
 pytestmark = pytest.mark.float64_only
 TRAIN, TEST, D, E = 60, 20, 6, 5
@@ -183,6 +186,31 @@ def test_files_that_are_not_there(tmp_path):
         flickr30k(tmp_path)
     with pytest.raises(InputError, match="the reading is 'both'"):
         flickr30k(tmp_path, reading="both")
+
+
+def test_table_two_is_quick_where_that_is_asked_for(tmp_path, monkeypatch):
+    """Fewer pairs, each with its own document, and shorter training; the table says how many."""
+    monkeypatch.setattr("rdjax.paper.pair_table.pair_columns", lambda *given: {"given": given})
+    monkeypatch.setattr("rdjax.paper.pair_table.QUICK", dataclasses.replace(QUICK, documents=3, rows=5))
+    write(tmp_path)
+    for quick, counts in ((False, (TRAIN, TEST)), (True, (5, 3))):
+        cells = table_two_cells(str(tmp_path), quick)
+        assert len(cells) == 3
+        *parts, steps, _ = cells[0].compute()["given"]
+        assert steps == cells[0].config["steps"] == (QUICK.clip_steps if quick else CLIP_STEPS)
+        for part, whole, count in zip(parts, flickr30k(tmp_path, reading="caption"), counts, strict=True):
+            assert part.relevant.tolist() == list(range(count))
+            for name in part.modalities:
+                np.testing.assert_array_equal(part.queries[name], whole.queries[name][:count])
+                np.testing.assert_array_equal(part.documents[name], whole.documents[name][:count])
+            assert part.ids == part.query_ids == whole.ids[:count]
+
+
+def test_the_first_pairs_bring_the_documents_they_want():
+    corpus = Corpus(documents={"v": np.eye(4)}, queries={"v": np.ones((3, 4))}, relevant=[2, 0, 1])
+    some = first_pairs(corpus, 2)
+    np.testing.assert_array_equal(some.documents["v"], np.eye(4)[[2, 0]])
+    assert (some.num_queries, some.relevant.tolist()) == (2, [0, 1])
 
 
 def test_every_column_of_table_two(tmp_path, monkeypatch):

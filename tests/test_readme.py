@@ -7,6 +7,7 @@ import pathlib
 import re
 import statistics
 import symtable
+import sys
 
 import pytest
 
@@ -17,6 +18,7 @@ pytestmark = pytest.mark.float64_only
 ROOT = pathlib.Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
 RESULTS = ROOT / "benchmarks" / "results"
+STORED = [*sorted(RESULTS.glob("*.json")), *sorted(RESULTS.glob("full/*.json"))]
 
 
 def test_the_table_of_peers_is_what_the_stored_results_say():
@@ -37,7 +39,7 @@ def test_another_result_makes_another_table(tmp_path):
     assert "old" not in written
 
 
-@pytest.mark.parametrize("path", sorted(RESULTS.glob("*.json")), ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", STORED, ids=lambda path: f"{path.parent.name}/{path.stem}")
 def test_stored_results_are_small_complete_and_name_no_path(path):
     text = path.read_text()
     stored = json.loads(text)
@@ -59,12 +61,12 @@ def test_several_rows_are_shown_by_all_of_them(tmp_path):
     assert "one by one, rankings given (3) | 2 (0.5 to 3) |" in readme_table.render(tmp_path)
 
 
-@pytest.mark.parametrize("path", sorted(RESULTS.glob("*.json")), ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", STORED, ids=lambda path: f"{path.parent.name}/{path.stem}")
 def test_stored_results_are_of_the_commands_that_run_them(path):
     """A result of other options than those of today says nothing of what `run.py` would find."""
-    stored, how = json.loads(path.read_text()), run.BENCHMARKS[path.stem]
-    words = [*how.arguments(stored["mode"] == "full"), *([how.peer[0], "PYTHON"] if how.peer else [])]
-    assert stored["command"] == " ".join(["python", f"benchmarks/{path.stem}.py", *words])
+    stored, full = json.loads(path.read_text()), path.parent.name == "full"
+    assert stored["mode"] == ("full" if full else "quick")  # or the README's table would be of full runs
+    assert stored["command"] == run.identity(path.stem, full)["command"]
 
 
 def test_rows_of_codes_are_counted_as_they_are_stored():
@@ -123,17 +125,33 @@ def test_every_python_block_stands_on_its_own():
         assert free <= set(dir(builtins)), f"{sorted(free - set(dir(builtins)))} in: {block[:80]}"
 
 
-def test_a_benchmark_is_run_as_often_as_asked_and_kept(tmp_path, monkeypatch):
-    (tmp_path / "rows.py").write_text((ROOT / "benchmarks" / "rows.py").read_text())
-    script = "import sys\nfrom rows import record\nrecord(sys.argv[1], 2, 5, 'peer', 's')\n"
-    (tmp_path / "toy.py").write_text(script)
-    (tmp_path / "broken.py").write_text("raise SystemExit(3)\n")
+@pytest.fixture
+def toys(tmp_path, monkeypatch):
+    """Benchmarks of a folder that stands for this one: one that works, by way of a module, and one that fails."""
+    rows = (ROOT / "benchmarks" / "rows.py").read_text()
+    script = "import sys\nfrom helper import said\nsaid(sys.argv[1:])\n"
+    said = "from rows import record\ndef said(words):\n    record(' '.join(words), 2, 5, 'peer', 's')\n"
+    for name, text in {"rows": rows, "toy": script, "helper": said, "broken": "raise SystemExit(3)\n"}.items():
+        (tmp_path / f"{name}.py").write_text(text)
     monkeypatch.setattr(run, "HERE", tmp_path)
     monkeypatch.setattr(run, "RESULTS", tmp_path / "results")
-    monkeypatch.setattr(run, "BENCHMARKS", {"toy": run.Benchmark(("a row",)), "broken": run.Benchmark(())})
-    given = argparse.Namespace(full=False, repeats=2, environments=tmp_path)
+    toys = {"broken": run.Benchmark(()), "toy": run.Benchmark(("a row",), ("--out", run._ROWS_OF_CODES))}
+    monkeypatch.setattr(run, "BENCHMARKS", toys)
+    monkeypatch.setattr(readme_table, "write", lambda page, results: None)
+    monkeypatch.setitem(sys.modules, "readme_table", readme_table)
+    return tmp_path
+
+
+def asked(monkeypatch, *words):
+    """The exit code of the command."""
+    monkeypatch.setattr(sys, "argv", ["run.py", *words, "--repeats", "1"])
+    return run.main()
+
+
+def test_a_benchmark_is_run_as_often_as_asked_and_kept(toys):
+    given = argparse.Namespace(full=False, repeats=2, environments=toys)
     run.run("toy", given)
-    kept = json.loads((tmp_path / "results" / "toy.json").read_text())
+    kept = json.loads((toys / "results" / "toy.json").read_text())
     assert kept["command"] == "python benchmarks/toy.py a row"
     assert kept["runs"] == 2
     (row,) = kept["rows"]
@@ -141,4 +159,65 @@ def test_a_benchmark_is_run_as_often_as_asked_and_kept(tmp_path, monkeypatch):
     assert row["ratio"] == {"median": 2.5, "least": 2.5, "most": 2.5}
     with pytest.raises(RuntimeError, match="broken ended with code 3"):
         run.run("broken", given)
-    assert not (tmp_path / "results" / "broken.json").exists()
+    assert not (toys / "results" / "broken.json").exists()
+
+
+def test_a_failure_is_reported_at_the_end_and_the_others_are_run(toys, monkeypatch, capfd):
+    assert asked(monkeypatch) == 1
+    assert (toys / "results" / "toy.json").exists()
+    assert capfd.readouterr().err.rstrip().endswith("not done: broken")
+
+
+def test_what_is_stored_of_the_same_sources_is_left_out(toys, monkeypatch, capfd):
+    """And nothing else: another module, another mode, or a file of before there were digests."""
+    seen = []
+    monkeypatch.setattr(run, "once", lambda name, words: seen.append(name) or [])
+    line = "toy: left out, it is stored of the same sources"
+    for change, expected in (
+        (lambda: None, True),
+        (lambda: None, False),
+        (lambda: (toys / "helper.py").write_text("# another\n"), True),
+        (lambda: (toys / "broken.py").write_text("# is nothing to it\n"), False),
+        (lambda: monkeypatch.setitem(run.BENCHMARKS, "toy", run.Benchmark(("b",), ("c",))), True),
+        (lambda: (toys / "results" / "toy.json").write_text('{"mode": "quick"}'), True),
+    ):
+        change()
+        assert asked(monkeypatch, "--resume", "--only", "toy") == 0
+        assert bool(seen) == expected
+        assert capfd.readouterr().out.count(line) == (not expected)
+        seen.clear()
+    assert asked(monkeypatch, "--resume", "--only", "toy", "--full") == 0
+    assert asked(monkeypatch, "--only", "toy") == 0
+    assert seen == ["toy", "toy"]
+
+
+def test_a_source_of_rdjax_is_a_source_of_every_benchmark(tmp_path, monkeypatch):
+    (tmp_path / "rdjax" / "deep").mkdir(parents=True)
+    (tmp_path / "benchmarks").mkdir()
+    (tmp_path / "benchmarks" / "one.py").write_text('import two\nSCRIPT = "three.py"\n')
+    monkeypatch.setattr(run, "ROOT", tmp_path)
+    monkeypatch.setattr(run, "HERE", tmp_path / "benchmarks")
+    found = {run.sources("one")}
+    names = ("rdjax/a.py", "rdjax/deep/b.py", "benchmarks/two.py", "benchmarks/three.py", "benchmarks/one.py")
+    for count, name in enumerate(names, 2):
+        (tmp_path / name).write_text("import one\n")
+        found.add(run.sources("one"))
+        assert len(found) == count
+    (tmp_path / "benchmarks" / "four.py").write_text("import one\n")
+    assert run.sources("one") in found
+
+
+def test_full_results_stand_apart_and_name_paths_as_in_a_checkout(toys, monkeypatch):
+    """What runs elsewhere is given the whole path; the README's table does not see it."""
+    assert asked(monkeypatch, "--only", "toy", "--full") == 0
+    kept = json.loads((toys / "results" / "full" / "toy.json").read_text())
+    assert kept["mode"] == "full"
+    assert kept["command"] == "python benchmarks/toy.py --out benchmarks/results/codes/rows.json"
+    assert kept["rows"][0]["name"] == f"--out {RESULTS / 'codes' / 'rows.json'}"
+    assert not list((toys / "results").glob("*.json"))
+
+
+def test_the_codes_go_on_from_the_rows_that_are_there():
+    option, place = run.BENCHMARKS["codes"].full
+    assert option == "--out"
+    assert ROOT / place == RESULTS / "codes" / "rows.json"

@@ -350,13 +350,15 @@ def test_reproduce_all_writes_a_page_and_nothing_else_is_left(tmp_path, monkeypa
     statement |= {"evidence": {"words": "x", "printed": [1.0, 2.0], "found": 3.0}}
     made = fake(None) | {"statements": {"statements": [statement], "verdicts": {"false": "refuted"}}}
     monkeypatch.setattr(job, "compute_cells", lambda cells, folder, progress: made)
-    monkeypatch.setattr(job, "table_two_cells", lambda path: [])
+    monkeypatch.setattr(job, "table_two_cells", lambda path, quick: asked.append(quick) or [])
     monkeypatch.setattr(job, "table_two", lambda found, path: [])
     monkeypatch.setattr(job, "QUICK", TINY)
+    asked = []
     out = tmp_path / "out"
     done = CliRunner().invoke(app, ["reproduce", "all", "--quick", "--json", "--out", str(out)])
     assert done.exit_code == 0, done.output
     assert json.loads(done.stdout)["schema"] == "rdjax.paper/1"
+    assert asked == [True]
     assert {p.name for p in out.iterdir()} == {"paper.html", "paper.json", "figure1.png", "figure1.svg"}
     page = (out / "paper.html").read_text()
     assert page.count("<svg") == 1

@@ -62,8 +62,9 @@ def command_for(point: Point, path: str | None, *, task: str | None, fit: str | 
       fit: path of the corpus that was fitted on, or None.
       seed: of the audit.
     """
-    words = ["rdjax", "encode", *([] if path is None else [path]), *([] if task is None else ["--task", task])]
-    words += [] if fit is None else ["--fit", fit]
+    words = ["rdjax", "encode", *([] if path is None else [_no_option(path)])]
+    words += [] if task is None else ["--task", task]
+    words += [] if fit is None else ["--fit", _no_option(fit)]
     words += ["--side", point.side, "--family", point.family]
     words += ["--bits", f"{point.budget:g}"] if _BY_NAME[point.family].free else []
     words += [] if point.code_class == "A" else ["--class", point.code_class]
@@ -73,3 +74,8 @@ def command_for(point: Point, path: str | None, *, task: str | None, fit: str | 
     )  # one for each purpose
     words += ["--out", folder]
     return subprocess.list2cmdline(words) if sys.platform == "win32" else shlex.join(words)
+
+
+def _no_option(path: str) -> str:
+    """The path, as nothing reads it as an option."""
+    return f"./{path}" if path.startswith("-") else path

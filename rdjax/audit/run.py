@@ -12,7 +12,7 @@ import jax
 import numpy as np
 
 from rdjax.audit.answer import recommend
-from rdjax.audit.asked import require_askable, sides_of
+from rdjax.audit.asked import require_askable, sides_of, telling_metric
 from rdjax.audit.families import Trial, trials
 from rdjax.audit.floors import fitted_here, floors_for, relevance_law, sought
 from rdjax.audit.frontier import Bench, cost, sampled
@@ -29,7 +29,7 @@ from rdjax.audit.wording import percent
 from rdjax.checks import require
 from rdjax.data import Corpus
 from rdjax.limits.bound import Bound
-from rdjax.retrieval.metrics import Metric, parse_metric
+from rdjax.retrieval.metrics import Metric
 
 
 def audit(
@@ -68,11 +68,11 @@ def audit(
       an `Audit`, every number a `Bound`; rates in bits per item.
 
     Raises:
-      InputError: a target or prior out of range, an unknown metric, side or family, a negative seed, corpora that do
-        not fit together.
+      InputError: a target or prior out of range, an unknown metric, side or family, a metric as deep as the corpus, a
+        negative seed, corpora that do not fit together.
     """
     sides, untried = _sides(target, side, families, seed, len(corpus.modalities))
-    measure_by, sizes = parse_metric(metric), sizes_within(memory, corpus, fit)
+    measure_by, sizes = telling_metric(metric, corpus.num_documents), sizes_within(memory, corpus, fit)
     tell = progress or (lambda *_: None)
     with jax.enable_x64(True):
         tell("reading the corpus", 0, 1)

@@ -67,9 +67,9 @@ def figure1(full: _Full = False, quick: _Quick = False, out: _Out = _HOME, as_js
 
 @reproduce.command(epilog="Example: rdjax reproduce table2 --flickr30k my-flickr30k")
 @answering
-def table2(flickr30k: _Flickr = None, out: _Out = _HOME, as_json: _Json = False) -> None:
+def table2(quick: _Quick = False, flickr30k: _Flickr = None, out: _Out = _HOME, as_json: _Json = False) -> None:
     """Recompute Table 2 on Flickr30k, or where it cannot be had on the emoji corpus, labelled as such."""
-    _run("table2", False, False, flickr30k, out, as_json)
+    _run("table2", False, quick, flickr30k, out, as_json)
 
 
 @reproduce.command(name="all", epilog="Example: rdjax reproduce all --out paper")

@@ -115,9 +115,7 @@ class LearnedCode(Alike):
         stretch = Stretch.of(wide.back, begun.floor, begun.gain) if isinstance(begun, Renormalized) else None
         lessons, rest = _lessons(wide, stretch, told, held_out, looks, seed)
         every = lessons(0)
-        trades = np.atleast_1d(np.asarray(trades, np.float64))
-        good = trades.ndim == 1 and trades.size > 0 and bool(np.isfinite(trades).all() and (trades >= 0).all())
-        require(good, f"the trades are {trades.tolist()}; give one number or more, finite and at least 0.")
+        trades = _trades(trades)
         require(fidelity >= 0, f"the fidelity is {fidelity}; it must be at least 0.")
         plan = Plan(
             form, parse_objective(objective), _usual(count) if optimizer is None else optimizer, float(fidelity)
@@ -162,6 +160,14 @@ class LearnedCode(Alike):
         words = f"{history[0]:.3f} to {history.min():.3f} bits of loss on held-out queries at step {int(self.step)}"
         used = "" if not self.used.size else f"; codebooks use {float(np.min(np.asarray(self.used))):.0f} words or more"
         return f"{words}{used}; {int(self.revived)} words were revived."
+
+
+def _trades(trades: Any) -> np.ndarray:
+    """As many numbers as codes are wanted [T]."""
+    found = np.atleast_1d(np.asarray(trades, np.float64))
+    good = found.ndim == 1 and found.size > 0 and bool(np.isfinite(found).all() and (found >= 0).all())
+    require(good, f"the trades are {found.tolist()}; give one number or more, finite and at least 0.")
+    return found
 
 
 def _chart(code: Code, chart: RelevanceMap | None) -> RelevanceMap:

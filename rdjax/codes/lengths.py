@@ -11,7 +11,6 @@ import numpy as np
 from rdjax.checks import InputError, require
 from rdjax.codes.arrays import device_array, fit_vectors
 from rdjax.codes.code import Code
-from rdjax.codes.streams import decode_all, encode_all
 from rdjax.codes.wrapped import Wrapped
 from rdjax.numerics import matmul
 from rdjax.trees import register_dataclass
@@ -64,7 +63,7 @@ class Renormalized(Wrapped):
             raise InputError(f"{code.name} gives back lengths already; take the code inside.")
         rows = fit_vectors(documents)
         rows = rows[np.unique(np.linspace(0, len(rows) - 1, min(len(rows), ROWS)).astype(int))]
-        told = np.linalg.norm(np.asarray(decode_all(code, encode_all(code, rows)), np.float64), axis=1)
+        told = np.linalg.norm(np.asarray(code.decode(code.encode(rows)), np.float64), axis=1)
         floor, gain = _line(told, np.linalg.norm(np.asarray(rows, np.float64), axis=1))
         return cls(code, device_array(floor, code.dtype), device_array(gain, code.dtype))
 

@@ -5,6 +5,7 @@ stay memory maps: to be checked they are read in blocks, and nothing here copies
 """
 
 import copy
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import InitVar, dataclass, field
 from typing import Any
@@ -41,7 +42,8 @@ class Corpus:
 
     Raises:
       InputError: one sentence that names the array and the row: NaN or infinity, a row of zeros, no rows, one document,
-        shapes, names or ids that disagree, an index out of range, a query without judgment, a prior that is no law.
+        numbers so small that their products are 0, shapes, names or ids that disagree, an index out of range, a query
+        without judgment, a prior that is no law.
     """
 
     documents: Mapping[str, np.ndarray]
@@ -83,7 +85,7 @@ class Corpus:
         )
         for side, arrays in (("documents", documents), ("queries", queries)):  # last: this reads everything
             for name, array in arrays.items():
-                checks.vectors(array, label(f"{side}.{name}"))
+                _vectors(array, label(f"{side}.{name}"))
 
     @property
     def num_documents(self) -> int:
@@ -186,6 +188,26 @@ def _matching(documents: dict, queries: dict, label: Label) -> dict[str, np.ndar
             f"{queries[name].shape[1]}; queries and documents must lie in the same space.",
         )
     return {name: queries[name] for name in documents}
+
+
+def _vectors(array: np.ndarray, where: str) -> None:
+    """A numeric matrix without a row of zeros, which has no direction, and none of whose products vanish; read once."""
+    largest = 0.0
+    for start, block in checks.row_blocks(array):
+        finite, nonzero = np.isfinite(block).all(axis=1), block.any(axis=1)
+        for good, what in ((finite, "has a NaN or infinity"), (nonzero, "is all zeros")):
+            row = start + int(np.argmin(good))
+            require(bool(good.all()), f"{where} {what} in row {row}; remove that item or embed it again.")
+        largest = max(largest, float(block.max()), -float(block.min()))
+    _not_vanishing(largest, array.dtype, where)
+
+
+def _not_vanishing(largest: float, dtype: np.dtype, where: str) -> None:
+    """Products of such numbers are far enough from 0 that what is lost below the least normal number is rounding."""
+    working = np.promote_types(dtype, np.float32) if dtype.kind == "f" else np.dtype(np.float64)
+    least = math.sqrt(float(np.finfo(working).tiny) / float(np.finfo(working).eps))
+    words = f"{where} has no number of a magnitude above {largest:.2g}; products underflow {working}"
+    require(largest >= least, f"{words}, so divide all of it by that.")
 
 
 def _relevant(values: Any, num_documents: int, num_queries: int, where: str) -> np.ndarray | None:

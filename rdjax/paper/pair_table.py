@@ -5,10 +5,13 @@ from typing import Any
 
 import numpy as np
 
+from rdjax.data import Corpus
+from rdjax.data.corpus import trusted
 from rdjax.data.flickr30k import READINGS
 from rdjax.paper.cells import Cell
 from rdjax.paper.flickr_columns import EMOJI, RATES, load_reading, pair_columns
 from rdjax.paper.instances import TABLE_TWO
+from rdjax.paper.readings import QUICK
 from rdjax.paper.tables import AS_PRINTED, RATE, Entry, Row, Table
 
 CLIP_STEPS = 400
@@ -29,15 +32,24 @@ METHODS = (
 )
 
 
-def table_two_cells(path: str | None, seed: int = 0) -> list[Cell]:
-    """A cell for each reading of Flickr30k in the folder `path`, or of the emoji."""
+def table_two_cells(path: str | None, quick: bool = False, seed: int = 0) -> list[Cell]:
+    """A cell for each reading of Flickr30k in the folder `path`, or of the emoji; quick, of the first pairs alone."""
     fit_tests = {reading: load_reading(path, reading) for reading in (EMOJI if path is None else READINGS)}
-    cells = []
+    steps, cells = min(CLIP_STEPS, QUICK.clip_steps) if quick else CLIP_STEPS, []
     for reading, (fit, test) in fit_tests.items():
-        config = {"corpus": test.name, "seed": seed, "steps": CLIP_STEPS, "data": [_digest(fit), _digest(test)]}
-        compute = lambda fit=fit, test=test: pair_columns(fit, test, CLIP_STEPS, seed)
+        if quick:
+            fit, test = first_pairs(fit, QUICK.rows), first_pairs(test, QUICK.documents)
+        config = {"corpus": test.name, "seed": seed, "steps": steps, "data": [_digest(fit), _digest(test)]}
+        compute = lambda fit=fit, test=test: pair_columns(fit, test, steps, seed)
         cells.append(Cell(f"table2-{_slug(path, reading)}", config, (pair_columns.__module__,), compute, 12.0))
     return cells
+
+
+def first_pairs(corpus: Corpus, count: int) -> Corpus:
+    """The first queries, no more than `count`, and the documents they want and no others, in their order."""
+    some = corpus.take_queries(np.arange(min(count, corpus.num_queries)))
+    documents = {name: array[np.asarray(some.relevant)] for name, array in some.documents.items()}
+    return trusted(some, documents=documents, relevant=np.arange(some.num_queries), ids=some.query_ids)
 
 
 def table_two(found: Mapping[str, Any], path: str | None) -> list[Table]:
@@ -61,7 +73,7 @@ def _of_reading(part: Mapping[str, Any], number: int, metric: str, reading: str,
     corpus = "Flickr30k" if path is not None else "the emoji corpus in place of Flickr30k"
     entropies = ", ".join(f"{h:.0f}" for h in part["entropies"]["bits"])
     notes = (
-        f"On {corpus}: {words}. ± one standard error over queries.",
+        f"On {len(part['uncompressed']['values']):,} pairs of {corpus}: {words}. ± one standard error over queries.",
         "CLIP, fixed and adaptive tau: R by PCA projection, components in half precision, shares in proportion to "
         f"H_m = {entropies} bits (cells of a tenth of a coordinate's root mean square).",
         "Ours: scalar quantizers of fixed length of both modalities together, calibrated; the second along what tells "
