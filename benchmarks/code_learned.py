@@ -3,7 +3,8 @@
 Trained on queries simulated anew at every look, for the documents that the class may see. A code of class C has to rank
 documents that it never saw: it is taught on a thousand drawn like those of `rest` as well, and those of `rest` choose.
 Beyond 32 bits, where more is learned from as few documents, it is taught on the drawn ones alone, so that what chooses the
-step has not taught: by cross-validation on the fit queries of T1 to T4, in the median of 64 bits +.004, otherwise -.002.
+step has not taught: by cross-validation on the fit queries of T1 to T4, in the median of 64 bits +.004, otherwise -.002
+(of codes that did not give documents back their lengths, for which training did some of that).
 """
 
 from collections.abc import Callable

@@ -44,7 +44,8 @@ PROTOCOL = """Protocol. Fitted on documents of the searched corpus (class B) or 
 test queries; behind a supervised map ours and the peers' see the same simulated queries or, for documents of class C,
 documents drawn like those they may see. Choices among our recipes: cross-validation on the fit queries. Among the peers the best is taken with
 hindsight on the test queries, at every row: it favors the peers. Vectors of ours and theirs are the same: modalities
-calibrated on the fit queries. MRR with expected ties. Intervals: 95% paired bootstrap of ours - peer over the documents that test queries want, each with
+calibrated on the fit queries. Documents are ranked by inner products with what is decoded: ours get their lengths back first
+(they are stretched), peers that are behind no map of ours stand there by distances too, as all documents have one length. MRR with expected ties. Intervals: 95% paired bootstrap of ours - peer over the documents that test queries want, each with
 all its queries, which share its luck.
 Bits are true: of a fixed-length code what every item takes; of a mean-length code the payload's bytes for all items, with
 the step matched to the budget by that size (never by quality); a peer stands there with its code of the budget, as it is and
