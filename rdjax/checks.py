@@ -165,6 +165,13 @@ def first_row_not_finite(array: np.ndarray) -> int | None:
     return None
 
 
+def products_stay(largest: float, dtype: np.dtype, where: str) -> None:
+    """Products of numbers of this magnitude are so far above 0 that what is lost below the least one is rounding."""
+    least = math.sqrt(float(np.finfo(dtype).tiny) / float(np.finfo(dtype).eps))
+    words = f"{where} has no number of a magnitude above {largest:.2g}; products underflow {dtype}"
+    require(largest >= least, f"{words}, so divide all of it by that.")
+
+
 def indices(values: np.ndarray, size: int, where: str, what: str = "documents") -> None:
     """Integers in 0 .. size - 1, which number the documents, or whatever else `what` says."""
     require(values.dtype.kind in "iu", f"{where} holds {values.dtype} values; it must number {what} (integers).")

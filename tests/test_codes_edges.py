@@ -69,6 +69,19 @@ def test_vectors_whose_squares_overflow_are_refused(fit, dtype):
                 fit(far)
 
 
+@pytest.mark.parametrize("fit", [lambda x: ProductQuantizer.fit(x, 8, width=4, transform="coordinates"), Int8.fit])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_vectors_whose_products_vanish_are_refused(fit, dtype):
+    """2^-60 squared is 0 beside float32's least number 2^-149; 2^-500 beside float64's 2^-1074."""
+    for wide, power in ((False, -60), (True, -60 if dtype == np.float32 else -500)):
+        with jax.enable_x64(wide):
+            with pytest.raises(InputError, match=r"no number .* above \S+; products underflow float\d\d, so divide"):
+                fit(np.ldexp(rows(), power).astype(dtype))
+            near = fit_vectors(np.ldexp(rows(), power + 15).astype(dtype))
+            assert fit(near).encode(near).shape[0] == len(near)
+            np.testing.assert_array_equal(fit_vectors(np.zeros((3, 2), dtype)), np.zeros((3, 2)))
+
+
 def test_a_code_on_a_map_to_relevance_is_for_its_side():
     documents = rows()
     model = QueryModel.fit(documents[:30] + 0.1 * rows(30), documents[:30], blocks=(6,))

@@ -12,6 +12,7 @@ from rdjax.checks import (
     is_concrete,
     numeric_header,
     numeric_matrix,
+    products_stay,
     require,
     row_blocks,
 )
@@ -22,12 +23,12 @@ def fit_vectors(vectors: Any) -> np.ndarray:
 
     Raises:
       InputError: if it is not a matrix of finite numbers, or the sum of their squares may overflow the precision that
-        codes are fitted in.
+        codes are fitted in, or all their products underflow it.
     """
     array, where = vectors if isinstance(vectors, np.ndarray) else np.asarray(vectors), "the array of vectors to fit on"
     numeric_header(array, where)
     dtype = np.dtype(working_dtype(array))
-    most = math.sqrt(float(np.finfo(dtype).max) / array.size)
+    most, magnitude = math.sqrt(float(np.finfo(dtype).max) / array.size), 0.0
     for start, block in row_blocks(array):
         largest = max(float(block.max()), -float(block.min()))
         if not largest <= most:  # or NaN
@@ -37,6 +38,9 @@ def fit_vectors(vectors: Any) -> np.ndarray:
                 f"{where} has a number of magnitude {largest:.2g} in row {row}; squares overflow {dtype}, so divide "
                 f"all vectors by it."
             )
+        magnitude = max(magnitude, largest)
+    if magnitude:  # zeros alone are as good as any constant
+        products_stay(magnitude, dtype, where)
     return array
 
 

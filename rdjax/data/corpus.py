@@ -5,7 +5,6 @@ stay memory maps: to be checked they are read in blocks, and nothing here copies
 """
 
 import copy
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import InitVar, dataclass, field
 from typing import Any
@@ -199,15 +198,8 @@ def _vectors(array: np.ndarray, where: str) -> None:
             row = start + int(np.argmin(good))
             require(bool(good.all()), f"{where} {what} in row {row}; remove that item or embed it again.")
         largest = max(largest, float(block.max()), -float(block.min()))
-    _not_vanishing(largest, array.dtype, where)
-
-
-def _not_vanishing(largest: float, dtype: np.dtype, where: str) -> None:
-    """Products of such numbers are far enough from 0 that what is lost below the least normal number is rounding."""
-    working = np.promote_types(dtype, np.float32) if dtype.kind == "f" else np.dtype(np.float64)
-    least = math.sqrt(float(np.finfo(working).tiny) / float(np.finfo(working).eps))
-    words = f"{where} has no number of a magnitude above {largest:.2g}; products underflow {working}"
-    require(largest >= least, f"{words}, so divide all of it by that.")
+    working = np.promote_types(array.dtype, np.float32) if array.dtype.kind == "f" else np.dtype(np.float64)
+    checks.products_stay(largest, working, where)
 
 
 def _relevant(values: Any, num_documents: int, num_queries: int, where: str) -> np.ndarray | None:
