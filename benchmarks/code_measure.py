@@ -27,9 +27,10 @@ from rdjax.retrieval import counts_from_scores
 from rdjax.retrieval.metrics import parse_metric
 from rdjax.retrieval.streaming import count_above
 
-PARTS = 4  # of the fit queries that choices are made on; after each the better half goes on, `FINALISTS` at least
+PARTS = 4  # of the fit queries that choices are made on
+FIRST = 2  # of these, those that every recipe is judged on; after each further one the better half goes on,
+FINALISTS = 3  # at least so many
 TAUGHT = 2  # of these, those on which a trained code is compared with the best of the others
-FINALISTS = 3
 METRIC = parse_metric("mrr")
 TOO_MANY = 20_000  # documents above which only codes whose scores are inner products are ranked
 VERSION = "2"  # of the peers: change it where a change of code_peers.py changes their results
@@ -204,11 +205,14 @@ class Choice:
 
 def ranking(cell: Cell, table: dict[str, Recipe]) -> list[Choice]:
     """Recipes, best first, by cross-validation with successive halving (Jamieson and Talwalkar 2016)."""
+    parts = min(PARTS, len(cell.case.parts))
     found = {name: (cell.on_fit_split(name, recipe, 0),) for name, recipe in table.items()}
     names = [name for name in table if found[name][0] > -math.inf]
+    for name in names if len(names) > 1 else ():
+        found[name] += tuple(cell.on_fit_split(name, table[name], part) for part in range(1, min(FIRST, parts)))
     ranked = lambda some: sorted(some, key=lambda name: sum(found[name]), reverse=True)
     rest: list[str] = []
-    for part in range(1, min(PARTS, len(cell.case.parts))) if len(names) > 1 else ():
+    for part in range(FIRST, parts) if len(names) > 1 else ():
         names = ranked(names)
         going = max(FINALISTS, -(-len(names) // 2))
         names, rest = names[:going], names[going:] + rest

@@ -16,6 +16,7 @@ from code_corpora import Material
 from rdjax.checks import InputError
 from rdjax.codes import (
     Code,
+    Directional,
     EntropyCodedScalar,
     MappedRankCode,
     RankCode,
@@ -46,6 +47,16 @@ def stretched(recipe: Recipe) -> Recipe:
     def make(material: Material, side: str, code_class: str, bits: float) -> Code | None:
         code = recipe(material, side, code_class, bits)
         return code if code is None or side == "queries" else Renormalized.fit(code, material.seen)
+
+    return make
+
+
+def directed(recipe: Recipe) -> Recipe:
+    """The recipe's code; of class C, which codes what it was not fitted on, with an encoder that looks for directions."""
+
+    def make(material: Material, side: str, code_class: str, bits: float) -> Code | None:
+        code = recipe(material, side, code_class, bits)
+        return code if code is None or code_class == "B" else Directional.fit(code)
 
     return make
 
@@ -260,7 +271,7 @@ _FIXED: dict[str, Recipe] = {
     "relevance 128 + residual of 8": relevance_residual(128),
     "relevance 256 + residual of 8": relevance_residual(256, ("documents",)),
 }
-FIXED = {name: stretched(recipe) for name, recipe in _FIXED.items()}
+FIXED = {name: stretched(directed(recipe)) for name, recipe in _FIXED.items()}
 #: Those that `LearnedCode` can train.
 LEARNABLE = tuple(name for name in FIXED if name.startswith("relevance ") and not name.endswith(("scalar", "trellis")))
 #: Of mean length; the first is one that the market has too: it stands among the peers as well, as it is there.

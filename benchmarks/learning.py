@@ -41,6 +41,7 @@ from flax import nnx
 from rdjax.audit.dimensions import every_set
 from rdjax.audit.frontier import count_coded
 from rdjax.codes import Code, Renormalized
+from rdjax.codes.directional import quantizer_of
 from rdjax.codes.lengths import stretched
 from rdjax.data import emoji
 from rdjax.limits import achieved_dimension, moment_curve, pattern_dimension
@@ -63,7 +64,7 @@ def values(case: Case, code: Code, side: str) -> np.ndarray:
 def exact(case: Case, code: Code, side: str) -> float:
     """MRR of the coded side through the code's transform and back, nothing quantized."""
     coded = case.queries if side == "queries" else case.documents
-    inner = code.code if isinstance(code, Renormalized) else code
+    inner = quantizer_of(code)
     through = np.asarray(inner.transform.invert(inner.transform.apply(coded)), np.float32)
     if isinstance(code, Renormalized):
         through = np.asarray(stretched(through, code.floor, code.gain))

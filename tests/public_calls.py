@@ -248,6 +248,7 @@ FITS = {  # a public class of codes: what its fit takes
     codes.CellRankCode: (vectors, 3),
     codes.MappedRankCode: (vectors, 30, asked),
     codes.EntropyCoded: (signs, np.asarray(signs.encode(vectors))),
+    codes.Directional: (signs,),
     codes.Renormalized: (signs, vectors),
     codes.Weighted: (signs, np.array([1.0, 2.0, 3.0, 4.0])),
 }

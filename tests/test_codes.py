@@ -17,6 +17,7 @@ from rdjax.checks import InputError
 from rdjax.codes import (
     CellRankCode,
     Code,
+    Directional,
     DitheredScalar,
     EntropyCoded,
     EntropyCodedScalar,
@@ -63,6 +64,7 @@ FITS = {
     "int8, entropy-coded": lambda x: recoded(Int8.fit(x), x),
     "first 3, float16": lambda x: Weighted.fit(Truncation.fit(x, 3), np.linspace(0.5, 2, D)),  # named as what it weighs
     "PCA 7 + scalar, 24 bits, stretched": lambda x: Renormalized.fit(ScalarQuantizer.fit(x, 24), x),
+    "PCA 4 + product 2 x 4 bits, by direction": lambda x: Directional.fit(ProductQuantizer.fit(x, 8, k=4, width=4)),
     "16 balanced cells": lambda x: CellRankCode.fit(x, 16),
     "relevance 12 + number of the top document": lambda x: MappedRankCode.fit(x, 300, asked()),
     "PCA 12 + dithered entropy-coded scalar, fitted to 20 bits": lambda x: DitheredScalar.fit(x, 20),

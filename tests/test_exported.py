@@ -17,6 +17,7 @@ from rdjax.codes import (
     SignBitsRescored,
     Truncation,
 )
+from rdjax.codes.directional import Directional
 from rdjax.codes.exported import affine_inverse, code_tables, readme
 from rdjax.codes.faiss_index import to_faiss
 from rdjax.codes.lengths import Renormalized
@@ -84,12 +85,13 @@ def fitted(vectors):
     scalar = found["PCA 8 + scalar, 31 bits"]
     found["entropy-coded"] = EntropyCoded.fit(scalar, scalar.encode(vectors))
     found["stretched"] = Renormalized.fit(scalar, vectors)
+    found["by direction"] = Directional.fit(scalar)
     found["weighted"] = Weighted.fit(scalar, WEIGHTS)
     found["weighted signs"] = Weighted.fit(found["rotation 9 + sign bits"], WEIGHTS)
     return found
 
 
-NAMES = [*FITS, "entropy-coded", "stretched", "weighted", "weighted signs"]
+NAMES = [*FITS, "entropy-coded", "stretched", "by direction", "weighted", "weighted signs"]
 
 
 @pytest.mark.parametrize("name", NAMES)

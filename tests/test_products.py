@@ -57,6 +57,7 @@ def every_code():
         codes.MappedRankCode(designed, chart("queries"), chart("documents")),
         codes.EntropyCoded.fit(integer, integer.encode(X)),
         codes.Weighted.fit(integer, np.arange(1, D + 1)),
+        codes.Directional(integer),
         codes.Renormalized(integer, tau, tau),
         codes.LearnedCode(product(chart("queries"), TABLE[0]), tau, jnp.ones(1), jnp.ones(2), zero, zero),
     ]

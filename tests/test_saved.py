@@ -26,6 +26,7 @@ from rdjax.codes import (
     SignBitsRescored,
     Truncation,
 )
+from rdjax.codes.directional import Directional
 from rdjax.codes.lengths import Renormalized
 from rdjax.codes.product import ProductQuantizer
 from rdjax.codes.randomized import DitheredScalar
@@ -49,6 +50,7 @@ FITS = {
     "int8": Int8.fit,
     "rank": RankCode.fit,
     "stretched": lambda x: Renormalized.fit(ScalarQuantizer.fit(x, 11), x),
+    "by direction": lambda x: Directional.fit(ScalarQuantizer.fit(x, 11)),
     "weighted, entropy-coded": lambda x: Weighted.fit(recoded(x), np.arange(1, D + 1)),
 }
 

@@ -8,7 +8,8 @@ from rdjax.audit.families import FAMILIES, require_families
 from rdjax.audit.result import Point
 from rdjax.audit.training import Training
 from rdjax.checks import InputError, require
-from rdjax.codes import Code, EntropyCodedScalar, Renormalized
+from rdjax.codes import Code, EntropyCodedScalar
+from rdjax.codes.directional import quantizer_of
 
 _BY_NAME = {family.name: family for family in FAMILIES}
 
@@ -48,7 +49,7 @@ def learns(family: str | None) -> bool:
 
 def budget_of(code: Code) -> float:
     """What `fit_family` is to be asked for to make this code again, bits per item."""
-    inner = code.code if isinstance(code, Renormalized) else code
+    inner = quantizer_of(code)
     return inner.budget if isinstance(inner, EntropyCodedScalar) else float(inner.bits or 0)
 
 

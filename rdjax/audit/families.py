@@ -9,6 +9,7 @@ from rdjax.audit.training import Training
 from rdjax.checks import InputError, require
 from rdjax.codes import (
     Code,
+    Directional,
     EntropyCodedScalar,
     Int8,
     LearnedCode,
@@ -158,7 +159,8 @@ def _learned(training: Training, side: str, bits: float, stretched: bool = False
     start = ProductQuantizer.fit(
         training.examples(side), _whole(bits), transform=chart.take(min(128, chart.k)), width=WORDS, blocks=blocks
     )
-    begun = Renormalized.fit(start, training.seen) if stretched else start
+    begun = start if side == "documents" and not stretched else _by_direction(start, training)
+    begun = Renormalized.fit(begun, training.seen) if stretched else begun
     fidelity = training.fidelity(side)
     return LearnedCode.fit(
         begun, training.lessons(side), chart=chart, fidelity=fidelity, steps=120, looks=3, patience=3
@@ -186,19 +188,31 @@ def _rescored(training: Training, side: str, bits: float) -> Code:
     return SignBitsRescored.fit(training.vectors, max(1, min(100, training.searched // 10)))
 
 
+def _by_direction(code: Code, training: Training) -> Code:
+    """Codebooks for what they were not fitted on (class C) are searched for directions: lengths are others there."""
+    return Directional.fit(code) if training.blind and isinstance(code, ProductQuantizer | TrellisCode) else code
+
+
 def _both(family: Family) -> tuple[Family, ...]:
-    """The family as it is, and if it stretches one for documents, which get back the length that coding takes."""
+    """The family as it is, and if it stretches one for documents, which get back the length that coding takes.
+
+    Where lengths are nothing to ranking, that of queries and of stretched documents, they are nothing to the encoder.
+    """
     if not family.stretches:
         return (family,)
+
+    def as_it_is(training: Training, side: str, bits: float) -> Code:
+        code = family.fit(training, side, bits)
+        return _by_direction(code, training) if side == "queries" else code
 
     def fit(training: Training, side: str, bits: float) -> Code:
         require(len(training.seen) > 0, "there are no documents whose lengths could be given back.")
         if family.fit is _learned:
             return _learned(training, side, bits, stretched=True)
-        return Renormalized.fit(family.fit(training, side, bits), training.seen)
+        return Renormalized.fit(_by_direction(family.fit(training, side, bits), training), training.seen)
 
     usual = tuple(side for side in family.usual if side == "documents")
-    plain = replace(family, usual=tuple(side for side in family.usual if side != "documents"))
+    plain = replace(family, fit=as_it_is, usual=tuple(side for side in family.usual if side != "documents"))
     return plain, replace(family, name=f"{family.name}{STRETCHED}", fit=fit, sides=("documents",), usual=usual)
 
 

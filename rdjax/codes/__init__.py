@@ -12,6 +12,7 @@ a fitted code of either class for ranking.
 
 from rdjax.codes.binary import SignBits, SignBitsRescored
 from rdjax.codes.code import Code, FixedLengthCode
+from rdjax.codes.directional import Directional
 from rdjax.codes.entropy_coded import EntropyCodedScalar
 from rdjax.codes.integer import Int8
 from rdjax.codes.learned import LearnedCode
@@ -54,6 +55,7 @@ __all__ = [  # noqa: RUF022  reading order
     "MappedRankCode",
     "EntropyCoded",
     "Weighted",
+    "Directional",
     "Renormalized",
     "LearnedCode",
     "simulated_lessons",

@@ -14,6 +14,7 @@ import numpy as np
 from rdjax.checks import InputError
 from rdjax.codes.binary import SignBits, SignBitsRescored
 from rdjax.codes.code import Code
+from rdjax.codes.directional import Directional
 from rdjax.codes.entropy_coded import EntropyCodedScalar
 from rdjax.codes.integer import Int8
 from rdjax.codes.learned import LearnedCode
@@ -85,7 +86,7 @@ def listed_stream(page: str) -> str:
 
 def _recipe(code: Code, count: int) -> tuple[Tables, list[str]]:
     """(tables, lines of Python that make `vectors` of them and of `symbols` of so many items)."""
-    if isinstance(code, EntropyCoded | LearnedCode):
+    if isinstance(code, EntropyCoded | LearnedCode | Directional):
         return _recipe(code.code, count)
     if isinstance(code, Weighted):
         tables, lines = _recipe(code.code, count)

@@ -9,6 +9,7 @@ import numpy as np
 from rdjax.checks import InputError
 from rdjax.codes.binary import SignBits
 from rdjax.codes.code import Code
+from rdjax.codes.directional import Directional
 from rdjax.codes.exported import affine_inverse
 from rdjax.codes.learned import LearnedCode
 from rdjax.codes.lengths import Renormalized
@@ -96,7 +97,7 @@ def _faiss() -> Any:
 
 def _additive(code: Code) -> tuple[np.ndarray, Sequence[int], list[Book]]:
     """(rows [k, D], bits of every symbol, its codewords): item = sum of codewords in coefficients, times rows."""
-    if isinstance(code, EntropyCoded | LearnedCode):
+    if isinstance(code, EntropyCoded | LearnedCode | Directional):
         return _additive(code.code)
     if isinstance(code, Weighted):
         rows, widths, books = _additive(code.code)

@@ -11,6 +11,7 @@ import numpy as np
 from rdjax.checks import InputError, require, whole
 from rdjax.codes.arrays import device_array
 from rdjax.codes.code import Code
+from rdjax.codes.directional import around, quantizer_of
 from rdjax.codes.entropy_coded import EntropyCodedScalar
 from rdjax.codes.learning import CROSS_ENTROPY, Plan, Progress, parse_objective, perplexity, sharpness, teach, usage
 from rdjax.codes.lengths import Renormalized, Stretch
@@ -82,7 +83,8 @@ class LearnedCode(Alike):
 
         Args:
           code: a `ProductQuantizer` (fixed length) or `EntropyCodedScalar` (mean length) on a `RelevanceMap`; or
-            `Renormalized` around one, and then it is stretched documents that training ranks.
+            `Renormalized` around one, and then it is stretched documents that training ranks; `Directional` around one,
+            whose own search training leaves out.
           told: (queries, documents, wanted): e.g. simulated queries (`QueryModel.simulate`) of documents that the class
             of the code may see. Or a function of the look that gives them, as many every time: what is simulated anew
             cannot be learned by heart.
@@ -106,7 +108,7 @@ class LearnedCode(Alike):
           InputError: a code that is neither, a map that does not belong to it, data that do not belong together,
             training that diverges.
         """
-        begun, code = code, code.code if isinstance(code, Renormalized) else code
+        begun, code = code, quantizer_of(code)
         wide = _chart(code, chart)
         require(relaxation in RELAXATIONS, f"the relaxation is {relaxation!r}; it must be {' or '.join(RELAXATIONS)}.")
         form = form_of(code, relaxation == "soft")
@@ -139,11 +141,11 @@ class LearnedCode(Alike):
         for parameters, history, step, revived in zip(*found, strict=True):
             counts = usage(form, parameters, every)
             learned = form.finish(cast(Any, code), wide, parameters, every.coded) if step else code
-            if isinstance(begun, Renormalized):
-                learned = replace(begun, code=learned)
             numbers = (np.exp(-float(parameters["log_sharpness"])), history / np.log(2), perplexity(counts))
             tau, told_bits, used = (device_array(value, every.coded.dtype) for value in numbers)
-            made.append(cls(learned, tau, told_bits, used, *(device_array(n, np.int32) for n in (revived, step))))
+            made.append(
+                cls(around(begun, learned), tau, told_bits, used, *(device_array(n, np.int32) for n in (revived, step)))
+            )
         return made
 
     @property

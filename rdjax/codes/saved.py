@@ -22,6 +22,7 @@ from rdjax.checks import InputError, require
 from rdjax.codes.binary import SignBits, SignBitsRescored
 from rdjax.codes.code import Code
 from rdjax.codes.description import CLASS, FIELDS, describe, fingerprint, rebuild
+from rdjax.codes.directional import Directional
 from rdjax.codes.entropy_coded import EntropyCodedScalar
 from rdjax.codes.integer import Int8
 from rdjax.codes.learned import LearnedCode
@@ -66,6 +67,7 @@ CLASSES: Mapping[str, type] = {
         MappedRankCode,
         EntropyCoded,
         Weighted,
+        Directional,
         Renormalized,
         LearnedCode,
     )

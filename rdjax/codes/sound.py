@@ -9,12 +9,14 @@ from typing import Any
 import numpy as np
 
 from rdjax.codes.code import Code
+from rdjax.codes.directional import Directional
 from rdjax.codes.entropy_coded import EntropyCodedScalar, VariableLengthCode
 from rdjax.codes.integer import Int8
 from rdjax.codes.lengths import Renormalized
 from rdjax.codes.product import MOST_BEAM, ProductQuantizer
 from rdjax.codes.recoded import EntropyCoded
 from rdjax.codes.scalar import ScalarQuantizer
+from rdjax.codes.transformed import Transformed
 from rdjax.codes.trellis import MOST_WIDTH, MOST_WINDOW, TrellisCode
 
 MOST_BITS, MOST_SMOOTHING = 24, 64
@@ -82,6 +84,10 @@ def _renormalized(code: Renormalized) -> bool:
     return "documents" in code.code.sides and all(n.shape == () and bool(np.isfinite(n) & (n >= 0)) for n in numbers)
 
 
+def _directional(code: Directional) -> bool:
+    return isinstance(code.code, Transformed) and code.code.bits is not None and code.code.inner_products
+
+
 CHECKS: tuple[tuple[type, Any], ...] = (
     (ScalarQuantizer, _scalar),
     (ProductQuantizer, _product),
@@ -89,6 +95,7 @@ CHECKS: tuple[tuple[type, Any], ...] = (
     (VariableLengthCode, _variable),
     (EntropyCodedScalar, _entropy_coded_scalar),
     (EntropyCoded, _recoded),
+    (Directional, _directional),
     (Renormalized, _renormalized),
     (Int8, lambda code: code.scale.ndim == 1),
 )
