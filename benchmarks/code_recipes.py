@@ -273,7 +273,7 @@ _FIXED: dict[str, Recipe] = {
 }
 FIXED = {name: stretched(directed(recipe)) for name, recipe in _FIXED.items()}
 #: Those that `LearnedCode` can train.
-LEARNABLE = tuple(name for name in FIXED if name.startswith("relevance ") and not name.endswith(("scalar", "trellis")))
+LEARNABLE = tuple(name for name in FIXED if name.startswith("relevance ") and not name.endswith("scalar"))
 #: Of mean length; the first is one that the market has too: it stands among the peers as well, as it is there.
 USUAL_MEAN: dict[str, Recipe] = {"PCA + entropy-coded scalar": pca_entropy_coded}
 _MEAN: dict[str, Recipe] = {**USUAL_MEAN, "relevance + entropy-coded scalar": relevance_entropy_coded}

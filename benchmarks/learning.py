@@ -77,7 +77,9 @@ def untrained(cell: code_measure.Cell, known: list[dict]) -> list[code_measure.C
     place = {"corpus": cell.case.name, "side": cell.side, "code_class": cell.code_class, "budget": cell.bits}
     for row in known:
         if row["kind"] == "fixed" and place.items() <= row.items():
-            return [code_measure.Choice(name, code_recipes.FIXED[name], ()) for name in row["untrained"]]
+            best, able = row["untrained"]
+            names = best, best if best in code_recipes.LEARNABLE else able
+            return [code_measure.Choice(name, code_recipes.FIXED[name], ()) for name in names]
     ranked = code_measure.ranking(cell, code_recipes.FIXED)
     return [ranked[0], code_measure.learnable(ranked)[0]]
 
@@ -132,7 +134,7 @@ def compare(cell: code_measure.Cell, best: code_measure.Choice, start: code_meas
         "interval": [float(end) for end in interval],
         "steps": taken,
         "seconds": seconds,
-        "used": float(np.min(np.asarray(last.used))),
+        "used": float(np.min(np.asarray(last.used), initial=np.inf)),  # a trellis has no codebook of its own
         "revived": int(last.revived),
     }
 

@@ -15,6 +15,7 @@ from rdjax.codes import (
     ProductQuantizer,
     QueryModel,
     ScalarQuantizer,
+    TrellisCode,
     fit_relevance_map,
     load_code,
     save_code,
@@ -52,6 +53,9 @@ class World:
         settings = {"width": 3, "blocks": 1, "transform": self.chart.take(4), **options}
         return ProductQuantizer.fit(self.coded, bits, **settings)
 
+    def trellis(self):
+        return TrellisCode.fit(self.coded, 8, transform=self.chart.take(4), memory=2, rounds=1)
+
     def scalar(self, bits=6.0):
         return EntropyCodedScalar.fit(self.coded, bits, transform=self.chart.take(4))
 
@@ -64,10 +68,10 @@ def parameters_of(form, code, lesson):
 
 
 @pytest.mark.parametrize("side", SIDES)
-@pytest.mark.parametrize("blocks", [1, None])
-def test_product_form_begins_and_ends_as_the_code(side, blocks):
+@pytest.mark.parametrize("kind", ["one block", "blocks", "trellis"])
+def test_a_form_begins_and_ends_as_the_code(side, kind):
     world = World(side)
-    code = world.product(blocks=blocks)
+    code = world.trellis() if kind == "trellis" else world.product(blocks=1 if kind == "one block" else None)
     form = form_of(code)
     parameters = form.begin(code, world.lesson.coded)
     coded = hard(form, parameters, world.lesson.coded)
@@ -119,6 +123,7 @@ def test_scalar_form_is_the_code_it_finishes_as(side):
     [
         ("product", "cross-entropy", "queries"),
         ("product", "mrr", "documents"),
+        ("trellis", "cross-entropy", "documents"),
         ("scalar", "cross-entropy", "documents"),
         ("scalar", "bits above the floor", "queries"),
     ],
@@ -130,7 +135,8 @@ def test_gradients_are_differences(kind, objective, side):
     form = form_of(code)
     plan = Plan(form, parse_objective(objective), optax.sgd(0.1), fidelity=0.3)
     start = parameters_of(form, code, world.lesson)
-    names = ["log_sharpness", "out", "words"] if kind == "product" else ["log_sharpness", "out", "logits", "log_scales"]
+    scalar = ["log_sharpness", "out", "logits", "log_scales"]
+    names = scalar if kind == "scalar" else ["log_sharpness", "out", "words"]
     rng = np.random.default_rng(1)
     ways = {name: rng.standard_normal(np.shape(start[name])) for name in names}
     batch = world.batch()
@@ -182,10 +188,10 @@ def test_noise_makes_the_rate_differentiable_in_the_steps():
     assert slope < 0  # larger steps, fewer bits
 
 
-@pytest.mark.parametrize("side", SIDES)
-def test_training_lowers_the_loss_that_is_delivered(side):
+@pytest.mark.parametrize(("side", "kind"), [("queries", "product"), ("documents", "product"), ("documents", "trellis")])
+def test_training_lowers_the_loss_that_is_delivered(side, kind):
     world = World(side)
-    code = world.product()
+    code = getattr(world, kind)()
     found = LearnedCode.fit(code, world.told, chart=world.chart, steps=120, looks=6, seed=3)
     history = np.asarray(found.history)
     assert history.min() < history[0] - 0.02

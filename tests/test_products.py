@@ -11,7 +11,7 @@ import pytest
 from rdjax import codes, retrieval
 from rdjax.codes import codebooks, lookup, rank_designed, residual, turning
 from rdjax.codes.nearest_words import comparable, nearest_at_once, with_ones
-from rdjax.codes.relaxed_forms import ProductForm, Relaxed, ScalarForm
+from rdjax.codes.relaxed_forms import ProductForm, Relaxed, ScalarForm, TrellisForm
 from rdjax.codes.saved import CLASSES
 from rdjax.codes.transform import Transform, fit_pca
 from rdjax.numerics import matmul
@@ -106,6 +106,7 @@ def test_the_products_that_codes_are_fitted_and_trained_with():
     for form, more in (
         (ProductForm(blocks, TABLE[1], 2), {"words": words}),
         (ProductForm(blocks, TABLE[1], 2, soft=True), {"words": words}),
+        (TrellisForm(1, 2), {"words": jnp.ones((4, 1)), "log_spread": jnp.zeros(4)}),
         (ScalarForm(4), {"log_step": jnp.zeros(4), **laws}),
     ):
         error = lambda parameters, form=form: jnp.sum(form(parameters, X, relaxed).values ** 2)

@@ -19,6 +19,7 @@ from rdjax.codes.lesson import Fresh, Lesson, Told
 from rdjax.codes.product import ProductQuantizer
 from rdjax.codes.relaxed_forms import form_of
 from rdjax.codes.relevance_map import RelevanceMap
+from rdjax.codes.trellis import TrellisCode
 from rdjax.codes.wrapped import Alike
 from rdjax.trees import register_dataclass
 
@@ -82,7 +83,8 @@ class LearnedCode(Alike):
         is delivered.
 
         Args:
-          code: a `ProductQuantizer` (fixed length) or `EntropyCodedScalar` (mean length) on a `RelevanceMap`; or
+          code: a `ProductQuantizer` or `TrellisCode` (fixed length) or an `EntropyCodedScalar` (mean length) on a
+            `RelevanceMap`; or
             `Renormalized` around one, and then it is stretched documents that training ranks; `Directional` around one,
             whose own search training leaves out.
           told: (queries, documents, wanted): e.g. simulated queries (`QueryModel.simulate`) of documents that the class
@@ -174,9 +176,11 @@ def _trades(trades: Any) -> np.ndarray:
 
 def _chart(code: Code, chart: RelevanceMap | None) -> RelevanceMap:
     """The wide map of a code that can be learned."""
-    if not isinstance(code, ProductQuantizer | EntropyCodedScalar) or not isinstance(code.transform, RelevanceMap):
+    kinds = ProductQuantizer | TrellisCode | EntropyCodedScalar
+    if not isinstance(code, kinds) or not isinstance(code.transform, RelevanceMap):
         raise InputError(
-            f"{code.name} cannot be learned; give a ProductQuantizer or an EntropyCodedScalar on a RelevanceMap."
+            f"{code.name} cannot be learned; give a ProductQuantizer, a TrellisCode or an EntropyCodedScalar on a "
+            f"RelevanceMap."
         )
     own = code.transform
     wide = own if chart is None else chart

@@ -1,7 +1,7 @@
 """Codes as functions of parameters that have gradients, and back: what `LearnedCode` trains.
 
 A form says how coefficients [n, K] in the coordinates of a wide relevance map become decoded ones, how many bits that
-takes, and which code the parameters are in the end. Both forms learn the maps into the quantizer and out of it (into,
+takes, and which code the parameters are in the end. All forms learn the maps into the quantizer and out of it (into,
 out [K, k]), which begin as the first k directions.
 """
 
@@ -24,6 +24,7 @@ from rdjax.codes.product import ProductQuantizer
 from rdjax.codes.relaxed import cell_bits, nearest_word, noisy, rounded
 from rdjax.codes.relevance_map import RelevanceMap
 from rdjax.codes.residual import search, words_of
+from rdjax.codes.trellis import CLOSING, CLOSING_IN_FIT, TrellisCode, searched, windows
 from rdjax.numerics import matmul
 
 LAWS = 3  # logistic laws in the mixture of a coefficient
@@ -157,6 +158,52 @@ class ProductForm:
 
 
 @dataclass(frozen=True)
+class TrellisForm:
+    """Words of a `TrellisCode`, straight-through: those that its own search finds, with the gradient of the point.
+
+    Words, which are near each other and serve every step, and spreads learn as slowly as maps.
+
+    Args:
+      width, window: of the code.
+    """
+
+    width: int
+    window: int
+
+    def begin(self, code: TrellisCode, coded: jax.Array) -> Parameters:
+        """The parameters at which it is the fitted code."""
+        maps = first_maps(coded.shape[1], code.transform.k, coded.dtype)
+        return {**maps, "words": code.words / MAPS, "log_spread": jnp.log(code.spread) / MAPS}
+
+    def __call__(self, parameters: Parameters, coded: jax.Array, relaxed: Relaxed | None) -> Coded:
+        """Coefficients [n, K] to `Coded`; relaxed, fewer starts of the ring are tried."""
+        into, out = mapped(parameters)
+        words, spread = self._learned(parameters)
+        points = (matmul(coded, into) / spread[None, :]).reshape(len(coded), -1, words.shape[1])
+        fixed = lax.stop_gradient((words, points))
+        symbols = searched(*fixed, self.width, self.window, CLOSING if relaxed is None else CLOSING_IN_FIT)
+        values = words[windows(symbols, self.width, self.window)] + (points - fixed[1])
+        decoded = matmul(values.reshape(len(coded), -1) * spread[None, :], out.T)
+        return Coded(decoded, jnp.full(len(coded), float(self.width * symbols.shape[1]), coded.dtype), symbols)
+
+    def _learned(self, parameters: Parameters) -> tuple[jax.Array, jax.Array]:
+        return MAPS * parameters["words"], jnp.exp(MAPS * parameters["log_spread"])
+
+    def finish(self, code: TrellisCode, chart: RelevanceMap, parameters: Parameters, coded: jax.Array) -> Code:
+        """The code that the parameters are."""
+        words, spread = self._learned(parameters)
+        return replace(code, transform=learned_map(chart, parameters, coded), spread=spread, words=words)
+
+    def sizes(self) -> np.ndarray:
+        """No codebooks: every word is part of many sequences."""
+        return np.zeros(0, int)
+
+    def revive(self, parameters: Parameters, counts: np.ndarray, generator: np.random.Generator) -> Revived:
+        """Nothing to revive."""
+        return parameters, 0
+
+
+@dataclass(frozen=True)
 class ScalarForm:
     """Steps and entropy models of an `EntropyCodedScalar`: additive noise while training, rounding to be told.
 
@@ -218,7 +265,7 @@ class ScalarForm:
         return parameters, 0
 
 
-Form = ProductForm | ScalarForm
+Form = ProductForm | TrellisForm | ScalarForm
 
 
 @partial(jax.jit, static_argnums=0)
@@ -234,6 +281,8 @@ def form_of(code: Code, soft: bool = False) -> Form:
     """
     if isinstance(code, ProductQuantizer):
         return ProductForm(code.blocks, code.table, code.beam, soft)
+    if isinstance(code, TrellisCode):
+        return TrellisForm(code.width, code.window)
     if isinstance(code, EntropyCodedScalar):
         return ScalarForm(code.transform.k)
     raise TypeError(f"{type(code).__name__} has no relaxed form")

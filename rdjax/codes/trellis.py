@@ -24,8 +24,8 @@ from rdjax.trees import register_dataclass
 
 MOST_WIDTH, MOST_WINDOW = 6, 16  # bits
 _AT_ONCE = 1 << 19  # prices of words, or costs of states, held at a time
-_CLOSING = 1 << 19  # prices that are looked at to close a ring: in short ones all starts are tried
-_CLOSING_IN_FIT = 1 << 15
+CLOSING = 1 << 19  # prices that are looked at to close a ring: in short ones all starts are tried
+CLOSING_IN_FIT = 1 << 15
 _SAMPLES = 128  # steps per word that words are fitted on, at most
 
 
@@ -127,7 +127,7 @@ class TrellisCode(Transformed, FixedLengthCode):
             return jnp.zeros((0, self.num_symbols), jnp.int32)
         points = self.transform.apply(vectors) / self.spread[None, :]
         points = points.reshape(len(points), self.num_symbols, self.words.shape[1])
-        return _searched(self.words, points, self.width, self.window, _CLOSING)
+        return searched(self.words, points, self.width, self.window, CLOSING)
 
     def _decode(self, symbols: jax.Array) -> jax.Array:
         points = self.words[windows(symbols, self.width, self.window)]
@@ -171,13 +171,13 @@ def windows(symbols: jax.Array, width: int, window: int) -> jax.Array:
 @partial(jax.jit, static_argnames=("width", "window"))
 def _means(words: jax.Array, points: jax.Array, width: int, window: int) -> jax.Array:
     """Words [2^window, V] as the means of the steps of points [n, T, V] that are coded with them; unused ones stay."""
-    places = windows(_searched(words, points, width, window, _CLOSING_IN_FIT), width, window).ravel()
+    places = windows(searched(words, points, width, window, CLOSING_IN_FIT), width, window).ravel()
     total = jax.ops.segment_sum(points.reshape(-1, words.shape[1]), places, len(words))
     count = jax.ops.segment_sum(jnp.ones(places.shape, points.dtype), places, len(words))[:, None]
     return jnp.where(count > 0, total / jnp.maximum(count, 1), words)
 
 
-def _searched(words: jax.Array, points: jax.Array, width: int, window: int, closing: int) -> jax.Array:
+def searched(words: jax.Array, points: jax.Array, width: int, window: int, closing: int) -> jax.Array:
     """Symbols [n, T] of near points [n, T, V], tile by tile."""
     n, steps, _ = points.shape
     starts = max(1, min(closing // (steps << window), 1 << (window - width)))
