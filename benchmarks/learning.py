@@ -10,7 +10,7 @@ among all recipes of code_recipes.py by cross-validation on the fit queries, as 
 `codes.py --out` wrote, whose choices are taken over). The learned one is trained from the best of those that can be, on
 queries simulated anew at every look, for documents of its class (B: the searched ones; C: those of `rest` alone, and a
 thousand drawn like them), and kept if by cross-validation on the fit queries it is better than what it was trained from;
-otherwise that stays, as codes.py chooses too. Nothing is chosen on test queries. Five seeds: of simulation, batches and revival.
+otherwise the untrained one stays, as codes.py chooses too. Nothing is chosen on test queries. Five seeds: of simulation, batches and revival.
 `difference` is that of the mean over seeds, with its interval over queries. `exact` is what the untrained code's
 transform alone gives, its coefficients not coded at all: where the code is level with it, its quantization has lost
 nothing that training could win back.
@@ -113,7 +113,7 @@ def compare(cell: code_measure.Cell, best: code_measure.Choice, start: code_meas
     began, taken, found, last = time.perf_counter(), [], [], None
     for seed in seeds:
         last = code_learned.learned(material, side, begun, seed)
-        found.append(values(case, last if gained > 0 else begun, side))
+        found.append(values(case, last, side) if gained > 0 else peer.values)
         taken.append(int(last.step))
     seconds = (time.perf_counter() - began) / len(seeds)
     assert last is not None
