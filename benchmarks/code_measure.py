@@ -227,18 +227,11 @@ def choice(cell: Cell, ranked: list[Choice]) -> Choice | None:
     if not able:
         return ranked[0] if ranked else None
     name, recipe = f"{able[0].name}, learned", code_learned.trained(able[0].recipe)
-    gained = gain(cell, able[0], TAUGHT)
+    parts = range(min(TAUGHT, len(cell.case.parts)))
+    worth = tuple(cell.on_fit_split(name, recipe, part) for part in parts)
+    gained = statistics.mean(after - before for after, before in zip(worth, able[0].worth, strict=False))
     taught = Choice(name, recipe, tuple(part + gained for part in able[0].worth))  # as if on as many parts as its start
     return taught if taught.better(ranked[0]) else ranked[0]
-
-
-def gain(cell: Cell, start: Choice, parts: int = PARTS) -> float:
-    """What training adds to a recipe, in the mean over so many parts of the fit queries."""
-    name, recipe = f"{start.name}, learned", code_learned.trained(start.recipe)
-    known = dict(enumerate(start.worth))
-    before = lambda part: known[part] if part in known else cell.on_fit_split(start.name, start.recipe, part)
-    parts = min(parts, len(cell.case.parts))
-    return statistics.mean(cell.on_fit_split(name, recipe, part) - before(part) for part in range(parts))
 
 
 def learnable(ranked: list[Choice]) -> list[Choice]:

@@ -9,8 +9,7 @@ codes: `LearnedCode` beside the best untrained code of its class at equal bits, 
 among all recipes of code_recipes.py by cross-validation on the fit queries, as in codes.py (--choices: files that
 `codes.py --out` wrote, whose choices are taken over). The learned one is trained from the best of those that can be, on
 queries simulated anew at every look, for documents of its class (B: the searched ones; C: those of `rest` alone, and a
-thousand drawn like them), and kept if by cross-validation on the fit queries it is better than what it was trained from;
-otherwise the untrained one stays, as codes.py chooses too. Nothing is chosen on test queries. Five seeds: of simulation, batches and revival.
+thousand drawn like them). Nothing is chosen on test queries. Five seeds: of simulation, batches and revival.
 `difference` is that of the mean over seeds, with its interval over queries. `exact` is what the untrained code's
 transform alone gives, its coefficients not coded at all: where the code is level with it, its quantization has lost
 nothing that training could win back.
@@ -109,11 +108,11 @@ def compare(cell: code_measure.Cell, best: code_measure.Choice, start: code_meas
     case, side, bits, material = cell.case, cell.side, cell.bits, cell.case.material(cell.code_class)
     code, fit = code_measure.made(cell, best)
     peer = code_measure.our_outcome(case, best.name, side, code, fit)
-    begun, gained = code_measure.made(cell, start)[0], code_measure.gain(cell, start)
+    begun = code_measure.made(cell, start)[0]
     began, taken, found, last = time.perf_counter(), [], [], None
     for seed in seeds:
         last = code_learned.learned(material, side, begun, seed)
-        found.append(values(case, last, side) if gained > 0 else peer.values)
+        found.append(values(case, last, side))
         taken.append(int(last.step))
     seconds = (time.perf_counter() - began) / len(seeds)
     assert last is not None
@@ -130,7 +129,6 @@ def compare(cell: code_measure.Cell, best: code_measure.Choice, start: code_meas
         "untrained_mrr": peer.mean,
         "untrained_exact": exact(case, code, side),
         "start": start.name,
-        "gained": gained,
         "learned": means,
         "difference": float(np.mean(means) - peer.mean),
         "interval": [float(end) for end in interval],
@@ -148,7 +146,7 @@ def show(row: dict) -> None:
         f"{row['corpus']:4}{row['side']:11}{row['class']:3}{row['bits']:5} "
         f"{row['untrained'][:36]:>37}{row['untrained_mrr']:8.3f}{row['untrained_exact']:7.3f}{row['start']:>22}"
         f"{statistics.mean(row['learned']):15.3f}{row['difference']:+9.3f} [{low:+.3f}, {high:+.3f}]{spread:>20}"
-        f"  on the fit {row['gained']:+.3f}; {row['seconds']:.0f} s, words used {row['used']:.0f}, steps {row['steps']}",
+        f"  {row['seconds']:.0f} s, words used {row['used']:.0f}, steps {row['steps']}",
         flush=True,
     )
 
