@@ -128,6 +128,19 @@ def test_what_is_learned_is_put_inside():
 
 
 @pytest.mark.float64_only
+def test_many_vectors_are_coded_in_blocks(monkeypatch):
+    rows = shifted(250)
+    whole = Directional.fit(CODES["residual"](rows))
+    expected = np.asarray(whole.encode(rows))
+    monkeypatch.setattr("rdjax.codes.directional.BLOCK", 100)
+    np.testing.assert_array_equal(whole.encode(rows), expected)
+    np.testing.assert_array_equal(Renormalized.fit(whole, rows).encode(rows), expected)
+    rows[207, 3] = np.nan
+    with pytest.raises(InputError, match="row 207"):
+        whole.encode(rows)
+
+
+@pytest.mark.float64_only
 def test_it_traces():
     rows = shifted(64)
     whole = Directional.fit(CODES["trellis"](rows))

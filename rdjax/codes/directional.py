@@ -6,15 +6,19 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
+from jax.typing import ArrayLike
 
-from rdjax.checks import require
+from rdjax.checks import is_concrete, require
+from rdjax.codes.arrays import device_array, host_vectors
 from rdjax.codes.code import Code
 from rdjax.codes.lengths import Renormalized, stretched
 from rdjax.codes.transformed import Transformed
 from rdjax.codes.wrapped import Wrapped
 from rdjax.trees import register_dataclass
 
+BLOCK = 1 << 14  # vectors
 GAINS = (1.0, 0.8, 1.25, 1.6, 2.0)  # the first is the inner code's own choice, kept where no other is better
 
 
@@ -51,7 +55,7 @@ class Directional(Wrapped):
           InputError: a code that is none of these.
         """
         require(
-            isinstance(code, Transformed) and code.bits is not None and code.inner_products,
+            has_directions(code),
             f"{code.name} is no code of fixed length on a transform that ranks by inner products; its encoder cannot "
             f"look for directions.",
         )
@@ -61,6 +65,16 @@ class Directional(Wrapped):
     def name(self) -> str:
         """E.g. "relevance 128 + residual 2 x 8 bits, by direction"."""
         return f"{self.code.name}, by direction"
+
+    def encode(self, vectors: ArrayLike) -> jax.Array:
+        """As `Code.encode`; many vectors block by block, so that as many decoded ones are held at a time."""
+        if not is_concrete(self, vectors) or np.ndim(vectors) != 2 or np.shape(vectors)[0] <= BLOCK:
+            return super().encode(vectors)
+        rows, said = np.asarray(vectors), []
+        for start in range(0, len(rows), BLOCK):
+            block = host_vectors(rows[start : start + BLOCK], self.dtype, self.dimension, self.name, start)
+            said.append(np.asarray(super().encode(block)))
+        return device_array(np.concatenate(said), np.int32)
 
     def _shared(self) -> "Directional":
         return Directional(self.code._shared())
@@ -82,6 +96,11 @@ class Directional(Wrapped):
         return self.code.transform.mean  # type: ignore[attr-defined]  # `fit` asks for one
 
 
+def has_directions(code: Any) -> bool:
+    """Whether an encoder of this code can look for directions."""
+    return isinstance(code, Transformed) and code.bits is not None and code.inner_products
+
+
 def quantizer_of(code: Code) -> Code:
     """What is inside of `Directional` and `Renormalized`: what coefficients are coded by."""
     return quantizer_of(code.code) if isinstance(code, Directional | Renormalized) else code
@@ -89,6 +108,6 @@ def quantizer_of(code: Code) -> Code:
 
 def around(code: Code, quantizer: Code) -> Code:
     """The code with another quantizer in it."""
-    return (
-        replace(code, code=around(code.code, quantizer)) if isinstance(code, Directional | Renormalized) else quantizer
-    )
+    if isinstance(code, Directional | Renormalized):
+        return replace(code, code=around(code.code, quantizer))
+    return quantizer

@@ -84,9 +84,8 @@ class LearnedCode(Alike):
 
         Args:
           code: a `ProductQuantizer` or `TrellisCode` (fixed length) or an `EntropyCodedScalar` (mean length) on a
-            `RelevanceMap`; or
-            `Renormalized` around one, and then it is stretched documents that training ranks; `Directional` around one,
-            whose own search training leaves out.
+            `RelevanceMap`; or `Renormalized` around one, and then it is stretched documents that training ranks;
+            `Directional` around one, whose own search training leaves out.
           told: (queries, documents, wanted): e.g. simulated queries (`QueryModel.simulate`) of documents that the class
             of the code may see. Or a function of the look that gives them, as many every time: what is simulated anew
             cannot be learned by heart.
@@ -145,9 +144,8 @@ class LearnedCode(Alike):
             learned = form.finish(cast(Any, code), wide, parameters, every.coded) if step else code
             numbers = (np.exp(-float(parameters["log_sharpness"])), history / np.log(2), perplexity(counts))
             tau, told_bits, used = (device_array(value, every.coded.dtype) for value in numbers)
-            made.append(
-                cls(around(begun, learned), tau, told_bits, used, *(device_array(n, np.int32) for n in (revived, step)))
-            )
+            counted = (device_array(n, np.int32) for n in (revived, step))
+            made.append(cls(around(begun, learned), tau, told_bits, used, *counted))
         return made
 
     @property

@@ -7,6 +7,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.typing import ArrayLike
 
 from rdjax.checks import InputError, require
 from rdjax.codes.arrays import device_array, fit_vectors
@@ -76,6 +77,10 @@ class Renormalized(Wrapped):
     def name(self) -> str:
         """E.g. "PCA 64 + product 8 x 8 bits, stretched"."""
         return f"{self.code.name}, stretched"
+
+    def encode(self, vectors: ArrayLike) -> jax.Array:
+        """As the inner code; see `Code.encode`."""
+        return self.code.encode(vectors)
 
     def _shared(self) -> "Renormalized":
         return Renormalized(self.code._shared(), self.floor, self.gain)

@@ -9,14 +9,13 @@ from typing import Any
 import numpy as np
 
 from rdjax.codes.code import Code
-from rdjax.codes.directional import Directional
+from rdjax.codes.directional import Directional, has_directions
 from rdjax.codes.entropy_coded import EntropyCodedScalar, VariableLengthCode
 from rdjax.codes.integer import Int8
 from rdjax.codes.lengths import Renormalized
 from rdjax.codes.product import MOST_BEAM, ProductQuantizer
 from rdjax.codes.recoded import EntropyCoded
 from rdjax.codes.scalar import ScalarQuantizer
-from rdjax.codes.transformed import Transformed
 from rdjax.codes.trellis import MOST_WIDTH, MOST_WINDOW, TrellisCode
 
 MOST_BITS, MOST_SMOOTHING = 24, 64
@@ -84,10 +83,6 @@ def _renormalized(code: Renormalized) -> bool:
     return "documents" in code.code.sides and all(n.shape == () and bool(np.isfinite(n) & (n >= 0)) for n in numbers)
 
 
-def _directional(code: Directional) -> bool:
-    return isinstance(code.code, Transformed) and code.code.bits is not None and code.code.inner_products
-
-
 CHECKS: tuple[tuple[type, Any], ...] = (
     (ScalarQuantizer, _scalar),
     (ProductQuantizer, _product),
@@ -95,7 +90,7 @@ CHECKS: tuple[tuple[type, Any], ...] = (
     (VariableLengthCode, _variable),
     (EntropyCodedScalar, _entropy_coded_scalar),
     (EntropyCoded, _recoded),
-    (Directional, _directional),
+    (Directional, lambda code: has_directions(code.code)),
     (Renormalized, _renormalized),
     (Int8, lambda code: code.scale.ndim == 1),
 )
