@@ -1,6 +1,7 @@
 """Encoders that look for directions: the best of what they tried, edges, and what ranking gains by it."""
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
@@ -20,6 +21,7 @@ from rdjax.codes import (
     TrellisCode,
 )
 from rdjax.codes.directional import GAINS, around, quantizer_of
+from rdjax.codes.forms import form_of
 from tests.test_lengths import World, directions, lengths, reciprocal_ranks
 
 D = 10
@@ -49,11 +51,11 @@ def test_it_says_what_points_best_of_what_was_tried(kind, precision):
     """Each gain by itself through the inner code, about its mean, and the best of them by NumPy."""
     rows = shifted(300).astype(precision)
     code = CODES[kind](shifted(300, 1).astype(precision))
-    whole = Directional.fit(code)
-    mean = np.asarray(code.transform.mean)
+    whole, mean = Directional.fit(code), np.asarray(code.transform.mean)
+    own = lambda vectors: np.asarray(code.transform.apply(np.asarray(vectors)))  # of what is decoded, its words
     tried = [np.asarray(code.encode(rows + rows.dtype.type(gain - 1) * (rows - mean))) for gain in GAINS]
-    each = np.stack([cosines(rows, code.decode(symbols)) for symbols in tried])
-    found = cosines(rows, whole.decode(whole.encode(rows)))
+    each = np.stack([cosines(own(rows), own(code.decode(symbols))) for symbols in tried])
+    found = cosines(own(rows), own(whole.decode(whole.encode(rows))))
     np.testing.assert_allclose(found, each.max(axis=0), atol=1e-5 if precision == "float32" else 1e-12)
     assert GAINS[0] == 1
     assert (found > each[0] + 1e-3).sum() > 20  # of 300, or there was nothing to choose
@@ -72,9 +74,9 @@ def test_bits_bytes_and_decoder_are_those_inside():
 
 
 @pytest.mark.float64_only
-def test_a_vector_of_zeros_is_coded_as_ever():
+def test_what_has_no_direction_is_coded_as_ever():
     code = CODES["residual"](shifted(300))
-    nothing = np.zeros((3, D))
+    nothing = np.tile(code.transform.mean, (3, 1))
     np.testing.assert_array_equal(Directional.fit(code).encode(nothing), code.encode(nothing))
 
 
@@ -125,6 +127,37 @@ def test_what_is_learned_is_put_inside():
     np.testing.assert_array_equal(symbols, Directional.fit(quantizer_of(learned.code)).encode(world.documents))
     same = LearnedCode.fit(begun, told, optimizer=optax.sgd(0.0), steps=2, looks=1)
     assert same.code.fingerprint == begun.fingerprint == around(begun, world.code).fingerprint
+
+
+@pytest.mark.float64_only
+@pytest.mark.parametrize("side", ["documents", "queries"])
+@pytest.mark.parametrize("kind", ["product", "trellis"])
+def test_its_form_says_what_it_says_and_has_the_slopes_of_the_form_inside(side, kind):
+    world = World(side)
+    coded = world.documents if side == "documents" else world.queries
+    inner = world.code if kind == "product" else TrellisCode.fit(coded, 8, transform=world.chart.take(4), memory=2)
+    code = Directional.fit(inner)
+    coefficients = np.asarray(world.chart.apply(coded))
+    form = form_of(code)
+    begin = form.begin(inner, coefficients)
+    said = jax.jit(form, static_argnums=2)(begin, coefficients, None)
+    symbols, points = code.encode(coded), np.asarray(inner.transform.apply(coded))
+    np.testing.assert_allclose(cosines(points, said.words), cosines(points, inner._dequantize(symbols)), rtol=1e-12)
+    assert np.mean(np.asarray(said.symbols) == np.asarray(symbols)) > 0.95  # of a ring words of one direction tie
+    assert (np.asarray(said.symbols) != np.asarray(inner.encode(coded))).any()
+
+    gains = np.array(GAINS)
+    tried = np.stack(
+        [code.decode(inner.encode(coded + (gain - 1) * (coded - np.asarray(inner.transform.mean)))) for gain in gains]
+    )
+    wanted = np.asarray(code.decode(said.symbols))
+    own = gains[np.argmin(np.abs(tried - wanted).max(axis=2), axis=0)]  # what the words it said were found at
+    weights = np.random.default_rng(2).standard_normal(said.values.shape)
+    slopes = [
+        jax.grad(lambda p, c=items, f=each: jnp.sum(weights * f(p, c, None).values))(begin)
+        for each, items in ((form, coefficients), (form_of(inner), own[:, None] * coefficients))
+    ]
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-9), *slopes)
 
 
 @pytest.mark.float64_only

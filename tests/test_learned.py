@@ -10,6 +10,7 @@ import pytest
 
 from rdjax.checks import InputError
 from rdjax.codes import (
+    Directional,
     EntropyCodedScalar,
     LearnedCode,
     ProductQuantizer,
@@ -21,9 +22,10 @@ from rdjax.codes import (
     save_code,
 )
 from rdjax.codes.arrays import padded
+from rdjax.codes.forms import form_of
 from rdjax.codes.learning import Plan, loss_of, parse_objective, perplexity, sharpness, usage
 from rdjax.codes.lesson import Batches, Lesson
-from rdjax.codes.relaxed_forms import Relaxed, form_of, mapped
+from rdjax.codes.relaxed_forms import Relaxed, mapped
 from rdjax.retrieval import calibrate_temperatures
 
 pytestmark = pytest.mark.float64_only  # trained in both precisions below; gradients are compared in float64
@@ -55,6 +57,9 @@ class World:
 
     def trellis(self):
         return TrellisCode.fit(self.coded, 8, transform=self.chart.take(4), memory=2, rounds=1)
+
+    def directed(self):
+        return Directional.fit(self.product())
 
     def scalar(self, bits=6.0):
         return EntropyCodedScalar.fit(self.coded, bits, transform=self.chart.take(4))
@@ -188,7 +193,10 @@ def test_noise_makes_the_rate_differentiable_in_the_steps():
     assert slope < 0  # larger steps, fewer bits
 
 
-@pytest.mark.parametrize(("side", "kind"), [("queries", "product"), ("documents", "product"), ("documents", "trellis")])
+@pytest.mark.parametrize(
+    ("side", "kind"),
+    [("queries", "product"), ("documents", "product"), ("documents", "trellis"), ("queries", "directed")],
+)
 def test_training_lowers_the_loss_that_is_delivered(side, kind):
     world = World(side)
     code = getattr(world, kind)()

@@ -9,7 +9,7 @@ import re
 
 import pytest
 
-from rdjax.audit.wording import memory
+from rdjax.audit.wording import storage
 from rdjax.limits.bound import EVIDENCE, Bound
 from rdjax.report.page import inline
 from rdjax.report.page_numbers import Numbers, pointer
@@ -137,7 +137,7 @@ def agrees(form, text, value):
             name in text and close(text.split(name)[1].split(",")[0].split("+")[0], [tau], 0.005)
             for name, tau in value.items()
         )
-    if form == "memory":
+    if form == "storage":
         unit = SCALES.get(text.split()[-1], 1)
         return close(text, [value / unit], 0.005)
     if isinstance(value, dict) and (value.get("unreachable") or math.inf in leaves(value)):
@@ -173,8 +173,8 @@ def test_a_wrong_number_would_be_noticed():
     assert not agrees("quality", "0.456", bound)
     assert agrees("share", "45.7%", bound)
     assert not agrees("share", "0.457%", bound)
-    assert agrees("memory", "3.58 MB", 3_584_000)
-    assert not agrees("memory", "3.58 kB", 3_584_000)
+    assert agrees("storage", "3.58 MB", 3_584_000)
+    assert not agrees("storage", "3.58 kB", 3_584_000)
     assert not agrees("interval", "[0.1, 0.2]", {**bound, "lower": 0.1, "upper": 0.3})
     assert not agrees("text", "9 bits", "19 bits")
 
@@ -367,7 +367,7 @@ def test_places_are_json_pointers():
     assert numbers.at(pointer("a/b", 0, "~")) == 3
     assert pointer("a/b", 0, "~") == "/a~1b/0/~0"
     assert numbers.show("/a~1b/0/~0", "text") == '<span data-json="/a~1b/0/~0" data-form="text">3</span>'
-    assert memory(numbers.at("/a~1b/0/~0")) == "3 bytes"
+    assert storage(numbers.at("/a~1b/0/~0")) == "3 bytes"
 
 
 # in a browser; `benchmarks/browser.py` has every look

@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterable
 
 from rdjax.audit.result import CLASSES, FIXED, OWN, STREAM, Floor, Point, Recommendation, Setting
-from rdjax.audit.wording import memory, metric_title, percent, share_beside
+from rdjax.audit.wording import metric_title, percent, share_beside, storage
 from rdjax.limits.bound import Bound
 
 STORE, SEND_BLIND, SEND_SEARCHED = "store the documents", "send a query blind", "send a query after searching"
@@ -56,13 +56,13 @@ def _store(point: Point | None, offered: list[Point], floors: list[Floor], setti
     if point is None:
         return f"{_nothing(offered, setting)} {blind}"
     bits, after, before = _low(point.bits.packed), disk(point, setting), setting.stored_bits / 8 * setting.documents
-    beside = f"instead of {memory(before)}."
+    beside = f"instead of {storage(before)}."
     if after >= before:
-        beside = f"where they take {memory(before)} today; leaving them as they are takes no more."
+        beside = f"where they take {storage(before)} today; leaving them as they are takes no more."
     return (
         f"{bits:,.0f} bits ({bits / 8:,.1f} bytes) for each stored document keep {percent(setting.target)} of today's "
         f"{metric_title(setting.metric)}, with {point.code} ({_class(point)}): "
-        f"{memory(after)} for {setting.documents:,} documents, the file of the code included, {beside} "
+        f"{storage(after)} for {setting.documents:,} documents, the file of the code included, {beside} "
         f"{_kept(point, setting)} {_fewer(point, offered, setting)}{blind}"
     )
 
@@ -74,7 +74,7 @@ def _fewer(point: Point, offered: list[Point], setting: Setting) -> str:
     least = min(enough, key=lambda each: _low(each.bits.packed), default=point)
     if _low(least.bits.packed) >= _low(point.bits.packed) or bits(least) == bits(point):
         return ""
-    more = memory(least.stored_bytes - point.stored_bytes)
+    more = storage(least.stored_bytes - point.stored_bytes)
     return (
         f"Fewer bits, {bits(least)}, do it with {least.code} (class {least.code_class}), but its file is larger by "
         f"{more}, which is more than they save. "
@@ -98,7 +98,7 @@ def _send_blind(point: Point | None, offered: list[Point], floors: list[Floor], 
     return (
         f"{_low(point.bits.packed):,.0f} bits per query do it for an encoder that does not know the corpus "
         f"({_low(point.bits.single) / 8:,.0f} bytes for a single query), with {point.code} ({_class(point)}; "
-        f"the encoder holds {memory(point.encoder_bytes)}). {_kept(point, setting)} {blind}"
+        f"the encoder holds {storage(point.encoder_bytes)}). {_kept(point, setting)} {blind}"
     )
 
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from rdjax.audit.view import CALIBRATION_DOCUMENTS, CALIBRATION_QUERIES, FEW, FOLDS, FULL
-from rdjax.audit.wording import memory
+from rdjax.audit.wording import storage
 from rdjax.checks import InputError
 from rdjax.data import Corpus, machine
 
@@ -58,10 +58,10 @@ def sizes_within(budget: float | None, corpus: Corpus, fit: Corpus | None) -> Si
         scores = ((most - held) / workers - OWN * vectors) / PER_SCORE
         if scores >= least and most >= held + CALIBRATING * samples:
             return Sizes(workers, int(min(scores, max(SCORES, least))))
-    need = memory(held + max(CALIBRATING * samples, OWN * vectors + PER_SCORE * least))
+    need = storage(held + max(CALIBRATING * samples, OWN * vectors + PER_SCORE * least))
     if budget is not None:
-        raise InputError(f"this audit takes {need} at least and the budget is {memory(budget)}; give more memory.")
-    warnings.warn(f"this audit may take {need} of memory, and there are {memory(most)}", stacklevel=3)
+        raise InputError(f"this audit takes {need} at least and the budget is {storage(budget)}; give more memory.")
+    warnings.warn(f"this audit may take {need} of memory, and there are {storage(most)}", stacklevel=3)
     return Sizes(1, least)
 
 

@@ -1,5 +1,8 @@
 """Words that the answer and every report share."""
 
+TITLES = {"documents": "Stored documents", "queries": "Queries"}
+ITEM = {"documents": "document", "queries": "query"}
+
 
 def metric_title(name: str) -> str:
     """E.g. "MRR", "recall@10", "nDCG@10"."""
@@ -12,7 +15,7 @@ def percent(share: float) -> str:
     return f"{100 * share:.10g}%"
 
 
-def memory(size: float) -> str:
+def storage(size: float) -> str:
     """Bytes in the unit a person would use, powers of ten: "640 bytes", "1.8 MB"."""
     for unit, scale in (("TB", 1e12), ("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
         if size >= scale:

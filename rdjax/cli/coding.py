@@ -117,7 +117,7 @@ def export(
 
 def _tell(done: "dict[str, object]", as_json: bool) -> None:
     """What was done as JSON, or as lines with numbers as a person reads them; sizes of files are those on disk."""
-    from rdjax.audit.wording import memory
+    from rdjax.audit.wording import storage
     from rdjax.report.words import bits
 
     if as_json:
@@ -128,6 +128,6 @@ def _tell(done: "dict[str, object]", as_json: bool) -> None:
             for file, size in value.items():
                 typer.echo(f"{name + ':':<12}{os.path.normpath(file)}, {size:,} bytes")
         elif isinstance(value, int | float):
-            typer.echo(f"{name + ':':<12}{memory(value) if name == 'encoder' else bits(value)}")
+            typer.echo(f"{name + ':':<12}{storage(value) if name == 'encoder' else bits(value)}")
         else:
             typer.echo(f"{name + ':':<12}{value}")

@@ -69,11 +69,11 @@ class SignBits(Transformed, FixedLengthCode):
         """The transform; the scales belong to the decoder."""
         return self.transform.encoder_bytes
 
-    def _encode(self, vectors: jax.Array) -> jax.Array:
-        return (self.transform.apply(vectors) > 0).astype(jnp.int32)
+    def _quantize(self, coefficients: jax.Array) -> jax.Array:
+        return (coefficients > 0).astype(jnp.int32)
 
-    def _decode(self, symbols: jax.Array) -> jax.Array:
-        return self.transform.invert((2 * symbols - 1).astype(self.dtype) * self.scale[None, :])
+    def _dequantize(self, symbols: jax.Array) -> jax.Array:
+        return (2 * symbols - 1).astype(self.dtype) * self.scale[None, :]
 
 
 @partial(register_dataclass, data_fields=["signs", "levels"], meta_fields=["candidates"])

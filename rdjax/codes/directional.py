@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import jax
 import jax.numpy as jnp
@@ -25,16 +25,16 @@ GAINS = (1.0, 0.8, 1.25, 1.6, 2.0)  # the first is the inner code's own choice, 
 @partial(register_dataclass, data_fields=["code"], meta_fields=[])
 @dataclass(frozen=True)
 class Directional(Wrapped):
-    """A code whose encoder says what points most nearly where the vector does, and not what is nearest to it:
+    """A code whose encoder says what points most nearly where the coefficients do, and not what is nearest to them:
 
-        encode(x) = argmax over s_g of cos(x, decode(s_g)),   s_g = code.encode(m + g (x - m)),   g in `GAINS`
+        encode(x) = argmax over s_g of cos(c, w(s_g)),   s_g = quantize(g c),   g in `GAINS`
 
-    with m the mean that the code's transform takes off. A decoded query ranks alike whatever its length, and so do
-    documents that are given one length again (`Renormalized` around this). For fixed words w the largest cosine is at
-    the least of |g x - w| over all g: so each gain is a search that the inner code has already. No bit is spent on it,
-    and the decoder is the inner one; encoding takes five times as long. It is worth most where what is coded is shorter
-    in its coefficients than what words were fitted on: of vectors that the fit has not seen less lies in the directions
-    that it found.
+    with c the coefficients of x by the code's transform, and w(s) those that symbols s stand for. A decoded query ranks
+    alike whatever its length, and so do documents that are given one length again (`Renormalized` around this). For
+    fixed words w the largest cosine is at the least of |g c - w| over all g: so each gain is a search that the inner
+    code has already. No bit is spent on it, and the decoder is the inner one; searches take five times as long. It is
+    worth most where coefficients are shorter than those that words were fitted on: of vectors that the fit has not seen
+    less lies in the directions that it found.
 
     Args:
       code: of fixed length, that codes coefficients of a transform and ranks by inner products.
@@ -80,20 +80,21 @@ class Directional(Wrapped):
         return Directional(self.code._shared())
 
     def _encode(self, vectors: jax.Array) -> jax.Array:
-        one, none = (jnp.asarray(number, vectors.dtype) for number in (1, 0))
-        away = vectors - self._mean[None, :]
+        code = cast(Transformed, self.code)  # `fit` asks for one
+        coefficients = code.transform.apply(vectors)
 
         def tried(gain: jax.Array) -> tuple[jax.Array, jax.Array]:
-            symbols = self.code._encode(vectors + (gain - 1) * away)
-            return symbols, jnp.sum(vectors * stretched(self.code._decode(symbols), one, none), axis=1)
+            symbols = code._quantize(gain * coefficients)
+            return symbols, likeness(coefficients, code._dequantize(symbols))
 
-        symbols, likeness = lax.map(tried, jnp.asarray(GAINS, vectors.dtype))
-        best = jnp.argmax(likeness, axis=0)
-        return jnp.take_along_axis(symbols, best[None, :, None], axis=0)[0]
+        symbols, alike = lax.map(tried, jnp.asarray(GAINS, coefficients.dtype))
+        return jnp.take_along_axis(symbols, jnp.argmax(alike, axis=0)[None, :, None], axis=0)[0]
 
-    @property
-    def _mean(self) -> Any:
-        return self.code.transform.mean  # type: ignore[attr-defined]  # `fit` asks for one
+
+def likeness(points: jax.Array, words: jax.Array) -> jax.Array:
+    """|point| times the cosine of the point and its word, both [n, k]; 0 for a word of zeros."""
+    one, none = (jnp.asarray(number, points.dtype) for number in (1, 0))
+    return jnp.sum(points * stretched(words, one, none), axis=1)
 
 
 def has_directions(code: Any) -> bool:

@@ -222,8 +222,8 @@ class EntropyCodedScalar(Transformed, VariableLengthCode):
         tables = (jax.device_put(levels), jax.device_put(thresholds), nothing, sizes)
         return EntropyCodedScalar(transform, *tables, self.cells, 0.0)
 
-    def _encode(self, vectors: jax.Array) -> jax.Array:
-        return cell_of(self.thresholds, self.transform.apply(vectors))
+    def _quantize(self, coefficients: jax.Array) -> jax.Array:
+        return cell_of(self.thresholds, coefficients)
 
-    def _decode(self, symbols: jax.Array) -> jax.Array:
-        return self.transform.invert(level_of(self.levels, symbols))
+    def _dequantize(self, symbols: jax.Array) -> jax.Array:
+        return level_of(self.levels, symbols)

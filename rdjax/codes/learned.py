@@ -13,11 +13,11 @@ from rdjax.codes.arrays import device_array
 from rdjax.codes.code import Code
 from rdjax.codes.directional import around, quantizer_of
 from rdjax.codes.entropy_coded import EntropyCodedScalar
+from rdjax.codes.forms import form_of
 from rdjax.codes.learning import CROSS_ENTROPY, Plan, Progress, parse_objective, perplexity, sharpness, teach, usage
 from rdjax.codes.lengths import Renormalized, Stretch
 from rdjax.codes.lesson import Fresh, Lesson, Told
 from rdjax.codes.product import ProductQuantizer
-from rdjax.codes.relaxed_forms import form_of
 from rdjax.codes.relevance_map import RelevanceMap
 from rdjax.codes.trellis import TrellisCode
 from rdjax.codes.wrapped import Alike
@@ -79,13 +79,13 @@ class LearnedCode(Alike):
 
         What is learned: maps into and out of the quantizer within the directions of `chart`, words or steps and the
         entropy model, and the temperature of the scores. What is coded in training is what the code itself would say,
-        with straight-through gradients (see `relaxed_forms`); the loss of a look is that of hard codes, so it is what
+        with straight-through gradients (see `forms`); the loss of a look is that of hard codes, so it is what
         is delivered.
 
         Args:
           code: a `ProductQuantizer` or `TrellisCode` (fixed length) or an `EntropyCodedScalar` (mean length) on a
             `RelevanceMap`; or `Renormalized` around one, and then it is stretched documents that training ranks;
-            `Directional` around one, whose own search training leaves out.
+            `Directional` around one, and then it is what that search finds.
           told: (queries, documents, wanted): e.g. simulated queries (`QueryModel.simulate`) of documents that the class
             of the code may see. Or a function of the look that gives them, as many every time: what is simulated anew
             cannot be learned by heart.
@@ -112,7 +112,7 @@ class LearnedCode(Alike):
         begun, code = code, quantizer_of(code)
         wide = _chart(code, chart)
         require(relaxation in RELAXATIONS, f"the relaxation is {relaxation!r}; it must be {' or '.join(RELAXATIONS)}.")
-        form = form_of(code, relaxation == "soft")
+        form = form_of(begun, relaxation == "soft")
         count = whole(steps, "steps")
         looks = min(whole(looks, "looks"), count)
         stretch = Stretch.of(wide.back, begun.floor, begun.gain) if isinstance(begun, Renormalized) else None

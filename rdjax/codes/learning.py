@@ -13,8 +13,9 @@ from jax import lax
 from jax.typing import ArrayLike
 
 from rdjax.checks import require
+from rdjax.codes.forms import Form
 from rdjax.codes.lesson import Batches, Lesson
-from rdjax.codes.relaxed_forms import Coded, Form, Parameters, Relaxed
+from rdjax.codes.relaxed_forms import Coded, Parameters, Relaxed
 from rdjax.limits import ranking_rate
 from rdjax.numerics import to_bits, to_nats
 from rdjax.retrieval import calibrate_temperatures, parse_metric, smooth_metric

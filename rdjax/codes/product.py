@@ -166,22 +166,21 @@ class ProductQuantizer(Transformed, FixedLengthCode):
                 _write(symbols, beside, entry)
         return jax.device_put(symbols)
 
-    def _encode(self, vectors: jax.Array) -> jax.Array:
+    def _quantize(self, coefficients: jax.Array) -> jax.Array:
         compared = comparable(self.codebooks, 1 << jnp.array(self.table, jnp.int32))
 
         def tile(rows: jax.Array) -> jax.Array:
-            points = to_blocks(self.transform.apply(rows).T, self.blocks)
-            return search(self.codebooks, compared, points, self.beam)
+            return search(self.codebooks, compared, to_blocks(rows.T, self.blocks), self.beam)
 
-        symbols = jax.lax.map(tile, _tiles(vectors))  # [tiles, B, S, t]
-        return jnp.moveaxis(symbols, 3, 1).reshape(-1, self.num_symbols)[: len(vectors)]
+        symbols = jax.lax.map(tile, _tiles(coefficients))  # [tiles, B, S, t]
+        return jnp.moveaxis(symbols, 3, 1).reshape(-1, self.num_symbols)[: len(coefficients)]
 
-    def _decode(self, symbols: jax.Array) -> jax.Array:
+    def _dequantize(self, symbols: jax.Array) -> jax.Array:
         def tile(rows: jax.Array) -> jax.Array:
             points = words_of(self.codebooks, rows.T.reshape(*self.codebooks.shape[:2], -1))
-            return self.transform.invert(from_blocks(points, self.blocks, self.transform.k).T)
+            return from_blocks(points, self.blocks, self.transform.k).T
 
-        return jax.lax.map(tile, _tiles(symbols)).reshape(-1, self.dimension)[: len(symbols)]
+        return jax.lax.map(tile, _tiles(symbols)).reshape(-1, self.transform.k)[: len(symbols)]
 
 
 def _checked(beam: int, rounds: int, turns: int, points: int, steps: int) -> tuple[int, int, int]:

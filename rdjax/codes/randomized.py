@@ -151,11 +151,11 @@ class DitheredScalar(UniformCells):
     def _shift(cls, rows: int, columns: int, seed: int) -> np.ndarray | float:
         return np.asarray(uniform_draws(np.int32(seed % 2**31), np.int32(0), rows, columns))
 
-    def _encode(self, vectors: jax.Array) -> jax.Array:
-        return self._symbols(self.transform.apply(vectors) / self.step + self._draws(len(vectors)))
+    def _quantize(self, coefficients: jax.Array) -> jax.Array:
+        return self._symbols(coefficients / self.step + self._draws(len(coefficients)))
 
-    def _decode(self, symbols: jax.Array) -> jax.Array:
-        return self.transform.invert((self._cells(symbols) - self._draws(len(symbols))) * self.step)
+    def _dequantize(self, symbols: jax.Array) -> jax.Array:
+        return (self._cells(symbols) - self._draws(len(symbols))) * self.step
 
 
 @_register
@@ -178,11 +178,11 @@ class UniformInCell(UniformCells):
     budget: float
     kind = "uniform-in-cell"
 
-    def _encode(self, vectors: jax.Array) -> jax.Array:
-        return self._symbols(self.transform.apply(vectors) / self.step)
+    def _quantize(self, coefficients: jax.Array) -> jax.Array:
+        return self._symbols(coefficients / self.step)
 
-    def _decode(self, symbols: jax.Array) -> jax.Array:
-        return self.transform.invert((self._cells(symbols) + self._draws(len(symbols))) * self.step)
+    def _dequantize(self, symbols: jax.Array) -> jax.Array:
+        return (self._cells(symbols) + self._draws(len(symbols))) * self.step
 
 
 @partial(jax.jit, static_argnums=(2, 3))

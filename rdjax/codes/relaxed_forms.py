@@ -49,11 +49,12 @@ class Relaxed(NamedTuple):
 
 
 class Coded(NamedTuple):
-    """Decoded coefficients [n, K], bits of each item [n], symbols int [n, L]."""
+    """Decoded coefficients [n, K], bits of each item [n], symbols int [n, L], before the map out words [n, k]."""
 
     values: jax.Array
     bits: jax.Array
     symbols: jax.Array
+    words: jax.Array
 
 
 def first_maps(wide: int, k: int, dtype: Any) -> Parameters:
@@ -111,9 +112,9 @@ class ProductForm:
             beam = self.beam if relaxed is None else min(self.beam, TAUGHT_BEAM)
             symbols = search(fixed[0], compared, fixed[1], beam)
             values = words_of(parameters["words"], symbols) + (points - lax.stop_gradient(points))
-        decoded = matmul(from_blocks(values, self.blocks, into.shape[1]).T, out.T)
+        said = from_blocks(values, self.blocks, into.shape[1]).T
         bits = jnp.full(len(coded), float(sum(map(sum, self.table))), coded.dtype)
-        return Coded(decoded, bits, jnp.moveaxis(symbols, 2, 0).reshape(len(coded), -1))
+        return Coded(matmul(said, out.T), bits, jnp.moveaxis(symbols, 2, 0).reshape(len(coded), -1), said)
 
     def _softly(self, words: jax.Array, points: jax.Array, share: jax.Array) -> tuple[jax.Array, jax.Array]:
         """Points [B, d, n] to sums of words alike and symbols [B, S, n]."""
@@ -183,8 +184,9 @@ class TrellisForm:
         fixed = lax.stop_gradient((words, points))
         symbols = searched(*fixed, self.width, self.window, CLOSING if relaxed is None else CLOSING_IN_FIT)
         values = words[windows(symbols, self.width, self.window)] + (points - fixed[1])
-        decoded = matmul(values.reshape(len(coded), -1) * spread[None, :], out.T)
-        return Coded(decoded, jnp.full(len(coded), float(self.width * symbols.shape[1]), coded.dtype), symbols)
+        said = values.reshape(len(coded), -1) * spread[None, :]
+        bits = jnp.full(len(coded), float(self.width * symbols.shape[1]), coded.dtype)
+        return Coded(matmul(said, out.T), bits, symbols, said)
 
     def _learned(self, parameters: Parameters) -> tuple[jax.Array, jax.Array]:
         return MAPS * parameters["words"], jnp.exp(MAPS * parameters["log_spread"])
@@ -238,8 +240,8 @@ class ScalarForm:
         whole = rounded(points, step)
         law = jax.nn.softmax(parameters["logits"], axis=-1), parameters["means"], jnp.exp(parameters["log_scales"])
         symbols = whole if relaxed is None else noisy(points, step, relaxed.key)
-        bits = jnp.sum(cell_bits(symbols, *law), axis=-1)
-        return Coded(matmul(whole * step[None, :], out.T), bits, lax.stop_gradient(whole).astype(jnp.int32))
+        bits, said = jnp.sum(cell_bits(symbols, *law), axis=-1), whole * step[None, :]
+        return Coded(matmul(said, out.T), bits, lax.stop_gradient(whole).astype(jnp.int32), said)
 
     def finish(self, code: EntropyCodedScalar, chart: RelevanceMap, parameters: Parameters, coded: jax.Array) -> Code:
         """The code that the parameters are: uniform cells over the range of these coefficients, and their counts."""
@@ -265,24 +267,6 @@ class ScalarForm:
         return parameters, 0
 
 
-Form = ProductForm | TrellisForm | ScalarForm
-
-
 @partial(jax.jit, static_argnums=0)
-def _hard_bits(form: Form, parameters: Parameters, coded: jax.Array) -> jax.Array:
+def _hard_bits(form: ScalarForm, parameters: Parameters, coded: jax.Array) -> jax.Array:
     return form(parameters, coded, None).bits
-
-
-def form_of(code: Code, soft: bool = False) -> Form:
-    """How a code is learned; soft: its words, if it has any, from soft to hard.
-
-    Raises:
-      TypeError: for codes that have no form; `LearnedCode.fit` says which have.
-    """
-    if isinstance(code, ProductQuantizer):
-        return ProductForm(code.blocks, code.table, code.beam, soft)
-    if isinstance(code, TrellisCode):
-        return TrellisForm(code.width, code.window)
-    if isinstance(code, EntropyCodedScalar):
-        return ScalarForm(code.transform.k)
-    raise TypeError(f"{type(code).__name__} has no relaxed form")

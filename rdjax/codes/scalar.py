@@ -134,11 +134,11 @@ class ScalarQuantizer(Transformed, FixedLengthCode):
         shared = (jax.device_put(levels), jax.device_put(thresholds))
         return ScalarQuantizer(transform, *shared, (0,) * transform.k, self.law)
 
-    def _encode(self, vectors: jax.Array) -> jax.Array:
-        return cell_of(self.thresholds, self.transform.apply(vectors))
+    def _quantize(self, coefficients: jax.Array) -> jax.Array:
+        return cell_of(self.thresholds, coefficients)
 
-    def _decode(self, symbols: jax.Array) -> jax.Array:
-        return self.transform.invert(level_of(self.levels, symbols))
+    def _dequantize(self, symbols: jax.Array) -> jax.Array:
+        return level_of(self.levels, symbols)
 
 
 def _share_out(variances: np.ndarray, bits: int, spread: str) -> np.ndarray:

@@ -1,6 +1,9 @@
-"""What codes share that begin with a transform: it says how many dimensions they take, in which precision."""
+"""What codes share that begin with a transform: what they code is its coefficients."""
 
+from abc import abstractmethod
 from typing import Any
+
+import jax
 
 from rdjax.codes.code import Code
 from rdjax.codes.transform import Transform
@@ -25,6 +28,20 @@ class Transformed(Code):
     def dtype(self) -> Any:
         """Precision of the fitted arrays."""
         return self.transform.mean.dtype
+
+    @abstractmethod
+    def _quantize(self, coefficients: jax.Array) -> jax.Array:
+        """Coefficients [n, k] to symbols [n, L]."""
+
+    @abstractmethod
+    def _dequantize(self, symbols: jax.Array) -> jax.Array:
+        """Symbols [n, L] to coefficients [n, k]."""
+
+    def _encode(self, vectors: jax.Array) -> jax.Array:
+        return self._quantize(self.transform.apply(vectors))
+
+    def _decode(self, symbols: jax.Array) -> jax.Array:
+        return self.transform.invert(self._dequantize(symbols))
 
     def _named(self, kind: str) -> str:
         """A name that begins with the transform's, if it has one."""

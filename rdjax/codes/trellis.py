@@ -122,16 +122,16 @@ class TrellisCode(Transformed, FixedLengthCode):
         """Transform, spread and words."""
         return self.transform.encoder_bytes + 4 * (self.spread.size + self.words.size)
 
-    def _encode(self, vectors: jax.Array) -> jax.Array:
-        if vectors.shape[0] == 0:
+    def _quantize(self, coefficients: jax.Array) -> jax.Array:
+        if coefficients.shape[0] == 0:
             return jnp.zeros((0, self.num_symbols), jnp.int32)
-        points = self.transform.apply(vectors) / self.spread[None, :]
+        points = coefficients / self.spread[None, :]
         points = points.reshape(len(points), self.num_symbols, self.words.shape[1])
         return searched(self.words, points, self.width, self.window, CLOSING)
 
-    def _decode(self, symbols: jax.Array) -> jax.Array:
+    def _dequantize(self, symbols: jax.Array) -> jax.Array:
         points = self.words[windows(symbols, self.width, self.window)]
-        return self.transform.invert(points.reshape(len(symbols), self.transform.k) * self.spread[None, :])
+        return points.reshape(len(symbols), self.transform.k) * self.spread[None, :]
 
 
 def _spread(variances: np.ndarray) -> np.ndarray:

@@ -69,13 +69,13 @@ class Truncation(Transformed, FixedLengthCode):
         """The transform; nothing for the first coordinates."""
         return self.transform.encoder_bytes
 
-    def _encode(self, vectors: jax.Array) -> jax.Array:
+    def _quantize(self, coefficients: jax.Array) -> jax.Array:
         real, whole, _ = _STORED[self.store]
         limit = float(jnp.finfo(real).max)
-        stored = jnp.clip(self.transform.apply(vectors), -limit, limit).astype(real)
+        stored = jnp.clip(coefficients, -limit, limit).astype(real)
         return jax.lax.bitcast_convert_type(stored, whole).astype(jnp.int32)
 
-    def _decode(self, symbols: jax.Array) -> jax.Array:
+    def _dequantize(self, symbols: jax.Array) -> jax.Array:
         real, whole, _ = _STORED[self.store]
         stored = jax.lax.bitcast_convert_type(symbols.astype(whole), real)
-        return self.transform.invert(stored.astype(self.dtype))
+        return stored.astype(self.dtype)

@@ -37,7 +37,7 @@ class Plan(NamedTuple):
     """Of the committee; 1 if it is none."""
 
 
-class Training(NamedTuple):
+class State(NamedTuple):
     """What goes from stretch to stretch. Read is the average of the parameters over the last steps, kept as one vector:
     an operation for every parameter takes longer to compile than a small critic takes to train.
     """
@@ -123,9 +123,9 @@ def as_tree(like: Any, vector: ArrayLike) -> Any:
 
 
 @partial(jax.jit, static_argnums=0)
-def _begin(plan: Plan, parameters: Any) -> Training:
+def _begin(plan: Plan, parameters: Any) -> State:
     vector = ravel_pytree(parameters)[0]
-    return Training(
+    return State(
         parameters,
         plan.optimizer.init(parameters),
         average=vector,
@@ -135,12 +135,12 @@ def _begin(plan: Plan, parameters: Any) -> Training:
 
 
 @partial(jax.jit, static_argnums=0)
-def _stretch(plan: Plan, state: Training, rest: Any, pairs: Pairs, rows: ArrayLike) -> Training:
+def _stretch(plan: Plan, state: State, rest: Any, pairs: Pairs, rows: ArrayLike) -> State:
     """A step for each row of `rows`."""
     return lax.scan(lambda state, row: (_step(plan, state, rest, pairs, row), None), state, jnp.asarray(rows))[0]
 
 
-def _step(plan: Plan, state: Training, rest: Any, pairs: Pairs, row: jax.Array) -> Training:
+def _step(plan: Plan, state: State, rest: Any, pairs: Pairs, row: jax.Array) -> State:
     def member_scores(parameters: Any) -> jax.Array:
         critic, batch = nnx.merge(plan.graph, parameters, rest), (pairs[0][row], pairs[1][row])
         return critic.member_scores(*batch) if isinstance(critic, Committee) else critic(*batch)[None]
@@ -154,7 +154,7 @@ def _step(plan: Plan, state: Training, rest: Any, pairs: Pairs, row: jax.Array) 
     parameters = optax.apply_updates(state.parameters, moves)
     share = jnp.maximum(1 - SMOOTHING, 9 / (state.step + 10)).astype(state.average.dtype)
     average = state.average + share * (ravel_pytree(parameters)[0] - state.average)
-    return Training(parameters, optimizer, average, log_average, state.step + 1)
+    return State(parameters, optimizer, average, log_average, state.step + 1)
 
 
 def _batches(generator: np.random.Generator, size: int, plan: Plan) -> np.ndarray:

@@ -17,8 +17,9 @@ from matplotlib.lines import Line2D
 
 from rdjax.audit.families import STRETCHED
 from rdjax.audit.result import FIXED, Audit
+from rdjax.audit.wording import TITLES
 from rdjax.report import words
-from rdjax.report.panel import FLOOR, SMALL, STROKES, TEXT, TITLES, Look, draw_panel, fill, stroke
+from rdjax.report.panel import FLOOR, SMALL, STROKES, TEXT, Look, draw_panel, fill, stroke
 
 WIDTH, DPI = 6.0, 200  # inches and dots: 1,200 pixels wide
 HEAD, TITLE, PANEL, BELOW = 0.32, 0.22, 3.1, 0.42  # inches: heading; above, of and below one panel
@@ -110,7 +111,7 @@ def _fine_print(audit: Audit) -> Iterator[str]:
     notes = [reading]
     if any(family != name for family, name in _shown(audit).items()):
         notes.append("Stored documents: decoded stretched, with the length that coding takes from them.")
-    for side, (title, _) in TITLES.items():
+    for side, title in TITLES.items():
         lacking = [floor.name for floor in audit.floors if floor.side == side and floor.bits is None]
         if lacking:
             notes.append(f"{title}: no floor is proved for {'; '.join(lacking)}.")

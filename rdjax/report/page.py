@@ -8,6 +8,7 @@ from xml.etree import ElementTree
 from markupsafe import Markup
 
 from rdjax.audit.result import Audit
+from rdjax.audit.wording import TITLES
 from rdjax.report import page_tables, terminal
 from rdjax.report.page_numbers import Numbers
 
@@ -60,7 +61,7 @@ def to_html(audit: Audit, document: dict[str, Any], figures: Mapping[str, str]) 
             show=numbers.show,
             figures={name: (FIGURES[name][0], inline(svg, name, *FIGURES[name])) for name, svg in figures.items()},
             recommended=page_tables.recommended(numbers),
-            sides=[_side(numbers, audit, side) for side in terminal.SIDES if audit.on(side)],
+            sides=[_side(numbers, audit, side) for side in TITLES if audit.on(side)],
             qualities=page_tables.qualities(numbers),
             modality_tables=list(page_tables.modality_tables(numbers)),
             measures=_measures(document),
@@ -76,7 +77,7 @@ def _side(numbers: Numbers, audit: Audit, side: str) -> dict[str, Any]:
     count = lambda table: sum(len(group.rows) for group in table.groups)
     floors = page_tables.floors(numbers, side)
     return {
-        "title": terminal.SIDES[side],
+        "title": TITLES[side],
         "codes": short,
         "all": whole if count(whole) > count(short) else None,
         "floors": floors if floors.groups[0].rows else None,

@@ -11,7 +11,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from rdjax.audit.wording import memory, metric_title, percent
+from rdjax.audit.wording import metric_title, percent, storage
 from rdjax.limits.bound import Bound
 from rdjax.report import words
 
@@ -47,7 +47,7 @@ FORMS: dict[str, Form] = {
     "sentence": lambda text: text[:1].upper() + text[1:],
     "metric": metric_title,
     "count": lambda value: f"{value:,}",
-    "memory": memory,
+    "storage": storage,
     "percent": percent,
     "bits": _of_bound(words.bits),
     "bits interval": _of_bound(_bits_interval),

@@ -7,6 +7,7 @@ from typing import Any
 from markupsafe import Markup
 
 from rdjax.audit.result import CLASSES, Audit
+from rdjax.audit.wording import ITEM, TITLES
 from rdjax.report import terminal
 from rdjax.report.page_numbers import NOTHING, Numbers, pointer
 
@@ -139,10 +140,10 @@ def codes(numbers: Numbers, audit: Audit, side: str, everything: bool) -> Table:
         Column("95%", "interval", ("interval",)),
         Column("kept", "share", ("kept",)),
         Column("95% of kept", "share interval", ("kept_interval",)),
-        Column("encoder", "memory", ("encoder_bytes",)),
+        Column("encoder", "storage", ("encoder_bytes",)),
     ]
     what = "all codes" if everything else "codes of use"
-    caption = f"{terminal.SIDES[side]}: {what}, bits per {terminal.ITEM[side]}"
+    caption = f"{TITLES[side]}: {what}, bits per {ITEM[side]}"
     return Table(f"codes-{side}{'-all' * everything}", caption, tuple(columns), tuple(groups), numbers)
 
 
@@ -158,7 +159,7 @@ def floors(numbers: Numbers, side: str) -> Table:
         Column("evidence", "evidence", ("bits",), False),
         Column("what it rests on, or why there is none", "grounds", (), False),
     ]
-    caption = f"{terminal.SIDES[side]}: floors at the aim, bits per {terminal.ITEM[side]}"
+    caption = f"{TITLES[side]}: floors at the aim, bits per {ITEM[side]}"
     return _plain(f"floors-{side}", caption, columns, places, numbers)
 
 

@@ -9,11 +9,10 @@ import numpy as np
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from rdjax.audit.result import FIXED, STREAM, Audit, Floor, Point
-from rdjax.audit.wording import metric_title, percent
+from rdjax.audit.wording import ITEM, TITLES, metric_title, percent
 from rdjax.report import words
 from rdjax.report.labels import Labels
 
-TITLES = {"documents": ("Stored documents", "document"), "queries": ("Queries", "query")}
 TEXT, SMALL = 8.5, 8.0  # points; 8 are 7.4 pixels where the picture is shown 400 pixels wide
 FLOOR, TODAY = "#222222", "#8A3A00"
 MODEL = "under a fitted model"
@@ -35,7 +34,7 @@ def draw_panel(axes: Any, audit: Audit, side: str, top: float, looks: Mapping[st
       looks: of each family.
       renderer: of the canvas, for the size of texts.
     """
-    title, item = TITLES[side]
+    title, item = TITLES[side], ITEM[side]
     metric = metric_title(audit.setting.metric)
     points, floors = audit.on(side), [f for f in audit.floors if f.side == side and f.bits is not None]
     _scales(axes, points, floors, top)

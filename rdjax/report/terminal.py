@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from rdjax.audit.result import CLASSES, Audit, Floor, Point, Quality
-from rdjax.audit.wording import memory, metric_title, percent
+from rdjax.audit.wording import ITEM, TITLES, metric_title, percent, storage
 from rdjax.limits.bound import EVIDENCE
 from rdjax.report import words
 from rdjax.report.columns import plain_table
@@ -18,9 +18,6 @@ from rdjax.report.modality_tables import modalities
 
 MANY = 12  # codes on one side beyond which only the useful ones are shown
 USEFUL = (0.5, 0.995)  # share of today's quality below which a code is no use, and beyond which more bits are none
-
-SIDES = {"documents": "Stored documents", "queries": "Queries"}
-ITEM = {"documents": "document", "queries": "query"}
 
 
 def print_audit(audit: Audit, console: Console) -> None:
@@ -36,7 +33,7 @@ def print_audit(audit: Audit, console: Console) -> None:
     console.print(_qualities(audit))
     if audit.fusion is not None:
         console.print(*modalities(audit), sep="\n")
-    for side, title in SIDES.items():
+    for side, title in TITLES.items():
         if audit.on(side):
             console.print(*_side(audit, side, title, console.width), sep="\n")
     console.print(evidence(audit.floors))
@@ -139,7 +136,7 @@ def _codes(shown: Sequence[Point], picked: Sequence[Point], metric: str, width: 
     """
     touched = any(words.number(p.bits.touched) != words.number(p.bits.packed) for p in shown)
     names = [f"{'*' if point in picked else ' '} {point.code}" for point in shown]
-    sizes = [memory(point.encoder_bytes) for point in shown]
+    sizes = [storage(point.encoder_bytes) for point in shown]
     header = ["entropy", "packed", "single", *(["touched"] if touched else []), metric, "95%", "kept", "95%"]
     cells = [_numbers(point, touched) for point in shown]
     numbers = _aligned([header, *cells])

@@ -1,0 +1,87 @@
+"""The form of any code that can be learned, its encoder's search for directions included."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+
+from rdjax.codes.code import Code
+from rdjax.codes.directional import GAINS, Directional, likeness
+from rdjax.codes.entropy_coded import EntropyCodedScalar
+from rdjax.codes.lengths import Renormalized
+from rdjax.codes.product import ProductQuantizer
+from rdjax.codes.relaxed_forms import (
+    Coded,
+    Parameters,
+    ProductForm,
+    Relaxed,
+    Revived,
+    ScalarForm,
+    TrellisForm,
+    mapped,
+)
+from rdjax.codes.relevance_map import RelevanceMap
+from rdjax.codes.trellis import TrellisCode
+from rdjax.numerics import matmul
+
+
+@dataclass(frozen=True)
+class DirectionalForm:
+    """What `Directional` says: each item as many times as long as points best when it is coded by the form inside.
+
+    Gradients are those of the form inside for items of that length; the choice of it has none.
+
+    Args:
+      form: of the code inside.
+    """
+
+    form: ProductForm | TrellisForm
+
+    def begin(self, code: Any, coded: jax.Array) -> Parameters:
+        """As the form inside."""
+        return self.form.begin(code, coded)
+
+    def __call__(self, parameters: Parameters, coded: jax.Array, relaxed: Relaxed | None) -> Coded:
+        """Coefficients [n, K] to `Coded`."""
+        fixed, items = lax.stop_gradient((parameters, coded))
+        points, gains = matmul(items, mapped(fixed)[0]), jnp.asarray(GAINS, coded.dtype)
+        alike = lax.map(lambda gain: likeness(points, self.form(fixed, gain * items, relaxed).words), gains)
+        return self.form(parameters, gains[jnp.argmax(alike, axis=0)][:, None] * coded, relaxed)
+
+    def finish(self, code: Any, chart: RelevanceMap, parameters: Parameters, coded: jax.Array) -> Code:
+        """As the form inside: the code whose encoder searches."""
+        return self.form.finish(code, chart, parameters, coded)
+
+    def sizes(self) -> np.ndarray:
+        """As the form inside."""
+        return self.form.sizes()
+
+    def revive(self, parameters: Parameters, counts: np.ndarray, generator: np.random.Generator) -> Revived:
+        """As the form inside."""
+        return self.form.revive(parameters, counts, generator)
+
+
+Form = ProductForm | TrellisForm | ScalarForm | DirectionalForm
+
+
+def form_of(code: Code, soft: bool = False) -> Form:
+    """How a code is learned; soft: its words, if it has any, from soft to hard.
+
+    Raises:
+      TypeError: for codes that have no form; `LearnedCode.fit` says which have.
+    """
+    if isinstance(code, Renormalized):
+        return form_of(code.code, soft)  # stretching is the lesson's
+    if isinstance(code, Directional):
+        form = form_of(code.code, soft)
+        return DirectionalForm(form) if isinstance(form, ProductForm | TrellisForm) else form
+    if isinstance(code, ProductQuantizer):
+        return ProductForm(code.blocks, code.table, code.beam, soft)
+    if isinstance(code, TrellisCode):
+        return TrellisForm(code.width, code.window)
+    if isinstance(code, EntropyCodedScalar):
+        return ScalarForm(code.transform.k)
+    raise TypeError(f"{type(code).__name__} has no relaxed form")
