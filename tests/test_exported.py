@@ -15,6 +15,7 @@ from rdjax.codes import (
     ScalarQuantizer,
     SignBits,
     SignBitsRescored,
+    TrellisCode,
     Truncation,
 )
 from rdjax.codes.directional import Directional
@@ -43,6 +44,8 @@ FITS = {
     "product 2 x 4 bits": lambda x: product(x, ((0, 3), (2, 1)), ((4,), (4,))),
     "residual 3 x 4 bits": lambda x: product(x, ((0, 1, 2, 3, 4),), ((4, 4, 4),)),
     "product of residuals, uneven bits": lambda x: product(x, ((4, 1), (0, 2, 3)), ((4, 0), (3, 2))),
+    "trellis": lambda x: TrellisCode.fit(x, 10, k=5, memory=3, rounds=1),
+    "trellis of wide steps": lambda x: TrellisCode.fit(x, 15, k=10, memory=2, rounds=1),
     "sign bits": SignBits.fit,
     "rotation 9 + sign bits": lambda x: SignBits.fit(x, 9, transform="rotation"),
     "sign bits, int8 rescores 10": lambda x: SignBitsRescored.fit(x, 10),

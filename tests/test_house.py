@@ -23,6 +23,17 @@ def test_floors():
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+def test_every_file_is_in_the_list_of_its_folder():
+    """Where a folder has one in pyproject.toml; what stands in no list may import from anywhere."""
+    found = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
+    listed = {name.strip() for contract in found for layer in contract["layers"] for name in layer.split("|")}
+    folders = {name.rsplit(".", 1)[0] for name in listed}
+    for path in FILES:
+        *folder, name = path.relative_to(ROOT).with_suffix("").parts
+        if ".".join(folder) in folders and not name.startswith("__"):
+            assert ".".join([*folder, name]) in listed, path
+
+
 @pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(ROOT)))
 def test_files_under_300_lines_and_functions_under_40(path):
     text = path.read_text()

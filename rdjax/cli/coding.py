@@ -104,7 +104,8 @@ def export(
 ) -> None:
     """Write codes as what people serve with: NumPy tables, or a faiss index.
 
-    The tables' README decodes them in plain NumPy. An index needs faiss-cpu, and a product or residual code.
+    The tables' README decodes them in plain NumPy. An index needs faiss-cpu, and a scalar, sign,
+    product or residual code of fixed length whose documents are not stretched.
     """
     from rdjax.cli import jobs
 

@@ -193,7 +193,7 @@ def export_tables(path: str, code_path: str, out: str) -> Done:
 
 
 def export_index(path: str, code_path: str, out: str) -> Done:
-    """Write a product or residual code and its stream as a faiss index file.
+    """Write a code of fixed length and its stream as a faiss index file.
 
     Raises:
       InputError: as `decode_file`; faiss is not installed; or a code that faiss has no index for.

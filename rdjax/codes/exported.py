@@ -26,6 +26,7 @@ from rdjax.codes.recoded import EntropyCoded
 from rdjax.codes.scalar import ScalarQuantizer
 from rdjax.codes.streams import narrowest
 from rdjax.codes.transformed import Transformed
+from rdjax.codes.trellis import TrellisCode
 from rdjax.codes.truncation import Truncation
 from rdjax.codes.wrapped import Weighted
 
@@ -129,6 +130,13 @@ def _coefficients(code: Code, count: int) -> tuple[Tables, list[str]]:
             "    for s, words in enumerate(block):",
             "        c[:, places[places >= 0]] += words[symbols[:, b * len(block) + s]][:, places >= 0]",
         ]
+    if isinstance(code, TrellisCode):
+        parts, mask = -(-code.window // code.width), (1 << code.window) - 1
+        lines = [
+            f"ring = sum(np.roll(symbols.astype(int), j, axis=1) << {code.width} * j for j in range({parts})) & {mask}",
+            "c = words[ring].reshape(len(symbols), -1) * spread",
+        ]
+        return {"words": np.asarray(code.words), "spread": np.asarray(code.spread)}, lines
     if isinstance(code, SignBits):
         return {"scale": np.asarray(code.scale)}, ["c = np.where(symbols == 1, scale, -scale)"]
     if isinstance(code, Truncation):

@@ -9,7 +9,7 @@ import numpy as np
 from rdjax.checks import InputError
 from rdjax.codes.binary import SignBits
 from rdjax.codes.code import Code
-from rdjax.codes.directional import Directional
+from rdjax.codes.directional import Directional, quantizer_of
 from rdjax.codes.exported import affine_inverse
 from rdjax.codes.learned import LearnedCode
 from rdjax.codes.lengths import Renormalized
@@ -103,9 +103,9 @@ def _additive(code: Code) -> tuple[np.ndarray, Sequence[int], list[Book]]:
         rows, widths, books = _additive(code.code)
         return rows * np.asarray(code.weights)[None, :], widths, books
     if isinstance(code, Renormalized):
-        raise InputError(
-            f"faiss has no index for {code.name}; export the tables, or encode with the family that does not stretch."
-        )
+        plain = isinstance(quantizer_of(code), ScalarQuantizer | SignBits | ProductQuantizer)
+        else_ = ", or encode with the family that does not stretch" if plain else ""
+        raise InputError(f"faiss has no index for {code.name}; export the tables{else_}.")
     if isinstance(code, ScalarQuantizer):
         levels = np.asarray(code.levels)
         tables = [(np.array([i]), levels[i, : 1 << width, None]) for i, width in enumerate(code.widths)]
