@@ -21,7 +21,6 @@ from rdjax.codes import (
     LearnedCode,
     MappedRankCode,
     QueryModel,
-    RankCode,
     ScalarQuantizer,
     SignBits,
     SignBitsRescored,
@@ -96,17 +95,6 @@ def test_a_frame_says_no_more_items_than_its_code_writes():
     assert list(read_frames(io.BytesIO(data), 7, "code", items=2000)) == [(2000, 0, b"few")]
     with pytest.raises(InputError, match="was altered"):
         list(read_frames(io.BytesIO(data), 7, "code", items=1999))
-
-
-def test_a_rank_code_that_names_two_documents_has_no_recipe():
-    documents = rows(8)
-    for codewords, known in ((8, True), (16, False)):
-        code = RankCode.fit(documents, codewords)
-        if known:
-            assert "documents" in code_tables(code, code.encode(documents))
-        else:
-            with pytest.raises(InputError, match="no recipe"):
-                code_tables(code, code.encode(documents))
 
 
 def test_a_learned_code_is_exported_as_what_it_holds():

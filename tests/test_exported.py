@@ -9,8 +9,12 @@ import pytest
 
 from rdjax.checks import InputError
 from rdjax.codes import (
+    CellRankCode,
+    DesignedRankCode,
     EntropyCodedScalar,
     Int8,
+    MappedRankCode,
+    QueryModel,
     RankCode,
     ScalarQuantizer,
     SignBits,
@@ -50,7 +54,13 @@ FITS = {
     "rotation 9 + sign bits": lambda x: SignBits.fit(x, 9, transform="rotation"),
     "sign bits, int8 rescores 10": lambda x: SignBitsRescored.fit(x, 10),
     "int8": Int8.fit,
-    "rank code": RankCode.fit,
+}
+RANKED = {
+    "top document": RankCode.fit,
+    "top document and what follows": lambda x: RankCode.fit(x, 3 * len(x)),
+    "cells": lambda x: CellRankCode.fit(x, 7),
+    "designed": lambda x: DesignedRankCode.fit(x, 5, x),
+    "mapped": lambda x: MappedRankCode.fit(x, 2 * len(x), QueryModel.fit(x + 0.1 * x[::-1], x, blocks=(D,)), k=6),
 }
 
 
@@ -102,12 +112,34 @@ def test_the_readme_decodes_in_plain_numpy(name, fitted, vectors, tmp_path, monk
     """Its own lines, in a namespace of their own, where nothing but NumPy can be imported."""
     code = fitted[name]
     symbols = drawn_symbols(code, vectors)
+    tables, page, namespace = followed(code, symbols, tmp_path, monkeypatch)
+    np.testing.assert_allclose(namespace["vectors"], code.decode(symbols), rtol=0, atol=1e-5)
+    np.testing.assert_array_equal(tables["symbols"], symbols)
+    for key, table in tables.items():
+        assert f"| {key}.npy | {list(table.shape)} | {table.dtype} |" in page
+    assert ("inner products" in page) == code.inner_products
+
+
+@pytest.mark.parametrize("name", RANKED)
+def test_the_readme_ranks_in_plain_numpy(name, vectors, tmp_path, monkeypatch):
+    """Rank codes: the order of the scores that they have here."""
+    documents = vectors[:40]
+    code = RANKED[name](documents)
+    symbols = np.random.default_rng(3).integers(0, code._alphabet() if name != "mapped" else 80, (60, 1))
+    _, page, namespace = followed(code, symbols, tmp_path, monkeypatch)
+    by_score = np.argsort(-np.asarray(code.scores(symbols, documents)), axis=1, kind="stable")
+    np.testing.assert_array_equal(namespace["rankings"], by_score)
+    assert "best first" in page
+
+
+def followed(code, symbols, folder, monkeypatch):
+    """(tables, their page, what its lines make of them where nothing but NumPy can be imported)."""
     tables = code_tables(code, symbols)
     for key, table in tables.items():
-        np.save(tmp_path / f"{key}.npy", table, allow_pickle=False)
+        np.save(folder / f"{key}.npy", table, allow_pickle=False)
     page = readme(code, tables)
     (lines,) = [block.split("```")[0] for block in page.split("```python\n")[1:]]
-    monkeypatch.chdir(tmp_path)
+    monkeypatch.chdir(folder)
     real = builtins.__import__
 
     def only_numpy(wanted, *rest):
@@ -116,11 +148,7 @@ def test_the_readme_decodes_in_plain_numpy(name, fitted, vectors, tmp_path, monk
 
     namespace = {"__builtins__": {**vars(builtins), "__import__": only_numpy}}
     exec(lines, namespace)
-    np.testing.assert_allclose(namespace["vectors"], code.decode(symbols), rtol=0, atol=1e-5)
-    np.testing.assert_array_equal(tables["symbols"], symbols)
-    for key, table in tables.items():
-        assert f"| {key}.npy | {list(table.shape)} | {table.dtype} |" in page
-    assert ("inner products" in page) == code.inner_products
+    return tables, page, namespace
 
 
 @pytest.mark.parametrize("far", [1e4, 1e6])
@@ -158,7 +186,7 @@ def test_a_faiss_index_ranks_as_the_code_does(name, fitted, vectors, tmp_path):
 
 def test_a_code_without_an_index_is_told(fitted, vectors):
     pytest.importorskip("faiss")
-    for name in ("int8", "rank code", "entropy-coded scalar"):
+    for name in ("int8", "trellis", "entropy-coded scalar"):
         with pytest.raises(InputError, match="faiss has no index for"):
             to_faiss(fitted[name], fitted[name].encode(vectors))
 

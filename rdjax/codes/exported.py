@@ -16,12 +16,12 @@ from rdjax.codes.binary import SignBits, SignBitsRescored
 from rdjax.codes.code import Code
 from rdjax.codes.directional import Directional
 from rdjax.codes.entropy_coded import EntropyCodedScalar
+from rdjax.codes.exported_rankings import ranking_recipe
 from rdjax.codes.integer import Int8
 from rdjax.codes.learned import LearnedCode
 from rdjax.codes.lengths import Renormalized
 from rdjax.codes.product import ProductQuantizer
 from rdjax.codes.randomized import DitheredScalar, UniformInCell
-from rdjax.codes.rank import RankCode
 from rdjax.codes.recoded import EntropyCoded
 from rdjax.codes.scalar import ScalarQuantizer
 from rdjax.codes.streams import narrowest
@@ -36,6 +36,7 @@ PRODUCTS = "Scores are inner products with the other side's vectors as they are:
 STAGES = (
     "These are the vectors that stand for the items; this code ranks in stages of its own, see its `scores` in rdjax."
 )
+RANKED = "Row i of `rankings` numbers the documents as item i ranks them, from 0, best first."
 _SIGNED = ", written by rdjax."
 
 
@@ -69,8 +70,14 @@ def readme(code: Code, tables: Tables, stream: str = "") -> str:
         f"| file | shape | numbers |\n|---|---|---|\n{rows}\n\n"
         f"Row i of symbols.npy is item i{f' of {stream}' if stream else ''}. To decode, in this folder:\n\n"
         f"```python\n{lines}\n```\n\n"
-        f"{PRODUCTS if code.inner_products else STAGES}\n"
+        f"{_how_to_rank(code)}\n"
     )
+
+
+def _how_to_rank(code: Code) -> str:
+    if code.searches_corpus:
+        return RANKED
+    return PRODUCTS if code.inner_products else STAGES
 
 
 def listed_tables(page: str) -> list[str] | None:
@@ -86,7 +93,7 @@ def listed_stream(page: str) -> str:
 
 
 def _recipe(code: Code, count: int) -> tuple[Tables, list[str]]:
-    """(tables, lines of Python that make `vectors` of them and of `symbols` of so many items)."""
+    """(tables, lines of Python that make `vectors`, or `rankings`, of them and of `symbols` of so many items)."""
     if isinstance(code, EntropyCoded | LearnedCode | Directional):
         return _recipe(code.code, count)
     if isinstance(code, Weighted):
@@ -104,10 +111,8 @@ def _recipe(code: Code, count: int) -> tuple[Tables, list[str]]:
         return {"scale": np.asarray(code.levels.scale)}, [f"{line}  # the first {code.dimension} are sign bits"]
     if isinstance(code, Int8):
         return {"scale": np.asarray(code.scale)}, ["vectors = (symbols.astype(int) - 127) * scale"]
-    if isinstance(code, RankCode) and code.num_codewords == code.num_documents:  # with more a second document is named
-        return {"documents": np.asarray(code.documents)}, ["vectors = documents[symbols[:, 0]]"]
     if not isinstance(code, Transformed):
-        raise InputError(f"{code.name} has no recipe in plain NumPy; decode it with rdjax.")
+        return ranking_recipe(code)
     tables, lines = _coefficients(code, count)
     rows, offset = affine_inverse(code.transform)
     return {**tables, "rows": rows, "offset": offset}, [*lines, "vectors = c @ rows + offset"]
