@@ -267,6 +267,10 @@ call(codes.QueryModel.fit, vectors + 0.3, vectors, name="QueryModel.fit", blocks
 call(asked.predict, vectors, name="QueryModel.predict")
 call(asked.simulate, vectors, 2, name="QueryModel.simulate")
 call(codes.fit_relevance_map, asked, vectors, 2, side="queries")
+call(codes.fit_pca_by_modality, vectors, (3, 1))
+product = codes.ProductQuantizer.fit(vectors, 4)
+call(codes.lookup_scores, product, np.asarray(product.encode(vectors)), vectors[:3])
+call(codes.Decoded, product, np.asarray(product.encode(vectors)))
 
 # data, nn
 call(data.Corpus, features, {"image": texts["image"][[0] * 6], "text": texts["text"][[1] * 6]}, wanted, name="Corpus")

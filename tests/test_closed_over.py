@@ -12,7 +12,7 @@ import pytest
 
 from rdjax import checks, limits, retrieval
 from rdjax.checks import InputError
-from rdjax.codes import ProductQuantizer, product
+from rdjax.codes import Directional, ProductQuantizer, blockwise
 from rdjax.information import (
     bound_standard_error,
     club,
@@ -131,10 +131,12 @@ def test_codes_give_in_a_trace_what_they_give_outside(name, tolerance):
 def test_many_vectors_are_encoded_in_a_trace(cores, monkeypatch):
     """Block by block, of which one core runs them in the thread that traces."""
     monkeypatch.setattr("os.cpu_count", lambda: cores)
-    code, rows = ProductQuantizer.fit(vectors(300, seed=2), 12), vectors(80)
-    symbols = code.encode(rows)
-    monkeypatch.setattr(product, "AT_ONCE", 32)
-    np.testing.assert_array_equal(jax.jit(lambda: code.encode(rows))(), symbols)
+    product, rows = ProductQuantizer.fit(vectors(300, seed=2), 12), vectors(80)
+    codes = product, Directional.fit(product)
+    symbols = [code.encode(rows) for code in codes]
+    monkeypatch.setattr(blockwise, "AT_ONCE", 32)
+    for code, expected in zip(codes, symbols, strict=True):
+        np.testing.assert_array_equal(jax.jit(lambda code=code: code.encode(rows))(), expected)
 
 
 @pytest.mark.float64_only

@@ -21,6 +21,7 @@ from rdjax.codes import (
     LearnedCode,
     MappedRankCode,
     QueryModel,
+    RankCode,
     ScalarQuantizer,
     SignBits,
     SignBitsRescored,
@@ -165,6 +166,7 @@ def test_numbers_of_a_forged_code_are_asked_before_it_computes():
     product = ProductQuantizer.fit(vectors, 8, transform="coordinates", width=2)
     trellis = TrellisCode.fit(vectors, 6, transform="coordinates")
     scalar = EntropyCodedScalar.fit(vectors, 6)
+    rescored, ranks = SignBitsRescored.fit(vectors, 10), RankCode.fit(vectors)
     for code, changes in (
         (product, {"beam": 10**9}),
         (product, {"table": tuple(tuple(-1 for _ in row) for row in product.table)}),
@@ -174,6 +176,12 @@ def test_numbers_of_a_forged_code_are_asked_before_it_computes():
         (scalar, {"sizes": 0 * scalar.sizes}),
         (scalar, {"counts": -scalar.counts - 1}),
         (scalar, {"levels": scalar.levels[:, :1]}),
+        (scalar, {"budget": "lots"}),
+        (trellis, {"words": trellis.words[:3]}),
+        (trellis, {"window": trellis.width - 1}),
+        (rescored, {"candidates": -2}),
+        (rescored, {"candidates": "many"}),
+        (ranks, {"temperature": jnp.ones(3)}),
     ):
         assert is_sound(code)
         assert not is_sound(dataclasses.replace(code, **changes)), (code.name, changes)

@@ -356,8 +356,8 @@ def test_many_vectors_are_coded_in_blocks_as_the_fitted_code_does(monkeypatch):
     code = world.product()
     learned = LearnedCode(code, *(np.zeros(n) for n in ((), 1, 2, (), ())))
     expected, rows = code.encode(world.queries), []
-    monkeypatch.setattr("rdjax.codes.product.AT_ONCE", 128)
-    monkeypatch.setattr("rdjax.codes.product.padded", lambda block, size: rows.append(size) or padded(block, size))
+    monkeypatch.setattr("rdjax.codes.blockwise.AT_ONCE", 128)
+    monkeypatch.setattr("rdjax.codes.blockwise.padded", lambda block, size: rows.append(size) or padded(block, size))
     np.testing.assert_array_equal(learned.encode(world.queries), expected)
     assert rows == [128]  # the last of three blocks
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from rdjax.checks import InputError
-from rdjax.codes import Int8, SignBitsRescored, product, turned_at_random
+from rdjax.codes import Int8, SignBitsRescored, turned_at_random
 from rdjax.codes.allocation import largest_remainder, proportional_ceil
 from rdjax.codes.blocks import from_blocks, lay_out, to_blocks
 from rdjax.codes.lloyd import lloyd_max
@@ -125,7 +125,7 @@ def test_bytes_come_back_and_every_symbol_has_a_word(code):
 def test_many_vectors_are_encoded_block_by_block(plain, monkeypatch):
     x = vectors(5 * 256 + 17)
     whole = np.concatenate([plain.encode(x[i : i + 512]) for i in range(0, len(x), 512)])
-    monkeypatch.setattr(product, "AT_ONCE", 256)
+    monkeypatch.setattr("rdjax.codes.blockwise.AT_ONCE", 256)
     np.testing.assert_array_equal(plain.encode(x), whole)
     with pytest.raises(InputError, match="6 dimensions"):
         plain.encode(x[:, 1:])

@@ -18,6 +18,8 @@ from rdjax.codes.integer import Int8
 from rdjax.codes.learned import LearnedCode
 from rdjax.codes.lengths import Renormalized
 from rdjax.codes.lesson import simulated_documents, simulated_lessons
+from rdjax.codes.lookup import Decoded, lookup_scores
+from rdjax.codes.modalities import fit_pca_by_modality
 from rdjax.codes.product import ProductQuantizer
 from rdjax.codes.query_model import QueryModel
 from rdjax.codes.randomized import DitheredScalar, UniformInCell
@@ -64,6 +66,9 @@ __all__ = [  # noqa: RUF022  reading order
     "RelevanceMap",
     "fit_relevance_map",
     "turned_at_random",
+    "fit_pca_by_modality",
+    "lookup_scores",
+    "Decoded",
     "save_code",
     "load_code",
 ]

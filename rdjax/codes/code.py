@@ -3,8 +3,8 @@
 Every code works on flat vectors [n, D]: modalities side by side, each scaled so that one inner product is the fused
 score. A code is a frozen pytree made by its own `fit`; encode and decode are pure and trace under jit, the rest is host
 work. Outside jit values are checked on the host, where arrays of devices come and go up again. To add a code: subclass
-`Code` (or `FixedLengthCode`), and write `fit`, `name`, `_encode`, `_decode` and the rest of what is abstract here;
-checks and counts of bits then come with it, and both are compiled.
+`Code` (or `FixedLengthCode`; `Transformed` too, if it codes coefficients), and write `fit`, `name` and the rest of what
+is abstract there; checks and counts of bits then come with it, and `_encode` and `_decode` are compiled.
 """
 
 from abc import ABC, abstractmethod

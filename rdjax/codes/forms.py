@@ -1,7 +1,7 @@
 """The form of any code that can be learned, its encoder's search for directions included."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import jax
 import jax.numpy as jnp
@@ -9,7 +9,7 @@ import numpy as np
 from jax import lax
 
 from rdjax.codes.code import Code
-from rdjax.codes.directional import GAINS, Directional, likeness
+from rdjax.codes.directional import GAINS, Directional, best_gain, likeness
 from rdjax.codes.entropy_coded import EntropyCodedScalar
 from rdjax.codes.lengths import Renormalized
 from rdjax.codes.product import ProductQuantizer
@@ -49,7 +49,7 @@ class DirectionalForm:
         fixed, items = lax.stop_gradient((parameters, coded))
         points, gains = matmul(items, mapped(fixed)[0]), jnp.asarray(GAINS, coded.dtype)
         alike = lax.map(lambda gain: likeness(points, self.form(fixed, gain * items, relaxed).words), gains)
-        return self.form(parameters, gains[jnp.argmax(alike, axis=0)][:, None] * coded, relaxed)
+        return self.form(parameters, gains[best_gain(alike)][:, None] * coded, relaxed)
 
     def finish(self, code: Any, chart: RelevanceMap, parameters: Parameters, coded: jax.Array) -> Code:
         """As the form inside: the code whose encoder searches."""
@@ -71,13 +71,12 @@ def form_of(code: Code, soft: bool = False) -> Form:
     """How a code is learned; soft: its words, if it has any, from soft to hard.
 
     Raises:
-      TypeError: for codes that have no form; `LearnedCode.fit` says which have.
+      TypeError: for codes that have no form; `LearnedCode.sweep` says which have.
     """
     if isinstance(code, Renormalized):
         return form_of(code.code, soft)  # stretching is the lesson's
     if isinstance(code, Directional):
-        form = form_of(code.code, soft)
-        return DirectionalForm(form) if isinstance(form, ProductForm | TrellisForm) else form
+        return DirectionalForm(cast(Any, form_of(code.code, soft)))
     if isinstance(code, ProductQuantizer):
         return ProductForm(code.blocks, code.table, code.beam, soft)
     if isinstance(code, TrellisCode):

@@ -10,7 +10,7 @@ import numpy as np
 
 from rdjax.codes.arrays import device_array, fit_vectors, working_dtype
 from rdjax.codes.code import FixedLengthCode
-from rdjax.codes.transform import float64_blocks
+from rdjax.codes.moments import float64_blocks
 from rdjax.trees import register_dataclass
 
 _TOP = 127  # levels run from -127 to 127; the symbol is the level plus 127

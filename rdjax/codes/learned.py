@@ -78,9 +78,9 @@ class LearnedCode(Alike):
         """Train a code for each trade, side by side: the Lagrangian sweep of rate against ranking loss.
 
         What is learned: maps into and out of the quantizer within the directions of `chart`, words or steps and the
-        entropy model, and the temperature of the scores. What is coded in training is what the code itself would say,
-        with straight-through gradients (see `forms`); the loss of a look is that of hard codes, so it is what
-        is delivered.
+        entropy model, and the temperature of the scores. What is coded in training is nearly what the code itself would
+        say (searches are narrower), with straight-through gradients (see `relaxed_forms`); the loss of a look is that
+        of hard codes, so it is what is delivered.
 
         Args:
           code: a `ProductQuantizer` or `TrellisCode` (fixed length) or an `EntropyCodedScalar` (mean length) on a
@@ -106,7 +106,7 @@ class LearnedCode(Alike):
           progress: called after each look with (steps so far, the least loss in bits).
 
         Raises:
-          InputError: a code that is neither, a map that does not belong to it, data that do not belong together,
+          InputError: a code that is none of these, a map that does not belong to it, data that do not belong together,
             training that diverges.
         """
         begun, code = code, quantizer_of(code)

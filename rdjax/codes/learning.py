@@ -17,7 +17,7 @@ from rdjax.codes.forms import Form
 from rdjax.codes.lesson import Batches, Lesson
 from rdjax.codes.relaxed_forms import Coded, Parameters, Relaxed
 from rdjax.limits import ranking_rate
-from rdjax.numerics import to_bits, to_nats
+from rdjax.numerics import matmul, to_bits, to_nats
 from rdjax.retrieval import calibrate_temperatures, parse_metric, smooth_metric
 from rdjax.retrieval.metrics import Metric
 from rdjax.retrieval.soft_ranks import SigmoidRanks
@@ -50,7 +50,7 @@ class Plan:
 
 
 class Taught(NamedTuple):
-    """Parameters of the best look of each trade (on the host), and what was seen: all [T] or [T, looks]."""
+    """Parameters of the best look of each trade, and what was seen: all [T] or [T, looks]."""
 
     parameters: list[Parameters]
     history: np.ndarray
@@ -100,7 +100,7 @@ def _logits(
     rows, documents = batch.queries, batch.documents
     mine, theirs = (rows, documents) if lesson.side == "queries" else (documents, rows)
     coded = form(parameters, lesson.coded[mine], relaxed)
-    scores = jnp.matmul(coded.values, lesson.keys[theirs].T, precision=lax.Precision.HIGHEST)
+    scores = matmul(coded.values, lesson.keys[theirs].T)
     if lesson.stretch is not None:
         scores = scores * lesson.stretch(coded.values)[:, None]
     logits = (scores if lesson.side == "queries" else scores.T) * jnp.exp(parameters["log_sharpness"])

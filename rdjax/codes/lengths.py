@@ -92,7 +92,7 @@ class Renormalized(Wrapped):
         return matmul(self._decode(symbols), vectors.T)
 
 
-def stretched(vectors: jax.Array, floor: jax.Array, gain: jax.Array) -> jax.Array:
+def stretched(vectors: jax.Array, floor: ArrayLike, gain: ArrayLike) -> jax.Array:
     """Vectors [n, D], each with length hypot(floor, gain times its own); a vector of zeros stays one."""
     largest = jax.lax.stop_gradient(jnp.max(jnp.abs(vectors), axis=1, keepdims=True))
     none = largest == 0
@@ -129,7 +129,7 @@ class Stretch:
         return jnp.where(none, 1, _hypot(self.floor, self.gain * own) / own)
 
 
-def _hypot(floor: jax.Array, rest: jax.Array) -> jax.Array:
+def _hypot(floor: ArrayLike, rest: ArrayLike) -> jax.Array:
     """sqrt(floor^2 + rest^2), whose slope too comes without squares that overflow or vanish."""
     unit = jax.lax.stop_gradient(jnp.maximum(floor, rest))
     unit = jnp.where(unit > 0, unit, 1)

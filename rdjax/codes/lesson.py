@@ -15,9 +15,10 @@ import numpy as np
 from rdjax.checks import require, whole
 from rdjax.codes.arrays import device_array, fit_vectors, require_dimension, working_dtype
 from rdjax.codes.lengths import Stretch
+from rdjax.codes.moments import mean_and_variance
 from rdjax.codes.query_model import QueryModel
 from rdjax.codes.relevance_map import RelevanceMap
-from rdjax.codes.transform import coefficient_blocks, mean_and_variance
+from rdjax.codes.transform import coefficient_blocks
 from rdjax.information import shrunk_covariance
 from rdjax.trees import register_dataclass
 

@@ -13,7 +13,7 @@ import numpy as np
 from jax.typing import ArrayLike
 
 from rdjax.checks import require
-from rdjax.codes.arrays import padded, require_dimension
+from rdjax.codes.arrays import host_vectors, padded
 from rdjax.codes.blocks import to_blocks
 from rdjax.codes.code import Code
 from rdjax.codes.nearest_words import TILE
@@ -73,11 +73,9 @@ def tables(code: ProductQuantizer, vectors: ArrayLike) -> tuple[jax.Array, jax.A
       (tables [L, K, Q], offsets [Q]).
 
     Raises:
-      InputError: if D is not the code's.
+      InputError: if D is not the code's, or a number is not finite.
     """
-    vectors = jnp.asarray(vectors, code.dtype)
-    require_dimension(vectors, code.dimension, code.name)
-    return _tables(code, vectors)
+    return _tables(code, host_vectors(vectors, code.dtype, code.dimension, code.name))
 
 
 def lookup_scores(code: ProductQuantizer, symbols: Any, vectors: ArrayLike) -> np.ndarray:
@@ -92,7 +90,7 @@ def lookup_scores(code: ProductQuantizer, symbols: Any, vectors: ArrayLike) -> n
       [n, Q], on the host.
 
     Raises:
-      InputError: if D or L is not this code's.
+      InputError: if D or L is not this code's, or a number is not finite.
     """
     symbols = code._host(symbols)
     table, offset = tables(code, vectors)

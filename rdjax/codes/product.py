@@ -1,35 +1,29 @@
 """Product and residual quantizers: codebooks of vectors for blocks of coefficients, one stage after another."""
 
-from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import partial
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.sharding import Mesh
 from jax.typing import ArrayLike
 
-from rdjax.checks import is_concrete, require, whole
-from rdjax.codes.arrays import fit_vectors, host_vectors, padded
+from rdjax.checks import require, whole
+from rdjax.codes.arrays import fit_vectors
 from rdjax.codes.blocks import Bits, Blocks, from_blocks, lay_out, to_blocks
+from rdjax.codes.blockwise import encoded_in_blocks
 from rdjax.codes.code import FixedLengthCode
-from rdjax.codes.nearest_words import TILE, comparable
+from rdjax.codes.nearest_words import comparable
 from rdjax.codes.residual import fit_stages, search, words_of
 from rdjax.codes.transform import Transform, coefficient_blocks, fit_transform
-from rdjax.codes.transformed import Transformed
+from rdjax.codes.transformed import Transformed, tiles
 from rdjax.codes.turning import turned_to_product
-from rdjax.numerics import on_device
-from rdjax.retrieval.beside import Beside, options
-from rdjax.retrieval.tiles import default_device
 from rdjax.trees import register_dataclass
 
 POINTS = 128  # vectors per word that codebooks are fitted on, at most
-AT_ONCE = 1 << 14  # vectors that are encoded at a time where there are more
 MOST_BEAM = 1 << 12
-_RUNNING = 3
 
 
 @partial(
@@ -149,22 +143,7 @@ class ProductQuantizer(Transformed, FixedLengthCode):
 
     def encode(self, vectors: ArrayLike) -> jax.Array:
         """Symbols of each vector, as in `Code.encode`; many vectors block by block, so that none are copied whole."""
-        here = is_concrete(self, vectors, on_device(0))  # the last is traced where a trace closed over the others
-        if not here or np.ndim(vectors) != 2 or np.shape(vectors)[0] <= AT_ONCE:
-            return super().encode(vectors)
-        rows = vectors if isinstance(vectors, np.ndarray) else np.asarray(vectors)
-        symbols = np.empty((len(rows), self.num_symbols), np.int32)
-        mesh, running = default_device(), deque[tuple[int, Any]]()
-        with Beside(mesh) as beside:  # a block runs on one core, so several run at a time
-            for start in range(0, len(rows), AT_ONCE):
-                block = host_vectors(rows[start : start + AT_ONCE], self.dtype, self.dimension, self.name, start)
-                whole = padded(block, AT_ONCE) if len(block) < AT_ONCE else block
-                running += zip([start], beside.begin(_encoded_on(mesh), [(self, whole)], [()]), strict=True)
-                if len(running) > _RUNNING:
-                    _write(symbols, beside, running.popleft())
-            for entry in running:
-                _write(symbols, beside, entry)
-        return jax.device_put(symbols)
+        return encoded_in_blocks(self, vectors)
 
     def _quantize(self, coefficients: jax.Array) -> jax.Array:
         compared = comparable(self.codebooks, 1 << jnp.array(self.table, jnp.int32))
@@ -172,7 +151,7 @@ class ProductQuantizer(Transformed, FixedLengthCode):
         def tile(rows: jax.Array) -> jax.Array:
             return search(self.codebooks, compared, to_blocks(rows.T, self.blocks), self.beam)
 
-        symbols = jax.lax.map(tile, _tiles(coefficients))  # [tiles, B, S, t]
+        symbols = jax.lax.map(tile, tiles(coefficients))  # [tiles, B, S, t]
         return jnp.moveaxis(symbols, 3, 1).reshape(-1, self.num_symbols)[: len(coefficients)]
 
     def _dequantize(self, symbols: jax.Array) -> jax.Array:
@@ -180,7 +159,7 @@ class ProductQuantizer(Transformed, FixedLengthCode):
             points = words_of(self.codebooks, rows.T.reshape(*self.codebooks.shape[:2], -1))
             return from_blocks(points, self.blocks, self.transform.k).T
 
-        return jax.lax.map(tile, _tiles(symbols)).reshape(-1, self.transform.k)[: len(symbols)]
+        return jax.lax.map(tile, tiles(symbols)).reshape(-1, self.transform.k)[: len(symbols)]
 
 
 def _checked(beam: int, rounds: int, turns: int, points: int, steps: int) -> tuple[int, int, int]:
@@ -189,23 +168,6 @@ def _checked(beam: int, rounds: int, turns: int, points: int, steps: int) -> tup
     whole(points, "the number of vectors per word")
     whole(steps, "the number of steps", least=0)
     return int(beam), whole(rounds, "the number of rounds", least=0), whole(turns, "the number of turns", least=0)
-
-
-@lru_cache(maxsize=2)
-def _encoded_on(mesh: Mesh) -> Callable[[ProductQuantizer, Any], jax.Array]:
-    return jax.jit(ProductQuantizer._encode, compiler_options=options(mesh))
-
-
-def _write(symbols: np.ndarray, beside: Beside, entry: tuple[int, Any]) -> None:
-    start, begun = entry
-    symbols[start : start + AT_ONCE] = np.asarray(*beside.done([begun]))[: len(symbols) - start]
-
-
-def _tiles(rows: jax.Array) -> jax.Array:
-    """Rows [n, w] with zeros added, as [tiles, t, w]."""
-    n = len(rows)
-    t = max(1, min(n, TILE))
-    return jnp.pad(rows, ((0, -n % t), (0, 0))).reshape(-(-n // t), t, rows.shape[1])
 
 
 def _sample(array: np.ndarray, most: int, seed: int) -> np.ndarray:

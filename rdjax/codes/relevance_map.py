@@ -16,8 +16,9 @@ import numpy as np
 
 from rdjax.checks import require
 from rdjax.codes.arrays import device_array, fit_vectors, require_dimension, working_dtype
+from rdjax.codes.moments import covariance, mean_and_variance
 from rdjax.codes.query_model import QueryModel, modality_slices
-from rdjax.codes.transform import Transform, covariance, mean_and_variance, require_k, signs, wider
+from rdjax.codes.transform import Transform, require_k, signs, wider
 from rdjax.numerics import matmul
 from rdjax.trees import register_dataclass
 
@@ -78,6 +79,10 @@ class RelevanceMap(Transform):
     def invert(self, coefficients: jax.Array) -> jax.Array:
         """Coefficients [n, k] to vectors [n, D] to take inner products with the other side's raw vectors with."""
         return matmul(coefficients, self.back.T)
+
+    def heading(self, coefficients: jax.Array) -> jax.Array:
+        """The coefficients [n, k]: nothing is added to them, and noise of a query about its document is white there."""
+        return coefficients
 
     def take(self, k: int) -> "RelevanceMap":
         """The same, keeping the first k coefficients."""

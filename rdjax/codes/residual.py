@@ -28,7 +28,7 @@ def search(codebooks: jax.Array, compared: jax.Array, points: jax.Array, beam: i
     Args:
       codebooks: [B, S, K, d].
       compared: the same, `nearest_words.comparable` [B, S, K, d + 1].
-      points: a tile [B, d, t].
+      points: [B, d, t]; of several stages some are searched at a time.
       beam: partial sums kept after every stage.
 
     Returns:
@@ -37,13 +37,14 @@ def search(codebooks: jax.Array, compared: jax.Array, points: jax.Array, beam: i
     if codebooks.shape[1] == 1:
         return jax.lax.map(lambda entry: nearest(entry[0][0], with_ones(entry[1]))[0][None], (compared, points))
     num_blocks, d, t = points.shape
-    together = _TOGETHER if t % _TOGETHER == 0 else t
-    parts = jnp.swapaxes(points.reshape(num_blocks, d, -1, together), 1, 2)
+    together = min(_TOGETHER, t)
+    filled = jnp.pad(points, ((0, 0), (0, 0), (0, -t % together)))
+    parts = jnp.swapaxes(filled.reshape(num_blocks, d, -1, together), 1, 2)
 
     def block(entry: tuple[jax.Array, jax.Array, jax.Array]) -> jax.Array:
         words, against, parts = entry
         found = jax.lax.map(lambda part: _beam_search(words, against, part.T, beam), parts)
-        return found.reshape(t, len(words)).T
+        return found.reshape(-1, len(words))[:t].T
 
     return jax.lax.map(block, (codebooks, compared, parts))
 

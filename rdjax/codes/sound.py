@@ -8,17 +8,20 @@ from typing import Any
 
 import numpy as np
 
+from rdjax.codes.binary import SignBitsRescored
 from rdjax.codes.code import Code
 from rdjax.codes.directional import Directional, has_directions
 from rdjax.codes.entropy_coded import EntropyCodedScalar, VariableLengthCode
 from rdjax.codes.integer import Int8
 from rdjax.codes.lengths import Renormalized
 from rdjax.codes.product import MOST_BEAM, ProductQuantizer
+from rdjax.codes.randomized import UniformCells
+from rdjax.codes.rank import RankingCode
 from rdjax.codes.recoded import EntropyCoded
 from rdjax.codes.scalar import ScalarQuantizer
 from rdjax.codes.trellis import MOST_WIDTH, MOST_WINDOW, TrellisCode
 
-MOST_BITS, MOST_SMOOTHING = 24, 64
+MOST_BITS, MOST_SMOOTHING, MOST_CANDIDATES = 24, 64, 1 << 31
 
 
 def is_sound(code: Any) -> bool:
@@ -54,7 +57,13 @@ def _product(code: ProductQuantizer) -> bool:
 
 
 def _trellis(code: TrellisCode) -> bool:
-    return _whole((code.width,), 1, MOST_WIDTH) and _whole((code.window,), 1, MOST_WINDOW)
+    window, width = code.window, code.width
+    bounded = _whole((width,), 1, MOST_WIDTH) and _whole((window,), width, MOST_WINDOW)
+    return bounded and code.words.shape[0] == 1 << window
+
+
+def _budgeted(code: EntropyCodedScalar | UniformCells) -> bool:
+    return isinstance(code.budget, int | float) and not isinstance(code.budget, bool)
 
 
 def _variable(code: VariableLengthCode) -> bool:
@@ -89,8 +98,12 @@ CHECKS: tuple[tuple[type, Any], ...] = (
     (TrellisCode, _trellis),
     (VariableLengthCode, _variable),
     (EntropyCodedScalar, _entropy_coded_scalar),
+    (EntropyCodedScalar, _budgeted),
+    (UniformCells, _budgeted),
     (EntropyCoded, _recoded),
     (Directional, lambda code: has_directions(code.code)),
     (Renormalized, _renormalized),
     (Int8, lambda code: code.scale.ndim == 1),
+    (SignBitsRescored, lambda code: _whole((code.candidates,), 1, MOST_CANDIDATES)),
+    (RankingCode, lambda code: code.temperature.shape == ()),
 )

@@ -16,6 +16,7 @@ import numpy as np
 
 from rdjax.checks import InputError, require
 from rdjax.codes.arrays import device_array, fit_vectors, require_dimension, working_dtype
+from rdjax.codes.moments import covariance, float64_blocks, mean_and_variance, spread_along
 from rdjax.numerics import matmul
 from rdjax.trees import register_dataclass
 
@@ -52,6 +53,10 @@ class Transform(ABC):
     @abstractmethod
     def invert(self, coefficients: jax.Array) -> jax.Array:
         """Coefficients [n, k] to vectors [n, D]."""
+
+    def heading(self, coefficients: jax.Array) -> jax.Array:
+        """Points [n, m] that have the directions of what the coefficients [n, k] stand for."""
+        return self.invert(coefficients)
 
     @abstractmethod
     def take(self, k: int) -> "Transform":
@@ -246,7 +251,7 @@ def fit_rotation(vectors: Any, k: int, *, seed: int = 0) -> Projection:
     require_k(k, array.shape[1], f"the vectors have {array.shape[1]} dimensions")
     mean, _ = mean_and_variance(array)
     basis = random_directions(array.shape[1], k, seed)
-    variances = _spread(array, mean, basis)
+    variances = spread_along(array, mean, basis)
     dtype = working_dtype(array)
     return Projection(device_array(mean, dtype), device_array(basis, dtype), device_array(variances, dtype), "rotation")
 
@@ -257,33 +262,11 @@ def random_directions(dimension: int, k: int, seed: int) -> np.ndarray:
     return basis * np.where(np.diag(triangle) < 0, -1.0, 1.0)  # without this the draw is not uniform
 
 
-def float64_blocks(array: np.ndarray, size: int = 65536) -> Iterator[np.ndarray]:
-    """The rows in float64, a block at a time."""
-    for start in range(0, len(array), size):
-        yield np.asarray(array[start : start + size], np.float64)
-
-
 def coefficient_blocks(transform: Transform, array: np.ndarray) -> Iterator[np.ndarray]:
     """Coefficients of the rows in the transform's precision, a block at a time, without leaving the host."""
     host = jax.tree.map(np.asarray, transform)
     for block in float64_blocks(array):
         yield host.apply(block.astype(host.mean.dtype))
-
-
-def mean_and_variance(array: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and variance (divisor n) of every column, float64, in two passes."""
-    mean = sum(block.sum(axis=0) for block in float64_blocks(array)) / len(array)
-    return mean, sum(((block - mean) ** 2).sum(axis=0) for block in float64_blocks(array)) / len(array)
-
-
-def covariance(array: np.ndarray, mean: np.ndarray) -> np.ndarray:
-    """Covariance (divisor n) about the mean, float64."""
-    return sum((block - mean).T @ (block - mean) for block in float64_blocks(array)) / len(array)
-
-
-def _spread(array: np.ndarray, mean: np.ndarray, basis: np.ndarray) -> np.ndarray:
-    """Variance along every direction."""
-    return sum((((block - mean) @ basis) ** 2).sum(axis=0) for block in float64_blocks(array)) / len(array)
 
 
 def signs(basis: np.ndarray) -> np.ndarray:

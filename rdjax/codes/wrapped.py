@@ -10,6 +10,7 @@ from jax.typing import ArrayLike
 
 from rdjax.checks import require
 from rdjax.codes.arrays import device_array
+from rdjax.codes.blockwise import encoded_in_blocks
 from rdjax.codes.code import Code
 from rdjax.trees import register_dataclass
 
@@ -179,6 +180,10 @@ class Weighted(Wrapped):
         """The inner code's, and one weight for every stretch of equal ones."""
         weights = np.asarray(self.weights)
         return self.code.encoder_bytes + 4 * (1 + int((weights[1:] != weights[:-1]).sum()))
+
+    def encode(self, vectors: ArrayLike) -> jax.Array:
+        """As `Code.encode`; many vectors block by block."""
+        return encoded_in_blocks(self, vectors)
 
     def _shared(self) -> "Weighted":
         return Weighted(self.code._shared(), self.weights)
