@@ -5,7 +5,6 @@ import hashlib
 import json
 import math
 import pathlib
-import statistics
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -30,7 +29,7 @@ from rdjax.retrieval.streaming import count_above
 PARTS = 4  # of the fit queries that choices are made on
 FIRST = 2  # of these, those that every recipe is judged on; after each further one the better half goes on,
 FINALISTS = 3  # at least so many
-TAUGHT = 2  # of these, those on which a trained code is compared with the best of the others
+STARTS = 2  # recipes that are trained, and compared with the best of the others
 METRIC = parse_metric("mrr")
 TOO_MANY = 20_000  # documents above which only codes whose scores are inner products are ranked
 VERSION = "2"  # of the peers: change it where a change of code_peers.py changes their results
@@ -222,16 +221,14 @@ def ranking(cell: Cell, table: dict[str, Recipe]) -> list[Choice]:
 
 
 def choice(cell: Cell, ranked: list[Choice]) -> Choice | None:
-    """The best recipe; or the best of those that can be learned, trained, if that is better on the fit split."""
-    able = learnable(ranked)
-    if not able:
-        return ranked[0] if ranked else None
-    name, recipe = f"{able[0].name}, learned", code_learned.trained(able[0].recipe)
-    parts = range(min(TAUGHT, len(cell.case.parts)))
-    worth = tuple(cell.on_fit_split(name, recipe, part) for part in parts)
-    gained = statistics.mean(after - before for after, before in zip(worth, able[0].worth, strict=False))
-    taught = Choice(name, recipe, tuple(part + gained for part in able[0].worth))  # as if on as many parts as its start
-    return taught if taught.better(ranked[0]) else ranked[0]
+    """The best recipe; or one of the best that can be learned, trained, if that is better on all parts."""
+    best = ranked[0] if ranked else None
+    for start in learnable(ranked)[:STARTS]:
+        name, recipe = f"{start.name}, learned", code_learned.trained(start.recipe)
+        parts = range(min(PARTS, len(cell.case.parts)))
+        taught = Choice(name, recipe, tuple(cell.on_fit_split(name, recipe, part) for part in parts))
+        best = taught if best is None or taught.better(best) else best
+    return best
 
 
 def learnable(ranked: list[Choice]) -> list[Choice]:
