@@ -62,6 +62,18 @@ def test_every_public_name_is_documented():
                 assert ast.get_docstring(node), f"{path}: {node.name}"
 
 
+def test_what_is_cited_of_the_theory_notes_is_there():
+    there = set(re.findall(r"^##+ (\d+(?:\.\d+)?)", (ROOT / "rdjax" / "paper" / "theory.md").read_text(), re.M))
+    cited = 0
+    for path in FILES:
+        text = " ".join(path.read_text().split())
+        for words in re.findall(r"[tT]heory notes, sections? ([\d.]*\d(?:,? (?:and|to) [\d.]*\d)*)", text):
+            numbers = re.findall(r"\d+(?:\.\d+)?", words)
+            cited += len(numbers)
+            assert there.issuperset(numbers), f"{path}: section {words}"
+    assert cited > 50
+
+
 @pytest.mark.parametrize(
     ("statement", "absent"),
     [
