@@ -60,6 +60,7 @@ RANKED = {
     "top document and what follows": lambda x: RankCode.fit(x, 3 * len(x)),
     "cells": lambda x: CellRankCode.fit(x, 7),
     "designed": lambda x: DesignedRankCode.fit(x, 5, x),
+    "weighted": lambda x: Weighted.fit(RankCode.fit(x * WEIGHTS.astype(np.float32)), WEIGHTS),
     "mapped": lambda x: MappedRankCode.fit(x, 2 * len(x), QueryModel.fit(x + 0.1 * x[::-1], x, blocks=(D,)), k=6),
 }
 

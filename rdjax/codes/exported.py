@@ -96,6 +96,8 @@ def _recipe(code: Code, count: int) -> tuple[Tables, list[str]]:
     """(tables, lines of Python that make `vectors`, or `rankings`, of them and of `symbols` of so many items)."""
     if isinstance(code, EntropyCoded | LearnedCode | Directional):
         return _recipe(code.code, count)
+    if code.searches_corpus:
+        return ranking_recipe(code.code if isinstance(code, Weighted) else code)  # rankings have no vectors to weight
     if isinstance(code, Weighted):
         tables, lines = _recipe(code.code, count)
         return {**tables, "weights": np.asarray(code.weights)}, [*lines, "vectors = vectors * weights"]
@@ -112,7 +114,7 @@ def _recipe(code: Code, count: int) -> tuple[Tables, list[str]]:
     if isinstance(code, Int8):
         return {"scale": np.asarray(code.scale)}, ["vectors = (symbols.astype(int) - 127) * scale"]
     if not isinstance(code, Transformed):
-        return ranking_recipe(code)
+        raise InputError(f"{code.name} has no recipe in plain NumPy; decode it with rdjax.")
     tables, lines = _coefficients(code, count)
     rows, offset = affine_inverse(code.transform)
     return {**tables, "rows": rows, "offset": offset}, [*lines, "vectors = c @ rows + offset"]
