@@ -27,7 +27,8 @@ class Rate:
         fixed. The rest of what a decoder holds is in the file of the code (`saved`), and `encoder_bytes` is the
         encoder's.
       single: 8 * bytes of one item on its own, in whole bytes. What carries it tells where it ends, so there is no
-        header; where lengths vary this tells something too, so such a mean is no rate of a stream (theory notes, section 1.7).
+        header; where lengths vary this tells something too, so such a mean is no rate of a stream (theory notes,
+        section 1.7).
     """
 
     entropy: float
