@@ -53,7 +53,7 @@ def test_derivatives():
 
 
 def test_bad_input_and_steps_that_run_out():
-    with pytest.raises(InputError, match="a row of the channel sums to"):
+    with pytest.raises(InputError, match="a row of the channel, which has one for each input, sums to"):
         capacity(np.array([[0.5, 0.4], [0.5, 0.5]]))
     with pytest.raises(InputError, match=r"must be \[X, Y\]"):
         capacity(np.array([0.5, 0.5]))

@@ -21,6 +21,7 @@ from rdjax.codes import (
     SignBitsRescored,
     TrellisCode,
     Truncation,
+    fit_relevance_map,
 )
 from rdjax.codes.directional import Directional
 from rdjax.codes.exported import affine_inverse, code_tables, readme
@@ -119,6 +120,14 @@ def test_the_readme_decodes_in_plain_numpy(name, fitted, vectors, tmp_path, monk
     for key, table in tables.items():
         assert f"| {key}.npy | {list(table.shape)} | {table.dtype} |" in page
     assert ("inner products" in page) == code.inner_products
+    assert "say nothing" not in page  # of distances, which these keep
+
+
+def test_the_readme_of_a_map_to_relevance_says_what_it_is_for(vectors):
+    model = QueryModel.fit(vectors + 0.1 * vectors[::-1], vectors, blocks=(D,))
+    code = ScalarQuantizer.fit(vectors, 12, transform=fit_relevance_map(model, vectors, 6, side="documents"))
+    for each in (code, Renormalized.fit(code, vectors)):
+        assert "their distances and cosines say nothing" in readme(each, code_tables(each, each.encode(vectors)))
 
 
 @pytest.mark.parametrize("name", RANKED)

@@ -173,6 +173,9 @@ def test_the_loss_and_its_distance_to_the_floor():
     assert float(total) == pytest.approx(3 * np.log(2) + 10 * (1 - quality))
     above = jax.jit(lambda s: loss.above_floor(bits, s, relevant))(fused)
     assert float(above) == pytest.approx(3 - float(ranking_rate(1 - quality, 30)))
+    for wrong in (bits[:4], bits.mean()):
+        with pytest.raises(InputError, match="give one number a query"):
+            loss(wrong, fused, relevant)
 
 
 @pytest.mark.float64_only

@@ -153,6 +153,7 @@ def test_no_slopes_have_no_points():
     found = blahut_arimoto(*PROBLEMS["random"], np.zeros((2, 0)), tolerance=1e-4)
     assert found.rate.shape == (2, 0)
     assert found.output.shape == (2, 0, SIZE)
+    assert "within the tolerance" in found.message  # of none
 
 
 def test_lanes_take_the_next_slope_when_they_are_done(monkeypatch, precision):
@@ -497,3 +498,10 @@ def test_half_of_a_symmetric_product_is_enough_for_its_factor(rng, dtype):
     close = 1e-12 if dtype == np.float64 else 1e-4
     np.testing.assert_allclose(np.tril(half), np.tril(whole), rtol=close, atol=close)
     assert (half[:100, 400:] == 0).all()  # it did leave some out
+
+
+@pytest.mark.float64_only
+def test_a_transposed_matrix_is_told():
+    source, distortion = np.full(3, 1 / 3), np.ones((3, 5))
+    with pytest.raises(InputError, match="its rows are source symbols, so transpose it"):
+        interior_point(source, distortion.T, 1.0)

@@ -60,8 +60,8 @@ def test_bits(value, text):
         (999_900, "1,000 kB"),
     ],
 )
-def test_memory(size, text):
-    assert wording.memory(size) == text
+def test_sizes_of_storage(size, text):
+    assert wording.storage(size) == text
 
 
 def test_a_bound_shows_the_side_that_is_known():

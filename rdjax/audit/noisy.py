@@ -26,6 +26,8 @@ RESTS = ("calibrated posterior is true", "the audited queries, each as likely")
 def posterior_floor(views: list[View], setting: Setting, metric: Metric, aim: float, seed: int) -> Floor:
     """Bits per query between a certificate and an explicit code, at the aim, both in the model's own expectation."""
     without = lambda why: Floor(NAME, "queries", EVERY_CLASS, STREAM, None, why)
+    if setting.judgements == "fidelity":
+        return without("without judgments no document is known to be relevant, and a posterior is calibrated on those")
     if setting.judgements != "single":
         return without("a posterior is calibrated only where each query has one relevant document")
     if setting.queries < LEAST:

@@ -23,12 +23,13 @@ from rdjax.codes.lengths import Renormalized
 from rdjax.codes.product import ProductQuantizer
 from rdjax.codes.randomized import DitheredScalar, UniformInCell
 from rdjax.codes.recoded import EntropyCoded
+from rdjax.codes.relevance_map import RelevanceMap
 from rdjax.codes.scalar import ScalarQuantizer
 from rdjax.codes.streams import narrowest
 from rdjax.codes.transformed import Transformed
 from rdjax.codes.trellis import TrellisCode
 from rdjax.codes.truncation import Truncation
-from rdjax.codes.wrapped import Weighted
+from rdjax.codes.wrapped import Weighted, Wrapped
 
 Tables = dict[str, np.ndarray]
 SYMBOLS, PAGE = "symbols", "README.md"
@@ -36,6 +37,7 @@ PRODUCTS = "Scores are inner products with the other side's vectors as they are:
 STAGES = (
     "These are the vectors that stand for the items; this code ranks in stages of its own, see its `scores` in rdjax."
 )
+SCORES_ALONE = "They are made for those products alone, and are no copies: their distances and cosines say nothing."
 RANKED = "Row i of `rankings` numbers the documents as item i ranks them, from 0, best first."
 _SIGNED = ", written by rdjax."
 
@@ -77,7 +79,12 @@ def readme(code: Code, tables: Tables, stream: str = "") -> str:
 def _how_to_rank(code: Code) -> str:
     if code.searches_corpus:
         return RANKED
-    return PRODUCTS if code.inner_products else STAGES
+    if not code.inner_products:
+        return STAGES
+    while isinstance(code, Wrapped):
+        code = code.code
+    mapped = isinstance(code, Transformed) and isinstance(code.transform, RelevanceMap)
+    return f"{PRODUCTS} {SCORES_ALONE}" if mapped else PRODUCTS
 
 
 def listed_tables(page: str) -> list[str] | None:

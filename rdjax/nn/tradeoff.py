@@ -27,7 +27,7 @@ class RateDistortionLoss(nnx.Module):
       rank_fn: the slot of `smooth_metric`.
 
     Raises:
-      InputError: an unknown metric, a trade below 0; no bits, or such as are no finite numbers.
+      InputError: an unknown metric, a trade below 0; no bits, not one for each query, or such as are no finite numbers.
     """
 
     def __init__(self, metric: str = "mrr", *, trade: float = 1.0, rank_fn: RankFunction = USUAL):
@@ -41,7 +41,7 @@ class RateDistortionLoss(nnx.Module):
 
     def __call__(self, bits: ArrayLike, scores: ArrayLike, relevant: ArrayLike) -> jax.Array:
         """Bits of every query [...], scores [..., N] and relevant int [...] to the loss, nats, a scalar."""
-        return to_nats(_mean(bits)) + self.trade * self.distortion(scores, relevant)
+        return to_nats(_mean(bits, scores)) + self.trade * self.distortion(scores, relevant)
 
     def above_floor(self, bits: ArrayLike, scores: ArrayLike, relevant: ArrayLike) -> jax.Array:
         """Mean bits less R(D) of the ranking problem at this distortion (Theorem A), bits: what a code wastes.
@@ -51,14 +51,16 @@ class RateDistortionLoss(nnx.Module):
         toward the curve, wherever on it. To report, take `ranking_rate(1 - hard metric, N)` on queries it has not seen.
 
         Raises:
-          InputError: no bits, or such as are no finite numbers.
+          InputError: no bits, not one for each query, or such as are no finite numbers.
         """
         scores = jnp.asarray(scores)
         floor = ranking_rate(self.distortion(scores, relevant), scores.shape[-1], self.metric.weights)
-        return _mean(bits) - floor
+        return _mean(bits, scores) - floor
 
 
-def _mean(bits: ArrayLike) -> jax.Array:
+def _mean(bits: ArrayLike, scores: ArrayLike) -> jax.Array:
     numbers(bits, "the bits of the queries")
     require(np.size(bits) > 0, "there are no bits of queries; a mean needs at least one.")
+    shape = np.shape(scores)[:-1]
+    require(np.shape(bits) == shape, f"the bits have shape {np.shape(bits)}; give one number a query, {shape}.")
     return jnp.mean(jnp.asarray(bits))

@@ -102,7 +102,7 @@ def capacity(channel: ArrayLike, *, tolerance: float = 1e-6, max_steps: int | No
     """
     shape = np.shape(channel)
     checks.require(len(shape) == 2 and min(shape) > 0, f"the channel has shape {shape}; it must be [X, Y].")
-    checks.law(channel, "a row of the channel")
+    checks.law(channel, "a row of the channel, which has one for each input,")
     steps = checks.whole(MAX_STEPS if max_steps is None else max_steps, "max_steps")
     return _capacity(floating(channel), tolerance_in_nats(tolerance), steps)
 

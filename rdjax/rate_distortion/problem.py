@@ -52,9 +52,10 @@ def pose(source: ArrayLike, distortion: ArrayLike) -> Problem:
         len(shape) == 2 and min(shape) > 0,
         f"the distortion has shape {shape}; it must be [X, M], source symbols by reproductions (use vmap for many).",
     )
+    turned = np.shape(source) == shape[1:]
+    what = "its rows are source symbols, so transpose it" if turned else f"the source must be [{shape[0]}]"
     checks.require(
-        np.shape(source) == shape[:1],
-        f"the source has shape {np.shape(source)} and the distortion {shape}; the source must be [{shape[0]}].",
+        np.shape(source) == shape[:1], f"the source has shape {np.shape(source)} and the distortion {shape}; {what}."
     )
     if checks.is_concrete(source):
         checks.law(on_host(source), "the source")

@@ -75,7 +75,7 @@ class RateDistortion:
     @property
     def message(self) -> str:
         """The status in words; of a batch, that of its worst member."""
-        return MESSAGES[int(np.max(np.asarray(self.status)))]
+        return MESSAGES[int(np.max(np.asarray(self.status), initial=0))]
 
     @property
     def lower(self) -> jax.Array:
