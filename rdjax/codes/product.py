@@ -1,6 +1,6 @@
 """Product and residual quantizers: codebooks of vectors for blocks of coefficients, one stage after another."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -145,14 +145,21 @@ class ProductQuantizer(Transformed, FixedLengthCode):
         """Symbols of each vector, as in `Code.encode`; many vectors block by block, so that none are copied whole."""
         return encoded_in_blocks(self, vectors)
 
+    def _encode(self, vectors: jax.Array) -> jax.Array:
+        return self._searched(vectors, self.transform.apply)  # a tile's coefficients are used while they are near
+
     def _quantize(self, coefficients: jax.Array) -> jax.Array:
+        return self._searched(coefficients, lambda rows: rows)
+
+    def _searched(self, rows: jax.Array, analyzed: Callable[[jax.Array], jax.Array]) -> jax.Array:
+        """Symbols of rows whose coefficients are `analyzed`, tile by tile."""
         compared = comparable(self.codebooks, 1 << jnp.array(self.table, jnp.int32))
 
-        def tile(rows: jax.Array) -> jax.Array:
-            return search(self.codebooks, compared, to_blocks(rows.T, self.blocks), self.beam)
+        def tile(some: jax.Array) -> jax.Array:
+            return search(self.codebooks, compared, to_blocks(analyzed(some).T, self.blocks), self.beam)
 
-        symbols = jax.lax.map(tile, tiles(coefficients))  # [tiles, B, S, t]
-        return jnp.moveaxis(symbols, 3, 1).reshape(-1, self.num_symbols)[: len(coefficients)]
+        symbols = jax.lax.map(tile, tiles(rows))  # [tiles, B, S, t]
+        return jnp.moveaxis(symbols, 3, 1).reshape(-1, self.num_symbols)[: len(rows)]
 
     def _dequantize(self, symbols: jax.Array) -> jax.Array:
         def tile(rows: jax.Array) -> jax.Array:
