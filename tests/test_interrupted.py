@@ -13,9 +13,10 @@ import numpy as np
 import pytest
 
 from rdjax import __main__ as command
+from rdjax.audit.families import trials
 from rdjax.audit.frontier import Bench, cost
 from rdjax.audit.memory import Sizes
-from rdjax.audit.run import _points
+from rdjax.audit.tried import at_their_budgets
 from rdjax.audit.view import make_views
 from tests.test_audit import small
 
@@ -141,7 +142,7 @@ def test_families_that_wait_are_not_begun_after_an_error():
 
     bench.run = run
     with pytest.raises(KeyboardInterrupt):
-        list(_points(bench, ("documents", "queries"), None, lambda *words: None))
+        list(at_their_budgets(bench, [*trials("documents", 6, 2), *trials("queries", 6, 2)], lambda *words: None))
     assert 1 <= len(begun) <= 4
 
 

@@ -107,7 +107,7 @@ def t1(readme):
     fit, test = emoji("T1")
     told = {name: getattr(readme["result"], name) for name in ("modalities", "pairs", "measures", "fusion")}
     with long_loops() as patch:
-        patch.setattr("rdjax.audit.run.trials", fewer)
+        patch.setattr("rdjax.audit.tried.trials", fewer)
         patch.setattr("rdjax.audit.run._of_modalities", lambda *asked: told)
         return audit(test, fit=fit, families=("rank code", "int8", "entropy-coded scalar"))
 

@@ -29,7 +29,7 @@ def recommend(points: Iterable[Point], floors: Iterable[Floor], setting: Setting
             if purpose == SEND_BLIND and any(point.code_class == "B" for point in every):
                 chosen.append(Recommendation(side, purpose, None, _none_blind(every, setting)))
             continue
-        best = min(_good(offered, setting), key=lambda point: _cost(point, setting), default=None)
+        best = min(_good(offered, setting), key=lambda point: cost(point, setting), default=None)
         binding = [floor for floor in floors if floor.side == side]
         chosen.append(Recommendation(side, purpose, best, say(best, offered, binding, setting)))
     return tuple(chosen)
@@ -40,7 +40,7 @@ def _good(offered: list[Point], setting: Setting) -> list[Point]:
     return [point for point in offered if float(point.chosen_by.lower) >= setting.target]
 
 
-def _cost(point: Point, setting: Setting) -> tuple[float, bool]:
+def cost(point: Point, setting: Setting) -> tuple[float, bool]:
     """What a code is chosen by; of two that cost the same, the portable one."""
     size = disk(point, setting) if point.side == "documents" else _low(point.chosen_bits)
     return size, point.code_class != "C"

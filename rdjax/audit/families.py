@@ -1,5 +1,6 @@
 """The families of codes that an audit tries, and their budgets. A new code joins the audit here."""
 
+import math
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
@@ -27,6 +28,7 @@ from rdjax.codes.turning import turned_at_random
 
 BUDGETS = (16, 32, 64, 128, 256, 512, 1024, 2048, 4096)
 WORDS = 8  # bits of a codebook
+SLOW = 256  # bits beyond which codebooks take too long to be tried unasked, and win nothing over scalars
 STAGES = 8  # of codebooks in one block of a learned code
 CELLS = "dead zone"  # as good as optimal cells from half a bit a coefficient on, and fitted in a tenth of the time
 RANK_CODE = "rank code"
@@ -41,9 +43,10 @@ class Family:
 
     `budgets(D)` are those that an audit tries, bits per item, smallest first; `free` if others can be asked for too,
     otherwise `bits` says nothing. `several` if it makes sense for several modalities side by side; `learns` if it is
-    fitted on which document each query wants; `usual` are the sides that an audit tries it on unasked: none for
-    codebooks, which are too slow. One that `stretches` has another beside it, for documents, that gives back lengths
-    (`codes.Renormalized`) and that audits try in its stead.
+    fitted on which document each query wants; `usual` are the sides that an audit tries it on unasked, and `late` those
+    where, unasked, it tries but the budgets that could win (see `closer`), as codebooks are slow. One that `stretches`
+    has another beside it, for documents, that gives back lengths (`codes.Renormalized`) and that audits try in its
+    stead. Budgets are multiples of `unit`.
     """
 
     name: str
@@ -55,28 +58,39 @@ class Family:
     several: bool = True
     learns: bool = False
     usual: tuple[str, ...] = ("queries", "documents")
+    late: tuple[str, ...] = ()
     stretches: bool = False
+    unit: float = 1.0
 
 
 @dataclass(frozen=True)
 class Trial:
-    """A family of codes in one class on one side, with a maker for each of its budgets, smallest first."""
+    """A family of codes in one class on one side, with a maker for each of its budgets, smallest first.
+
+    `at(bits)` is a maker for another budget, a multiple of `unit` and `most` at most; None where there is one budget.
+    """
 
     side: str
     family: str
     code_class: str
     makers: tuple[Maker, ...]
+    at: Callable[[float], Maker] | None = None
+    unit: float = 1.0
+    most: float = math.inf
 
 
 def trials(side: str, dimension: int, modalities: int, chosen: Collection[str] | None = None) -> Iterator[Trial]:
-    """Every usual family that this side is tried with, or those whose names are `chosen`."""
+    """Every usual family of this side, and the late ones without budgets; or those that are `chosen`."""
     for code_class in ("A", "B", "C"):
         for family in FAMILIES:
-            wanted = side in family.usual if chosen is None else family.name in chosen
+            wanted = side in (*family.usual, *family.late) if chosen is None else family.name in chosen
             fits = code_class in family.classes and side in family.sides and (family.several or modalities == 1)
             if wanted and fits:
-                makers = tuple(partial(_made, family, side, bits) for bits in family.budgets(dimension))
-                yield Trial(side, family.name, code_class, makers)
+                at = partial(partial, _made, family, side)
+                late = chosen is None and side not in family.usual
+                makers = tuple(at(bits) for bits in (() if late else family.budgets(dimension)))
+                most = SLOW if late else math.inf
+                yield Trial(side, family.name, code_class, makers, at if family.free else None, family.unit, most)
 
 
 def _made(family: Family, side: str, bits: float, training: Training) -> Code | None:
@@ -211,9 +225,11 @@ def _both(family: Family) -> tuple[Family, ...]:
             return _learned(training, side, bits, stretched=True)
         return Renormalized.fit(_by_direction(family.fit(training, side, bits), training), training.seen)
 
-    usual = tuple(side for side in family.usual if side == "documents")
-    plain = replace(family, fit=as_it_is, usual=tuple(side for side in family.usual if side != "documents"))
-    return plain, replace(family, name=f"{family.name}{STRETCHED}", fit=fit, sides=("documents",), usual=usual)
+    here = lambda sides: tuple(side for side in sides if side == "documents")
+    rest = lambda sides: tuple(side for side in sides if side != "documents")
+    plain = replace(family, fit=as_it_is, usual=rest(family.usual), late=rest(family.late))
+    stretched = replace(plain, name=f"{family.name}{STRETCHED}", fit=fit, sides=("documents",))
+    return plain, replace(stretched, usual=here(family.usual), late=here(family.late))
 
 
 _WIDE = lambda dimension: tuple(16.0 * k for k in (32, 128, 256, 512, 1024) if k <= dimension)
@@ -231,13 +247,22 @@ _PLAIN = (
         sides=("queries",),
         free=False,
     ),
-    Family("PCA truncation", _truncation, _WIDE, stretches=True),
+    Family("PCA truncation", _truncation, _WIDE, stretches=True, unit=16),
     Family("PCA + scalar", _scalar, _up_to(8), stretches=True),
-    Family("PCA + product", _product, _CODEBOOKS, usual=(), stretches=True),
+    Family("PCA + product", _product, _CODEBOOKS, usual=(), late=("queries", "documents"), stretches=True, unit=WORDS),
     Family("PCA + entropy-coded scalar", _entropy_coded, _up_to(5), stretches=True),
-    Family("relevance + product", _relevance_product, _CODEBOOKS, learns=True, usual=(), stretches=True),
+    Family(
+        "relevance + product",
+        _relevance_product,
+        _CODEBOOKS,
+        learns=True,
+        usual=(),
+        late=("documents",),
+        stretches=True,
+        unit=WORDS,
+    ),
     Family("relevance + trellis", _relevance_trellis, _CODEBOOKS, learns=True, usual=(), stretches=True),
-    Family("relevance + residual, learned", _learned, _CODEBOOKS, learns=True, usual=(), stretches=True),
+    Family("relevance + residual, learned", _learned, _CODEBOOKS, learns=True, usual=(), stretches=True, unit=WORDS),
     Family("relevance + entropy-coded scalar", _relevance_entropy_coded, _ALONG_RELEVANCE, learns=True, stretches=True),
     Family("scalar", _plain_scalar, lambda dimension: tuple(float(b * dimension) for b in (2, 3, 4)), stretches=True),
     Family(
@@ -249,7 +274,7 @@ _PLAIN = (
     Family("sign bits", _signs, _SIGNS),
     Family("int8", lambda training, side, bits: Int8.fit(training.vectors), _ONE, free=False),
     # of several modalities side by side the first coordinates would be those of the first
-    Family("first coordinates", _first_coordinates, _WIDE, several=False, stretches=True),
+    Family("first coordinates", _first_coordinates, _WIDE, several=False, stretches=True, unit=16),
     Family("sign bits, int8 rescores", _rescored, _ONE, sides=("documents",), free=False),
 )
 FAMILIES = tuple(each for family in _PLAIN for each in _both(family))

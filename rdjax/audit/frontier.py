@@ -147,10 +147,7 @@ class Bench:
         self.views, self.metric, self.today, self.target, self.seed = views, metric, today, target, seed
         self.sizes = sizes
         rng = np.random.default_rng(seed)
-        parts = [min(PARTS, view.fit.num_queries) for view in views]
-        self._parts = [
-            np.array_split(rng.permutation(view.fit.num_queries), n) for view, n in zip(views, parts, strict=True)
-        ]
+        self._parts = [_parts(rng.permutation(view.fit.num_queries)) for view in views]
         self._material: dict[Any, Training] = {}
         self._lock = Lock()
 
@@ -159,7 +156,7 @@ class Bench:
         key = (number, code_class, part)
         with self._lock:  # two families are measured at a time, and each would copy all documents
             if key not in self._material:
-                held_out = None if part is None else self._parts[number][part]
+                held_out = None if part is None else self._parts[number][part][1]
                 self._material[key] = training(self.views[number], code_class, self.seed, held_out)
             return self._material[key]
 
@@ -177,14 +174,24 @@ class Bench:
 
         outcomes: list[list[Outcome]] = []
         for make in trial.makers:
-            found = [self._outcome(number, trial, make) for number in range(len(self.views))]
-            if any(outcome is None for outcome in found):
+            found = self.measure(trial, make)
+            if not found:
                 break
-            outcomes.append([outcome for outcome in found if outcome is not None])
+            outcomes.append(found)
             step(1)
         looked = self._search(trial, len(outcomes), step)
         step(left)
-        return [self._point(trial, each, looked.get(i)) for i, each in enumerate(outcomes)]
+        return [self.point(trial, each, looked.get(i)) for i, each in enumerate(outcomes)]
+
+    def measure(self, trial: Trial, make: Maker) -> list[Outcome]:
+        """The code in every view; empty where it cannot be fitted in one."""
+        found: list[Outcome] = []
+        for number in range(len(self.views)):
+            outcome = self._outcome(number, trial, make)
+            if outcome is None:
+                return []
+            found.append(outcome)
+        return found
 
     def _search(self, trial: Trial, count: int, step: Callable[[int], None]) -> dict[int, Look]:
         """What a bisection for the smallest sufficient budget found on the fit queries, by the budgets it looked at."""
@@ -192,7 +199,7 @@ class Bench:
         low, high = 0, count
         while low < high:
             middle = (low + high) // 2
-            looked[middle] = self._kept_on_fit(trial, trial.makers[middle])
+            looked[middle] = self.look(trial, trial.makers[middle])
             step(LOOK)
             low, high = (low, middle) if looked[middle].kept >= self.target else (middle + 1, high)
         return looked
@@ -214,12 +221,12 @@ class Bench:
         bits = np.array([rate.entropy, packed, rate.single, touched])
         return Outcome(code, bits, values_of(self.metric, counts, view.test))
 
-    def _kept_on_fit(self, trial: Trial, make: Maker) -> Look:
+    def look(self, trial: Trial, make: Maker) -> Look:
         """Share of today's quality that is kept on fit queries, at least, each part coded by what the others fitted."""
         floors, bits = [], []
         for number, view in enumerate(self.views):
             values, spent = np.empty(view.fit.num_queries), 0.0
-            for part, held_out in enumerate(self._parts[number]):
+            for part, (held_out, _) in enumerate(self._parts[number]):
                 stuff = self.material(number, trial.code_class, part)
                 code = make(stuff) if len(stuff.vectors) > 1 else None
                 if code is None:
@@ -236,7 +243,8 @@ class Bench:
             bits.append(spent / view.fit.num_queries)
         return Look(float(np.mean(floors)), float(np.mean(bits)))
 
-    def _point(self, trial: Trial, outcomes: list[Outcome], look: Look | None) -> Point:
+    def point(self, trial: Trial, outcomes: list[Outcome], look: Look | None) -> Point:
+        """What an audit says of a code, None where the fit queries were not asked."""
         baseline, code = self.today[0], outcomes[0].code
         values = in_order(self.views, [outcome.values for outcome in outcomes])
         on_test = paired_bootstrap(values, baseline, seed=self.seed)
@@ -264,6 +272,13 @@ class Bench:
             kept=measured(values.mean() / baseline.mean()),
             kept_interval=_interval(on_test.ratio),
         )
+
+
+def _parts(order: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
+    """For each part of the queries (those judged, those left out: as many in every part, to share programs)."""
+    parts = np.array_split(order, min(PARTS, len(order)))
+    starts = np.cumsum([0, *map(len, parts)])
+    return [(part, np.roll(order, -start)[: len(parts[0])]) for part, start in zip(parts, starts, strict=False)]
 
 
 def _interval(ends: np.ndarray) -> Bound:

@@ -3,9 +3,7 @@
 corpus -> scores -> temperature -> ranking -> metrics, then limits (no code can beat) and codes (bits really spent).
 """
 
-from collections.abc import Collection, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from threading import Lock
+from collections.abc import Collection
 from typing import Any
 
 import jax
@@ -13,17 +11,18 @@ import numpy as np
 
 from rdjax.audit.answer import recommend
 from rdjax.audit.asked import require_askable, sides_of, telling_metric
-from rdjax.audit.families import Trial, trials
+from rdjax.audit.families import trials
 from rdjax.audit.floors import fitted_here, floors_for, relevance_law, sought
-from rdjax.audit.frontier import Bench, cost, sampled
+from rdjax.audit.frontier import Bench, sampled
 from rdjax.audit.fusion import fused_modalities
 from rdjax.audit.gaussian_fit import component_correlations
 from rdjax.audit.measures import paper_measures
 from rdjax.audit.memory import sizes_within
 from rdjax.audit.noisy import posterior_floor
 from rdjax.audit.quality import todays, uncompressed_rankings
-from rdjax.audit.result import Audit, Point, Quality, Setting
+from rdjax.audit.result import Audit, Quality, Setting
 from rdjax.audit.shares import modality_shares
+from rdjax.audit.tried import all_tried
 from rdjax.audit.view import Progress, View, calibrated, make_views, plainly_judged, with_judgements
 from rdjax.audit.wording import percent
 from rdjax.checks import require
@@ -89,7 +88,7 @@ def audit(
         today = todays(qualities, corpus.modalities)
         _require_something(today, metric, corpus.name)
         aim = target * float(today.value.lower)
-        points = list(_points(Bench(views, measure_by, todays_values, target, seed, sizes), sides, families, tell))
+        points = all_tried(Bench(views, measure_by, todays_values, target, seed, sizes), setting, sides, families, tell)
         correlations = component_correlations(views[0], seed) if setting.judgements == "single" else None
         floors = [f for s in sides for f in floors_for(s, setting, measure_by, audited, law, aim, correlations)]
         floors = floors if len(views[0].own_documents) else list(fitted_here(floors))
@@ -175,37 +174,6 @@ def _setting(
         ),
         seed=seed,
     )
-
-
-def _points(bench: Bench, sides: tuple[str, ...], families: Collection[str] | None, tell: Progress) -> Iterator[Point]:
-    """The points of every family; two families at a time if memory allows, as most of the time goes into compiling.
-
-    An interruption does not wait for families that are being measured.
-    """
-    documents = bench.views[0].test.documents
-    dimension = sum(array.shape[1] for array in documents.values())
-    planned = [trial for side in sides for trial in trials(side, dimension, len(documents), families)]
-    total, done, lock = sum(cost(trial) for trial in planned), 0, Lock()
-
-    def work(trial: Trial) -> list[Point]:
-        def advance(share: int) -> None:
-            nonlocal done
-            with lock:
-                done += share
-                tell(f"{trial.family} for {trial.side}, class {trial.code_class}", done, total)
-
-        with jax.enable_x64(True):  # the setting belongs to a thread
-            return bench.run(trial, advance)
-
-    pool, found = ThreadPoolExecutor(bench.sizes.workers), False
-    try:
-        for points in pool.map(work, planned):
-            found = found or bool(points)
-            yield from points
-    finally:
-        pool.shutdown(wait=False, cancel_futures=True)
-    words = f"no code of {'; '.join(families or ())} can be fitted on these vectors and queries"
-    require(found or not families, f"{words}; rdjax encode says why, or name another.")
 
 
 def _calibration_warnings(views: list[View]) -> tuple[str, ...]:
