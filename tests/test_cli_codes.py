@@ -108,6 +108,17 @@ def test_a_corpus_goes_out_and_comes_back(place):
         assert (place / "again.rdx").read_bytes() == (place / "codes/documents.rdx").read_bytes()
 
 
+def test_what_an_audit_promises_on_disk_is_what_encode_writes(place):
+    """Codes and the file of the code, header and notes included, to the byte."""
+    run("audit corpus.npz --side documents --family 'PCA + scalar, stretched' --target .9 --out report")
+    found = json.loads((place / "report" / "report.json").read_text())
+    (stored,) = [each["point"] for each in found["recommendations"]]
+    (command,) = [each["command"] for each in found["commands"]]
+    written = ran(command.removeprefix("rdjax "))["files"]
+    assert sum(written.values()) == stored["stored_bytes"] + stored["bits"]["packed"]["lower"] * N / 8
+    assert f"{sum(written.values()) / 1000:.3g} kB for {N} documents" in found["answer"][0]
+
+
 def test_scores_of_what_is_decoded_are_calibrated(place):
     """With all of a vector kept, <decoded, raw query> is sum_m <query_m, document_m> / temperature_m."""
     ran("encode corpus.npz --family 'PCA truncation' --bits 128 --out codes")

@@ -37,7 +37,7 @@ from rdjax.codes.frames import frame, read_frames
 from rdjax.codes.product import ProductQuantizer
 from rdjax.codes.randomized import DitheredScalar
 from rdjax.codes.recoded import EntropyCoded
-from rdjax.codes.saved import load_code, save_code, stored_bytes
+from rdjax.codes.saved import file_bytes, load_code, save_code
 from rdjax.codes.sound import is_sound
 from rdjax.codes.trellis import TrellisCode
 from rdjax.codes.wrapped import Weighted
@@ -247,7 +247,10 @@ def test_a_file_is_as_long_as_is_said_and_holds_no_padding(code):
     data = save_code(code)
     again, _ = load_code(data, "here")
     (header,) = struct.unpack("<Q", data[:8])
-    assert len(data) == 8 + header + stored_bytes(code)
+    arrays = describe(code)[1]
+    assert len(data) == 8 + header + sum(array.nbytes for array in arrays.values()) == file_bytes(code)
+    notes = {"side": "documents", "said": 'of "emoji", \u00e9'}
+    assert len(save_code(code, notes)) == file_bytes(code, notes)
     assert save_code(again) == data
     assert all(np.array_equal(a, b) for a, b in zip(jax.tree.leaves(again), jax.tree.leaves(code), strict=True))
     if isinstance(code, Weighted):

@@ -31,7 +31,7 @@ from rdjax.codes.lengths import Renormalized
 from rdjax.codes.product import ProductQuantizer
 from rdjax.codes.randomized import DitheredScalar
 from rdjax.codes.recoded import EntropyCoded
-from rdjax.codes.saved import CLASSES, KEY, load_code, save_code
+from rdjax.codes.saved import CLASSES, KEY, file_bytes, load_code, save_code
 from rdjax.codes.transform import fit_pca
 from rdjax.codes.trellis import TrellisCode
 from rdjax.codes.wrapped import Weighted
@@ -77,6 +77,7 @@ def vectors():
 def test_a_saved_code_comes_back_bit_for_bit(name, kind, vectors):
     code = FITS[name](vectors.astype(kind))
     data = save_code(code, {"fitted on": "a test"})
+    assert len(data) == file_bytes(code, {"fitted on": "a test"})
     again, notes = load_code(data, "the file")
     assert notes == {"fitted on": "a test"}
     assert type(again) is type(code)

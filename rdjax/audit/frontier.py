@@ -9,13 +9,14 @@ import numpy as np
 
 from rdjax.audit.budgets import budget_of
 from rdjax.audit.families import Maker, Trial
+from rdjax.audit.kept import for_features, notes_of
 from rdjax.audit.memory import SCORES, Sizes
 from rdjax.audit.quality import in_order, values_of
 from rdjax.audit.result import Bits, Point
 from rdjax.audit.training import ROWS, Training, sample_rows
 from rdjax.audit.view import View
 from rdjax.codes import Code, SignBitsRescored
-from rdjax.codes.saved import stored_bytes
+from rdjax.codes.saved import file_bytes
 from rdjax.codes.streams import decode_all, encode_all
 from rdjax.data import Corpus
 from rdjax.limits.bound import Bound
@@ -250,6 +251,9 @@ class Bench:
         on_test = paired_bootstrap(values, baseline, seed=self.seed)
         entropy, packed, single, touched = np.average([outcome.bits for outcome in outcomes], axis=0)
         measured = lambda x: Bound.value(float(x), "measured")
+        view, fitted = self.views[0], fitted_on(self.views[0], trial.code_class)
+        features = view.test.documents if trial.side == "documents" else view.test.queries
+        notes = notes_of(trial.side, trial.family, trial.code_class, fitted, features)
         sure = f"{SURE:.0%} one-sided bootstrap over fit queries that the code was not fitted on"
         sure += f"; the mean of {len(self.views)} such floors, one for each fold" if len(self.views) > 1 else ""
         unseen = "not looked at: the search for the smallest sufficient budget went elsewhere"
@@ -261,10 +265,10 @@ class Bench:
             budget=budget_of(code),
             side=trial.side,
             code_class=trial.code_class,
-            fitted_on=fitted_on(self.views[0], trial.code_class),
+            fitted_on=fitted,
             bits=Bits(measured(entropy), measured(packed), measured(single), measured(touched)),
             encoder_bytes=code.encoder_bytes,
-            stored_bytes=stored_bytes(code),
+            stored_bytes=file_bytes(for_features(code, view.scale, features), notes),
             chosen_by=Bound.at_least(look.kept, "estimate", words),
             chosen_bits=measured(packed) if trial.side == "documents" else of_fit,
             value=measured(values.mean()),

@@ -76,8 +76,8 @@ class Point:
     """One code at one budget on one side ("queries" or "documents").
 
     `code` is its own name and `family` the one of its kind. `budget` is what a code was asked to take, bits per item,
-    `encoder_bytes` what its encoder has to hold, `stored_bytes` what the file of the code takes, but for its header:
-    what encodes and what decodes. `code_class` is A, B or C (see `CLASSES`) and `fitted_on` says so in
+    `encoder_bytes` what its encoder has to hold, `stored_bytes` what the file of the code takes that `rdjax encode`
+    writes: what encodes and what decodes. `code_class` is A, B or C (see `CLASSES`) and `fitted_on` says so in
     words. `chosen_by` is the lower bound of quality kept on the fit queries that choices are made by, and `chosen_bits`
     the packed bits per item, of stored documents, or of fit queries without a batch's header (unknown where they were
     not looked at). `value`, `interval`, `kept` (share of today's quality) and `kept_interval` (paired, 95%) are of the

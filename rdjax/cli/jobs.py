@@ -14,6 +14,7 @@ import numpy as np
 from rdjax.audit.asked import sides_of
 from rdjax.audit.budgets import fit_family, learns, require_budget
 from rdjax.audit.families import RANK_CODE
+from rdjax.audit.kept import for_features, notes_of
 from rdjax.audit.serving import array_training, serving_training, serving_view
 from rdjax.audit.training import Training
 from rdjax.audit.view import View
@@ -26,7 +27,6 @@ from rdjax.codes.exported import PAGE, code_tables, readme
 from rdjax.codes.faiss_index import require_index, to_faiss, write_index
 from rdjax.codes.saved import load_code, save_code
 from rdjax.codes.streams import read_stream, read_symbols, write_stream
-from rdjax.codes.wrapped import Weighted
 from rdjax.data.reading import map_whole, open_file
 from rdjax.data.vectors import is_one_array, load_vectors
 from rdjax.data.writing import check_files, staged
@@ -117,14 +117,11 @@ def fit_and_encode(job: Job, family: str, bits: float | None, code_class: str | 
     training, code_class, words = _training(job, family, code_class)
     code = fit_family(family, bits, job.side, training)
     if isinstance(job.material, View):
-        scale = job.material.scale
-        weights = [np.full(array.shape[1], scale[name]) for name, array in job.features.items()]
-        code = code if all(factor == 1 for factor in scale.values()) else Weighted.fit(code, np.concatenate(weights))
-    widths = {name: array.shape[1] for name, array in job.features.items()}
-    notes = {"side": job.side, "family": family, "class": code_class, "fitted on": words}
+        code = for_features(code, job.material.scale, job.features)
+    notes = notes_of(job.side, family, code_class, words, job.features)
     places.keep_other_codes(folder, job.name + STREAM, code.fingerprint)
     with staged(files) as (saved, stream):
-        saved.write_bytes(save_code(code, {**notes, "modalities": json.dumps(widths)}))
+        saved.write_bytes(save_code(code, notes))
         size = _write(code, job, stream)
     return _done(code, f"{code_class}, fitted on {words}", job, size, files)
 

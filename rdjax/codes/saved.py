@@ -73,11 +73,11 @@ CLASSES: Mapping[str, type] = {
     )
 }
 
-_DTYPES: Mapping[str, Any] = {
-    **{"F16": np.float16, "F32": np.float32, "F64": np.float64, "BOOL": np.bool_},
-    **{"I8": np.int8, "I16": np.int16, "I32": np.int32, "I64": np.int64},
-    **{"U8": np.uint8, "U16": np.uint16, "U32": np.uint32, "U64": np.uint64},
+_DTYPES: Mapping[str, Any] = {  # a file has the arrays of the last of these first
+    **{"BOOL": np.bool_, "U8": np.uint8, "I8": np.int8, "I16": np.int16, "U16": np.uint16, "F16": np.float16},
+    **{"I32": np.int32, "U32": np.uint32, "F32": np.float32, "F64": np.float64, "I64": np.int64, "U64": np.uint64},
 }
+_NAMES = {np.dtype(dtype): (-order, name) for order, (name, dtype) in enumerate(_DTYPES.items())}
 _MOST_HEADER = 10**8  # bytes, as the format has it
 _AGAIN = "fetch it again, or save the code again"
 
@@ -92,6 +92,12 @@ def save_code(code: Code, notes: Mapping[str, str] | None = None) -> bytes:
     Raises:
       InputError: if a class in it is none that `load_code` knows.
     """
+    record, arrays = _described(code, notes)
+    return save(arrays, {KEY: record})  # one key: their order is random
+
+
+def _described(code: Code, notes: Mapping[str, str] | None) -> tuple[str, dict[str, np.ndarray]]:
+    """(the JSON that goes with the arrays, the arrays)."""
     description, arrays = describe(code)
     strange = sorted(set(_classes(description)) - set(CLASSES))
     require(not strange, f"{', '.join(strange)} is no code that a file can hold; save the codes that it is made of.")
@@ -101,12 +107,27 @@ def save_code(code: Code, notes: Mapping[str, str] | None = None) -> bytes:
         "notes": dict(notes or {}),
         "checksum": _checksum(code.fingerprint, notes or {}),
     }
-    return save(arrays, {KEY: json.dumps(record, sort_keys=True, allow_nan=False)})  # one key: their order is random
+    return json.dumps(record, sort_keys=True, allow_nan=False), arrays
 
 
-def stored_bytes(code: Code) -> int:
-    """What the numbers of a code take in its file, the decoder's too; the header, a few kB of JSON, aside."""
-    return sum(array.nbytes for array in describe(code)[1].values())
+def file_bytes(code: Code, notes: Mapping[str, str] | None = None) -> int:
+    """How many bytes `save_code` makes of a code, which are not made: 8, the header padded to a multiple of 8, numbers.
+
+    Args:
+      code, notes: as there.
+    """
+    record, arrays = _described(code, notes)
+    header: dict[str, Any] = {"__metadata__": {KEY: record}}
+    end = 0
+    for name in sorted(arrays, key=lambda name: (_NAMES[arrays[name].dtype], name)):
+        start, end = end, end + arrays[name].nbytes
+        header[name] = {
+            "dtype": _NAMES[arrays[name].dtype][1],
+            "shape": arrays[name].shape,
+            "data_offsets": [start, end],
+        }
+    length = len(json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode())
+    return 8 + -(-length // 8) * 8 + end
 
 
 def load_code(data: bytes | mmap, where: str) -> tuple[Code, dict[str, str]]:
