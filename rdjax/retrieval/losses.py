@@ -75,7 +75,7 @@ def _pairwise(fused: jax.Array, relevant: jax.Array) -> jax.Array:
     listed = relevant if relevant.ndim == fused.ndim else relevant[..., None]
     judged = listed >= 0
     others = ~jax.nn.one_hot(jnp.where(judged, listed, fused.shape[-1]), fused.shape[-1], dtype=bool).any(axis=-2)
-    others &= fused > -jnp.inf
+    others &= fused != -jnp.inf
     own = jnp.take_along_axis(fused, jnp.maximum(listed, 0), axis=-1)
 
     def lost(entry: jax.Array) -> jax.Array:
@@ -118,7 +118,7 @@ def contrastive_loss(scores: ArrayLike, temperatures: ArrayLike) -> jax.Array:
         f"scores have shape {scores.shape}; a batch of pairs is [modalities, N, N].",
     )
     fused = _fused(scores, temperatures)
-    possible = jnp.diagonal(fused) > -jnp.inf
+    possible = jnp.diagonal(fused) != -jnp.inf
     # where the pair cannot be, a row may have nothing that can: its sum is of a stand-in, so that no gradient is NaN
     fused = jnp.where(jnp.diag(~possible), 0, fused)
     each = jax.nn.logsumexp(fused, axis=0) + jax.nn.logsumexp(fused, axis=1) - 2 * jnp.diagonal(fused)

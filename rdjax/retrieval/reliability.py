@@ -211,7 +211,7 @@ def _parameters(point: jax.Array) -> tuple[jax.Array, jax.Array]:
 def _log_evidence(scores: jax.Array, tau: jax.Array, eps: jax.Array) -> tuple[jax.Array, jax.Array]:
     """ln [eps + (1 - eps) L] [M, ..., N], 0 for documents that cannot be; and which can be, bool [..., N]."""
     column = lambda values: values.reshape(-1, *[1] * (scores.ndim - 1))
-    weight, certain = column(1 / tau), scores > -jnp.inf
+    weight, certain = column(1 / tau), scores != -jnp.inf
     possible = jnp.all(certain | (weight == 0), axis=0)
     scaled = jnp.where(possible, finite(jnp.where(certain, scores, 0) * weight), -jnp.inf)
     count = jnp.sum(possible, axis=-1, keepdims=True).astype(scores.dtype)

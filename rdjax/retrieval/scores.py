@@ -118,7 +118,7 @@ def finite(scores: jax.Array) -> jax.Array:
 def fused_scores(scores: jax.Array, temperatures: jax.Array) -> jax.Array:
     """sum_m s_m / tau_m [..., N] of [M, ..., N]; -inf where a modality that counts has it, with gradient 0 in tau."""
     weights = (1.0 / temperatures).astype(scores.dtype)
-    possible = scores > -jnp.inf
+    possible = scores != -jnp.inf
     fused = jnp.tensordot(weights, jnp.where(possible, scores, 0), 1, precision=jax.lax.Precision.HIGHEST)
     counts = (weights > 0).reshape(-1, *[1] * (scores.ndim - 1))
     return jnp.where(jnp.any(~possible & counts, axis=0), -jnp.inf, finite(fused))

@@ -40,7 +40,8 @@ def smooth_metric(
       width: of a cutoff, relative to its rank, a number above 0; lower is closer to the jump and has fewer gradients.
 
     Returns:
-      value at each query [...].
+      value at each query [...]. Under jit, where values cannot be refused, NaN for a query with a NaN score or a
+      relevant document that is none of the list.
 
     Raises:
       InputError: an unknown metric; shapes that do not belong together; an index out of range; a width that is not
@@ -57,11 +58,14 @@ def smooth_metric(
     smooth = getattr(metric.weights, "smooth", lambda rank, _: metric.weights(rank))  # any function of the rank will do
     worth = smooth(ranks, width)
     if metric.aggregate is aggregates.first:
-        return jnp.max(jnp.where(gains > 0, worth, 0), axis=-1)
-    if metric.aggregate is aggregates.mean_precision:
+        value = jnp.max(jnp.where(gains > 0, worth, 0), axis=-1)
+    elif metric.aggregate is aggregates.mean_precision:
         precision = rank_fn(scores, listed, _named(listed, gains, scores.shape)) / ranks
-        return aggregates.recall(metric.weights, precision, ranks, ranks, gains)
-    return metric.aggregate(metric.weights, worth, ranks, ranks, gains)
+        value = aggregates.recall(metric.weights, precision, ranks, ranks, gains)
+    else:
+        value = metric.aggregate(metric.weights, worth, ranks, ranks, gains)
+    known = jnp.all((listed >= (0 if several is None else -1)) & (listed < scores.shape[-1]), axis=-1)
+    return jnp.where(known & ~jnp.any(jnp.isnan(scores), axis=-1), value, jnp.nan)
 
 
 def _named(listed: jax.Array, gains: jax.Array, shape: tuple[int, ...]) -> jax.Array:

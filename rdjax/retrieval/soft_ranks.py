@@ -166,7 +166,7 @@ def _ranks(
 ) -> jax.Array:
     """Ranks by one of the functions above among the documents that can be; the others, at -inf, share the last ones."""
     scores, listed, mask = _checked(scores, listed, among)
-    possible = mask & (scores > -jnp.inf)
+    possible = mask & (scores != -jnp.inf)
     ranks = of(jnp.where(possible, scores, 0), listed, possible, _positive(temperature))
     impossible = mask & ~possible
     count = lambda which: jnp.sum(which, axis=-1, keepdims=True, dtype=ranks.dtype)

@@ -97,7 +97,7 @@ def search_temperatures(
     optimizer = _usual(steps) if optimizer is None else optimizer
     moves = np.random.default_rng(seed).standard_normal((starts, scores.shape[0])) * SPREAD
     moves[0] = 0
-    possible = scores > -jnp.inf
+    possible = scores != -jnp.inf
     size = jnp.max(jnp.abs(jnp.where(possible, scores, 0)), axis=(1, 2))
     size = jnp.where(size > 0, size, 1)  # in this unit squares neither overflow nor vanish
     spread = size * jnp.mean(jnp.std(scores / size[:, None, None], axis=-1, where=possible), axis=-1)

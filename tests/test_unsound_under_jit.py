@@ -1,0 +1,54 @@
+"""Smooth metrics and losses under jit, where values cannot be looked at: what is unsound is NaN, never a number."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from rdjax.retrieval import (
+    PooledRanks,
+    SigmoidRanks,
+    SoftmaxRanks,
+    contrastive_loss,
+    listwise_loss,
+    pairwise_loss,
+    smooth_metric,
+)
+
+RANKS = [SigmoidRanks(), SoftmaxRanks(), PooledRanks()]
+
+
+@pytest.mark.parametrize("rank_fn", RANKS, ids=lambda rank_fn: type(rank_fn).__name__)
+@pytest.mark.parametrize("metric", ["mrr", "ndcg@3", "map", "recall@2"])
+def test_under_jit_what_would_be_refused_is_nan(rank_fn, metric, rng):
+    """A NaN score is no document that cannot be, and an index out of range no document; other queries keep theirs."""
+    scores = jnp.asarray(rng.normal(size=(4, 6)))
+    relevant = jnp.array([[0, -1], [1, 2], [2, 4], [5, -1]])
+    value = jax.jit(lambda s, r: smooth_metric(metric, s, r, rank_fn=rank_fn))
+    sound = np.asarray(value(scores, relevant))
+    assert np.isfinite(sound).all()
+    for spoiled, row in (
+        ((scores.at[1, 5].set(jnp.nan), relevant), 1),
+        ((scores.at[3, 5].set(jnp.nan), relevant), 3),
+        ((scores, relevant.at[2, 1].set(6)), 2),
+        ((scores, relevant.at[0, 0].set(-2)), 0),
+    ):
+        found = np.asarray(value(*spoiled))
+        assert np.isnan(found).tolist() == [i == row for i in range(4)]
+        np.testing.assert_array_equal(np.delete(found, row), np.delete(sound, row))
+
+
+@pytest.mark.parametrize("loss", [listwise_loss, pairwise_loss])
+def test_under_jit_losses_of_nan_are_nan(loss, rng):
+    scores = jnp.asarray(rng.normal(size=(2, 4, 6)))
+    traced = jax.jit(lambda s: loss(s, jnp.arange(4), jnp.ones(2)))
+    assert np.isfinite(traced(scores))
+    assert np.isnan(traced(scores.at[1, 2, 5].set(jnp.nan)))
+    assert np.isfinite(traced(scores.at[1, 2, 5].set(-jnp.inf)))
+
+
+def test_under_jit_a_contrastive_loss_of_nan_is_nan(rng):
+    scores = jnp.asarray(rng.normal(size=(1, 4, 4)))
+    traced = jax.jit(lambda s: contrastive_loss(s, jnp.ones(1)))
+    assert np.isnan(traced(scores.at[0, 2, 1].set(jnp.nan)))
+    assert np.isnan(traced(scores.at[0, 2, 2].set(jnp.nan)))
