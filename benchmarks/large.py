@@ -24,7 +24,7 @@ from pathlib import Path
 
 import numpy as np
 
-from rdjax.checks import byte_size
+from rdjax.data.machine import byte_size
 
 DIMENSION, TOPICS = 64, 500
 NOISE = 1.6  # of a query's error, relative to its document

@@ -7,7 +7,6 @@ and checking a corpus does not wait for it.
 """
 
 import math
-import re
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
@@ -78,19 +77,6 @@ def whole_tuple(values: Any, what: str, each: str) -> tuple[int, ...]:
     return tuple(whole(value, each) for value in values)
 
 
-_UNITS = {"": 1.0, "kb": 1e3, "mb": 1e6, "gb": 1e9, "tb": 1e12, "kib": 2.0**10, "mib": 2.0**20, "gib": 2.0**30}
-_SIZE = re.compile(r"([0-9]+(?:\.[0-9]+)?) ?([A-Za-z]*)")
-
-
-def byte_size(text: str, what: str) -> float:
-    """Bytes of a size like 8GB, 500 MB or 1.5GiB."""
-    match = _SIZE.fullmatch(text.strip())
-    good = match is not None and match[2].lower() in _UNITS and float(match[1]) > 0
-    require(good, f"{what} is {text!r}; write a size such as 500MB or 8GB.")
-    assert match is not None
-    return float(match[1]) * _UNITS[match[2].lower()]
-
-
 def numbers(values: Any, what: str, least: float = -math.inf, most: float = math.inf, *, ends: bool = True) -> None:
     """Finite real numbers in [least, most], or strictly between. Traced values pass unseen."""
     if not is_concrete(values):
@@ -112,7 +98,15 @@ def numbers(values: Any, what: str, least: float = -math.inf, most: float = math
             low = f"{'at least' if ends else 'above'} {least:g}" if math.isfinite(least) else ""
             high = f"{'at most' if ends else 'below'} {most:g}" if math.isfinite(most) else ""
             asked = ", ".join(filter(None, ["a finite number", low, high]))
-            raise InputError(f"{what} has an entry {float(array[bad].ravel()[0]):g}; it must be {asked}.")
+            place = tuple(int(i) for i in xp.argwhere(bad)[0])
+            raise InputError(f"{what} has an entry {float(array[place]):g}{at(place)}; it must be {asked}.")
+
+
+def at(place: tuple[int, ...]) -> str:
+    """Where an entry of an array is, in words after it; nothing of a number alone."""
+    if len(place) == 2:
+        return f" in row {place[0]}, column {place[1]}"
+    return f" at {place[0] if len(place) == 1 else place}" if place else ""
 
 
 def along_last(values: Any, what: str) -> None:
@@ -256,13 +250,16 @@ def law(values: Any, where: str = "the prior", *, rounded: bool = False) -> None
         require(array.ndim >= 1 and array.shape[-1] > 0, f"{where} is empty; it must hold at least one probability.")
         if not array.size:
             return
-        require(bool(xp.isfinite(array).all()), f"{where} has a NaN or infinity; it must hold probabilities.")
-        low = float(array.min())
-        require(low >= 0, f"{where} has a negative entry ({low:.3g}); probabilities are at least 0.")
-        total = np.ravel(array.sum(axis=-1, dtype=xp.result_type(float)))
-        worst = float(total[np.argmax(np.abs(total - 1))])
-        close = abs(worst - 1) <= tolerance * array.shape[-1] ** 0.5
-        require(close, f"{where} sums to {worst:.8g}, not 1; normalize it.")
+        bad = ~(array >= 0) | ~xp.isfinite(array)
+        if bad.any():
+            place = tuple(int(i) for i in xp.argwhere(bad)[0])
+            wrong = f"{where} has an entry {float(array[place]):g}{at(place)}"
+            raise InputError(f"{wrong}; probabilities are numbers that are at least 0.")
+        total = np.asarray(array.sum(axis=-1, dtype=xp.result_type(float)))
+        row = tuple(int(i) for i in np.unravel_index(np.argmax(np.abs(total - 1)), total.shape))
+        close = abs(float(total[row]) - 1) <= tolerance * array.shape[-1] ** 0.5
+        which = f" in row {row[0] if len(row) == 1 else row}" if row else ""
+        require(close, f"{where} sums to {float(total[row]):.8g}{which}, not 1; normalize it.")
 
 
 def _is_float(dtype: Any) -> bool:

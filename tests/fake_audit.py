@@ -63,6 +63,7 @@ def point(code, family, side, code_class, bits, kept, touched=None):
     return Point(
         code=code,
         family=family,
+        kind=STREAM if "entropy" in code else FIXED,
         budget=float(round(bits)),
         side=side,
         code_class=code_class,

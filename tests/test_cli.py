@@ -171,8 +171,8 @@ MISTAKES = {
     "audit good.npz --target nan": "the target is nan",
     "audit good.npz --seed -1": "the seed is -1; it must be a whole number, at least 0.",
     "audit good.npz --metric fame": "metric 'fame' is not known",
-    "audit good.npz --prior nowhere.txt": "nowhere.txt does not exist.",
-    "audit good.npz --prior law.txt": "law.txt sums to 0.9, not 1",
+    "audit good.npz --prior unifrom": "the prior is 'unifrom', and there is no such file; give queries, uniform,",
+    "audit good.npz --prior law.txt": "law.txt sums to 0.9, not 1; normalize it.",
     "audit good.npz --out good.npz": "good.npz is not a folder",
     "audit good.npz --out good.npz/below": "good.npz/below cannot be written: Not a directory.",
     "audit good.npz --out taken": "taken/report.json is a folder",
@@ -216,7 +216,7 @@ def test_a_mistake_is_one_sentence_and_leaves_nothing(place, line):
     assert sorted(place.rglob("*")) == before
 
 
-OPTIONS = ["metric fame", "target 0", "side both", "seed -1", "family int9", "prior nowhere.txt"]
+OPTIONS = ["metric fame", "target 0", "side both", "seed -1", "family int9", "prior unifrom"]
 
 
 @pytest.mark.parametrize("option", OPTIONS)

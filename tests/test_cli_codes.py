@@ -189,6 +189,24 @@ def test_exports(place):
     np.testing.assert_allclose(np.take_along_axis(scores, numbers, axis=1), -np.sort(-scores, axis=1)[:, :3], rtol=1e-5)
 
 
+def test_tables_do_not_go_into_a_corpus(place):
+    """Their names mean nothing there, so it could not be read any more; other folders may hold what they like."""
+    ran("encode corpus.npz --family 'PCA + scalar' --bits 24 --out codes")
+    export = "export codes/documents.rdx --code codes/code.safetensors --out"
+    (place / "mine").mkdir()
+    (place / "mine" / "notes.npy").write_bytes(b"not ours")
+    ran(f"{export} mine")
+    ran(f"{export} codes")
+    np.save("mine/queries.npy", np.ones((2, 8)))
+    before = sorted(os.listdir("mine"))
+    result = run(f"{export} mine")
+    assert result.exit_code == 2
+    assert result.stderr == (
+        "mine is a corpus, it has queries.npy, and tables beside it would spoil it; name another folder by --out.\n"
+    )
+    assert sorted(os.listdir("mine")) == before
+
+
 def test_lines_for_people(place):
     result = run("encode flat.npy --family int8 --out codes")
     assert result.exit_code == 0
@@ -377,13 +395,15 @@ def test_the_command_of_a_point_reads_as_it_is_typed():
 
     assert command_for(Point, "my corpus.npz", task=None, fit="b.npz", seed=3) == (
         "rdjax encode 'my corpus.npz' --fit b.npz --side documents --family 'PCA + scalar' --bits 64 --class C "
-        "--seed 3 --out documents-codes"
+        "--seed 3 --out 'my corpus-documents-codes'"
     )
     Point.family, Point.code_class, Point.side = "rank code", "A", "queries"
     line = command_for(Point, None, task="T1", fit=None, seed=0)
     assert line == "rdjax encode --task T1 --side queries --family 'rank code' --out searched-queries-codes"
     Point.code_class, Point.family = "C", "int8"
     assert command_for(Point, None, task=None, fit=None, seed=0).endswith(" --out queries-codes")  # another folder
+    for path in ("/a/news.npz", "/a/news", "/a/news/", "../a/./news"):  # codes of two corpora do not meet
+        assert command_for(Point, path, task=None, fit=None, seed=0).endswith(" --out news-queries-codes")
 
 
 def test_a_path_that_begins_with_a_dash_is_no_option_in_the_command(place):

@@ -141,14 +141,14 @@ def test_many_vectors_are_encoded_in_a_trace(cores, monkeypatch):
 
 @pytest.mark.float64_only
 def test_an_entry_of_half_precision_is_printed():
-    with pytest.raises(InputError, match=r"^the grades has an entry -1;"):
+    with pytest.raises(InputError, match=r"^the grades has an entry -1 at 1;"):
         checks.numbers(jnp.array([1.0, -1.0], jnp.bfloat16), "the grades", 0)
 
 
 @pytest.mark.float64_only
 def test_an_entry_of_half_precision_is_printed_where_it_is(monkeypatch):
     as_on_an_accelerator(monkeypatch)
-    with pytest.raises(InputError, match=r"^the grades has an entry -1;"):
+    with pytest.raises(InputError, match=r"^the grades has an entry -1 at 1;"):
         checks.numbers(jnp.array([1.0, -1.0], jnp.bfloat16), "the grades", 0)
 
 
@@ -203,3 +203,42 @@ def test_a_second_call_on_other_values_compiles_nothing(call, rng, caplog, monke
     with jax.log_compiles(), caplog.at_level("WARNING"):
         jax.block_until_ready(call(second))
     assert not [record for record in caplog.records if "ompil" in record.getMessage()]
+
+
+@pytest.mark.parametrize("accelerator", [False, True])
+@pytest.mark.parametrize(
+    ("shape", "place", "where"),
+    [
+        ((), (), ""),
+        ((3,), (2,), " at 2"),
+        ((3, 4), (1, 3), " in row 1, column 3"),
+        ((2, 3, 4), (1, 0, 2), r" at \(1, 0, 2\)"),
+    ],
+)
+def test_where_an_entry_is(shape, place, where, accelerator, monkeypatch):
+    """Of numbers and of laws, on the host and on an accelerator."""
+    values = np.full(shape, 0.25, np.float32)
+    values[place] = np.nan
+    if accelerator:
+        as_on_an_accelerator(monkeypatch)
+        values = jnp.asarray(values)
+    with pytest.raises(InputError, match=rf"^the grades has an entry nan{where};"):
+        checks.numbers(values, "the grades")
+    if shape:
+        with pytest.raises(InputError, match=rf"^the prior has an entry nan{where}; probabilities are numbers"):
+            checks.law(values)
+
+
+@pytest.mark.parametrize("accelerator", [False, True])
+def test_which_law_does_not_sum_to_one(accelerator, monkeypatch):
+    values = np.full((2, 3, 4), 0.25, np.float32)
+    values[1, 2, 0] = 0.5
+    if accelerator:
+        as_on_an_accelerator(monkeypatch)
+        values = jnp.asarray(values)
+    with pytest.raises(InputError, match=r"^the prior sums to 1\.25 in row \(1, 2\), not 1; normalize it\.$"):
+        checks.law(values)
+    with pytest.raises(InputError, match=r"^the prior sums to 1\.25 in row 2, not 1;"):
+        checks.law(values[1])
+    with pytest.raises(InputError, match=r"^the prior sums to 1\.25, not 1;"):
+        checks.law(values[1, 2])

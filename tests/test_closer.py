@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from rdjax.audit.closer import CLOSE, Contest, contests, settle
 from rdjax.audit.families import Trial
-from rdjax.audit.result import Bits, Point
+from rdjax.audit.result import FIXED, Bits, Point
 from rdjax.limits.bound import Bound
 from tests.fake_audit import fake_audit
 
@@ -47,7 +47,9 @@ def point(side, family, budget, law, look):
     chosen_by = unseen if look is None else Bound.at_least(look, "estimate", "on fit")
     asked = unseen if look is None else of(budget)
     kept = of(1.0)
-    return Point("code", family, budget, side, "B", "all", bits, 0, stored, chosen_by, asked, kept, kept, kept, kept)
+    return Point(
+        "code", family, FIXED, budget, side, "B", "all", bits, 0, stored, chosen_by, asked, kept, kept, kept, kept
+    )
 
 
 def trial(side, family, unit=1.0, most=math.inf):

@@ -5,9 +5,10 @@ import pytest
 
 from rdjax.audit.frontier import count_coded
 from rdjax.audit.memory import LEAST, Sizes, sizes_within
-from rdjax.checks import InputError, byte_size
+from rdjax.checks import InputError
 from rdjax.codes import SignBitsRescored
 from rdjax.data import Corpus
+from rdjax.data.machine import byte_size
 
 pytestmark = pytest.mark.float64_only
 

@@ -21,8 +21,9 @@ import pytest
 from jax.experimental.compilation_cache.compilation_cache import reset_cache
 from typer.testing import CliRunner
 
-from rdjax.checks import InputError, byte_size
+from rdjax.checks import InputError
 from rdjax.cli import app, sweeping
+from rdjax.data.machine import byte_size
 from rdjax.sweep import (
     Host,
     budget,

@@ -60,7 +60,8 @@ def _store(point: Point | None, offered: list[Point], floors: list[Floor], setti
     if after >= before:
         beside = f"where they take {storage(before)} today; leaving them as they are takes no more."
     return (
-        f"{bits:,.0f} bits ({bits / 8:,.1f} bytes) for each stored document keep {percent(setting.target)} of today's "
+        f"{bits:,.0f} bits ({bits / 8:,.1f} bytes) for each stored document{_mean(point)} keep "
+        f"{percent(setting.target)} of today's "
         f"{metric_title(setting.metric)}, with {point.code} ({_class(point)}): "
         f"{storage(after)} for {setting.documents:,} documents, the file of the code included, {beside} "
         f"{_kept(point, setting)} {_fewer(point, offered, setting)}{blind}"
@@ -96,8 +97,8 @@ def _send_blind(point: Point | None, offered: list[Point], floors: list[Floor], 
     if point is None:
         return f"{_nothing(offered, setting)} {blind}"
     return (
-        f"{_low(point.bits.packed):,.0f} bits per query do it for an encoder that does not know the corpus "
-        f"({_low(point.bits.single) / 8:,.0f} bytes for a single query), with {point.code} ({_class(point)}; "
+        f"{_low(point.bits.packed):,.0f} bits per query{_mean(point)} do it for an encoder that does not know the "
+        f"corpus ({_low(point.bits.single) / 8:,.0f} bytes for a single query), with {point.code} ({_class(point)}; "
         f"the encoder holds {storage(point.encoder_bytes)}). {_kept(point, setting)} {blind}"
     )
 
@@ -118,6 +119,10 @@ def _send_searched(point: Point | None, offered: list[Point], floors: list[Floor
         words += f", no fixed-length one has fewer than {_low(general[FIXED]):.2f}" if FIXED in general else ""
         words += f" (prior: {OWN if setting.judgements == 'several' else setting.prior})."
     return words
+
+
+def _mean(point: Point) -> str:
+    return ", on average," if point.kind == STREAM else ""
 
 
 def _class(point: Point) -> str:

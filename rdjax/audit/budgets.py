@@ -1,8 +1,10 @@
 """A family's code at a budget that somebody names: what `rdjax encode` fits, and how to ask it for an audit's code."""
 
+import os
 import shlex
 import subprocess
 import sys
+from pathlib import Path
 
 from rdjax.audit.families import FAMILIES, require_families
 from rdjax.audit.result import Point
@@ -58,7 +60,8 @@ def command_for(point: Point, path: str | None, *, task: str | None, fit: str | 
 
     Args:
       point: the code.
-      path: of the corpus as the user typed it, None for the emoji corpus.
+      path: of the corpus as the user typed it, None for the emoji corpus; its name begins that of the folder, so that
+        the codes of two corpora do not meet.
       task: of the emoji corpus, or None.
       fit: path of the corpus that was fitted on, or None.
       seed: of the audit.
@@ -70,10 +73,9 @@ def command_for(point: Point, path: str | None, *, task: str | None, fit: str | 
     words += ["--bits", f"{point.budget:g}"] if _BY_NAME[point.family].free else []
     words += [] if point.code_class == "A" else ["--class", point.code_class]
     words += [] if seed == 0 else ["--seed", str(seed)]
-    folder = (
-        f"{point.side}-codes" if point.code_class != "A" else f"searched-{point.side}-codes"
-    )  # one for each purpose
-    words += ["--out", folder]
+    corpus = [] if path is None else [Path(os.path.abspath(path)).stem]
+    purpose = ["searched"] if point.code_class == "A" else []
+    words += ["--out", "-".join([*corpus, *purpose, point.side, "codes"])]
     return subprocess.list2cmdline(words) if sys.platform == "win32" else shlex.join(words)
 
 

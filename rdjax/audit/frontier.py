@@ -12,7 +12,7 @@ from rdjax.audit.families import Maker, Trial
 from rdjax.audit.kept import for_features, notes_of
 from rdjax.audit.memory import SCORES, Sizes
 from rdjax.audit.quality import in_order, values_of
-from rdjax.audit.result import Bits, Point
+from rdjax.audit.result import FIXED, STREAM, Bits, Point
 from rdjax.audit.training import ROWS, Training, sample_rows
 from rdjax.audit.view import View
 from rdjax.codes import Code, SignBitsRescored
@@ -262,6 +262,7 @@ class Bench:
         return Point(
             code=code.name,
             family=trial.family,
+            kind=STREAM if code.bits is None else FIXED,
             budget=budget_of(code),
             side=trial.side,
             code_class=trial.code_class,

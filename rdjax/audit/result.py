@@ -75,7 +75,8 @@ class Bits:
 class Point:
     """One code at one budget on one side ("queries" or "documents").
 
-    `code` is its own name and `family` the one of its kind. `budget` is what a code was asked to take, bits per item,
+    `code` is its own name and `family` the one of its kind. `kind` is FIXED where every item takes as many bits, or
+    STREAM where they differ and bits are a mean. `budget` is what a code was asked to take, bits per item,
     `encoder_bytes` what its encoder has to hold, `stored_bytes` what the file of the code takes that `rdjax encode`
     writes: what encodes and what decodes. `code_class` is A, B or C (see `CLASSES`) and `fitted_on` says so in
     words. `chosen_by` is the lower bound of quality kept on the fit queries that choices are made by, and `chosen_bits`
@@ -86,6 +87,7 @@ class Point:
 
     code: str
     family: str
+    kind: str
     budget: float
     side: str
     code_class: str

@@ -45,7 +45,7 @@ def audit(
     ] = None,
     family: Annotated[
         list[str] | None,
-        typer.Option(metavar="NAME", help="A family of codes to try, instead of the usual ones; may be given again."),
+        typer.Option(metavar="NAME", help="Codes to try, not the usual; may be given again. A wrong name lists all."),
     ] = None,
     seed: Annotated[int, typer.Option(help="Of every random choice.")] = 0,
     memory: Annotated[
@@ -62,7 +62,8 @@ def audit(
     Reads embeddings and judgments, fits codes of many kinds at many budgets, measures what each keeps of today's
     quality, and prints how many bits per stored document and per query do it, beside the floors that are proved.
     """
-    from rdjax.checks import byte_size, require
+    from rdjax.checks import require
+    from rdjax.data.machine import byte_size
     from rdjax.report import Progress, check_writable
 
     _check_one(path, context.args)
@@ -139,12 +140,15 @@ def _check_one(path: str | None, more: list[str]) -> None:
 def _check_options(metric: str, target: float, side: str | None, prior: str, families: list[str], seed: int) -> None:
     """What the audit would refuse too, but only when every vector has been read."""
     from rdjax.audit.asked import require_askable
+    from rdjax.checks import require
     from rdjax.data.reading import open_file
     from rdjax.retrieval.metrics import parse_metric
 
     require_askable(target, side, families, seed)
     parse_metric(metric)
     if prior not in PRIORS:
+        known = f"{', '.join(PRIORS)}, or a file of numbers"
+        require(os.path.lexists(prior), f"the prior is {prior!r}, and there is no such file; give {known}.")
         open_file(prior).close()
 
 

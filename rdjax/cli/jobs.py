@@ -179,6 +179,7 @@ def export_tables(path: str, code_path: str, out: str) -> Done:
     code, _ = _load(code_path)
     names = [f"{name}.npy" for name in code_tables(code, np.zeros((0, code.num_symbols), np.int32))] + [PAGE]
     files = [os.path.join(out, name) for name in names]
+    places.keep_corpora(out)
     places.keep_other_tables(out, names, Path(path).name)
     check_files(files)
     tables = code_tables(code, _symbols(code, path))

@@ -8,6 +8,7 @@ from rdjax.checks import require
 from rdjax.codes.exported import PAGE, listed_stream, listed_tables
 from rdjax.codes.frames import read_owner
 from rdjax.codes.saved import is_saved_code
+from rdjax.data.folders import corpus_files
 from rdjax.data.reading import map_whole, open_file
 
 CODE, STREAM = "code.safetensors", ".rdx"
@@ -91,6 +92,16 @@ def keep_other_tables(folder: str, names: list[str], stream: str) -> None:
     for name in (name for name in earlier if name not in names):
         place = os.path.join(folder, name)
         require(not os.path.lexists(place), f"{place} is a table of another kind of code; {ELSEWHERE}")
+
+
+def keep_corpora(folder: str) -> None:
+    """Tables do not go into the folder of a corpus: it would no longer be one, as their names mean nothing there.
+
+    Raises:
+      InputError: the folder holds files that are read as a corpus.
+    """
+    known = next((name for name in corpus_files(folder)), None)
+    require(known is None, f"{folder} is a corpus, it has {known}, and tables beside it would spoil it; {ELSEWHERE}")
 
 
 def _exported(page: str) -> tuple[list[str], str]:

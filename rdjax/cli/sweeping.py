@@ -55,7 +55,8 @@ def sweep(
     process: Annotated[int | None, typer.Option(metavar="I", help="Which of them this is, from 0.")] = None,
 ) -> None:
     """Compute a grid of experiments."""
-    from rdjax.checks import byte_size, require, whole
+    from rdjax.checks import require, whole
+    from rdjax.data.machine import byte_size
     from rdjax.sweep import join, plan_sweep, read_config, run_sweep
 
     wanted, limit = read_config(config), None if memory is None else byte_size(memory, "the memory")

@@ -65,6 +65,12 @@ def read_folder(path: str, judgments: str | None = None, memory: float | None = 
     return found
 
 
+def corpus_files(path: str) -> list[str]:
+    """Names of the files in a folder that bring vectors or judgments; none where there is no folder."""
+    names = sorted(os.listdir(path)) if os.path.isdir(path) else []
+    return [n for n in names if _is_read(n) and (not n.endswith(".npy") or canonical(n.removesuffix(".npy")))]
+
+
 def _require_none_missed(path: str, unread: Iterable[str], names: set[str], *, judged: bool) -> None:
     """Of the files that mean nothing here, none looks like what its owner wants to be read."""
     for name in unread:

@@ -1,8 +1,11 @@
-"""How much memory there is: the machine's, or what its container or batch system leaves to this process."""
+"""How much memory there is: the machine's, or what its container or batch system leaves, or what somebody says."""
 
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
+
+from rdjax.checks import require
 
 _GENEROUS = 2**36  # bytes, where the system does not tell
 
@@ -44,3 +47,16 @@ def _text(path: Path) -> str:
         return path.read_text()
     except (OSError, ValueError):
         return ""
+
+
+_UNITS = {"": 1.0, "kb": 1e3, "mb": 1e6, "gb": 1e9, "tb": 1e12, "kib": 2.0**10, "mib": 2.0**20, "gib": 2.0**30}
+_SIZE = re.compile(r"([0-9]+(?:\.[0-9]+)?) ?([A-Za-z]*)")
+
+
+def byte_size(text: str, what: str) -> float:
+    """Bytes of a size like 8GB, 500 MB or 1.5GiB."""
+    match = _SIZE.fullmatch(text.strip())
+    good = match is not None and match[2].lower() in _UNITS and float(match[1]) > 0
+    require(good, f"{what} is {text!r}; write a size such as 500MB or 8GB.")
+    assert match is not None
+    return float(match[1]) * _UNITS[match[2].lower()]

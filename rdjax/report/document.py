@@ -18,6 +18,7 @@ from rdjax.audit.result import CLASSES, Audit
 from rdjax.checks import require
 from rdjax.data.writing import nearest_existing, said_of
 from rdjax.limits.bound import EVIDENCE, Bound
+from rdjax.report.code_names import meanings
 
 SCHEMA = "rdjax.audit/1"
 PICTURES = ("frontier.png", "frontier.svg", "modalities.png", "modalities.svg")  # these two if there are modalities
@@ -51,7 +52,9 @@ def to_json(audit: Audit, commands: Mapping[str, str] | None = None) -> dict[str
       ValueError: a number of the audit is NaN, which is a bug; the message says where.
     """
     next_steps = [{"purpose": purpose, "command": command} for purpose, command in (commands or {}).items()]
-    about = {"schema": SCHEMA, **provenance(), "seed": audit.setting.seed, "reading": READING}
+    used = meanings(point.code for point in audit.points)
+    called = [{"word": word, "meaning": meaning} for word, meaning in used.items()]
+    about = {"schema": SCHEMA, **provenance(), "seed": audit.setting.seed, "reading": READING, "called": called}
     return {**about, **plain(audit, "audit"), "commands": next_steps}
 
 

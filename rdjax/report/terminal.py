@@ -13,6 +13,7 @@ from rdjax.audit.result import CLASSES, Audit, Floor, Point, Quality
 from rdjax.audit.wording import ITEM, TITLES, metric_title, percent, storage
 from rdjax.limits.bound import EVIDENCE
 from rdjax.report import words
+from rdjax.report.code_names import meanings
 from rdjax.report.columns import plain_table
 from rdjax.report.modality_tables import modalities
 
@@ -104,6 +105,7 @@ def _side(audit: Audit, side: str, title: str, width: int) -> Iterator[Renderabl
         lines.append(
             f"{words.count(len(points) - len(shown), 'code')} of no better use are in report.json and on the page only"
         )
+    lines += [f"  {word}: {meaning}" for word, meaning in meanings(point.code for point in picked).items()]
     yield Text("\n".join([*lines, ""]))
     if floors:
         aim = f"{metric} {words.quality(audit.aim)}"
