@@ -207,6 +207,16 @@ def test_tables_do_not_go_into_a_corpus(place):
     assert sorted(os.listdir("mine")) == before
 
 
+@pytest.mark.parametrize("name", ["codes.fais", "codes.FAISS", "codes.index", "codes.faissx"])
+def test_an_index_whose_ending_is_mistyped_is_no_folder(place, name):
+    ran("encode corpus.npz --family 'PCA + scalar' --bits 24 --out codes")
+    result = run(f"export codes/documents.rdx --code codes/code.safetensors --out {name}")
+    assert result.exit_code == 2
+    assert result.stderr == f"{name} ends neither as an index nor as a folder; an index is FILE.faiss.\n"
+    assert not os.path.lexists(name)
+    ran("export codes/documents.rdx --code codes/code.safetensors --out tables.v1")
+
+
 def test_lines_for_people(place):
     result = run("encode flat.npy --family int8 --out codes")
     assert result.exit_code == 0

@@ -158,6 +158,11 @@ def test_bad_quantizers_are_refused():
     ):
         with pytest.raises(InputError, match=words):
             module(np.ones((3, 5)))
+    quantized = Quantizer(6, rngs=nnx.Rngs(0))(np.ones((3, 6)))
+    with pytest.raises(InputError, match="give its symbols"):
+        EntropyModel(6, rngs=nnx.Rngs(0))(quantized)
+    with pytest.raises(InputError, match=r"temperatures are \[\]; give one"):
+        TemperatureDecoder([])
 
 
 # loss

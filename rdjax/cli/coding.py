@@ -109,6 +109,7 @@ def export(
     """
     from rdjax.cli import jobs
 
+    jobs.places.keep_to_endings(out)
     with jobs.precision():
         done = (
             jobs.export_index(path, code, out) if Path(out).suffix == ".faiss" else jobs.export_tables(path, code, out)

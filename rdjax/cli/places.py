@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterable
+from difflib import get_close_matches
 from pathlib import Path
 
 from rdjax.checks import require
@@ -92,6 +93,18 @@ def keep_other_tables(folder: str, names: list[str], stream: str) -> None:
     for name in (name for name in earlier if name not in names):
         place = os.path.join(folder, name)
         require(not os.path.lexists(place), f"{place} is a table of another kind of code; {ELSEWHERE}")
+
+
+def keep_to_endings(out: str) -> None:
+    """An index whose ending is mistyped does not become a folder of tables.
+
+    Raises:
+      InputError: no folder, with an ending that is nearly one of an index.
+    """
+    ending = Path(out).suffix.lower()
+    meant = not os.path.isdir(out) and bool(get_close_matches(ending, [".faiss", ".index"], n=1, cutoff=0.7))
+    exact = Path(out).suffix == ".faiss"
+    require(exact or not meant, f"{out} ends neither as an index nor as a folder; an index is FILE.faiss.")
 
 
 def keep_corpora(folder: str) -> None:

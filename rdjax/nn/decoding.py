@@ -35,7 +35,10 @@ class TemperatureDecoder(nnx.Module):
         self, temperatures: Sequence[float], *, doubt: Sequence[float] | None = None, dtype: DTypeLike = jnp.float32
     ):
         tau = np.asarray(temperatures, np.float64)
-        require(tau.ndim == 1 and bool((tau > 0).all()), f"temperatures are {temperatures}; give one above 0 for each.")
+        require(
+            tau.ndim == 1 and tau.size > 0 and bool((tau > 0).all()),
+            f"temperatures are {temperatures}; give one above 0 for each.",
+        )
         require(
             bool(np.isfinite(tau).all()),
             f"temperatures are {temperatures}; an infinite one cannot learn: leave that modality out of the scores.",

@@ -121,6 +121,7 @@ class EntropyModel(nnx.Module):
 
     def __call__(self, symbols: ArrayLike) -> jax.Array:
         """Symbols [..., k], whole or noisy, to bits per item [...]; InputError if they are of another size."""
+        require(not isinstance(symbols, Quantized), "the entropy model was given all of `Quantized`; give its symbols.")
         require_size(symbols, self.logits.shape[0], "the entropy model")
         weights = jax.nn.softmax(self.logits[...], axis=-1)
         bits = cell_bits(symbols, weights, self.means[...], jnp.exp(self.log_scales[...]))
