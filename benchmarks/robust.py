@@ -40,7 +40,12 @@ from tests.spoiled import (
 )
 
 TOLERANCE = {"float32": 1e-3, "float16": 2e-2, "bfloat16": 2e-2}
-OTHER_DRAWS = {"codes.simulated_documents", "codes.QueryModel.simulate", "codes.ProductQuantizer.fit"}  # by precision
+OTHER_DRAWS = {  # by precision
+    "codes.simulated_documents",
+    "codes.QueryModel.simulate",
+    "codes.ProductQuantizer.fit",
+    "information.dither",
+}
 KINDS = ("values", "shapes", "kinds", "precisions")
 SPOIL = {"values": (values_of, ()), "shapes": (shapes_of, ()), "kinds": (kinds_of, (TypeError, ValueError, Warning))}
 

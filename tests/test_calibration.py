@@ -255,6 +255,7 @@ class TestPermutation:
         on_host = lambda statistic: permutation_test(statistic, x, x, key, permutations=99, traced=False)
         for call, say in (
             (lambda: permutation_test(correlation, x, x[:4], key), "both need the same rows"),
+            (lambda: permutation_test(correlation, x, x * 1j, key), "y holds complex128 values; give real numbers"),
             (lambda: permutation_test(correlation, x[:1], x[:1], key), "at least 2"),
             (lambda: on_host(lambda x, y: np.nan), "the statistic is nan"),
             (lambda: on_host(lambda x, y: x[:, 0]), "it must be a scalar"),

@@ -66,8 +66,9 @@ def permutation_test(
       `PermutationTest`, all scalars. Under jit a permuted statistic that is not a number counts as an exceedance.
 
     Raises:
-      InputError: rows that differ, fewer than 2, a statistic that is no finite scalar on the data; where x64 is off,
-        integers beyond 32 bits, and a column far from 0 of which float32 makes more than 1% of the values equal.
+      InputError: rows that differ, fewer than 2, complex numbers, a statistic that is no finite scalar on the data;
+        where x64 is off, integers beyond 32 bits, and a column far from 0 of which float32 makes more than 1% of the
+        values equal.
 
     Source: Phipson and Smyth 2010, on why p is never 0.
     """
@@ -78,6 +79,9 @@ def permutation_test(
         rows[0] == rows[1] != () and rows[0][0] > 1,
         f"x has shape {np.shape(x)} and y {np.shape(y)}; both need the same rows, at least 2.",
     )
+    for name, array in (("x", x), ("y", y)):
+        kind = array.dtype if hasattr(array, "dtype") else np.asarray(array).dtype
+        checks.require(kind.kind != "c", f"{name} holds {kind} values; give real numbers.")
     if traced:
         values = _mapped(statistic, _traceable(x, "x"), _traceable(y, "y"), key, permutations, batch)
     else:
