@@ -197,6 +197,9 @@ def test_tables_do_not_go_into_a_corpus(place):
     (place / "mine" / "notes.npy").write_bytes(b"not ours")
     ran(f"{export} mine")
     ran(f"{export} codes")
+    ran("encode corpus.npz --side queries --family 'rank code' --out ranks")  # its tables hold documents.npy
+    for _ in range(2):
+        ran("export ranks/queries.rdx --code ranks/code.safetensors --out orders")
     np.save("mine/queries.npy", np.ones((2, 8)))
     before = sorted(os.listdir("mine"))
     result = run(f"{export} mine")
@@ -399,7 +402,7 @@ def test_every_family_of_the_audit_can_be_asked_for_by_its_budget(monkeypatch):
     assert seen == {family.name for family in FAMILIES}
 
 
-def test_the_command_of_a_point_reads_as_it_is_typed():
+def test_the_command_of_a_point_reads_as_it_is_typed(tmp_path):
     class Point:
         side, family, code_class, budget = "documents", "PCA + scalar", "C", 64.0
 
@@ -414,6 +417,9 @@ def test_the_command_of_a_point_reads_as_it_is_typed():
     assert command_for(Point, None, task=None, fit=None, seed=0).endswith(" --out queries-codes")  # another folder
     for path in ("/a/news.npz", "/a/news", "/a/news/", "../a/./news"):  # codes of two corpora do not meet
         assert command_for(Point, path, task=None, fit=None, seed=0).endswith(" --out news-queries-codes")
+    (tmp_path / "v1.5").mkdir()
+    assert command_for(Point, str(tmp_path / "v1.5"), task=None, fit=None, seed=0).endswith(" --out v1.5-queries-codes")
+    assert command_for(Point, "/", task=None, fit=None, seed=0).endswith(" --out queries-codes")
 
 
 def test_a_path_that_begins_with_a_dash_is_no_option_in_the_command(place):

@@ -22,7 +22,6 @@ OTHER = {
     "to",
     "of",
     "the",
-    "first",
     "what",
     "follows",
     "codewords",

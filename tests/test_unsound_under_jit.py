@@ -47,6 +47,26 @@ def test_under_jit_losses_of_nan_are_nan(loss, rng):
     assert np.isfinite(traced(scores.at[1, 2, 5].set(-jnp.inf)))
 
 
+@pytest.mark.parametrize("loss", [listwise_loss, pairwise_loss])
+def test_under_jit_losses_of_what_is_no_document_are_nan(loss, rng):
+    scores = jnp.asarray(rng.normal(size=(1, 4, 6)))
+    one = jax.jit(lambda r: loss(scores, r, jnp.ones(1)))
+    for index in (-5, -1, 6, 100):
+        assert np.isnan(one(jnp.array([0, 1, 2, index])))
+    several = jnp.array([[0, -1], [1, 2], [2, 3], [4, 5]])
+    assert np.isfinite(one(several))
+    for index in (-2, 6):
+        assert np.isnan(one(several.at[1, 1].set(index)))
+
+
+def test_a_modality_that_is_left_out_spoils_nothing(rng):
+    """At an infinite temperature its scores are not looked at, also where they are NaN or infinite."""
+    scores = jnp.asarray(rng.normal(size=(2, 4, 6)))
+    traced = jax.jit(lambda s: listwise_loss(s, jnp.arange(4), jnp.array([1.0, jnp.inf])))
+    for value in (jnp.nan, jnp.inf, -jnp.inf):
+        assert traced(scores.at[1, 2, 5].set(value)) == traced(scores)
+
+
 def test_under_jit_a_contrastive_loss_of_nan_is_nan(rng):
     scores = jnp.asarray(rng.normal(size=(1, 4, 4)))
     traced = jax.jit(lambda s: contrastive_loss(s, jnp.ones(1)))

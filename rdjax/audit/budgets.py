@@ -61,7 +61,7 @@ def command_for(point: Point, path: str | None, *, task: str | None, fit: str | 
     Args:
       point: the code.
       path: of the corpus as the user typed it, None for the emoji corpus; its name begins that of the folder, so that
-        the codes of two corpora do not meet.
+        the codes of two corpora meet only if these have one name.
       task: of the emoji corpus, or None.
       fit: path of the corpus that was fitted on, or None.
       seed: of the audit.
@@ -73,9 +73,10 @@ def command_for(point: Point, path: str | None, *, task: str | None, fit: str | 
     words += ["--bits", f"{point.budget:g}"] if _BY_NAME[point.family].free else []
     words += [] if point.code_class == "A" else ["--class", point.code_class]
     words += [] if seed == 0 else ["--seed", str(seed)]
-    corpus = [] if path is None else [Path(os.path.abspath(path)).stem]
-    purpose = ["searched"] if point.code_class == "A" else []
-    words += ["--out", "-".join([*corpus, *purpose, point.side, "codes"])]
+    place = Path("" if path is None else os.path.abspath(path))
+    corpus = place.name if path is None or os.path.isdir(path) else place.stem
+    searched = "searched" if point.code_class == "A" else ""
+    words += ["--out", "-".join(filter(None, [corpus, searched, point.side, "codes"]))]
     return subprocess.list2cmdline(words) if sys.platform == "win32" else shlex.join(words)
 
 

@@ -102,7 +102,7 @@ def keep_to_endings(out: str) -> None:
       InputError: no folder, with an ending that is nearly one of an index.
     """
     ending = Path(out).suffix.lower()
-    meant = not os.path.isdir(out) and bool(get_close_matches(ending, [".faiss", ".index"], n=1, cutoff=0.7))
+    meant = not os.path.isdir(out) and bool(get_close_matches(ending, [".faiss", ".index"], n=1, cutoff=0.75))
     exact = Path(out).suffix == ".faiss"
     require(exact or not meant, f"{out} ends neither as an index nor as a folder; an index is FILE.faiss.")
 
@@ -113,7 +113,8 @@ def keep_corpora(folder: str) -> None:
     Raises:
       InputError: the folder holds files that are read as a corpus.
     """
-    known = next((name for name in corpus_files(folder)), None)
+    earlier, _ = _exported(os.path.join(folder, PAGE))  # a table of documents has the name of a corpus'
+    known = next((name for name in corpus_files(folder) if name not in earlier), None)
     require(known is None, f"{folder} is a corpus, it has {known}, and tables beside it would spoil it; {ELSEWHERE}")
 
 

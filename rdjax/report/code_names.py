@@ -11,6 +11,7 @@ _WORDS = (
         r"\brelevance \d",
         "k directions that tell most of which document a query wants, fitted on queries and the documents they want",
     ),
+    ("first k", r"\bfirst \d", "the first k numbers of every vector"),
     ("rotation k", r"\brotation \d", "k directions at random"),
     ("turned", r"\bturned\b", "the coefficients are turned at random, so that each tells as much"),
     ("scalar", r"\bscalar\b", "every coefficient is rounded to one of a few levels of its own"),

@@ -16,6 +16,7 @@ from rdjax.retrieval.scores import (
     check_temperatures,
     checked_scores,
     fused_scores,
+    listed_documents,
     mean_over_queries,
 )
 
@@ -44,7 +45,7 @@ def listwise_loss(
     require(scores.ndim > 1 and len(scores) > 0, f"scores have shape {scores.shape}; they must be [M, ..., N].")
     check_relevant(scores[0], relevant)
     logits = log_weights(scores, temperatures, prior)
-    listed = relevant if relevant.ndim == logits.ndim else relevant[..., None]
+    listed = listed_documents(relevant, logits)
     own = log_probability(logits, jnp.maximum(listed, 0))
     count = jnp.sum(listed >= 0, axis=-1)
     return -_over_judged(jnp.sum(jnp.where(listed >= 0, own, 0), axis=-1) / jnp.maximum(count, 1), count)
@@ -72,7 +73,7 @@ def pairwise_loss(scores: ArrayLike, relevant: ArrayLike, temperatures: ArrayLik
 
 @jax.jit
 def _pairwise(fused: jax.Array, relevant: jax.Array) -> jax.Array:
-    listed = relevant if relevant.ndim == fused.ndim else relevant[..., None]
+    listed = listed_documents(relevant, fused)
     judged = listed >= 0
     others = ~jax.nn.one_hot(jnp.where(judged, listed, fused.shape[-1]), fused.shape[-1], dtype=bool).any(axis=-2)
     others &= fused != -jnp.inf

@@ -119,8 +119,8 @@ def fused_scores(scores: jax.Array, temperatures: jax.Array) -> jax.Array:
     """sum_m s_m / tau_m [..., N] of [M, ..., N]; -inf where a modality that counts has it, with gradient 0 in tau."""
     weights = (1.0 / temperatures).astype(scores.dtype)
     possible = scores != -jnp.inf
-    fused = jnp.tensordot(weights, jnp.where(possible, scores, 0), 1, precision=jax.lax.Precision.HIGHEST)
     counts = (weights > 0).reshape(-1, *[1] * (scores.ndim - 1))
+    fused = jnp.tensordot(weights, jnp.where(possible & counts, scores, 0), 1, precision=jax.lax.Precision.HIGHEST)
     return jnp.where(jnp.any(~possible & counts, axis=0), -jnp.inf, finite(fused))
 
 
@@ -163,6 +163,13 @@ def _counts(scores: jax.Array, relevant: jax.Array) -> tuple[jax.Array, jax.Arra
     judged = listed >= 0
     above = jnp.where(judged, jnp.moveaxis(above, 0, -1), 0).reshape(relevant.shape)
     return above, jnp.where(judged, jnp.moveaxis(tied, 0, -1), 0).reshape(relevant.shape)
+
+
+def listed_documents(relevant: jax.Array, scores: jax.Array) -> jax.Array:
+    """Relevant documents [..., J]; under jit what is neither one nor padding is N, where `take_along_axis` has NaN."""
+    several = relevant.ndim == scores.ndim
+    listed = relevant if several else relevant[..., None]
+    return jnp.where(listed < (-1 if several else 0), scores.shape[-1], listed)
 
 
 def mean_over_queries(values: jax.Array) -> jax.Array:
