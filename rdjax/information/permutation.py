@@ -113,7 +113,8 @@ def _traceable(array: Any, name: str) -> jax.Array:
     else:
         whole, rounded = (np.reshape(values, (len(array), -1)).T for values in (array, cast))
         for column, short in zip(whole, rounded, strict=True):
-            far = np.abs(column).max() > 2 * np.ptp(column)
+            with np.errstate(invalid="ignore"):  # of infinities, which the statistic will refuse
+                far = np.abs(column).max() > 2 * np.ptp(column)
             before, after = (len(np.unique(values)) if far else 0 for values in (column, short))
             checks.require(
                 after >= (1 - ROUNDED[1]) * before,
