@@ -9,7 +9,7 @@ _WORDS = (
     (
         "relevance k",
         r"\brelevance \d",
-        "the k directions that tell most of which document a query wants, fitted on queries and the documents they want",
+        "the k directions that tell most of which document is wanted, fitted on queries and what they want",
     ),
     ("first k", r"\bfirst \d", "the first k numbers of every vector"),
     ("rotation k", r"\brotation \d", "the first k directions of a random rotation"),
