@@ -37,7 +37,8 @@ class FakeBench:
         return 1.0 if make.args[0] >= self.laws[trial.family][0] else 0.5
 
     def point(self, trial, outcomes, look):
-        return point(trial.side, trial.family, outcomes[0], self.laws[trial.family], look)
+        made = point(trial.side, trial.family, outcomes[0], self.laws[trial.family], look)
+        return dataclasses.replace(made, code_class=trial.code_class)
 
 
 def point(side, family, budget, law, look):
@@ -173,6 +174,19 @@ def test_units_and_the_most_that_is_asked():
     late = [p.budget for p in found if p.family == "late"]
     assert late[0] == 32
     assert min(late) in (16, 8)
+
+
+def test_what_class_b_cannot_do_class_c_is_not_asked():
+    laws = {"a": (90.0, 0, 0), "x": (200.0, 0, 0)}
+    bench = FakeBench(laws)
+    known = grid("documents", "a", (64, 1024), laws["a"])
+    contest = Contest("documents", "BC", packed, 1.0)
+    blind = dataclasses.replace(trial("documents", "x"), code_class="C")
+    both = settle(bench, contest, [trial("documents", "a"), trial("documents", "x"), blind], known)
+    assert {p.family for p in both} == {"a", "x"}
+    assert len([p for p in both if p.family == "x"]) == 1
+    alone = settle(bench, contest, [trial("documents", "a"), blind], known)
+    assert [p.budget for p in alone if p.family == "x"] == [p.budget for p in both if p.family == "x"]
 
 
 def test_a_family_of_one_budget_and_other_sides_are_not_asked():

@@ -116,7 +116,7 @@ class _Race:
         if best == math.inf:
             return None
         high = min([p.budget for p in own if self._sufficient(p)] + [ceiling, trial.most + unit])
-        low = max((p.budget for p in own if -math.inf < float(p.chosen_by.lower) and p.budget < high), default=0.0)
+        low = max((p.budget for p in self._points if self._fails(p, trial) and p.budget < high), default=0.0)
         half = lambda end: math.sqrt(max(low, end / 4) * end)
         first, last = low // unit + 1, math.ceil(high / unit) - 1 if high < math.inf else math.inf
         if self._wins(trial):
@@ -144,6 +144,11 @@ class _Race:
 
     def _of(self, trial: Trial) -> list[Point]:
         return [p for p in self._points if (p.family, p.code_class) == (trial.family, trial.code_class)]
+
+    def _fails(self, point: Point, trial: Trial) -> bool:
+        """Whether it was looked at in vain; what class B, fitted on what it codes, cannot do, class C cannot either."""
+        alike = point.family == trial.family and point.code_class <= trial.code_class
+        return alike and -math.inf < float(point.chosen_by.lower) < self.bench.target
 
     def _sufficient(self, point: Point) -> bool:
         return float(point.chosen_by.lower) >= self.bench.target
