@@ -5,7 +5,6 @@ import hashlib
 import json
 import math
 import pathlib
-import statistics
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -202,12 +201,6 @@ class Choice:
         parts = min(len(self.worth), len(other.worth))
         return sum(self.worth[:parts]) > sum(other.worth[:parts])
 
-    def surely_better(self, other: "Choice") -> bool:
-        """By more than a standard error of the mean difference over the parts that both were judged on."""
-        gains = [mine - theirs for mine, theirs in zip(self.worth, other.worth, strict=False)]
-        error = statistics.stdev(gains) / len(gains) ** 0.5 if len(gains) > 1 else 0.0
-        return statistics.fmean(gains) > error
-
 
 def ranking(cell: Cell, table: dict[str, Recipe]) -> list[Choice]:
     """Recipes, best first, by cross-validation with successive halving (Jamieson and Talwalkar 2016)."""
@@ -228,18 +221,13 @@ def ranking(cell: Cell, table: dict[str, Recipe]) -> list[Choice]:
 
 
 def choice(cell: Cell, ranked: list[Choice]) -> Choice | None:
-    """The best recipe; or one of the best that can be learned, trained, if that is better by a standard error.
-
-    So does cross-validation choose among the more and the less simple (Breiman et al. 1984, section 3.4.3): training
-    can fit what the fit queries have by chance, which a part of them shares with the others.
-    """
-    best = plain = ranked[0] if ranked else None
+    """The best recipe; or one of the best that can be learned, trained, if that is better on all parts."""
+    best = ranked[0] if ranked else None
     for start in learnable(ranked)[:STARTS]:
         name, recipe = f"{start.name}, learned", code_learned.trained(start.recipe)
         parts = range(min(PARTS, len(cell.case.parts)))
         taught = Choice(name, recipe, tuple(cell.on_fit_split(name, recipe, part) for part in parts))
-        if plain is None or (taught.surely_better(plain) and taught.better(best or plain)):
-            best = taught
+        best = taught if best is None or taught.better(best) else best
     return best
 
 
