@@ -205,8 +205,15 @@ def test_tables_do_not_go_into_a_corpus(place):
     result = run(f"{export} mine")
     assert result.exit_code == 2
     assert result.stderr == (
-        "mine is a corpus, it has queries.npy, and tables beside it would spoil it; name another folder by --out.\n"
+        "mine is a corpus, it has queries.npy, and tables would spoil it; name another folder by --out.\n"
     )
+    assert sorted(os.listdir("mine")) == before
+    kept = (place / "mine" / "queries.npy").read_bytes()
+    for name in ("mine/queries.npy", "mine/more.npy"):  # nor do decoded vectors, which would be embeddings there
+        result = run(f"decode codes/documents.rdx --code codes/code.safetensors --out {name}")
+        assert result.exit_code == 2
+        assert "mine is a corpus, it has queries.npy, and vectors that are decoded would spoil it" in result.stderr
+    assert (place / "mine" / "queries.npy").read_bytes() == kept
     assert sorted(os.listdir("mine")) == before
 
 

@@ -236,3 +236,31 @@ def test_soft_ranks_of_the_loss_may_be_a_function():
         for ranks in (SigmoidRanks(0.5), lambda *at: SigmoidRanks(0.5)(*at))
     )
     assert float(own) == pytest.approx(float(by_function), rel=1e-12)
+
+
+@pytest.mark.parametrize("kind", ["scalar", "product", "residual"])
+def test_integers_are_quantized_as_the_same_floats(kind):
+    quantizer = Quantizer(6, kind=kind, bits=2, step=0.5, rngs=nnx.Rngs(0))
+    whole_numbers = np.arange(18).reshape(3, 6) % 5
+    expected = quantizer(whole_numbers.astype(np.float32))
+    for kind_of in (np.int8, np.uint8, np.int32, np.int64):
+        np.testing.assert_array_equal(quantizer(whole_numbers.astype(kind_of)).values, expected.values)
+    flags = quantizer(whole_numbers > 2)
+    np.testing.assert_array_equal(flags.values, quantizer((whole_numbers > 2).astype(np.float32)).values)
+
+
+def test_what_is_not_finite_is_refused_where_it_comes_in():
+    quantizer, model = Quantizer(4, rngs=nnx.Rngs(0)), EntropyModel(4, rngs=nnx.Rngs(0))
+    for module, words in (
+        (quantizer, "what is quantized has an entry nan"),
+        (model, "what the entropy model was given has an entry nan"),
+    ):
+        with pytest.raises(InputError, match=words):
+            module(np.array([[0.0, np.nan, 1.0, 2.0]]))
+
+
+def test_scores_of_another_shape_are_shown_beside_the_bits():
+    with pytest.raises(
+        InputError, match=r"the bits have shape \(3,\) and the scores \(5, 3\); give one number a query"
+    ):
+        RateDistortionLoss()(np.ones(3), np.ones((5, 3)), np.zeros(5, int))

@@ -155,11 +155,13 @@ def decode_file(path: str, code_path: str, out: str) -> Done:
     """Decode a stream into one .npy file, a block at a time.
 
     Raises:
-      InputError: a stream or a code that is none, or that do not belong together, or a file that cannot be written.
+      InputError: a stream or a code that is none, or that do not belong together, a file that cannot be written, or a
+        place in the folder of a corpus.
     """
     require(Path(out).suffix == ".npy", f"{out} is no .npy file; name one for the vectors.")
     code, _ = _load(code_path)
     places.keep_inputs([out], (path, code_path))
+    places.keep_corpora(os.path.dirname(out) or os.curdir, "vectors that are decoded")
     count = 0
     with open_file(path) as stream, staged([out]) as (fresh,), fresh.open("wb") as file:
         for following, block in read_stream(code, stream, path):
@@ -179,7 +181,7 @@ def export_tables(path: str, code_path: str, out: str) -> Done:
     code, _ = _load(code_path)
     names = [f"{name}.npy" for name in code_tables(code, np.zeros((0, code.num_symbols), np.int32))] + [PAGE]
     files = [os.path.join(out, name) for name in names]
-    places.keep_corpora(out)
+    places.keep_corpora(out, "tables")
     places.keep_other_tables(out, names, Path(path).name)
     check_files(files)
     tables = code_tables(code, _symbols(code, path))

@@ -107,15 +107,19 @@ def keep_to_endings(out: str) -> None:
     require(exact or not meant, f"{out} ends neither as an index nor as a folder; an index is FILE.faiss.")
 
 
-def keep_corpora(folder: str) -> None:
-    """Tables do not go into the folder of a corpus: it would no longer be one, as their names mean nothing there.
+def keep_corpora(folder: str, what: str) -> None:
+    """What is written as .npy does not go into the folder of a corpus, which would be another then, or none.
+
+    Args:
+      folder: where it is to go.
+      what: is to be written, in a word.
 
     Raises:
       InputError: the folder holds files that are read as a corpus.
     """
     earlier, _ = _exported(os.path.join(folder, PAGE))  # a table of documents has the name of a corpus'
     known = next((name for name in corpus_files(folder) if name not in earlier), None)
-    require(known is None, f"{folder} is a corpus, it has {known}, and tables beside it would spoil it; {ELSEWHERE}")
+    require(known is None, f"{folder} is a corpus, it has {known}, and {what} would spoil it; {ELSEWHERE}")
 
 
 def _exported(page: str) -> tuple[list[str], str]:

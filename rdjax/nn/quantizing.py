@@ -75,9 +75,11 @@ class Quantizer(nnx.Module):
         self.words = nnx.Param(drawn * 0.5 ** jnp.arange(stages, dtype=dtype)[None, :, None, None])
 
     def __call__(self, x: ArrayLike, *, key: jax.Array | None = None) -> Quantized:
-        """Vectors [..., D] to `Quantized`; InputError if they are of another size."""
-        x = jnp.asarray(x)
+        """Vectors [..., D] to `Quantized`; InputError if they are of another size, or not finite."""
         require_size(x, self.size, "the quantizer")
+        numbers(x, "what is quantized")
+        x = jnp.asarray(x)
+        x = x if jnp.issubdtype(x.dtype, jnp.floating) else x.astype(jnp.float32)
         if self.kind == "scalar":
             step = jnp.exp(self.log_step[...])
             symbols = rounded(x, step) if key is None else noisy(x, step, key)
@@ -86,8 +88,8 @@ class Quantizer(nnx.Module):
         softness = self.softness * jax.lax.stop_gradient(jnp.mean(jnp.sum(words**2, axis=-1), axis=-1))
         parts = x.reshape(*x.shape[:-1], words.shape[0], -1)
         blocks = [self._stages(parts[..., b, :], words[b], softness[b]) for b in range(words.shape[0])]
-        values, numbers, shares = (list(column) for column in zip(*blocks, strict=True))
-        return Quantized(jnp.concatenate(values, axis=-1), jnp.stack(numbers, axis=-2), jnp.stack(shares, axis=-3))
+        values, symbols, shares = (list(column) for column in zip(*blocks, strict=True))
+        return Quantized(jnp.concatenate(values, axis=-1), jnp.stack(symbols, axis=-2), jnp.stack(shares, axis=-3))
 
     def _stages(self, x: jax.Array, words: jax.Array, softness: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
         """The sum of one word of each stage, every stage of what the ones before leave."""
@@ -120,9 +122,13 @@ class EntropyModel(nnx.Module):
         self.log_scales = nnx.Param(jnp.zeros(shape, dtype))
 
     def __call__(self, symbols: ArrayLike) -> jax.Array:
-        """Symbols [..., k], whole or noisy, to bits per item [...]; InputError if they are of another size."""
+        """Symbols [..., k], whole or noisy, to bits per item [...]; of a quantizer its `symbols`, and not its `values`.
+
+        InputError if they are of another size, or not finite.
+        """
         require(not isinstance(symbols, Quantized), "the entropy model was given all of `Quantized`; give its symbols.")
         require_size(symbols, self.logits.shape[0], "the entropy model")
+        numbers(symbols, "what the entropy model was given")
         weights = jax.nn.softmax(self.logits[...], axis=-1)
         bits = cell_bits(symbols, weights, self.means[...], jnp.exp(self.log_scales[...]))
         return jnp.sum(bits, axis=-1)

@@ -62,5 +62,6 @@ def _mean(bits: ArrayLike, scores: ArrayLike) -> jax.Array:
     numbers(bits, "the bits of the queries")
     require(np.size(bits) > 0, "there are no bits of queries; a mean needs at least one.")
     shape = np.shape(scores)[:-1]
-    require(np.shape(bits) == shape, f"the bits have shape {np.shape(bits)}; give one number a query, {shape}.")
+    words = f"the bits have shape {np.shape(bits)} and the scores {np.shape(scores)}"
+    require(np.shape(bits) == shape, f"{words}; give one number a query, {shape}, and scores [..., documents].")
     return jnp.mean(jnp.asarray(bits))

@@ -30,6 +30,10 @@ READING = {
     "unreachable": "true beside a lower bound that is plus infinity: no number of bits suffices; lower is then null",
     "bits": "bits per item: entropy of the symbols under the fitted model, packed in a batch of real bytes, "
     "single item alone in whole bytes, touched (read) to rank",
+    "chosen_by": "the quality kept on the fit queries, at the lower end of a one-sided interval of 90%: recommended is "
+    "the cheapest code where it is the target or more; null where it was not looked at, as the search went elsewhere",
+    "chosen_bits": "the packed bits that codes are chosen by: of stored documents, or of fit queries without a header",
+    "stored_bytes": "of the file of the code that rdjax encode writes; documents are chosen by it and by their codes",
     "classes": "; ".join(f"{name}: {words}" for name, words in CLASSES.items()),
     "temperatures": "null, or unreachable: infinite, so that the modality is left out",
     "savings": "saved: queries that reach the full value of the metric only with the modality; cost: only without it",

@@ -27,6 +27,7 @@ FIGURES = {
         "bits that every two share. The tables below hold the same numbers.",
     ),
 }
+RULE = "Recommended is the cheapest code that is sure to keep the target on the fit queries: chosen_by, see below."
 MEASURES = {
     "redundancy_as_printed": "redundancy as printed",
     "redundancy": "redundancy of at most 1",
@@ -61,6 +62,7 @@ def to_html(audit: Audit, document: dict[str, Any], figures: Mapping[str, str]) 
             show=numbers.show,
             figures={name: (FIGURES[name][0], inline(svg, name, *FIGURES[name])) for name, svg in figures.items()},
             recommended=page_tables.recommended(numbers),
+            rule=RULE,
             sides=[_side(numbers, audit, side) for side in TITLES if audit.on(side)],
             qualities=page_tables.qualities(numbers),
             modality_tables=list(page_tables.modality_tables(numbers)),

@@ -122,7 +122,7 @@ def codes(numbers: Numbers, audit: Audit, side: str, everything: bool) -> Table:
     points = list(audit.points)
     picked = [c.point for c in audit.recommendations if c.side == side and c.point is not None]
     mine = [point for point in points if point.side == side]
-    shown = mine if everything else terminal.useful(mine, picked)
+    shown = mine if everything else terminal.useful(mine, terminal.told(audit, side))
     places = {id(point): pointer("points", i) for i, point in enumerate(points)}
     groups = []
     for key in dict.fromkeys((point.code_class, point.fitted_on) for point in shown):

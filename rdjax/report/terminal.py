@@ -68,6 +68,7 @@ def _terms(audit: Audit) -> RenderableType:
     return Padding(grid, (1, 0))
 
 
+RULE = "  the cheapest that keeps the target on the fit queries, at the lower end of a one-sided interval of 90%"
 JUDGEMENTS = {
     "single": "one relevant document per query",
     "several": "several relevant documents per query",
@@ -96,11 +97,12 @@ def _side(audit: Audit, side: str, title: str, width: int) -> Iterator[Renderabl
     points, floors = audit.on(side), [floor for floor in audit.floors if floor.side == side]
     chosen = [choice for choice in audit.recommendations if choice.side == side]
     picked = [choice.point for choice in chosen if choice.point is not None]
-    shown = useful(points, picked)
+    shown = useful(points, told(audit, side))
     metric = metric_title(audit.setting.metric)
     yield Text(f"\n{title}: codes, bits per {ITEM[side]}\n", "bold")
     yield from _codes(shown, picked, metric, width)
     lines = [f"* {choice.point.code}: recommended to {choice.purpose}" for choice in chosen if choice.point]
+    lines += [RULE] if lines else []
     if len(shown) < len(points):
         lines.append(
             f"{words.count(len(points) - len(shown), 'code')} of no better use are in report.json and on the page only"
@@ -110,6 +112,14 @@ def _side(audit: Audit, side: str, title: str, width: int) -> Iterator[Renderabl
     if floors:
         aim = f"{metric} {words.quality(audit.aim)}"
         yield floor_table(f"{title}: floors at the aim {aim}, bits per {ITEM[side]}", floors)
+
+
+def told(audit: Audit, side: str) -> list[Point]:
+    """The codes of a side that the answer speaks of."""
+    said = [choice.sentence for choice in audit.recommendations if choice.side == side]
+    chosen = [choice.point for choice in audit.recommendations]
+    named = lambda point: any(f"{point.code} (class {point.code_class}" in sentence for sentence in said)
+    return [point for point in audit.on(side) if point in chosen or named(point)]
 
 
 def useful(points: Sequence[Point], always: Iterable[Point] = ()) -> list[Point]:
