@@ -88,8 +88,8 @@ class Quantizer(nnx.Module):
         softness = self.softness * jax.lax.stop_gradient(jnp.mean(jnp.sum(words**2, axis=-1), axis=-1))
         parts = x.reshape(*x.shape[:-1], words.shape[0], -1)
         blocks = [self._stages(parts[..., b, :], words[b], softness[b]) for b in range(words.shape[0])]
-        values, symbols, shares = (list(column) for column in zip(*blocks, strict=True))
-        return Quantized(jnp.concatenate(values, axis=-1), jnp.stack(symbols, axis=-2), jnp.stack(shares, axis=-3))
+        values, words_told, shares = (list(column) for column in zip(*blocks, strict=True))
+        return Quantized(jnp.concatenate(values, axis=-1), jnp.stack(words_told, axis=-2), jnp.stack(shares, axis=-3))
 
     def _stages(self, x: jax.Array, words: jax.Array, softness: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
         """The sum of one word of each stage, every stage of what the ones before leave."""
