@@ -92,6 +92,7 @@ BENCHMARKS = {
     "rank_codes": Benchmark(None, repeats=False),
     "codes": Benchmark(None, ("--out", _ROWS_OF_CODES), named=_ONE_ROW_OF_CODES, repeats=False),
     "code_choices": Benchmark(None, repeats=False),
+    "closer_budgets": Benchmark(None, repeats=False),
     "learning": Benchmark(None, peer=("--peer-python", "rax"), repeats=False),
     "sweep": Benchmark(None, repeats=False),
     "large": Benchmark(None, repeats=False),

@@ -197,7 +197,7 @@ class TestBatches:
     ("call", "say"),
     [
         (lambda: discrete.entropy([0.5, 0.6]), "sums to 1.1"),
-        (lambda: discrete.entropy([1.5, -0.5]), "negative entry"),
+        (lambda: discrete.entropy([1.5, -0.5]), "an entry -0.5 at 1"),
         (lambda: discrete.entropy([]), "empty"),
         (lambda: discrete.entropy(1.0), "must be X"),
         (lambda: discrete.mutual_information([0.5, 0.5]), "must be X by Y"),

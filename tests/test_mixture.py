@@ -145,7 +145,7 @@ def test_ceiling_of_pairs():
         ({"rho": -1}, "rho is -1"),
         ({"noise": (1.0,)}, "noise has 1 entries for 2 modalities"),
         ({"noise": 1.0}, r"noise has shape \(\); give one number for each modality"),
-        ({"noise": (1.0, -1.0)}, "noise has an entry -1; it must be a finite number, at least 0"),
+        ({"noise": (1.0, -1.0)}, "noise has an entry -1 at 1; it must be a finite number, at least 0"),
         ({"noise": (1.0, float("nan"))}, "noise has an entry nan"),
         ({"documents": "captions"}, "documents is 'captions'; choose one of intents, pairs"),
     ],

@@ -305,7 +305,7 @@ def test_the_best_distortion_and_what_rounding_takes_off_it():
         (lambda: ranking_rate(float("nan"), 10), "NaN"),
         (lambda: ranking_rate(0.4, 10, precision_at(2)), "below 0.5"),
         (lambda: ranking_rate(0.4, np.array([0.5, 0.6])), "sums to 1.1"),
-        (lambda: ranking_rate(0.4, np.array([1.5, -0.5])), "negative"),
+        (lambda: ranking_rate(0.4, np.array([1.5, -0.5])), "an entry -0.5 at 1"),
         (lambda: ranking_rate(0.4, 0), "0 documents"),
         (lambda: ranking_rate(0.4, 2.5), "whole number"),
         (lambda: ranking_rate(0.4, np.full(3, 1 / 3), np.array([0.2, 0.3, 0.1])), "rise from rank 1"),

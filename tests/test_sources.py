@@ -180,7 +180,7 @@ def test_shapes_laws_and_grids():
     [
         (lambda: sources.ranking(8), "7 is the most"),
         (lambda: sources.ranking(3, [1, 2]), "shape"),
-        (lambda: sources.binary(1.5), "negative"),
+        (lambda: sources.binary(1.5), "an entry -0.5 at "),
         (lambda: sources.zipf(3).point(-1), "slope"),
         (lambda: sources.zipf(3).point(math.inf), "finite"),
         (lambda: sources.gaussian(1), "grid"),
