@@ -156,7 +156,7 @@ MISTAKES = {
     "ids of two axes": ({"query_ids": np.array([["a"], ["b"], ["c"], ["d"]])}, r"query_ids has shape \(4, 1\)"),
     "prior length": ({"prior": np.full(5, 0.2)}, r"prior has shape \(5,\); .* each of the 6 documents"),
     "prior sum": ({"prior": np.full(N, 0.2)}, "prior sums to 1.2, not 1"),
-    "prior negative": ({"prior": [1.5, -0.5, 0, 0, 0, 0]}, "prior has an entry -0.5 at 1; probabilities are numbers that are at least 0"),
+    "prior negative": ({"prior": [1.5, -0.5, 0, 0, 0, 0]}, "prior has an entry -0.5 at 1; probabilities are numbers"),
     "prior nan": ({"prior": [np.nan, 1, 0, 0, 0, 0]}, "prior has an entry nan at 0; probabilities are"),
     "prior of words": ({"prior": list("abcdef")}, "prior holds <U1 values"),
 }
