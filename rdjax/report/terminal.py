@@ -103,11 +103,11 @@ def _side(audit: Audit, side: str, title: str, width: int) -> Iterator[Renderabl
     yield from _codes(shown, picked, metric, width)
     lines = [f"* {choice.point.code}: recommended to {choice.purpose}" for choice in chosen if choice.point]
     lines += [RULE] if lines else []
+    lines += [f"  {word}: {meaning}" for word, meaning in meanings(point.code for point in picked).items()]
     if len(shown) < len(points):
         lines.append(
             f"{words.count(len(points) - len(shown), 'code')} of no better use are in report.json and on the page only"
         )
-    lines += [f"  {word}: {meaning}" for word, meaning in meanings(point.code for point in picked).items()]
     yield Text("\n".join([*lines, ""]))
     if floors:
         aim = f"{metric} {words.quality(audit.aim)}"
