@@ -297,3 +297,8 @@ def test_values_on_an_accelerator_are_looked_at_where_they_are(monkeypatch):
         with pytest.raises(InputError, match=r"^the scores hold a NaN"):
             refusing(jnp.array([[0.0, jnp.nan]]))
     assert scores_module.checked_scores(jnp.array([[0.0, -jnp.inf]])).shape == (1, 2)
+
+
+def test_arrays_without_names_of_modalities_are_refused():
+    with pytest.raises(InputError, match=r"the queries are a ndarray; give a dict of arrays \[n, D\] by modality"):
+        modality_scores(np.ones((2, 3)), {"text": np.ones((4, 3))})

@@ -32,8 +32,11 @@ def modality_scores(queries: Features, documents: Features) -> jax.Array:
       one goes through `fuse` and `count_above`.
 
     Raises:
-      InputError: the two sides name different modalities, or hold a NaN or an infinity.
+      InputError: a side that is no mapping, sides that name different modalities, a NaN or an infinity.
     """
+    for side, features in (("queries", queries), ("documents", documents)):
+        named = hasattr(features, "keys")
+        require(named, f"the {side} are a {type(features).__name__}; give a dict of arrays [n, D] by modality.")
     require(
         set(queries) == set(documents) and len(documents) > 0,
         f"queries have the modalities {sorted(queries)} and documents {sorted(documents)}; both need the same names.",
