@@ -415,18 +415,18 @@ def test_the_command_of_a_point_reads_as_it_is_typed(tmp_path):
 
     assert command_for(Point, "my corpus.npz", task=None, fit="b.npz", seed=3) == (
         "rdjax encode 'my corpus.npz' --fit b.npz --side documents --family 'PCA + scalar' --bits 64 --class C "
-        "--seed 3 --out 'my corpus-documents-codes'"
+        "--seed 3 --out 'my corpus-documents-64-bits'"
     )
     Point.family, Point.code_class, Point.side = "rank code", "A", "queries"
     line = command_for(Point, None, task="T1", fit=None, seed=0)
-    assert line == "rdjax encode --task T1 --side queries --family 'rank code' --out searched-queries-codes"
+    assert line == "rdjax encode --task T1 --side queries --family 'rank code' --out searched-queries-rank-code"
     Point.code_class, Point.family = "C", "int8"
-    assert command_for(Point, None, task=None, fit=None, seed=0).endswith(" --out queries-codes")  # another folder
+    assert command_for(Point, None, task=None, fit=None, seed=0).endswith(" --out queries-int8")  # another folder
     for path in ("/a/news.npz", "/a/news", "/a/news/", "../a/./news"):  # codes of two corpora do not meet
-        assert command_for(Point, path, task=None, fit=None, seed=0).endswith(" --out news-queries-codes")
+        assert command_for(Point, path, task=None, fit=None, seed=0).endswith(" --out news-queries-int8")
     (tmp_path / "v1.5").mkdir()
-    assert command_for(Point, str(tmp_path / "v1.5"), task=None, fit=None, seed=0).endswith(" --out v1.5-queries-codes")
-    assert command_for(Point, "/", task=None, fit=None, seed=0).endswith(" --out queries-codes")
+    assert command_for(Point, str(tmp_path / "v1.5"), task=None, fit=None, seed=0).endswith(" --out v1.5-queries-int8")
+    assert command_for(Point, "/", task=None, fit=None, seed=0).endswith(" --out queries-int8")
 
 
 def test_a_path_that_begins_with_a_dash_is_no_option_in_the_command(place):

@@ -94,7 +94,7 @@ def test_fit_is_that_line_of_what_is_decoded(precision):
 
 def test_of_many_documents_as_many_are_read_as_are_needed(monkeypatch):
     """Spread evenly: the first and the last are among them."""
-    monkeypatch.setattr("rdjax.codes.lengths.ROWS", 3)
+    monkeypatch.setattr("rdjax.codes.lengths.SAMPLES", 3)
     documents = directions(5)
     documents[[1, 3]] *= 100
     np.testing.assert_allclose(float(Renormalized.fit(coarse(directions(50)), documents).floor), 1, rtol=1e-6)

@@ -1,6 +1,7 @@
 """A family's code at a budget that somebody names: what `rdjax encode` fits, and how to ask it for an audit's code."""
 
 import os
+import re
 import shlex
 import subprocess
 import sys
@@ -60,8 +61,8 @@ def command_for(point: Point, path: str | None, *, task: str | None, fit: str | 
 
     Args:
       point: the code.
-      path: of the corpus as the user typed it, None for the emoji corpus; its name begins that of the folder, so that
-        the codes of two corpora meet only if these have one name.
+      path: of the corpus as the user typed it, None for the emoji corpus; its name begins that of the folder and the
+        budget ends it, so that codes of two corpora, or of two targets, meet only if these are alike.
       task: of the emoji corpus, or None.
       fit: path of the corpus that was fitted on, or None.
       seed: of the audit.
@@ -76,7 +77,8 @@ def command_for(point: Point, path: str | None, *, task: str | None, fit: str | 
     place = Path("" if path is None else os.path.abspath(path))
     corpus = place.name if path is None or os.path.isdir(path) else place.stem
     searched = "searched" if point.code_class == "A" else ""
-    words += ["--out", "-".join(filter(None, [corpus, searched, point.side, "codes"]))]
+    told = f"{point.budget:g}-bits" if _BY_NAME[point.family].free else re.sub(r"\W+", "-", point.family)
+    words += ["--out", "-".join(filter(None, [corpus, searched, point.side, told]))]
     return subprocess.list2cmdline(words) if sys.platform == "win32" else shlex.join(words)
 
 

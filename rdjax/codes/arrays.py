@@ -50,6 +50,11 @@ def padded(array: np.ndarray, rows: int, columns: int | None = None) -> np.ndarr
     return np.pad(array, ((0, -len(array) % rows), (0, wide)))
 
 
+def shared_size(k: int) -> int:
+    """The next of 64, 128, 256, ...: few numbers of coefficients, because each is compiled."""
+    return max(64, 1 << (k - 1).bit_length())
+
+
 def device_array(values: Any, dtype: Any) -> jax.Array:
     """An array made on the host and handed over as it is: converting on the device compiles once for each shape."""
     return jax.device_put(np.asarray(values, dtype))

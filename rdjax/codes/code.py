@@ -27,7 +27,6 @@ from rdjax.codes.rate import Rate
 from rdjax.numerics import matmul
 
 ROWS = 256  # batches are padded to a multiple of this, so that those of nearby sizes share a compiled program
-COEFFICIENTS = 64  # and so are coefficients
 SYMBOLS = 1 << 24  # of one frame of a stream at most
 
 

@@ -8,25 +8,25 @@ import jax
 import numpy as np
 
 from rdjax.checks import InputError, require
-from rdjax.codes.arrays import device_array, fit_vectors
+from rdjax.codes.arrays import device_array, fit_vectors, shared_size
 from rdjax.codes.bitstream import categorical_models, pack_entropy, sample_of_singles, unpack_entropy
 from rdjax.codes.cells import (
     Table,
     cell_of,
     level_of,
     packed_rows,
+    padded_width,
     relevance_gains,
     sample_coefficients,
     unpacked_rows,
 )
-from rdjax.codes.code import COEFFICIENTS, Code
+from rdjax.codes.code import Code
 from rdjax.codes.lloyd import SMOOTHING
 from rdjax.codes.mean_rate import dead_zone_cells, optimal_cells
 from rdjax.codes.transform import Transform, fit_transform
 from rdjax.codes.transformed import Transformed
 from rdjax.trees import register_dataclass
 
-_COLUMNS = 8  # tables are padded to a multiple of this, to share compiled programs
 _DESIGNS = {"optimal": optimal_cells, "dead zone": dead_zone_cells}
 
 
@@ -212,9 +212,9 @@ class EntropyCodedScalar(Transformed, VariableLengthCode):
         }
 
     def _shared(self) -> "EntropyCodedScalar":
-        transform = self.transform.padded(COEFFICIENTS)
+        transform = self.transform.padded(shared_size(self.transform.k))
         rows = (0, transform.k - self.transform.k)
-        columns = (0, -self.levels.shape[1] % _COLUMNS)
+        columns = (0, padded_width(self.levels.shape[1]) - self.levels.shape[1])
         levels = np.pad(np.pad(np.asarray(self.levels), ((0, 0), columns), mode="edge"), (rows, (0, 0)))
         thresholds = np.pad(np.asarray(self.thresholds), (rows, columns), constant_values=np.inf)
         nothing = jax.device_put(np.zeros((transform.k, 1), np.int32))  # neither encoding nor decoding looks at them

@@ -9,14 +9,14 @@ import jax.numpy as jnp
 import numpy as np
 from jax.typing import ArrayLike
 
-from rdjax.checks import InputError, require
-from rdjax.codes.arrays import device_array, fit_vectors
-from rdjax.codes.code import Code
+from rdjax.checks import InputError, is_concrete, require
+from rdjax.codes.arrays import device_array, fit_vectors, padded, to_cut
+from rdjax.codes.code import ROWS, Code
 from rdjax.codes.wrapped import Wrapped
-from rdjax.numerics import matmul
+from rdjax.numerics import matmul, on_device
 from rdjax.trees import register_dataclass
 
-ROWS = 1 << 14  # of the fit that the two numbers are fitted on, at most
+SAMPLES = 1 << 14  # rows that the two numbers are fitted on, at most
 SAME = 1e-6  # relative difference of squared lengths that is rounding
 
 
@@ -63,7 +63,7 @@ class Renormalized(Wrapped):
         if isinstance(code, Renormalized):
             raise InputError(f"{code.name} gives back lengths already; take the code inside.")
         rows = fit_vectors(documents)
-        rows = rows[np.unique(np.linspace(0, len(rows) - 1, min(len(rows), ROWS)).astype(int))]
+        rows = rows[np.unique(np.linspace(0, len(rows) - 1, min(len(rows), SAMPLES)).astype(int))]
         told = np.linalg.norm(np.asarray(code.decode(code.encode(rows)), np.float64), axis=1)
         floor, gain = _line(told, np.linalg.norm(np.asarray(rows, np.float64), axis=1))
         return cls(code, device_array(floor, code.dtype), device_array(gain, code.dtype))
@@ -82,8 +82,12 @@ class Renormalized(Wrapped):
         """As the inner code; see `Code.encode`."""
         return self.code.encode(vectors)
 
-    def _shared(self) -> "Renormalized":
-        return Renormalized(self.code._shared(), self.floor, self.gain)
+    def decode(self, symbols: ArrayLike) -> jax.Array:
+        """As `Code.decode`: outside jit by the inner code's program, and one more that serves all codes."""
+        if not is_concrete(self, symbols, on_device(0)):  # the last is traced where a trace closed over the others
+            return super().decode(symbols)
+        words = to_cut(self.code.decode(symbols))
+        return jax.device_put(to_cut(_stretched(padded(words, ROWS), self.floor, self.gain))[: len(words)])
 
     def _decode(self, symbols: jax.Array) -> jax.Array:
         return stretched(self.code._decode(symbols), self.floor, self.gain)
@@ -99,6 +103,9 @@ def stretched(vectors: jax.Array, floor: ArrayLike, gain: ArrayLike) -> jax.Arra
     unit = jnp.where(none, 1, vectors) / jnp.where(none, 1, largest)  # whose squares do not overflow
     own = jnp.sqrt(jnp.sum(unit * unit, axis=1, keepdims=True))
     return jnp.where(none, 0, unit / own * _hypot(floor, gain * (own * largest)))
+
+
+_stretched = jax.jit(stretched)
 
 
 @register_dataclass

@@ -15,9 +15,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from rdjax.checks import require
-from rdjax.codes.arrays import device_array, fit_vectors
+from rdjax.codes.arrays import device_array, fit_vectors, shared_size
 from rdjax.codes.cells import sample_coefficients
-from rdjax.codes.code import COEFFICIENTS
 from rdjax.codes.entropy_coded import VariableLengthCode
 from rdjax.codes.mean_rate import count_symbols, step_for
 from rdjax.codes.transform import Transform, fit_transform
@@ -97,7 +96,7 @@ class UniformCells(Transformed, VariableLengthCode):
         return self.transform.encoder_bytes + self.model_bytes + 4 * (2 + self.num_symbols)
 
     def _shared(self) -> Self:
-        transform = self.transform.padded(COEFFICIENTS)
+        transform = self.transform.padded(shared_size(self.transform.k))
         extra = (0, transform.k - self.transform.k)
         lowest = jax.device_put(np.pad(np.asarray(self.lowest), extra))
         sizes = jax.device_put(np.pad(np.asarray(self.sizes), extra))  # no symbols: nothing is drawn there

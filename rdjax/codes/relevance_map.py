@@ -88,9 +88,8 @@ class RelevanceMap(Transform):
         """The same, keeping the first k coefficients."""
         return self._with(lambda x: np.asarray(x)[..., :k])
 
-    def padded(self, multiple: int) -> "RelevanceMap":
-        """The same with directions of length zero added, up to a multiple: their coefficients are 0 and add nothing."""
-        k = self.k + -self.k % multiple
+    def padded(self, k: int) -> "RelevanceMap":
+        """The same with directions of length zero added, up to k: their coefficients are 0 and add nothing."""
         return self._with(lambda x: wider(x, k))
 
     def _with(self, change: Callable[[jax.Array], np.ndarray]) -> "RelevanceMap":

@@ -9,17 +9,18 @@ import numpy as np
 
 from rdjax.checks import InputError, require, whole
 from rdjax.codes.allocation import MAX_WIDTH, water_filled
-from rdjax.codes.arrays import device_array, fit_vectors
+from rdjax.codes.arrays import device_array, fit_vectors, shared_size
 from rdjax.codes.cells import (
     cell_of,
     level_of,
     lloyd_cells,
     packed_rows,
+    padded_width,
     relevance_gains,
     sample_coefficients,
     unpacked_rows,
 )
-from rdjax.codes.code import COEFFICIENTS, FixedLengthCode
+from rdjax.codes.code import FixedLengthCode
 from rdjax.codes.lloyd import lloyd_max
 from rdjax.codes.transform import Transform, fit_transform
 from rdjax.codes.transformed import Transformed
@@ -127,10 +128,11 @@ class ScalarQuantizer(Transformed, FixedLengthCode):
         return fields | {"levels": levels, "thresholds": unpacked_rows(fields["thresholds"], sizes - 1, np.inf)}
 
     def _shared(self) -> "ScalarQuantizer":
-        transform = self.transform.padded(COEFFICIENTS)
-        extra = (0, transform.k - self.transform.k)
-        levels = np.pad(np.asarray(self.levels), (extra, (0, 0)))  # one level, zero: what a coefficient of no bits is
-        thresholds = np.pad(np.asarray(self.thresholds), (extra, (0, 0)), constant_values=np.inf)
+        transform = self.transform.padded(shared_size(self.transform.k))
+        rows = (0, transform.k - self.transform.k)
+        columns = (0, padded_width(self.levels.shape[1]) - self.levels.shape[1])
+        levels = np.pad(np.asarray(self.levels), (rows, columns))  # one level, zero: what a coefficient of no bits is
+        thresholds = np.pad(np.asarray(self.thresholds), (rows, columns), constant_values=np.inf)
         shared = (jax.device_put(levels), jax.device_put(thresholds))
         return ScalarQuantizer(transform, *shared, (0,) * transform.k, self.law)
 

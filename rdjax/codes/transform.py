@@ -63,8 +63,8 @@ class Transform(ABC):
         """The same, keeping the first k coefficients."""
 
     @abstractmethod
-    def padded(self, multiple: int) -> "Transform":
-        """The same with k rounded up, by coefficients that add nothing where they are 0."""
+    def padded(self, k: int) -> "Transform":
+        """The same with more coefficients, k, by coefficients that add nothing where they are 0."""
 
 
 @partial(register_dataclass, data_fields=["mean", "variances"], meta_fields=["centered"])
@@ -105,9 +105,9 @@ class Coordinates(Transform):
         """The same, keeping the first k coefficients."""
         return Coordinates(self.mean, jax.device_put(np.asarray(self.variances)[:k]), self.centered)
 
-    def padded(self, multiple: int) -> "Coordinates":
-        """The same with k rounded up, at most to D: by coordinates that are there, so codes must leave them at 0."""
-        k = min(self.k + -self.k % multiple, self.mean.shape[0])
+    def padded(self, k: int) -> "Coordinates":
+        """The same with k of them, at most D: by coordinates that are there, so codes must leave them at 0."""
+        k = min(k, self.mean.shape[0])
         return Coordinates(self.mean, jax.device_put(wider(self.variances, k)), self.centered)
 
 
@@ -151,9 +151,8 @@ class Projection(Transform):
         basis, variances = np.asarray(self.basis)[:, :k], np.asarray(self.variances)[:k]
         return Projection(self.mean, jax.device_put(basis), jax.device_put(variances), self.kind)
 
-    def padded(self, multiple: int) -> "Projection":
-        """The same with directions of length zero added, up to a multiple: their coefficients are 0 and add nothing."""
-        k = self.k + -self.k % multiple
+    def padded(self, k: int) -> "Projection":
+        """The same with directions of length zero added, up to k: their coefficients are 0 and add nothing."""
         return Projection(self.mean, jax.device_put(wider(self.basis, k)), jax.device_put(wider(self.variances, k)), "")
 
 
