@@ -161,6 +161,12 @@ def test_bad_quantizers_are_refused():
     quantized = Quantizer(6, rngs=nnx.Rngs(0))(np.ones((3, 6)))
     with pytest.raises(InputError, match="give its symbols"):
         EntropyModel(6, rngs=nnx.Rngs(0))(quantized)
+    with pytest.raises(InputError, match="temperatures are 'x'; give one number above 0 for each modality"):
+        TemperatureDecoder("x")
+    with pytest.raises(InputError, match=r"the step has shape \(3,\); give one number, or 4 of them"):
+        Quantizer(4, step=np.ones(3), rngs=nnx.Rngs(0))
+    with pytest.raises(InputError, match="the metric is 1; give its name"):
+        RateDistortionLoss(1)
     with pytest.raises(InputError, match=r"temperatures are \[\]; give one"):
         TemperatureDecoder([])
 

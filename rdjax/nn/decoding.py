@@ -8,7 +8,7 @@ import numpy as np
 from flax import nnx
 from jax.typing import ArrayLike, DTypeLike
 
-from rdjax.checks import require
+from rdjax.checks import InputError, require
 from rdjax.retrieval import doubting_posterior, log_posterior
 
 
@@ -34,7 +34,10 @@ class TemperatureDecoder(nnx.Module):
     def __init__(
         self, temperatures: Sequence[float], *, doubt: Sequence[float] | None = None, dtype: DTypeLike = jnp.float32
     ):
-        tau = np.asarray(temperatures, np.float64)
+        try:
+            tau = np.asarray(temperatures, np.float64)
+        except (TypeError, ValueError):  # text, or lists of unequal length
+            raise InputError(f"temperatures are {temperatures!r}; give one number above 0 for each modality.") from None
         require(
             tau.ndim == 1 and tau.size > 0 and bool((tau > 0).all()),
             f"temperatures are {temperatures}; give one above 0 for each.",

@@ -64,6 +64,8 @@ class Quantizer(nnx.Module):
         self.kind, self.softness, self.size = kind, softness, size
         if kind == "scalar":
             numbers(step, "the step", 0, ends=False)
+            one = jnp.shape(step) in ((), (size,))
+            require(one, f"the step has shape {jnp.shape(step)}; give one number, or {size} of them.")
             self.log_step = nnx.Param(jnp.full(size, jnp.log(step), dtype))
             return
         require(1 <= whole(bits, "bits") <= 12, f"a word has {bits} bits; it must have 1 to 12.")

@@ -129,6 +129,7 @@ def parse_metric(name: str) -> Metric:
     Raises:
       InputError: an unknown name, a depth that is no whole number above 0, a persistence outside (0, 1).
     """
+    require(isinstance(name, str), f"the metric is {name!r}; give its name, e.g. 'mrr'.")
     family, _, argument = name.partition("@")
     known = (
         f"metric {name!r} is not known; the known metrics are {', '.join(KNOWN_METRICS)}, e.g. recall@10 or rbp@0.8."

@@ -63,6 +63,8 @@ class SigmoidRanks:
 class SoftmaxRanks:
     """r_i = sum_k k p_ik,  p_i = softmax_k(-|s_(k) - s_i| / (T sigma)): the mean place in the sorted list (SoftSort).
 
+    Ties are kinks of it: the gradient there is the mean of those of all orders of what ties, wherever it stands.
+
     Args:
       temperature: a number T > 0, in standard deviations of the list.
     """
@@ -120,9 +122,14 @@ def _softmax_ranks(scores: jax.Array, listed: jax.Array, among: jax.Array, tempe
     place = jnp.arange(1, scores.shape[-1] + 1, dtype=scores.dtype)
 
     def mean_place(entry: jax.Array) -> jax.Array:
-        far = _divide(jnp.abs(ordered - entry[..., None]), width)
-        share = jax.nn.softmax(-far, axis=-1, where=present)
-        return jnp.matmul(jnp.where(present, share, 0), place, precision=lax.Precision.HIGHEST)
+        gap = ordered - entry[..., None]
+        tied = present & (gap == 0)
+        far = jnp.where(tied, 0, _divide(jnp.abs(gap), width))
+        share = jnp.where(present, jax.nn.softmax(-far, axis=-1, where=present), 0)
+        # Of m that tie and share p each, the mean over their orders is d r_i / d s_j = p (m + 1) / (6 T sigma).
+        slope = lax.stop_gradient(share * (jnp.sum(tied, axis=-1, keepdims=True) + 1) / 6)
+        kink = jnp.sum(jnp.where(tied, slope * _divide(gap, width), 0), axis=-1)  # 0, with that gradient
+        return jnp.matmul(share, place, precision=lax.Precision.HIGHEST) + kink
 
     return _in_blocks(mean_place, own, scores.size)
 
