@@ -50,6 +50,18 @@ class TestGivenCovariance:
         right = np.sqrt(np.sort(np.linalg.eigvals(product).real)[::-1])
         np.testing.assert_allclose(gaussian.canonical_correlations(s, 2), right, rtol=100 * tolerance)
 
+    @pytest.mark.float64_only
+    @pytest.mark.parametrize("rho", [0.0, 0.3, 0.9])
+    def test_slopes_where_correlations_coincide(self, rho):
+        """Of two pairs with one correlation -log2(1 - rho^2): first and second derivative by hand."""
+        along = np.kron([[0.0, 1], [1, 0]], np.eye(2))
+        told = lambda t: gaussian.gaussian_mutual_information(np.eye(4) + t * along, 2)
+        rest = (1 - rho**2) * math.log(2)
+        assert jax.grad(told)(rho) == pytest.approx(2 * rho / rest, rel=1e-9)
+        assert jax.grad(jax.grad(told))(rho) == pytest.approx(2 * (1 + rho**2) / (rest * (1 - rho**2)), rel=1e-9)
+        curved = jax.hessian(lambda s: gaussian.gaussian_mutual_information(s, 2))(np.eye(4) + rho * along)
+        assert np.isfinite(curved).all()
+
     @pytest.mark.parametrize("rho", [0.9, 0.1, 1e-9, 1e-15, 0.0])
     def test_two_scalars_however_weak(self, rho, tolerance):
         """-1/2 log2(1 - rho^2), to rounding of itself: a difference of log-determinants has no digits at 1e-9."""

@@ -146,6 +146,8 @@ class TestCritics:
             critic(x[:, :2], y)
         with pytest.raises(InputError, match="of y, is for 2 components"):
             critic(x, x)
+        with pytest.raises(InputError, match=r"x has shape \(3,\); a critic scores all pairs of rows"):
+            critic(x[0], y[0])
 
     @pytest.mark.float64_only
     def test_sizes_that_are_none(self):

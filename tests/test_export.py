@@ -37,7 +37,8 @@ LINEAR_ALGEBRA = {
 INT = jnp.int32
 pytestmark = pytest.mark.float64_only  # once is enough: `lower` sets its own precision
 CHUNK = ((2, 64, 3), *((INT, ()),) * 4)  # rows, first, last, spare, base
-COUNTS = ((INT, (2, 8)), (2, 8), (1, 2, 8), (INT, (1, 2, 8)), (INT, (1, 2, 8)))  # place, level, picked, above, tied
+# place, level, picked, above, tied, size
+COUNTS = ((INT, (2, 8)), (2, 8), (1, 2, 8), (INT, (1, 2, 8)), (INT, (1, 2, 8)), (1,))
 
 # name: (function, shapes of its arguments); a shape of integers is (dtype, shape)
 RETRIEVAL = {

@@ -178,6 +178,15 @@ def test_no_table_of_the_length_of_the_list_without_ties(monkeypatch, tolerance)
     np.testing.assert_allclose(value, [5e-10, 1.0], rtol=tolerance)
 
 
+def test_weights_that_are_an_array_may_be_traced(dtype, tolerance):
+    """Means over ties are linear in them: ranks 2 to 4 a third each, and rank 1."""
+    listed, above, tied = np.array([5.0, 3, 2, 1, 0], dtype), np.array([1, 0]), np.array([3, 1])
+    total = lambda listed: ties.expected_weight(listed, above, tied, size=5).sum()
+    value, slope = jax.jit(jax.value_and_grad(total))(listed)
+    np.testing.assert_allclose(value, 7, rtol=10 * tolerance)
+    np.testing.assert_allclose(slope, [1, 1 / 3, 1 / 3, 1 / 3, 0], rtol=10 * tolerance)
+
+
 def test_weights_may_be_an_array_and_end(tolerance):
     listed_weights = np.array([1.0, 0.5, 0.25])
     value = ties.expected_weight(listed_weights, [0, 1, 2, 5, 0], [1, 2, 4, 1, 0])

@@ -165,6 +165,9 @@ def test_bad_quantizers_are_refused():
         TemperatureDecoder("x")
     with pytest.raises(InputError, match=r"the step has shape \(3,\); give one number, or 4 of them"):
         Quantizer(4, step=np.ones(3), rngs=nnx.Rngs(0))
+    np.testing.assert_allclose(np.exp(Quantizer(2, step=[0.1, 0.2], rngs=nnx.Rngs(0)).log_step[...]), [0.1, 0.2])
+    for kind in ("scalar", "product", "residual"):  # no vectors are none
+        assert Quantizer(4, kind=kind, bits=2, rngs=nnx.Rngs(0))(np.zeros((0, 4))).values.shape == (0, 4)
     with pytest.raises(InputError, match="the metric is 1; give its name"):
         RateDistortionLoss(1)
     with pytest.raises(InputError, match=r"temperatures are \[\]; give one"):
@@ -184,6 +187,8 @@ def test_the_loss_and_its_distance_to_the_floor():
     assert float(total) == pytest.approx(3 * np.log(2) + 10 * (1 - quality))
     above = jax.jit(lambda s: loss.above_floor(bits, s, relevant))(fused)
     assert float(above) == pytest.approx(3 - float(ranking_rate(1 - quality, 30)))
+    with pytest.raises(InputError, match="the floor is of one"):
+        loss.above_floor(bits, fused, np.stack([relevant, np.full_like(relevant, -1)], axis=-1))
     for wrong in (bits[:4], bits.mean()):
         with pytest.raises(InputError, match="give one number a query"):
             loss(wrong, fused, relevant)

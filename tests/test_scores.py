@@ -284,6 +284,40 @@ def test_mistakes_are_one_sentence(call, message):
         call()
 
 
+@pytest.mark.parametrize("mesh", [None, (8,)])
+@pytest.mark.parametrize(
+    ("bad", "words"), [(np.nan, "document 300 has a NaN"), (np.inf, "document 300 has a NaN or an")]
+)
+def test_a_document_that_nobody_wants_is_refused_if_it_has_a_nan(mesh, bad, words, rng, dtype):
+    devices = None if mesh is None else Mesh(np.array(jax.devices()).reshape(mesh), ("documents",))
+    queries, documents = (rng.standard_normal((n, 5)).astype(dtype) for n in (40, 400))
+    wanted = rng.integers(0, 100, 40)
+    count_above(queries, documents, wanted, document_block=64, mesh=devices)
+    documents[300, 2] = bad
+    with pytest.raises(InputError, match=words):
+        count_above(queries, documents, wanted, document_block=64, mesh=devices)
+
+
+def test_a_document_whose_score_overflows_is_refused_and_a_large_one_is_not(rng, dtype):
+    queries, documents = (rng.standard_normal((n, 5)).astype(dtype) for n in (4, 400))
+    wanted, most = np.arange(4), np.finfo(dtype).max
+    documents[300] = most / 1000
+    first = np.eye(1, 5, dtype=dtype) * queries[:, :1]
+    above, _ = count_above(first, documents, wanted)  # a bound of the products is beyond, they are not
+    np.testing.assert_array_equal(
+        above, (documents[:, 0] * first[:, :1] > (documents[:4, :1] * first[:, :1])).sum(axis=1)
+    )
+    with pytest.raises(InputError, match="not finite"):
+        count_above(1e4 * np.abs(queries), documents, wanted)
+
+
+def test_lists_of_numbers_have_all_their_digits():
+    """In float32, too, where JAX keeps 24 bits of them."""
+    for scores in ([[0.1, 0.10000000001]], np.array([[0.1, 0.10000000001]])):
+        above, tied = counts_from_scores(scores, [0])
+        assert (above.item(), tied.item()) == (1, 1)
+
+
 @pytest.mark.float64_only
 def test_values_on_an_accelerator_are_looked_at_where_they_are(monkeypatch):
     """With jax.numpy in NumPy's place, as there, the same is refused and the same is taken."""

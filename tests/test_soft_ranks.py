@@ -1,5 +1,7 @@
 """Soft ranks and smooth metrics: brute force in NumPy, limits, invariance, ties, edges, gradients, memory."""
 
+import itertools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -129,6 +131,27 @@ def test_ties_get_the_mean_rank_and_finite_gradients(make, dtype, tolerance):
         np.testing.assert_allclose(found, expected, rtol=20 * tolerance)
         assert np.isfinite(gradient).all()
     assert np.isfinite(slopes(make(0.1), scores, first)[1]).all()
+
+
+@pytest.mark.float64_only
+@every
+@pytest.mark.parametrize("entry", range(6))
+def test_gradients_at_ties_are_the_mean_over_the_orders_of_what_ties(make, entry):
+    """Of orders that a billionth tells apart; whatever place ties have in the list, their gradients are the same."""
+    scores = np.array([0.0, 1, 1, 1, -1, 0])
+    gradient = lambda scores: slopes(make(0.1), scores, np.ones(1), np.array([entry]))[1]
+    tied, orders = np.array([1, 2, 3, 0, 5]), []
+    for three in itertools.permutations(range(3)):
+        for two in itertools.permutations(range(2)):
+            moved = scores.copy()
+            moved[tied] += 1e-9 * np.array([*three, *two])
+            orders.append(gradient(moved))
+    found = gradient(scores)
+    np.testing.assert_allclose(found, np.mean(orders, axis=0), atol=1e-6)
+    alike = np.array([place for place in (1, 2, 3) if place != entry])
+    np.testing.assert_allclose(found[alike], found[alike[0]], rtol=1e-12, atol=1e-15)
+    if entry in (1, 2, 3):
+        assert found[entry] < 0 < found[alike[0]]  # a better score, a better rank; of another one, a worse
 
 
 @pytest.mark.float64_only

@@ -122,6 +122,8 @@ def test_bad_searches_are_refused():
         search_temperatures(np.stack([scores[0], np.full_like(scores[0], np.nan)]), relevant)
     with pytest.raises(InputError, match="starts"):
         search_temperatures(scores, relevant, starts=0)
+    with pytest.raises(InputError, match="the metric is None; give its name"):
+        search_temperatures(np.ones((1, 2, 3)), np.zeros(2, int), objective=None)
     with pytest.raises(InputError, match="not known"):
         search_temperatures(scores, relevant, objective="mmr")
     with pytest.raises(InputError, match=r"\[modalities, queries, documents\]"):

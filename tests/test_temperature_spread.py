@@ -98,5 +98,7 @@ def test_mistakes_get_one_sentence(rng):
         temperature_intervals(scores[:, :0], relevant[:0], [1.0, 1.0])
     with pytest.raises(InputError, match=r"must be \[M, Q, N\] and \[M\]"):
         temperature_intervals(scores, relevant, [1.0])
+    with pytest.raises(InputError, match="the level is traced"):
+        jax.jit(lambda level: temperature_intervals(np.ones((1, 2, 3)), np.zeros(2, int), np.ones(1), level=level))(0.9)
     with pytest.raises(InputError, match="coverage lies between 0 and 1"):
         temperature_intervals(scores, relevant, [1.0, 1.0], level=1.0)

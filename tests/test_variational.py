@@ -115,7 +115,7 @@ class TestValues:
         assert float(infonce(scores + row)) == pytest.approx(float(infonce(scores)), abs=1e-12)
         assert float(donsker_varadhan(scores + 3)) == pytest.approx(float(donsker_varadhan(scores)), abs=1e-12)
         assert float(jensen_shannon(scores)) == pytest.approx(float(nwj(scores + 1)), abs=1e-12)
-        assert float(smile(scores, math.inf)) == pytest.approx(float(donsker_varadhan(scores)), abs=1e-12)
+        assert float(smile(scores, clip=math.inf)) == pytest.approx(float(donsker_varadhan(scores)), abs=1e-12)
 
 
 class TestEdges:
@@ -210,7 +210,7 @@ class TestEdges:
     @pytest.mark.float64_only
     def test_other_mistakes(self):
         with pytest.raises(InputError, match="above 0"):
-            smile(np.zeros((2, 2)), 0.0)
+            smile(np.zeros((2, 2)), clip=0.0)
         with pytest.raises(InputError, match="same pairs"):
             barber_agakov(np.zeros(3), np.zeros(2))
         with pytest.raises(InputError, match="NaN"):

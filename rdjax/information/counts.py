@@ -35,7 +35,7 @@ def entropy_from_counts(
 
         plugin        -sum f ln f, f = n_x / n: the maximum likelihood; too low, by (K - 1) / (2 n) where n is large
         miller_madow  plugin + (m - 1) / (2 n)
-        grassberger   sum f (ln n - psi(n_x) - (-1)^n_x / (n_x + 1)), the form of 1988
+        grassberger   sum f (ln n - psi(n_x) - (-1)^n_x / (n_x + 1)), as infomeasure has it
         chao_shen     -sum q ln q / (1 - (1 - q)^n), q = C f: coverage C = 1 - f_1 / n from the f_1 symbols seen once
                       (n - 1 in its place where all were), and weights for those that were not seen
         james_stein   plugin of l / K + (1 - l) f, l = (1 - sum f^2) / ((n - 1) sum (1 / K - f)^2), at most 1

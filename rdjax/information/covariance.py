@@ -5,8 +5,9 @@ Canonical correlations are singular values of Lx^-1 S_xy Ly^-T (Cholesky factors
 inverses: small ones keep their relative accuracy, and with them a small information. A correlation that is 1 to
 rounding gives inf.
 
-Gradients: through Cholesky factors and singular values, and right where these coincide or are 0; the covariance is read
-as symmetric, so move it along symmetric matrices. Where a value is infinite there is none, and 0 stands for it.
+Gradients: through Cholesky factors, of information of every order, of correlations once; right where correlations
+coincide or are 0. The covariance is read as symmetric, so move it along symmetric matrices. Where a value is infinite
+there is none, and 0 stands for it.
 """
 
 import math
@@ -20,7 +21,7 @@ from jax import lax
 from jax.typing import ArrayLike
 
 from rdjax import checks
-from rdjax.numerics import floating, to_bits
+from rdjax.numerics import floating, matmul, to_bits
 
 
 def gaussian_entropy(covariance: ArrayLike) -> jax.Array:
@@ -118,18 +119,44 @@ def _entropy(covariance: jax.Array) -> jax.Array:
 @jax.jit
 def _correlations(own: jax.Array, cross: jax.Array, other: jax.Array) -> jax.Array:
     """From S_xx, S_xy, S_yy."""
+    return singular_values(_whitened(own, cross, other))
+
+
+def _whitened(own: jax.Array, cross: jax.Array, other: jax.Array) -> jax.Array:
+    """Lx^-1 S_xy Ly^-T, at unit variances."""
     own_scale, other_scale = _deviations(own), _deviations(other)
     whitened = cross / own_scale[..., :, None] / other_scale[..., None, :]
     for block, scale in ((own, own_scale), (other, other_scale)):
         factor = jnp.linalg.cholesky(block / scale[..., :, None] / scale[..., None, :])
         whitened = jnp.swapaxes(lax.linalg.triangular_solve(factor, whitened, left_side=True, lower=True), -1, -2)
-    return singular_values(whitened)
+    return whitened
 
 
 @jax.jit
 def block_information(own: jax.Array, cross: jax.Array, other: jax.Array) -> jax.Array:
     """Bits from S_xx, S_xy, S_yy, unchecked; inf where S_xx or S_yy is singular."""
-    return information_of(_correlations(own, cross, other))
+    return _information(_whitened(own, cross, other))
+
+
+@jax.custom_jvp
+def _information(matrix: jax.Array) -> jax.Array:
+    """Bits [...] of W, whose singular values are the correlations: -1/2 log2 det(I - W W')."""
+    return information_of(singular_values(matrix))
+
+
+@_information.defjvp
+def _slope(primals: tuple[jax.Array], tangents: tuple[jax.Array]) -> tuple[jax.Array, jax.Array]:
+    """tr W' (I - W W')^-1 dW / ln 2: smooth also where singular values coincide, whose own slopes are not."""
+    (matrix,), (moved,) = primals, tangents
+    bits = _information(matrix)
+    known = jnp.isfinite(lax.stop_gradient(bits))[..., None, None]
+    usable = jnp.where(known, matrix, 0.0)
+    square = matmul(usable, jnp.swapaxes(usable, -1, -2))
+    rest = jnp.broadcast_to(jnp.eye(matrix.shape[-2], dtype=matrix.dtype), square.shape) - square
+    factor = jnp.linalg.cholesky(rest)
+    whole = partial(lax.linalg.triangular_solve, factor, left_side=True, lower=True)
+    pull = whole(whole(usable), transpose_a=True)
+    return bits, to_bits(jnp.sum(pull * jnp.where(known, moved, 0.0), axis=(-2, -1)))
 
 
 @partial(jax.jit, static_argnums=1)

@@ -79,7 +79,8 @@ class Modalities:
     @property
     def imbalance(self) -> jax.Array:
         """Delta H = sum_m |H_m - mean H|, bits."""
-        return jnp.sum(jnp.abs(self.entropies - jnp.mean(self.entropies)))
+        off = self.entropies - jnp.mean(self.entropies)
+        return jnp.sum(jnp.sign(off) * off)  # of |0| this has the gradient 0, `jnp.abs` has 1
 
     @property
     def message(self) -> str:

@@ -74,7 +74,7 @@ def donsker_varadhan(scores: ArrayLike, weights: ArrayLike | None = None) -> jax
     return _donsker_varadhan(*_matrix(scores, weights, 2))
 
 
-def smile(scores: ArrayLike, clip: float = 5.0, weights: ArrayLike | None = None) -> jax.Array:
+def smile(scores: ArrayLike, weights: ArrayLike | None = None, *, clip: float = 5.0) -> jax.Array:
     """SMILE: (E_P f - ln E_Q min(max(e^f, e^-clip), e^clip)) / ln 2, Donsker-Varadhan with less variance.
 
     **May exceed I in expectation, and in the limit of infinite data**: what is clipped from above is missing in E_Q.

@@ -88,8 +88,10 @@ def _given(kernel: jax.Array, *_: Any) -> jax.Array:
 
 
 def _require_sizes(x: jax.Array, x_size: int, y: jax.Array, y_size: int) -> None:
-    require_size(x, x_size, "the critic, of x,")
-    require_size(y, y_size, "the critic, of y,")
+    for side, name, size in ((x, "x", x_size), (y, "y", y_size)):
+        require_size(side, size, f"the critic, of {name},")
+        shape = jnp.shape(side)
+        require(len(shape) == 2, f"{name} has shape {shape}; a critic scores all pairs of rows, [n, {size}].")
 
 
 class BilinearCritic(nnx.Module):

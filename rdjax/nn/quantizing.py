@@ -64,9 +64,10 @@ class Quantizer(nnx.Module):
         self.kind, self.softness, self.size = kind, softness, size
         if kind == "scalar":
             numbers(step, "the step", 0, ends=False)
-            one = jnp.shape(step) in ((), (size,))
-            require(one, f"the step has shape {jnp.shape(step)}; give one number, or {size} of them.")
-            self.log_step = nnx.Param(jnp.full(size, jnp.log(step), dtype))
+            step = jnp.asarray(step, dtype)
+            one = step.shape in ((), (size,))
+            require(one, f"the step has shape {step.shape}; give one number, or {size} of them.")
+            self.log_step = nnx.Param(jnp.broadcast_to(jnp.log(step), size))
             return
         require(1 <= whole(bits, "bits") <= 12, f"a word has {bits} bits; it must have 1 to 12.")
         require(
@@ -88,7 +89,7 @@ class Quantizer(nnx.Module):
             return Quantized(symbols * jnp.broadcast_to(step, x.shape), symbols, jnp.zeros((*x.shape, 0), x.dtype))
         words = self.words[...]
         softness = self.softness * jax.lax.stop_gradient(jnp.mean(jnp.sum(words**2, axis=-1), axis=-1))
-        parts = x.reshape(*x.shape[:-1], words.shape[0], -1)
+        parts = x.reshape(*x.shape[:-1], words.shape[0], words.shape[-1])
         blocks = [self._stages(parts[..., b, :], words[b], softness[b]) for b in range(words.shape[0])]
         values, words_told, shares = (list(column) for column in zip(*blocks, strict=True))
         return Quantized(jnp.concatenate(values, axis=-1), jnp.stack(words_told, axis=-2), jnp.stack(shares, axis=-3))

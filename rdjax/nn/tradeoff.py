@@ -36,7 +36,11 @@ class RateDistortionLoss(nnx.Module):
         self.rank_fn = rank_fn if is_plain(rank_fn) else nnx.data(rank_fn)
 
     def distortion(self, scores: ArrayLike, relevant: ArrayLike) -> jax.Array:
-        """1 - the smooth metric of scores [..., N] and relevant int [...], mean over queries."""
+        """1 - the smooth metric of scores [..., N] and relevant int [...] or [..., J], mean over queries.
+
+        Of tied documents a smooth metric takes the mean rank, not the mean over their orders: of constant scores MRR is
+        2 / (N + 1). Of several relevant documents dcg and rbp may be above 1, and this below 0.
+        """
         return 1 - jnp.mean(smooth_metric(self.metric, scores, relevant, rank_fn=self.rank_fn))
 
     def __call__(self, bits: ArrayLike, scores: ArrayLike, relevant: ArrayLike) -> jax.Array:
@@ -51,9 +55,12 @@ class RateDistortionLoss(nnx.Module):
         toward the curve, wherever on it. To report, take `ranking_rate(1 - hard metric, N)` on queries it has not seen.
 
         Raises:
-          InputError: no bits, not one for each query, or such as are no finite numbers.
+          InputError: no bits, not one for each query, or such as are no finite numbers; several relevant documents a
+            query, of which the floor is another.
         """
         scores = jnp.asarray(scores)
+        one = jnp.ndim(relevant) < scores.ndim
+        require(one, "relevant lists several documents a query; the floor is of one, so give their shape [...].")
         floor = ranking_rate(self.distortion(scores, relevant), scores.shape[-1], self.metric.weights)
         return _mean(bits, scores) - floor
 

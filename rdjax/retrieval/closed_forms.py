@@ -60,7 +60,8 @@ def section_six_rule(entropies: Any, gamma: float = 2**-0.5, epsilon: float = 1e
     require(epsilon > 0, f"epsilon is {epsilon}; it must be above 0, or a modality gets temperature 0.")
     entropies = working(entropies)
     require(entropies.ndim > 0, "the entropies are a number; give one for each modality, [M].")
-    return gamma * jnp.sqrt(jnp.abs(entropies - jnp.mean(entropies, axis=-1, keepdims=True)) + epsilon)
+    off = entropies - jnp.mean(entropies, axis=-1, keepdims=True)
+    return gamma * jnp.sqrt(jnp.sign(off) * off + epsilon)  # of |0| this has the gradient 0, `jnp.abs` has 1
 
 
 def gaussian_temperatures(signal: Any, noise_variance: Any) -> jax.Array:

@@ -16,6 +16,7 @@ from rdjax.retrieval.scores import (
     check_temperatures,
     checked_scores,
     fused_scores,
+    is_listed,
     listed_documents,
     mean_over_queries,
 )
@@ -75,7 +76,7 @@ def pairwise_loss(scores: ArrayLike, relevant: ArrayLike, temperatures: ArrayLik
 def _pairwise(fused: jax.Array, relevant: jax.Array) -> jax.Array:
     listed = listed_documents(relevant, fused)
     judged = listed >= 0
-    others = ~jax.nn.one_hot(jnp.where(judged, listed, fused.shape[-1]), fused.shape[-1], dtype=bool).any(axis=-2)
+    others = ~is_listed(jnp.where(judged, listed, fused.shape[-1]), fused.shape[-1])
     others &= fused != -jnp.inf
     own = jnp.take_along_axis(fused, jnp.maximum(listed, 0), axis=-1)
 

@@ -25,7 +25,8 @@ def modality_scores(queries: Features, documents: Features) -> jax.Array:
 
     Args:
       queries: modality name -> array [Q, D_m].
-      documents: the same names -> arrays [N, D_m]; their order is the order of the modalities.
+      documents: the same names -> arrays [N, D_m]; their order is the order of the modalities (under jit, pass a tuple
+        of arrays through and build the mapping inside, since JAX sorts the keys).
 
     Returns:
       scores [M, Q, N], in the precision of the inputs and at least float32. For a corpus that fits in memory; a larger
@@ -144,6 +145,8 @@ def counts_from_scores(scores: Any, relevant: Any) -> tuple[jax.Array, jax.Array
       InputError: shapes that do not belong together, an index out of range, a NaN score.
       TypeError: when differentiated: counts are piecewise constant, so their gradient says nothing.
     """
+    if not hasattr(scores, "dtype") and is_concrete(scores):
+        scores = np.asarray(scores)  # a list of Python's numbers, which have all their digits
     check_relevant(scores, relevant)
     narrowed = getattr(scores, "dtype", np.dtype(np.float32))
     if isinstance(scores, np.ndarray) and jax.dtypes.canonicalize_dtype(narrowed) != narrowed and is_concrete(relevant):
@@ -175,6 +178,13 @@ def listed_documents(relevant: jax.Array, scores: jax.Array) -> jax.Array:
     return jnp.where(listed < (-1 if several else 0), scores.shape[-1], listed)
 
 
+def is_listed(listed: jax.Array, size: int) -> jax.Array:
+    """Which of `size` documents are listed [..., J], bool [..., size]; from `size` on a number is none."""
+    rows = jnp.indices(listed.shape[:-1], sparse=True)
+    place = (*(row[..., None] for row in rows), listed)
+    return jnp.zeros((*listed.shape[:-1], size), bool).at[place].set(True, mode="drop")
+
+
 def mean_over_queries(values: jax.Array) -> jax.Array:
     """The mean over all axes, of one query at least."""
     require(values.size > 0, "there is no query to take a mean over; give at least one.")
@@ -185,6 +195,8 @@ def working(array: Any) -> jax.Array:
     """A JAX array in the precision of the input, and at least float32: of 64-bit numbers where x64 is off."""
     if isinstance(array, np.ndarray) and jax.dtypes.canonicalize_dtype(array.dtype) != array.dtype:
         array = _narrowed(array)
+    kind = getattr(array, "dtype", None)
+    require(kind is None or kind.kind not in "OSUM", f"there are {kind} values; give real numbers.")
     array = on_device(array)
     require(not jnp.issubdtype(array.dtype, jnp.complexfloating), f"there are {array.dtype} values; give real numbers.")
     return array.astype(jnp.promote_types(array.dtype, jnp.float32))

@@ -14,7 +14,7 @@ from jax.typing import ArrayLike
 from rdjax.checks import numbers
 from rdjax.retrieval import aggregates
 from rdjax.retrieval.metrics import Metric, listed_gains, parse_metric
-from rdjax.retrieval.scores import check_relevant, working
+from rdjax.retrieval.scores import check_relevant, is_listed, working
 from rdjax.retrieval.soft_ranks import RankFunction, SigmoidRanks
 
 USUAL = SigmoidRanks()
@@ -60,15 +60,10 @@ def smooth_metric(
     if metric.aggregate is aggregates.first:
         value = jnp.max(jnp.where(gains > 0, worth, 0), axis=-1)
     elif metric.aggregate is aggregates.mean_precision:
-        precision = rank_fn(scores, listed, _named(listed, gains, scores.shape)) / ranks
+        relevant_ones = is_listed(jnp.where(gains > 0, listed, scores.shape[-1]), scores.shape[-1])
+        precision = rank_fn(scores, listed, relevant_ones) / ranks
         value = aggregates.recall(metric.weights, precision, ranks, ranks, gains)
     else:
         value = metric.aggregate(metric.weights, worth, ranks, ranks, gains)
     known = jnp.all((listed >= (0 if several is None else -1)) & (listed < scores.shape[-1]), axis=-1)
     return jnp.where(known & ~jnp.any(jnp.isnan(scores), axis=-1), value, jnp.nan)
-
-
-def _named(listed: jax.Array, gains: jax.Array, shape: tuple[int, ...]) -> jax.Array:
-    """Which documents are relevant, bool [..., N]."""
-    own = jnp.where(gains > 0, listed, shape[-1])
-    return jax.nn.one_hot(own, shape[-1], dtype=bool).any(axis=-2)

@@ -119,7 +119,7 @@ def _softmax_ranks(scores: jax.Array, listed: jax.Array, among: jax.Array, tempe
     order = jnp.argsort(jnp.where(among, -scores, jnp.inf), axis=-1)
     ordered = jnp.take_along_axis(scores, order, axis=-1)
     present = jnp.take_along_axis(among, order, axis=-1)
-    place = jnp.arange(1, scores.shape[-1] + 1, dtype=scores.dtype)
+    place = _shared_places(ordered, present)
 
     def mean_place(entry: jax.Array) -> jax.Array:
         gap = ordered - entry[..., None]
@@ -129,9 +129,20 @@ def _softmax_ranks(scores: jax.Array, listed: jax.Array, among: jax.Array, tempe
         # Of m that tie and share p each, the mean over their orders is d r_i / d s_j = p (m + 1) / (6 T sigma).
         slope = lax.stop_gradient(share * (jnp.sum(tied, axis=-1, keepdims=True) + 1) / 6)
         kink = jnp.sum(jnp.where(tied, slope * _divide(gap, width), 0), axis=-1)  # 0, with that gradient
-        return jnp.matmul(share, place, precision=lax.Precision.HIGHEST) + kink
+        return jnp.sum(share * place, axis=-1) + kink
 
     return _in_blocks(mean_place, own, scores.size)
+
+
+def _shared_places(ordered: jax.Array, present: jax.Array) -> jax.Array:
+    """Places 1 to N in a sorted list, of ties the mean of theirs [..., N]."""
+    place = jnp.broadcast_to(jnp.arange(1, ordered.shape[-1] + 1, dtype=ordered.dtype), ordered.shape)
+    another = (ordered[..., 1:] != ordered[..., :-1]) | (present[..., 1:] != present[..., :-1])
+    edge, axis = jnp.ones((*ordered.shape[:-1], 1), bool), ordered.ndim - 1
+    begins, ends = (jnp.concatenate(parts, axis=-1) for parts in ((edge, another), (another, edge)))
+    first = lax.cummax(jnp.where(begins, place, 0), axis=axis)
+    last = lax.cummin(jnp.where(ends, place, jnp.inf), axis=axis, reverse=True)
+    return lax.stop_gradient((first + last) / 2)
 
 
 @jax.jit

@@ -7,12 +7,12 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.sharding import Mesh, PartitionSpec
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from rdjax.checks import InputError, require
 from rdjax.host import on_the_host
 from rdjax.retrieval.beside import Beside, options
-from rdjax.retrieval.scores import check_relevant, inner_products
+from rdjax.retrieval.scores import check_relevant, inner_products, working
 from rdjax.retrieval.tiles import Tiles, ends, padded
 
 _TIE = 2**16  # a tile's two counts share an int32: above + 2^16 tied
@@ -67,7 +67,8 @@ def count_above(
       above, tied: NumPy int64 of the shape of `relevant`; both 0 at padding. The same for every mesh of equal devices.
 
     Raises:
-      InputError: shapes that do not belong together, an index out of range, a score that overflows.
+      InputError: shapes that do not belong together, an index out of range, a document with a NaN or an infinity, a
+        score that overflows.
     """
     plan = Tiles(queries, documents, query_block, document_block, mesh)
     check_relevant(jax.ShapeDtypeStruct((plan.num_queries, plan.num_documents), np.float32), relevant)
@@ -80,7 +81,12 @@ def count_above(
         places, levels = ([plan.replicated(rows) for rows in arrays] for arrays in (split, own))
         fixed = list(zip(plan.blocks, places, levels, strict=True))
         counts = _over_chunks(plan, beside, _count_tiles, fixed, _no_counts(plan, split.shape[1]))
-    sums = plan.merged([count[1:] for count in counts], _sum)
+    size = float(plan.merged(counts[0][3], _all).max())
+    _check_documents(plan, size)
+    if _may_overflow(plan, queries, size):
+        refusing = {"query_block": query_block, "document_block": document_block, "mesh": mesh}
+        top_document(queries, documents, **refusing)
+    sums = plan.merged([count[1:3] for count in counts], _sum)
     above, tied = (np.concatenate(parts, axis=1).T[: len(wanted)].astype(np.int64) for parts in zip(*sums, strict=True))
     judged, shape = wanted >= 0, np.shape(relevant)
     return np.where(judged, above, 0).reshape(shape), np.where(judged, tied, 0).reshape(shape)
@@ -140,11 +146,12 @@ def _all(states: jax.Array) -> jax.Array:
     return states
 
 
-def _count_tiles(rows, first, last, spare, base, queries, place, level, picked, above, tied):
+def _count_tiles(rows, first, last, spare, base, queries, place, level, picked, above, tied, size):
     """Add a device's share of a chunk to its counts; pick the relevant documents' scores, as the product gave them.
 
     rows [T, W, D] with first, last, spare, base (see `ends`); queries [D, B]; place [J, B]: the number of the relevant
-    document (-1: none); level [J, B]: its score; picked, above, tied [1, J, B].
+    document (-1: none); level [J, B]: its score; picked, above, tied [1, J, B]; size [1]: the largest magnitude in the
+    documents so far, NaN if there is one.
     """
     width = rows.shape[1]
 
@@ -153,19 +160,20 @@ def _count_tiles(rows, first, last, spare, base, queries, place, level, picked, 
         return jnp.where(scores == against, jnp.int32(_TIE), beyond)
 
     def add(number: jax.Array, state: tuple[jax.Array, ...]) -> tuple[jax.Array, ...]:
-        picked, above, tied = state
+        picked, above, tied, size = state
         scores = _scores(rows, number, queries)
+        size = jnp.maximum(size, jnp.max(jnp.abs(rows[number])).astype(size.dtype))
         count = lambda line: _sum_down(verdict(scores, line[None, :]))  # one sum for two counts
         both = count(level[0])[None] if level.shape[0] == 1 else jax.lax.map(count, level)
         here = place - base - number * width
         inside = (here >= 0) & (here < width)
         own = jnp.take_along_axis(scores, jnp.clip(here, 0, width - 1), axis=0)
         both += jnp.where(inside, _TIE - verdict(own, level), 0)  # whatever it scored, it ties with itself
-        return jnp.where(inside, own, picked), above + both % _TIE, tied + both // _TIE
+        return jnp.where(inside, own, picked), above + both % _TIE, tied + both // _TIE, size
 
-    found, more, equal = jax.lax.fori_loop(first, last, add, (picked[0], above[0], tied[0]))
+    found, more, equal, size = jax.lax.fori_loop(first, last, add, (picked[0], above[0], tied[0], size[0]))
     nothing = verdict(jnp.zeros_like(level), level)  # what a row of zeros counted
-    return found[None], (more - spare * (nothing == 1))[None], (equal - spare * (nothing == _TIE))[None]
+    return found[None], (more - spare * (nothing == 1))[None], (equal - spare * (nothing == _TIE))[None], size[None]
 
 
 def _top_tiles(rows, first, last, spare, base, queries, best, document):
@@ -206,21 +214,23 @@ def _sum_down(counts: jax.Array) -> jax.Array:
 def _on(step: Callable, mesh: Mesh) -> Callable:
     """A step over a chunk, for each device its share: the chunk and the states are split, the rest is everywhere."""
     split, whole = PartitionSpec(mesh.axis_names), PartitionSpec()
-    given = (split, whole) + {_count_tiles: (whole,) * 3 + (split,) * 3, _top_tiles: (whole, split, split)}[step]
-    results = (split,) * (3 if step is _count_tiles else 2)
+    given = (split, whole) + {_count_tiles: (whole,) * 3 + (split,) * 4, _top_tiles: (whole, split, split)}[step]
+    results = (split,) * (4 if step is _count_tiles else 2)
 
     def share(rows: jax.Array, window: jax.Array, *rest: jax.Array) -> tuple[jax.Array, ...]:
         return step(rows, *ends(rows, window, jax.lax.axis_index(mesh.axis_names)), *rest)
 
     shared = jax.shard_map(share, mesh=mesh, in_specs=given, out_specs=results, check_vma=False)
     # A core for each block from product to counts, not all cores for each product: comparisons run on one anyway.
-    return jax.jit(shared, compiler_options=options(mesh))
+    # Of an array of one number XLA forgets how it is split, and the next call would compile again.
+    return jax.jit(shared, out_shardings=NamedSharding(mesh, split), compiler_options=options(mesh))
 
 
-def _no_counts(plan: Tiles, columns: int) -> tuple[jax.Array, jax.Array, jax.Array]:
+def _no_counts(plan: Tiles, columns: int) -> tuple[jax.Array, jax.Array, jax.Array, jax.Array]:
     shape = (plan.devices, columns, plan.height)
     zero = plan.per_device(np.zeros(shape, np.int32))
-    return plan.per_device(np.zeros(shape, plan.dtype)), zero, zero
+    nothing = (plan.per_device(np.zeros(some, plan.dtype)) for some in (shape, shape[:1]))
+    return next(nothing), zero, zero, next(nothing)
 
 
 def _own_scores(plan: Tiles, places: np.ndarray, beside: Beside) -> np.ndarray:
@@ -253,3 +263,20 @@ def _check_finite(own: np.ndarray, wanted: np.ndarray) -> None:
     if bad.any():
         query = int(np.argwhere(bad)[0][0])
         raise InputError(f"the score of query {query} and its relevant document is not finite; scale the vectors down.")
+
+
+def _check_documents(plan: Tiles, size: float) -> None:
+    """Refuse documents whose largest magnitude is none: a NaN would count above every other, whatever the query."""
+    if np.isfinite(size):
+        return
+    for start in range(0, plan.num_documents, plan.depth):
+        good = np.isfinite(plan.rows(slice(start, start + plan.depth))).all(axis=1)
+        if not good.all():
+            number = start + int(np.argmin(good))
+            raise InputError(f"document {number} has a NaN or an infinity; remove it or embed it again.")
+
+
+def _may_overflow(plan: Tiles, queries: Any, size: float) -> bool:
+    """Whether documents of this largest magnitude may have a score that is not finite."""
+    most = float(np.abs(np.asarray(working(queries))).max())
+    return most * size * plan.dimension > float(jnp.finfo(plan.dtype).max)

@@ -93,7 +93,7 @@ def search_temperatures(
     whole(starts, "starts", 1)
     whole(steps, "steps", 1)
     check_relevant(scores[0], relevant)
-    metric = parse_metric(objective) if isinstance(objective, str) and objective != CROSS_ENTROPY else objective
+    metric = parse_metric(objective) if objective != CROSS_ENTROPY and not isinstance(objective, Metric) else objective
     optimizer = _usual(steps) if optimizer is None else optimizer
     moves = np.random.default_rng(seed).standard_normal((starts, scores.shape[0])) * SPREAD
     moves[0] = 0

@@ -57,6 +57,7 @@ def temperature_intervals(
         scores.ndim == 3 and tau.shape == scores.shape[:1] and scores.size > 0,
         f"scores have shape {scores.shape} and temperatures {tau.shape}; they must be [M, Q, N] and [M], not empty.",
     )
+    require(is_concrete(level), "the level is traced; it must be a number, known when compiling.")
     require(0 < level < 1, f"the level is {level}; a coverage lies between 0 and 1.")
     check_relevant(scores[0], relevant)
     law = prior_law(prior, scores.shape[-1], scores.dtype)

@@ -27,8 +27,8 @@ def expected_weight(
 
         expected: (w_{a+1} + ... + w_{a+t}) / t;   optimistic: w_{a+1};   pessimistic: w_{a+t}
 
-    Sums over tie groups are differences of prefix sums in float64 (as pairs of float32 where x64 is off), and w itself
-    where t = 1, so a list without ties needs no array of its length.
+    Sums over tie groups are differences of prefix sums in float64 (as pairs of float32 where x64 is off; of traced
+    weights in the default precision), and w itself where t = 1, so a list without ties needs no array of its length.
 
     Args:
       weights: a function of rank (see `weights`) or a non-increasing array [N].
@@ -96,6 +96,9 @@ def table_size(above: Any, tied: Any, size: int | None) -> int:
 
 def prefix_table(weights: Any, size: int) -> tuple[jax.Array, jax.Array]:
     """W_k = w_1 + ... + w_k for k = 0 .. size as a pair (high, low) whose sum has more digits than either."""
+    if not callable(weights) and not is_concrete(weights):
+        high = jnp.cumsum(jnp.pad(jnp.asarray(weights, jnp.result_type(float)), (1, 0)))
+        return high, jnp.zeros_like(high)
     sums = _prefix_sums(weights, size) if callable(weights) else _array_sums(weights)
     high = sums.astype(jnp.result_type(float))
     return on_device(high), on_device((sums - high).astype(high.dtype))

@@ -77,10 +77,10 @@ class Tiles:
         self.num_documents = len(self._arrays[0])
         asked = np.asarray(working(queries))
         self.num_queries = len(asked)
-        self._dimension = sum(array.shape[1] for array in self._arrays)
+        self.dimension = sum(array.shape[1] for array in self._arrays)
         require(
-            self.num_queries > 0 and self.num_documents > 0 and asked.shape[1] == self._dimension,
-            f"queries have shape {asked.shape} and documents ({self.num_documents}, {self._dimension}); "
+            self.num_queries > 0 and self.num_documents > 0 and asked.shape[1] == self.dimension,
+            f"queries have shape {asked.shape} and documents ({self.num_documents}, {self.dimension}); "
             f"both must have at least one row, and the same dimensions.",
         )
         stored = [_kept(array.dtype) for array in self._arrays]
@@ -146,7 +146,7 @@ class Tiles:
 
     def _shares(self, read: Callable[[int], np.ndarray]) -> jax.Array:
         """Rows of a chunk on their devices; `read` gets the place of a share's first row in the chunk."""
-        shape = (self.devices * (self.depth // self.width), self.width, self._dimension)
+        shape = (self.devices * (self.depth // self.width), self.width, self.dimension)
 
         def share(index: Any) -> np.ndarray:
             first = (index[0].start or 0) * self.width
