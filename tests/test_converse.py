@@ -353,6 +353,10 @@ def test_the_threshold_of_one_document(prior):
     assert tuple(map(float, limits.shannon_threshold(prior))) == (0, 0)
 
 
+def test_shannons_bound_is_exact_nowhere_if_a_document_is_wanted_by_nobody(precision):
+    assert tuple(map(float, limits.shannon_threshold(np.array([0.5, 0.5, 0], precision)))) == (-np.inf, np.inf)
+
+
 @pytest.mark.float64_only
 @pytest.mark.parametrize(
     ("call", "words"),

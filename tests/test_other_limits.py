@@ -22,6 +22,7 @@ from rdjax.limits import (
     one_shot_codewords,
     one_shot_distortion,
     ranking_rate,
+    shannon_rate,
 )
 from rdjax.limits.bound import AVERAGED
 from rdjax.rate_distortion import gaussian_bottleneck, gaussian_bottleneck_rate, reverse_water_filling
@@ -169,21 +170,57 @@ def test_reverse_water_filling():
 
 
 @pytest.mark.float64_only
-def test_several_relevant_documents_never_above_the_exact_curve(rng):
-    """Random laws of relevant sets over four documents; the exact curve by Blahut-Arimoto over all rankings."""
-    orders = np.array(list(itertools.permutations(range(4))))
-    worth = 1 / np.arange(1.0, 5)
-    slack = []
-    for _ in range(12):
-        sets = rng.random((5, 4)) < 0.45
-        sets[np.arange(5), rng.integers(0, 4, 5)] = True
-        law = rng.dirichlet(np.ones(5))
-        first = np.where(sets[:, None, :], orders[None], 9).min(axis=-1)
+@pytest.mark.parametrize("empty", [False, True])
+def test_several_relevant_documents_never_above_the_exact_curve(empty, rng):
+    """Random laws of relevant sets over four documents; the exact curve by Blahut-Arimoto over all rankings.
+
+    With lists, of queries of which some are alike and some may want nothing, and some documents much more often.
+    """
+    orders, worth = np.array(list(itertools.permutations(range(4)))), np.append(1 / np.arange(1.0, 5), 0)
+    slack, gains = [], []
+    for _ in range(24):
+        sets = rng.random((5, 4)) < rng.dirichlet(np.ones(4)) * 1.8
+        if not empty:
+            sets[np.arange(5), rng.integers(0, 4, 5)] = True
+        counts = 1 + rng.multinomial(15, rng.dirichlet(np.ones(5)))
+        law = counts / counts.sum()
+        first = np.where(sets[:, None, :], orders[None], 4).min(axis=-1)
         rate, distortion, gap = oracles.blahut_point(law, 1 - worth[first], float(rng.uniform(1, 8)), tolerance=1e-7)
-        floor = float(first_relevant_rate(distortion, law @ sets))
-        assert floor <= rate + gap + 1e-7
+        lists = np.repeat(np.where(sets, np.arange(4), -1), counts, axis=0)
+        shares = np.minimum(law @ sets, 1)
+        plain = float(first_relevant_rate(distortion, shares))
+        floor = float(first_relevant_rate(distortion, shares, relevant=lists))
+        assert plain - 1e-9 <= floor <= rate + gap + 1e-7
         slack.append(rate - floor)
+        gains.append(floor - plain)
     assert min(slack) < 0.2  # and it is a floor worth having
+    assert max(gains) > 0.1
+
+
+@pytest.mark.float64_only
+def test_with_one_relevant_document_lists_give_shannons_bound(rng):
+    counts = 1 + rng.multinomial(200, rng.dirichlet(np.full(30, 0.3)))
+    prior, distortion = counts / counts.sum(), np.linspace(0.01, 0.5, 7)
+    floor = first_relevant_rate(distortion, prior, relevant=np.repeat(np.arange(30), counts)[:, None])
+    assert np.all(np.asarray(floor) >= np.asarray(shannon_rate(distortion, prior)) - 1e-9)
+    assert np.all(np.asarray(floor) <= np.asarray(ranking_rate(distortion, prior)) + 1e-9)
+    assert np.max(np.asarray(floor) - np.asarray(first_relevant_rate(distortion, prior))) > 0.3
+
+
+@pytest.mark.float64_only
+def test_gradients_of_the_floor_with_lists(rng):
+    lists = rng.integers(-1, 6, (40, 3))
+    lists[:, 0] = rng.integers(0, 6, 40)
+    shares = np.array([(lists == y).any(axis=1).mean() for y in range(6)])
+    value = jax.jit(lambda d, f: first_relevant_rate(d, f, relevant=lists))
+    slopes, step = jax.grad(value, argnums=(0, 1))(0.1, shares), 1e-6
+    for argument, found in zip((0.1, shares), slopes, strict=True):
+        for moved in np.eye(np.size(argument)) * step:
+            ends = [np.reshape(argument + sign * moved, np.shape(argument)) for sign in (1, -1)]
+            pair = [value(end, shares) if np.ndim(end) == 0 else value(0.1, end) for end in ends]
+            assert float(np.sum(found * (moved / step).reshape(np.shape(argument)))) == pytest.approx(
+                (float(pair[0]) - float(pair[1])) / (2 * step), abs=1e-5
+            )
 
 
 def test_first_relevant_law_is_a_law_for_one_relevant_document(rng):
@@ -225,7 +262,7 @@ def test_bounds_say_what_they_rest_on():
         (lambda: one_shot_distortion(np.inf, 10), "no whole number"),
         (lambda: one_shot_codewords(-0.1, 10), "below 1 - w_1"),
         (lambda: one_shot_codewords(np.array([0.3, 0.4]), 10), "shape \\(2,\\); give one number"),
-        (lambda: one_shot_codewords(np.nan, 10), "NaN"),
+        (lambda: one_shot_codewords(np.nan, 10), "has an entry nan"),
         (lambda: Bound(0, 1, "theorem", "uniform prior"), "a tuple"),
         (lambda: reverse_water_filling(np.array([np.inf, 1.0]), 4.0), "infinite"),
         (lambda: one_shot_distortion(2, np.array([0.5, 0.6])), "sums to"),
@@ -235,6 +272,12 @@ def test_bounds_say_what_they_rest_on():
         (lambda: reverse_water_filling(np.array([-1.0]), 1.0), "negative"),
         (lambda: first_relevant_rate(0.3, np.array([1.5, 0.1])), "in \\[0, 1\\]"),
         (lambda: first_relevant_rate(-0.3, np.array([0.5, 0.1])), "below 1 - w_1"),
+        (lambda: first_relevant_rate(0.3, np.array([0.5, 0.1]), relevant=np.array([0, 1])), "must be \\[Q, J\\]"),
+        (lambda: first_relevant_rate(0.3, np.array([0.5, 0.1]), relevant=np.array([[2]])), "there are 2 documents"),
+        (
+            lambda: first_relevant_rate(0.3, np.array([0.5, 0.1]), relevant=np.array([[1]])),
+            "document 1 is relevant to 1 of",
+        ),
         (lambda: first_relevant_rate(0.3, np.array([0.5, 0.1]), np.array([0.5, 1.0])), "the weights rise"),
         (lambda: first_relevant_rate(0.3, np.array([0.5, 0.1]), np.ones(3)), "shape \\(3,\\) for 2"),
         (lambda: gaussian_bottleneck(0.5, 3.0), "shape \\(\\)"),

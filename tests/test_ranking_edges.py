@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from rdjax import limits
 from rdjax.checks import InputError
 from rdjax.limits import (
     blind_distortion,
@@ -340,3 +341,64 @@ def test_codewords_among_a_million_documents():
     assert float(found[0]) == pytest.approx(prior.min() / 2, rel=1e-9)  # one document is second
     assert [one_shot_codewords(d, prior) for d in np.asarray(found)] == list(sizes)
     assert one_shot_codewords(one_shot_distortion(10**12 - 1, 10**12), 10**12) == 10**12 - 1
+
+
+@pytest.mark.parametrize("size", [100, 10_000])
+def test_the_tail_of_a_prior_counts_in_float32(size):
+    """Terms of 1e-7 that are added to a sum near 1 one by one would be rounded away."""
+    with jax.enable_x64(True):
+        steep = 1 / np.arange(1.0, size + 1)
+        priors = [np.full(size, 1 / size), (steep / steep.sum()).astype(np.float32).astype(np.float64)]
+        distortions = np.array([0.003, 0.01, 0.03], np.float32).astype(np.float64)
+        exact = [np.asarray(ranking_rate(distortions, prior)) for prior in priors]
+    with jax.enable_x64(False):
+        for prior, bits in zip(priors, exact, strict=True):
+            found = ranking_rate(distortions.astype(np.float32), prior.astype(np.float32))
+            np.testing.assert_allclose(found, bits, atol=1e-5)
+
+
+@pytest.mark.parametrize("size", [30, 1000])
+def test_codewords_and_their_distortion_are_each_others_inverse(size, precision):
+    """Also where the distortion was rounded to float32, as an array and as Python's number."""
+    wanted = np.arange(1, min(size, 60))
+    for prior in (size, np.full(size, 1 / size, precision)):
+        reached = one_shot_distortion(wanted, prior)
+        assert [one_shot_codewords(one, prior) for one in reached] == wanted.tolist()
+        assert [one_shot_codewords(float(one), prior) for one in reached] == wanted.tolist()
+
+
+@pytest.mark.float64_only
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda: ranking_rate(0.1, 10, "mrr"), r"take parse_metric\('mrr'\).weights"),
+        (lambda: one_shot_distortion(2, 10, "mrr"), r"take parse_metric\('mrr'\).weights"),
+        (lambda: relevance_bounds(np.eye(2), 1.0, weights="mrr"), r"take parse_metric\('mrr'\).weights"),
+        (lambda: relevance_bounds(np.eye(2), 1.0, weights=None), "the weights are None; give a function"),
+        (lambda: first_relevant_rate(0.1, np.full(3, 0.5), "mrr"), r"take parse_metric\('mrr'\).weights"),
+        (lambda: limits.success_range(0.1, 3, "mrr"), r"take parse_metric\('mrr'\).weights"),
+        (lambda: ranking_rate(0.1, None), "the prior is None; give a law"),
+        (lambda: ranking_rate("a", 4), "<U1 values of rates, distortions or slopes; give real numbers"),
+        (lambda: relevance_bounds(np.eye(2), None), "the slope is None; it is bits"),
+        (lambda: relevance_bounds(np.eye(2), "a"), "the slope is a; it is bits"),
+        (lambda: one_shot_codewords("a", 4), "the distortion holds <U1 values"),
+        (lambda: limits.least_dimension("a", 10), "the bits holds <U1 values"),
+        (lambda: cut_set_rate(0.1, np.full((2, 2), 0.25), 0), "the senders are 0; give a sequence"),
+        (lambda: limits.fit_decay(["a"], [1]), "the sample sizes holds <U1 values"),
+        (lambda: first_relevant_rate(np.nan, np.full(3, 0.5)), "the distortion has an entry nan"),
+    ],
+)
+def test_what_is_no_number_and_no_function_is_refused(call, words):
+    with pytest.raises(InputError, match=words):
+        call()
+
+
+def test_one_document_has_one_slope(precision):
+    assert float(ranking_range(1).slope_at_worst) == float(ranking_range(np.ones(1, precision)).slope_at_worst)
+
+
+def test_half_precision_posteriors_are_laws_as_good_as_they_can_be():
+    posteriors = np.random.default_rng(0).dirichlet(np.ones(5), 6)
+    found = relevance_bounds(posteriors.astype(np.float16), 2.0)
+    exact = relevance_bounds(posteriors, 2.0)
+    assert float(found.lower) == pytest.approx(float(exact.lower), abs=0.02)

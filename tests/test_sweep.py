@@ -518,6 +518,15 @@ def test_files(tmp_path):
     assert (sweep.grid.size, sweep.grid.values["rate"], sweep.grid.values["seed"]) == (12, (8.0, 16.0), (0, 1, 2))
     python.write_text("config = {'grid': {'noise': [s / 2 for s in (1, 2)]}}\n")
     assert read_config(python).grid.values["noise"] == (0.5, 1.0)
+    listed = read_config({"grid": {"noise": np.array([0.2, 0.5]), "rate": np.arange(1, 3), "seed": range(2)}})
+    assert {name: listed.grid.values[name] for name in ("noise", "rate", "seed")} == {
+        "noise": (0.2, 0.5),
+        "rate": (1.0, 2.0),
+        "seed": (0, 1),
+    }
+    assert read_config({"grid": {"noise": np.float32(0.5)}}).grid.values["noise"] == (0.5,)
+    with pytest.raises(InputError, match="the config is None; give the name"):
+        read_config(None)
     python.write_text("grid = {}\n")
     other.write_text("{}")
     toml.write_text("grid = \n")

@@ -1,10 +1,11 @@
-"""Smooth metrics and losses under jit, where values cannot be looked at: what is unsound is NaN, never a number."""
+"""Metrics, losses and limits under jit, where values cannot be looked at: what is unsound is NaN, or what holds."""
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from rdjax import limits
 from rdjax.retrieval import (
     PooledRanks,
     SigmoidRanks,
@@ -72,3 +73,37 @@ def test_under_jit_a_contrastive_loss_of_nan_is_nan(rng):
     traced = jax.jit(lambda s: contrastive_loss(s, jnp.ones(1)))
     assert np.isnan(traced(scores.at[0, 2, 1].set(jnp.nan)))
     assert np.isnan(traced(scores.at[0, 2, 2].set(jnp.nan)))
+
+
+LAW = np.array([0.6, 0.25, 0.1, 0.05])
+
+
+@pytest.mark.parametrize(
+    "limit",
+    [
+        lambda r: limits.ranking_distortion(r, LAW),
+        lambda r: limits.ranking_distortion(r, 10),
+        lambda r: limits.blind_distortion(r, LAW),
+        lambda r: limits.least_answer_error(r, LAW, 2, 0.1, 0.6),
+        lambda r: limits.ranking_curve(r, LAW).rate,
+        lambda r: limits.ranking_curve(r, LAW).distortion,
+    ],
+)
+def test_a_traced_rate_or_slope_below_0_is_nan(limit):
+    assert np.isfinite(jax.jit(limit)(1.0))
+    assert np.isnan(jax.jit(limit)(-1.0))
+
+
+@pytest.mark.parametrize(
+    "limit",
+    [
+        lambda d: limits.ranking_rate(d, LAW),
+        lambda d: limits.shannon_rate(d, LAW),
+        lambda d: limits.first_relevant_rate(d, LAW),
+        lambda d: limits.fano_bounds(d, LAW).lower,
+        lambda d: limits.fano_bounds(d, LAW).upper,
+    ],
+)
+def test_no_bits_reach_a_traced_distortion_below_the_best(limit):
+    assert np.isfinite(jax.jit(limit)(0.1))
+    assert np.isposinf(jax.jit(limit)(-0.2))

@@ -128,11 +128,11 @@ def _several(metric: Metric, corpus: Corpus, aim: float) -> Floor:
     if not metric.first_relevant:
         why = f"{metric.name} of several relevant documents is not covered by any of the theorems"
         return Floor(name, side, EVERY_CLASS, STREAM, None, why)
-    shares = relevance_frequencies(corpus)
+    shares, lists = relevance_frequencies(corpus), np.asarray(corpus.relevant).reshape(corpus.num_queries, -1)
     quality = np.linspace(0.02, 0.999, 50)
-    rates = np.asarray(first_relevant_rate(1 - quality, shares, metric.weights))
+    rates = np.asarray(first_relevant_rate(1 - quality, shares, metric.weights, relevant=lists))
     curve = tuple((float(b), float(q)) for b, q in zip(rates, quality, strict=True) if GRID[0] <= b <= GRID[-1])
-    bound = _as_float(first_relevant_bound(1 - aim, shares, metric.weights), OWN)
+    bound = _as_float(first_relevant_bound(1 - aim, shares, metric.weights, relevant=lists), OWN)
     return Floor(name, side, EVERY_CLASS, STREAM, bound, "", curve)
 
 

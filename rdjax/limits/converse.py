@@ -16,8 +16,8 @@ from jax.typing import ArrayLike
 from rdjax import checks
 from rdjax.information.discrete import binary_entropy
 from rdjax.limits.bound import AVERAGED, Bound
-from rdjax.limits.rank_problem import RankProblem, above_best, lay_out, pose, refuse_below_best
-from rdjax.limits.rank_sums import Prior, check_weights, describe_prior
+from rdjax.limits.rank_problem import RankProblem, above_best, lay_out, pose, refuse_below_best, room
+from rdjax.limits.rank_sums import Prior, check_weights, describe_prior, refuse_names
 from rdjax.limits.tilting import Ranks, at_each, distortion_residual, largest_slope, pool, refine, solve_slope, tilt
 from rdjax.numerics import at_ranks, entropy_nats, floating, on_device, safe_log, to_bits
 from rdjax.retrieval.weights import Weights, reciprocal_rank
@@ -58,7 +58,8 @@ def fano_bounds(distortion: ArrayLike, prior: Prior, weights: Weights | ArrayLik
 
 @jax.jit
 def _fano(distortion: jax.Array, problem: RankProblem) -> tuple[jax.Array, jax.Array]:
-    excess, documents = jnp.maximum(above_best(distortion, problem.first), 0), problem.documents
+    above, documents = above_best(distortion, problem.first), problem.documents
+    excess, never = jnp.maximum(above, 0), above < -room(above.dtype)
     if problem.uniform:
         mass, likeliest, entropy = problem.count / documents, 1 / documents, jnp.log2(documents)
     else:
@@ -70,7 +71,8 @@ def _fano(distortion: jax.Array, problem: RankProblem) -> tuple[jax.Array, jax.A
     silent = (1 - likeliest) * jnp.minimum(_ratio(excess, _mean(mass, problem.gap), 1.0), 1)
     others = _ratio(entropy - binary_entropy(likeliest), 1 - likeliest, 0.0)
     upper = entropy - binary_entropy(silent) - silent * others
-    return jnp.maximum(lower, 0), jnp.maximum(upper, 0)
+    at_least_0 = lambda side: jnp.where(never, jnp.inf, jnp.maximum(side, 0))
+    return at_least_0(lower), at_least_0(upper)
 
 
 def _mean(law: jax.Array, values: jax.Array) -> jax.Array:
@@ -107,12 +109,14 @@ def _shannon(distortion: jax.Array, problem: RankProblem) -> jax.Array:
     ranks = _unpooled(problem)
 
     def at(one: jax.Array) -> jax.Array:
-        target = jnp.maximum(above_best(one, problem.first), 0)
+        above = above_best(one, problem.first)
+        target = jnp.maximum(above, 0)
         slope, blocks = solve_slope(target, ranks, distortion_residual)
         slope = refine(target, ranks, blocks, slope, distortion_residual)
         nats = ranks.entropy - tilt(ranks, blocks, slope).psi - slope * target
         beyond = target >= _mean(ranks.count, ranks.gap) / problem.documents  # every law is good enough there
-        return jnp.where(beyond | (nats <= 0), 0, to_bits(nats))
+        found = jnp.where(beyond | (nats <= 0), 0, to_bits(nats))
+        return jnp.where(above < -room(above.dtype), jnp.inf, found)
 
     return at_each(at, distortion, ranks.gap.shape[0])
 
@@ -132,7 +136,7 @@ def shannon_threshold(prior: Prior, weights: Weights | ArrayLike = reciprocal_ra
 
     Returns:
       D_c, and s_c in bits per unit of distortion; (D_max, 0) for a uniform prior, (-inf, inf) where it is exact
-      nowhere, as with two ranks of equal worth and a prior above 1/2.
+      nowhere, as with a document that nobody wants, or two ranks of equal worth and a prior above 1/2.
 
     Raises:
       InputError: a prior that is no law; weights that increase.
@@ -166,7 +170,7 @@ def _threshold(problem: RankProblem) -> tuple[jax.Array, jax.Array]:
 
     limit = lax.stop_gradient(largest_slope(ranks))
     _, slope = lax.stop_gradient(lax.fori_loop(0, HALVINGS, halve, (jnp.zeros_like(limit), limit)))
-    known = jnp.all(lax.stop_gradient(excess(limit)) <= jnp.log(rounding))
+    known = jnp.all(lax.stop_gradient(excess(limit)) <= jnp.log(rounding)) & jnp.all(prior > 0)
     value, fall = jax.jvp(excess, (slope,), (jnp.ones_like(slope),))
     binding = jnp.argmax(lax.stop_gradient(value))
     step = _ratio(value[binding], -lax.stop_gradient(fall[binding]), 0.0)
@@ -203,6 +207,7 @@ def success_range(
     Source: theory notes, section 8.
     """
     checks.numbers(distortion, "the distortion")
+    refuse_names(weights)
     n, d = checks.whole(num_documents, "the number of documents", 2), floating(distortion)
     if not callable(weights):
         checks.require(np.shape(weights) == (n,), f"the weights have shape {np.shape(weights)} for {n} documents.")

@@ -70,12 +70,13 @@ def fit_decay(
         sizes that are below 1, an excess that is not finite, a level outside (0, 1), a statistic that does not vary
         between training sets.
     """
+    numbers(samples, "the sample sizes")
+    numbers(values, "the excess")
     n, table = np.asarray(samples, np.float64), np.asarray(values, np.float64)
     require(statistic in STATISTICS, f"the statistic is {statistic!r}; it must be one of {', '.join(STATISTICS)}.")
     good = n.ndim == 1 and len(n) >= 4 and table.ndim == 2 and len(table) == len(n) and table.shape[1] >= 2
     require(good, f"{n.shape} sizes and values of shape {table.shape}; take [T >= 4] and [T, trials].")
     numbers(n, "the sample sizes", 1)
-    numbers(table, "the excess")
     require(bool(np.all(np.diff(n) > 0)), "the sample sizes do not increase.")
     numbers(level, "the level", 0, 1, ends=False)
     whole(resamples, "resamples", 2)

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from rdjax.checks import require, whole
+from rdjax.checks import numbers, require, whole
 from rdjax.limits.bound import Bound
 
 _EXACT = 4096  # documents up to which rankings are counted exactly
@@ -57,6 +57,7 @@ def least_dimension(bits: float, num_documents: int) -> int:
       InputError: more bits than N! rankings have.
     """
     n = whole(num_documents, "the number of documents", 2)
+    numbers(bits, "the bits")
     most = math.lgamma(n + 1) / math.log(2)
     require(
         bits <= most * (1 + 1e-12), f"{bits:g} bits are more than the {most:.6g} that {n:,} documents' rankings have."

@@ -43,9 +43,14 @@ class FreeEmbeddings:
     gaps: jax.Array
 
     @property
+    def on_top(self) -> jax.Array:
+        """Which queries [P] have their documents on top, by more than what rounds d products and two lengths."""
+        return self.gaps > 2 * (self.queries.shape[-1] + 2) * jnp.finfo(self.gaps.dtype).eps
+
+    @property
     def satisfied(self) -> float:
         """Share of the queries whose documents are on top."""
-        return float(np.mean(np.asarray(self.gaps) > 0))
+        return float(np.mean(np.asarray(self.on_top)))
 
 
 @on_the_host
@@ -90,7 +95,7 @@ def embed_freely(
         further = min(length, steps - done)  # another program only where the steps do not divide
         state = _descend(optimizer, further, state, wanted, jnp.asarray(done / steps, dtype), 1 / steps)
         found = _read(state[0], wanted)
-        place = int(np.argmax(np.asarray(jnp.mean(found.gaps > 0, axis=1))))
+        place = int(np.argmax(np.asarray(jnp.mean(found.on_top, axis=1))))
         chosen = jax.tree.map(lambda leaf, place=place: leaf[place], found)
         best = chosen if best is None or chosen.satisfied > best.satisfied else best
         if best.satisfied == 1:

@@ -50,6 +50,7 @@ def cut_set_rate(
     Source: theory notes, section 3.3 (M2).
     """
     law = _joint(joint)
+    checks.require(np.ndim(senders) == 1, f"the senders are {senders!r}; give a sequence of modalities, e.g. (0,).")
     count, wanted = law.ndim - 1, tuple(senders)
     checks.require(count > 0, f"the joint law has shape {law.shape}; it must be [K_1, ..., K_M, K_Y].")
     good = len(wanted) > 0 and len(set(wanted)) == len(wanted) and set(wanted) <= set(range(count))

@@ -18,7 +18,7 @@ from jax.typing import ArrayLike
 
 from rdjax import checks
 from rdjax.limits.bound import Bound
-from rdjax.limits.rank_sums import Prior, check_weights, checked_size, describe_prior, rank_nodes
+from rdjax.limits.rank_sums import Prior, check_weights, checked_size, describe_prior, rank_nodes, refuse_names
 from rdjax.numerics import at_ranks, floating, on_device
 from rdjax.retrieval.weights import Weights, reciprocal_rank
 
@@ -68,14 +68,17 @@ def one_shot_codewords(distortion: float, prior: Prior, weights: Weights | Array
         weights that increase.
     """
     checks.require(np.ndim(distortion) == 0, f"the distortion has shape {np.shape(distortion)}; give one number.")
-    checks.require(not np.isnan(distortion), "the distortion is NaN; give a number.")
+    checks.numbers(distortion, "the distortion")
+    # a number of Python may come from an array of JAX, which has its usual precision
+    made = distortion.dtype if isinstance(distortion, np.floating | np.ndarray) else jnp.result_type(distortion, float)
+    eps = float(jnp.finfo(jnp.promote_types(made, np.float32)).eps)
     distortion = float(distortion)
     documents = checked_size(prior)
     _check_listed(weights, documents)
     first, loss = _losses(prior, weights)
     excess = distortion - (1 - first) if first > 0.5 else (distortion - 1) + first  # as `above_best`, in float64
     # what rounds the distortion, and the sum that it may come from
-    slack = 1e-15 + 8 * float(np.finfo(np.float64).eps) * abs(excess) * (documents if np.ndim(prior) else 1) ** 0.5
+    slack = 4 * eps + 8 * eps * abs(excess) * (documents if np.ndim(prior) else 1) ** 0.5
     reached = lambda size: loss(size) <= excess + slack
     checks.require(
         reached(documents),
@@ -107,6 +110,7 @@ def _sizes(num_codewords: ArrayLike, documents: int) -> np.ndarray:
 
 def _check_listed(weights: Any, documents: int) -> None:
     """An array of weights is one a document, non-increasing."""
+    refuse_names(weights)
     if callable(weights):
         return
     shape = np.shape(weights)

@@ -130,8 +130,11 @@ def _checked(posteriors: Any) -> Any:
     sharding = row_sharding(posteriors)
     if sharding is None:
         held = np.asarray(posteriors)
-        checks.law(held, "a posterior")
-        return held if held.dtype in (np.float32, np.float64) else held.astype(np.float32)
+        checks.law(held, "a posterior", rounded=True)
+        if held.dtype in (np.float32, np.float64):
+            return held
+        held = held.astype(np.float32)
+        return held / held.sum(axis=1, keepdims=True)  # of half precision, which rounds a law
     alone = all(axes is None for axes in sharding.spec[1:])
     checks.require(alone, f"the posteriors are sharded as {sharding.spec}; shard their rows and nothing else.")
     floats = posteriors.dtype in (np.float32, np.float64)

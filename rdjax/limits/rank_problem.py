@@ -11,7 +11,7 @@ from jax import lax
 from jax.typing import ArrayLike
 
 from rdjax import checks
-from rdjax.limits.rank_sums import Prior, check_weights, checked_size, rank_nodes
+from rdjax.limits.rank_sums import Prior, check_weights, checked_size, rank_nodes, refuse_names
 from rdjax.limits.tilting import Ranks
 from rdjax.numerics import at_ranks, entropy_nats, on_device
 from rdjax.retrieval.weights import Weights
@@ -49,7 +49,11 @@ def check_every_rank(weights: Weights, n: int) -> None:
 
 def pose(values: ArrayLike, prior: Prior, weights: Weights | ArrayLike) -> RankProblem:
     """Check prior and weights, and lay the ranks out in the precision of the inputs."""
+    refuse_names(weights)
     values, prior, weights = (_listed(x) for x in (values, prior, weights))
+    kind = getattr(values, "dtype", np.asarray(values).dtype if checks.is_concrete(values) else np.dtype(float))
+    real = any(jnp.issubdtype(kind, one) for one in (np.floating, np.integer, np.bool_))
+    checks.require(real, f"there are {kind} values of rates, distortions or slopes; give real numbers.")
     given = [x for x in (values, prior, weights) if not callable(x) and jnp.issubdtype(jnp.result_type(x), jnp.inexact)]
     dtype = jnp.promote_types(jnp.result_type(*given, 1.0), jnp.float32)
     uniform, documents = np.ndim(prior) == 0, checked_size(prior)

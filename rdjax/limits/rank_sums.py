@@ -103,8 +103,21 @@ def check_weights(worth: np.ndarray) -> None:
         raise InputError(f"the weights rise from rank {k} to rank {k + 1}; a worse rank cannot be worth more.")
 
 
+def refuse_names(weights: Any) -> None:
+    """Refuse what is neither a function of the rank nor numbers, such as the name of a metric."""
+    name = isinstance(weights, str)
+    words = f"; take parse_metric({weights!r}).weights" if name else ""
+    require(
+        not name and weights is not None,
+        f"the weights are {weights!r}{words or '; give a function of the rank, or one number for each'}.",
+    )
+
+
 def checked_size(prior: Prior) -> int:
     """N, of a law [N] that is one, or of the int N that stands for the uniform one."""
+    require(
+        prior is not None and not isinstance(prior, str), f"the prior is {prior!r}; give a law [N], or the number N."
+    )
     if np.ndim(prior) == 0:
         require(is_concrete(prior), "the number of documents is traced; make it a static argument.")
         whole = np.isfinite(prior) and float(prior) == int(prior) and int(prior) >= 1

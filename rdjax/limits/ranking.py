@@ -177,7 +177,7 @@ def _with_gradient(blocks: Blocks, problem: RankProblem, position: jax.Array) ->
     if problem.uniform:
         return blocks
     mass = jax.ops.segment_sum(problem.prior, blocks.label[position], blocks.mass.shape[0])
-    return blocks._replace(mass=mass)
+    return blocks._replace(mass=lax.stop_gradient(blocks.mass) + mass - lax.stop_gradient(mass))  # rounded less there
 
 
 def _rate(distortion: jax.Array, problem: RankProblem, ranks: Ranks, position: jax.Array) -> jax.Array:
@@ -202,7 +202,8 @@ def _distortion(rate: jax.Array, problem: RankProblem, ranks: Ranks, position: j
     gap = jnp.where(saturated, lax.stop_gradient(state.mean), jnp.clip(dual, 0))
     worst = jnp.sum(ranks.mass * ranks.gap)
     start = worst - target / lax.stop_gradient(_slope_at_worst(problem, ranks))
-    return problem.best + jnp.where(target <= 0, start, jnp.minimum(gap, worst))
+    found = problem.best + jnp.where(target <= 0, start, jnp.minimum(gap, worst))
+    return jnp.where(lax.stop_gradient(target) < -room(target.dtype), jnp.nan, found)
 
 
 def _curve(slope: jax.Array, problem: RankProblem, ranks: Ranks, position: jax.Array) -> tuple[jax.Array, jax.Array]:
@@ -210,7 +211,8 @@ def _curve(slope: jax.Array, problem: RankProblem, ranks: Ranks, position: jax.A
     blocks = _with_gradient(pool(ranks, nats), problem, position)
     state = tilt(ranks, blocks, nats)
     rate = ranks.entropy - state.psi - nats * state.mean
-    return to_bits(jnp.where(rate <= 0, 0, rate)), problem.best + state.mean
+    rate, mean = (jnp.where(nats < 0, jnp.nan, value) for value in (jnp.where(rate <= 0, 0, rate), state.mean))
+    return to_bits(rate), problem.best + mean
 
 
 @partial(jax.jit, static_argnums=0)
@@ -227,5 +229,6 @@ def _range(problem: RankProblem) -> RankingRange:
     limit = largest_slope(ranks)
     at_best = ranks.entropy - tilt(ranks, pool(ranks, limit), limit).psi
     worst = problem.best + jnp.sum(ranks.mass * ranks.gap)
-    slope = jnp.zeros_like(limit) if problem.uniform else _least_slope(ranks.mass, ranks.gap)
+    level = problem.uniform or problem.prior.shape[0] == 1
+    slope = jnp.zeros_like(limit) if level else _least_slope(ranks.mass, ranks.gap)
     return RankingRange(problem.best, worst, to_bits(jnp.maximum(at_best, 0)), to_bits(slope))

@@ -23,7 +23,7 @@ from rdjax.host import on_the_host
 from rdjax.limits.bound import AVERAGED, Bound
 from rdjax.limits.queries import Queries, queries_of
 from rdjax.limits.rank_knots import KNOTS
-from rdjax.limits.rank_sums import check_weights
+from rdjax.limits.rank_sums import check_weights, refuse_names
 from rdjax.limits.ranking import ranking_rate
 from rdjax.limits.rankings_code import KERNELS, RankingsCode, design, first_orders, spend
 from rdjax.limits.relevance_certificate import Sizes, certify
@@ -176,8 +176,9 @@ def _pose(
 ) -> _Problem:
     """Check what was handed in, and cut it into blocks that fit the memory."""
     checks.require(np.ndim(slope) == 0, f"the slope has shape {np.shape(slope)}; give one number (loop for many).")
+    number = isinstance(slope, int | float) or hasattr(slope, "dtype")
     checks.require(
-        0 <= float(slope) < math.inf, f"the slope is {slope}; it is bits per unit of distortion, at least 0."
+        number and 0 <= float(slope) < math.inf, f"the slope is {slope}; it is bits per unit of distortion, at least 0."
     )
     memory = checks.whole(int(memory) if isinstance(memory, float) and memory % 1 == 0 else memory, "the memory")
     documents = np.shape(posteriors)[-1] if np.ndim(posteriors) else 0
@@ -196,6 +197,7 @@ def _pose(
 
 def _worth(weights: Weights | ArrayLike, documents: int) -> np.ndarray:
     ranks = np.arange(1.0, documents + 1)
+    refuse_names(weights)
     worth = at_ranks(weights, ranks) if callable(weights) else np.asarray(weights, np.float64)
     checks.require(worth.shape == (documents,), f"the weights have shape {worth.shape} for {documents} documents.")
     check_weights(worth)

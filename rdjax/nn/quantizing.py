@@ -36,7 +36,7 @@ class Quantizer(nnx.Module):
       kind: scalar, product or residual.
       bits: of a word, 1 to 12; B * S * bits in all.
       parts: B of a product, S of a residual quantizer.
-      step: of a scalar quantizer, to begin with; above 0, as softness.
+      step: of a scalar quantizer, to begin with, or one for each component; above 0, as softness.
       softness: of words, see `nearest_word`; relative to the mean square of the words.
       rngs: params, for the words to begin with: normal, each stage half as large as the one before.
       dtype: of the parameters.
@@ -52,7 +52,7 @@ class Quantizer(nnx.Module):
         kind: str = "scalar",
         bits: int = 8,
         parts: int = 1,
-        step: float = 1.0,
+        step: float | ArrayLike = 1.0,
         softness: float = 0.1,
         rngs: nnx.Rngs,
         dtype: DTypeLike = jnp.float32,
@@ -64,10 +64,10 @@ class Quantizer(nnx.Module):
         self.kind, self.softness, self.size = kind, softness, size
         if kind == "scalar":
             numbers(step, "the step", 0, ends=False)
-            step = jnp.asarray(step, dtype)
-            one = step.shape in ((), (size,))
-            require(one, f"the step has shape {step.shape}; give one number, or {size} of them.")
-            self.log_step = nnx.Param(jnp.broadcast_to(jnp.log(step), size))
+            steps = jnp.asarray(step, dtype)
+            good = steps.shape in ((), (size,))
+            require(good, f"the step has shape {steps.shape}; give one number, or {size} of them.")
+            self.log_step = nnx.Param(jnp.broadcast_to(jnp.log(steps), size))
             return
         require(1 <= whole(bits, "bits") <= 12, f"a word has {bits} bits; it must have 1 to 12.")
         require(

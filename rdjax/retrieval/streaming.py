@@ -84,8 +84,7 @@ def count_above(
     size = float(plan.merged(counts[0][3], _all).max())
     _check_documents(plan, size)
     if _may_overflow(plan, queries, size):
-        refusing = {"query_block": query_block, "document_block": document_block, "mesh": mesh}
-        top_document(queries, documents, **refusing)
+        _ = top_document(queries, documents, query_block=query_block, document_block=document_block, mesh=mesh)
     sums = plan.merged([count[1:3] for count in counts], _sum)
     above, tied = (np.concatenate(parts, axis=1).T[: len(wanted)].astype(np.int64) for parts in zip(*sums, strict=True))
     judged, shape = wanted >= 0, np.shape(relevant)

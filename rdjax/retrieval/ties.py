@@ -97,8 +97,8 @@ def table_size(above: Any, tied: Any, size: int | None) -> int:
 def prefix_table(weights: Any, size: int) -> tuple[jax.Array, jax.Array]:
     """W_k = w_1 + ... + w_k for k = 0 .. size as a pair (high, low) whose sum has more digits than either."""
     if not callable(weights) and not is_concrete(weights):
-        high = jnp.cumsum(jnp.pad(jnp.asarray(weights, jnp.result_type(float)), (1, 0)))
-        return high, jnp.zeros_like(high)
+        summed = jnp.cumsum(jnp.pad(jnp.asarray(weights, jnp.result_type(float)), (1, 0)))
+        return summed, jnp.zeros_like(summed)
     sums = _prefix_sums(weights, size) if callable(weights) else _array_sums(weights)
     high = sums.astype(jnp.result_type(float))
     return on_device(high), on_device((sums - high).astype(high.dtype))

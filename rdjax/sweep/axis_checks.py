@@ -2,7 +2,10 @@
 
 import math
 from collections.abc import Callable
+from numbers import Real
 from typing import Any
+
+import numpy as np
 
 from rdjax import checks
 from rdjax.checks import InputError, require
@@ -23,21 +26,26 @@ def seed(value: Any, where: str) -> int:
 
 def positive(value: Any, where: str) -> float:
     """A finite number above 0."""
-    good = isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < math.inf
+    good = _is_number(value) and 0 < value < math.inf
     require(good, f"{where} is {value!r}; it must be a number above 0.")
     return float(value)
 
 
 def correlation(value: Any, where: str) -> float:
     """A number between -1 and 1, neither of them."""
-    good = isinstance(value, int | float) and not isinstance(value, bool) and -1 < value < 1
+    good = _is_number(value) and -1 < value < 1
     require(good, f"{where} is {value!r}; it must be a number between -1 and 1, without the two.")
     return float(value)
 
 
+def _is_number(value: Any) -> bool:
+    """One of Python or NumPy, and no truth value."""
+    return isinstance(value, Real) and not isinstance(value, bool)
+
+
 def positive_or_list(value: Any, where: str) -> float | tuple[float, ...]:
     """A number above 0, or a list of them, one for each modality."""
-    if not isinstance(value, list | tuple):
+    if not isinstance(value, list | tuple | np.ndarray):
         return positive(value, where)
     require(len(value) > 0, f"{where} has an empty list; give one number for each modality.")
     return tuple(positive(entry, where) for entry in value)

@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from rdjax.checks import InputError, require, whole
 from rdjax.sweep.axis_checks import one_of
 from rdjax.sweep.grid import SEED, Axis, Grid, Kind
@@ -58,6 +60,8 @@ def read_config(config: str | os.PathLike[str] | Mapping[str, Any]) -> Sweep:
     Raises:
       InputError: one sentence, with the file and the key.
     """
+    known = isinstance(config, Mapping | str | os.PathLike)
+    require(known, f"the config is {config!r}; give the name of a .toml or .py file, or a mapping.")
     where = "the config" if isinstance(config, Mapping) else os.fspath(config)
     table = config if isinstance(config, Mapping) else _read(where)
     _refuse_unknown(table, KEYS, where)
@@ -119,7 +123,8 @@ def _grid(axes: tuple[Axis, ...], listed: Mapping[str, Any], where: str) -> Grid
 
 def _values(axis: Axis, given: Any, where: str) -> tuple[Any, ...]:
     place = f"{where}: grid.{axis.name}"
-    entries = list(given) if isinstance(given, list | tuple) else [given]
+    several = isinstance(given, list | tuple | range) or (isinstance(given, np.ndarray) and given.ndim > 0)
+    entries = list(given) if several else [given]
     require(len(entries) > 0, f"{place} has no value; give at least one.")
     values = tuple(axis.check(entry, place) for entry in entries)
     seen: set[Any] = set()
