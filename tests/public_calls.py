@@ -73,6 +73,7 @@ call(
     grades[:1],
     name="Metric.per_query",
 )
+call(retrieval.parse_metric("ndcg").credits, grades, name="Metric.credits")
 call(retrieval.fuse, features, temperatures)
 call(retrieval.modality_scores, features, texts)
 call(retrieval.gains, several, grades)
@@ -128,6 +129,10 @@ call(limits.relevance_bound, posteriors, 6.0, codewords=4, rounds=2, passes=2)
 call(limits.first_relevant_law, unit)
 call(limits.first_relevant_rate, unit[:2], unit)
 call(limits.first_relevant_bound, unit[:2], unit)
+call(limits.relevance_sum_rate, unit[:2], np.array([[0, 1], [2, -1]]), np.array([[0.5, 0.5], [1.0, 0]]), 4, weights.dcg)
+call(
+    limits.relevance_sum_bound, unit[:2], np.array([[0, 1], [2, -1]]), np.array([[0.5, 0.5], [1.0, 0]]), 4, weights.dcg
+)
 call(limits.cut_set_rate, unit[:2], joint3, (0,))
 call(limits.several_targets_rate, np.array([0.2, 0.3]), joint)
 call(limits.least_answer_error, rates, prior, 2, 0.1, 0.6)

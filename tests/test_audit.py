@@ -156,8 +156,14 @@ def test_several_relevant_documents():
     assert result.setting.judgements == "several"
     assert result.floors[0].bits.evidence == "theorem"
     graded = audit(several, families=("int8",), side="queries", metric="ndcg@5")
-    assert graded.floors[0].bits is None
-    assert "ndcg@5" in graded.floors[0].why
+    assert graded.floors[0].bits.evidence == "theorem"
+    assert 0 < graded.floors[0].bits.lower < np.log2(corpus.num_documents)
+    bits, quality = np.array(graded.floors[0].curve).T
+    assert np.all(np.diff(bits) >= 0)
+    assert quality.max() <= 1
+    averaged = audit(several, families=("int8",), side="queries", metric="map")
+    assert averaged.floors[0].bits is None
+    assert "map of several" in averaged.floors[0].why
 
 
 @pytest.mark.parametrize("metric", ["recall@3", "ndcg@5", "dcg", "precision@2", "rbp@0.6", "map"])

@@ -343,6 +343,8 @@ ON_THE_HOST = {
         "pattern_dimension": "NumPy",
         "ranking_bound": "a sentence around ranking_rate",
         "relevance_bound": "a sentence around relevance_bounds",
+        "relevance_sum_bound": "a sentence around relevance_sum_rate",
+        "relevance_sum_rate": "lists are read on the host; what is solved is that of first_relevant_rate",
         "relevance_bounds": "loops over blocks on the host; its compiled steps are exported below",
     },
     rate_distortion: {},

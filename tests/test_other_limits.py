@@ -22,10 +22,13 @@ from rdjax.limits import (
     one_shot_codewords,
     one_shot_distortion,
     ranking_rate,
+    relevance_sum,
+    relevance_sum_rate,
     shannon_rate,
 )
 from rdjax.limits.bound import AVERAGED
 from rdjax.rate_distortion import gaussian_bottleneck, gaussian_bottleneck_rate, reverse_water_filling
+from rdjax.retrieval import parse_metric
 from rdjax.retrieval.weights import dcg, rank_biased, recall_at, reciprocal_rank
 from tests import oracles
 
@@ -195,6 +198,90 @@ def test_several_relevant_documents_never_above_the_exact_curve(empty, rng):
         gains.append(floor - plain)
     assert min(slack) < 0.2  # and it is a floor worth having
     assert max(gains) > 0.1
+
+
+SUMS = ["recall@1", "recall@2", "precision@2", "ndcg", "ndcg@2", "dcg", "rbp@0.6"]
+
+
+@pytest.mark.float64_only
+@pytest.mark.parametrize("name", SUMS)
+def test_metrics_that_add_up_never_above_the_exact_curve(name, rng):
+    """Graded, of random sets, some empty; the metric of every ranking by its definition, the curve as above."""
+    metric, orders = parse_metric(name), np.array(list(itertools.permutations(range(4))))
+    cut = int(name.partition("@")[2]) if "@" in name and name[:3] != "rbp" else 4
+    discount = np.where(np.arange(4) < cut, 1 / np.log2(np.arange(2.0, 6.0)), 0)
+    slack = []
+    for _ in range(10):
+        sets = rng.random((5, 4)) < rng.dirichlet(np.ones(4)) * 1.8
+        gains = sets * rng.integers(1, 4, (5, 4)).astype(float)
+        counts = 1 + rng.multinomial(15, rng.dirichlet(np.ones(5)))
+        worth = {
+            "recall": (orders < cut) @ (sets / np.maximum(sets.sum(axis=1, keepdims=True), 1)).T,
+            "precision": (orders < cut) @ (1.0 * sets).T / cut,
+            "dcg": discount[orders] @ gains.T,
+            "ndcg": discount[orders] @ gains.T / np.maximum(-np.sort(-gains, axis=1) @ discount, 1e-9),
+            "rbp": 0.4 * 0.6**orders @ sets.T,
+        }[name.partition("@")[0]].T
+        rate, reached, gap = oracles.blahut_point(
+            counts / counts.sum(), 1 - worth, float(rng.uniform(1, 8)), tolerance=1e-7
+        )
+        lists = np.repeat(np.where(sets, np.arange(4), -1), counts, axis=0)
+        credits = metric.credits(np.repeat(gains, counts, axis=0))
+        np.testing.assert_allclose(credits[0] @ metric.weights(1.0 + orders.T), worth[0], rtol=1e-6, atol=1e-12)
+        floor = float(relevance_sum_rate(reached, lists, credits, 4, metric.weights))
+        assert floor <= rate + gap + 1e-7
+        slack.append(rate - floor)
+    assert min(slack) < 0.35
+
+
+@pytest.mark.float64_only
+def test_sums_of_one_relevant_document_are_its_floor(rng):
+    lists, distortion = rng.integers(0, 20, (300, 1)), np.linspace(0.02, 0.6, 5)
+    shares = np.bincount(lists[:, 0], minlength=20) / 300
+    found = relevance_sum_rate(distortion, lists, np.ones(lists.shape), 20, reciprocal_rank)
+    np.testing.assert_allclose(found, first_relevant_rate(distortion, shares, relevant=lists), atol=1e-9)
+
+
+@pytest.mark.float64_only
+def test_the_best_of_few_groups_and_many_is_taken(rng, monkeypatch):
+    lists = np.sort([rng.permutation(200)[:6] for _ in range(400)])
+    credits = rng.uniform(0.2, 1, lists.shape)
+    floors = {}
+    for groups in (1, 4, 16, 400):
+        monkeypatch.setattr(relevance_sum, "GROUPS", (groups,))
+        floors[groups] = float(relevance_sum_rate(-0.5, lists, credits, 200, reciprocal_rank))
+    monkeypatch.undo()
+    best = float(relevance_sum_rate(-0.5, lists, credits, 200, reciprocal_rank))
+    assert best == pytest.approx(max(floors[groups] for groups in relevance_sum.GROUPS))
+    assert best > floors[400]  # where every query is a group, nothing is left to tell
+
+
+@pytest.mark.float64_only
+def test_credits_are_none_of_metrics_that_do_not_add_up():
+    gains = np.array([[1.0, 2, 0]])
+    assert parse_metric("mrr").credits(gains) is None
+    assert parse_metric("map").credits(gains) is None
+    np.testing.assert_allclose(parse_metric("recall@5").credits(gains), [[0.5, 0.5, 0]])
+    np.testing.assert_allclose(parse_metric("dcg").credits(gains), gains)
+    with pytest.raises(InputError, match="the gains"):
+        parse_metric("dcg").credits(-gains)
+
+
+@pytest.mark.float64_only
+@pytest.mark.parametrize(
+    ("lists", "credits", "words"),
+    [
+        (np.array([0, 1]), np.ones(2), "both must be"),
+        (np.array([[0, 1]]), np.ones((1, 1)), "both must be"),
+        (np.array([[0, 9]]), np.ones((1, 2)), "has 9, but there are 5"),
+        (np.array([[0, -1]]), np.ones((1, 2)), "at padding"),
+        (np.array([[0, 1]]), -np.ones((1, 2)), "the credits"),
+        (np.array([[0.5]]), np.ones((1, 1)), "relevant"),
+    ],
+)
+def test_lists_and_credits_that_are_none_are_refused(lists, credits, words):
+    with pytest.raises(InputError, match=words):
+        relevance_sum_rate(0.1, lists, credits, 5, reciprocal_rank)
 
 
 @pytest.mark.float64_only

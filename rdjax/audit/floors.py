@@ -18,9 +18,12 @@ from rdjax.limits import (
     one_shot_distortion,
     ranking_bound,
     ranking_distortion,
+    relevance_sum_bound,
+    relevance_sum_rate,
 )
 from rdjax.limits.bound import AVERAGED, Bound
-from rdjax.retrieval.metrics import Metric
+from rdjax.numerics import at_ranks
+from rdjax.retrieval.metrics import Metric, gains
 
 STORED = "bits averaged over stored documents, uniquely decodable"
 GRID = np.exp2(np.linspace(0, 13, 53))  # bits of the curves
@@ -125,15 +128,28 @@ def _one_shot_quality(bits: float, prior: Any, metric: Metric) -> float:
 
 def _several(metric: Metric, corpus: Corpus, aim: float) -> Floor:
     name, side = "any code, several relevant documents", "queries"
-    if not metric.first_relevant:
+    lists, quality = np.asarray(corpus.relevant).reshape(corpus.num_queries, -1), np.linspace(0.02, 0.999, 50)
+    credits = metric.credits(gains(lists, corpus.grades))
+    if metric.first_relevant:
+        shares = relevance_frequencies(corpus)
+        rates = first_relevant_rate(1 - quality, shares, metric.weights, relevant=lists)
+        bound = first_relevant_bound(1 - aim, shares, metric.weights, relevant=lists)
+    elif credits is not None:
+        given = (lists, credits, corpus.num_documents, metric.weights)
+        quality = quality * _ideal(credits, metric)
+        rates, bound = relevance_sum_rate(1 - quality, *given), relevance_sum_bound(1 - aim, *given)
+    else:
         why = f"{metric.name} of several relevant documents is not covered by any of the theorems"
         return Floor(name, side, EVERY_CLASS, STREAM, None, why)
-    shares, lists = relevance_frequencies(corpus), np.asarray(corpus.relevant).reshape(corpus.num_queries, -1)
-    quality = np.linspace(0.02, 0.999, 50)
-    rates = np.asarray(first_relevant_rate(1 - quality, shares, metric.weights, relevant=lists))
-    curve = tuple((float(b), float(q)) for b, q in zip(rates, quality, strict=True) if GRID[0] <= b <= GRID[-1])
-    bound = _as_float(first_relevant_bound(1 - aim, shares, metric.weights, relevant=lists), OWN)
-    return Floor(name, side, EVERY_CLASS, STREAM, bound, "", curve)
+    points = zip(np.asarray(rates), quality, strict=True)
+    curve = tuple((float(b), float(q)) for b, q in points if GRID[0] <= b <= GRID[-1])
+    return Floor(name, side, EVERY_CLASS, STREAM, _as_float(bound, OWN), "", curve)
+
+
+def _ideal(credits: np.ndarray, metric: Metric) -> float:
+    """The mean metric if every query's relevant documents came first, the dearest before."""
+    worth = at_ranks(metric.weights, np.arange(1.0, credits.shape[1] + 1))
+    return float(np.mean(np.sort(credits, axis=1)[:, ::-1] @ worth))
 
 
 def _blind(

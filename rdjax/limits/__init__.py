@@ -52,6 +52,7 @@ from rdjax.limits.ranking import (
 from rdjax.limits.rankings_code import RankingsCode
 from rdjax.limits.relevance import RelevanceBounds, relevance_bound, relevance_bounds
 from rdjax.limits.relevance_set import first_relevant_bound, first_relevant_law, first_relevant_rate
+from rdjax.limits.relevance_sum import relevance_sum_bound, relevance_sum_rate
 
 __all__ = [
     "EVIDENCE",
@@ -108,6 +109,8 @@ __all__ = [
     "ranking_rate",
     "relevance_bound",
     "relevance_bounds",
+    "relevance_sum_bound",
+    "relevance_sum_rate",
     "several_targets_rate",
     "shannon_rate",
     "shannon_threshold",

@@ -108,7 +108,8 @@ def first_relevant_rate(
     else:
         _check_lists(relevant, frequencies, documents)
         masses, constants = _by_lists(floating(frequencies), on_device(relevant))
-    return _rate(on_device(distortion, law.dtype), masses, constants, worth)
+    worths = jnp.append(on_device(worth, law.dtype), 0.0)
+    return tilted_floor(on_device(distortion, law.dtype), masses, constants, worths, worths[0])
 
 
 def _check_lists(relevant: ArrayLike, frequencies: ArrayLike, documents: int) -> None:
@@ -157,9 +158,19 @@ def _by_lists(frequencies: jax.Array, relevant: jax.Array) -> tuple[jax.Array, j
 
 
 @jax.jit
-def _rate(distortion: jax.Array, masses: jax.Array, constants: jax.Array, worth: jax.Array) -> jax.Array:
-    gap = worth[0] - jnp.append(worth, 0.0)
-    each = lambda given: _rate_of(distortion, given[0], given[1], gap, worth[0])
+def tilted_floor(
+    distortion: jax.Array, masses: jax.Array, constants: jax.Array, worth: jax.Array, first: jax.Array
+) -> jax.Array:
+    """max over t and s >= 0 of s (1 - D) + constants_t - ln sum_k masses_tk e^{s worth_k}, in bits.
+
+    Args:
+      distortion: D, any shape.
+      masses: [T, K].
+      constants: [T], nats.
+      worth: [K].
+      first: the largest of them.
+    """
+    each = lambda given: _rate_of(distortion, given[0], given[1], first - worth, first)
     return jnp.max(lax.map(each, (masses, constants)), axis=0)
 
 

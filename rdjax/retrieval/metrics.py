@@ -50,6 +50,26 @@ class Metric:
         """Whether only the first relevant document counts (the floor of theory notes, section 1.7, is for these)."""
         return self.aggregate is aggregates.first
 
+    def credits(self, gains: Any) -> np.ndarray | None:
+        """a with value = sum_y a_y w(rank of y), of metrics that add up so; None of mrr and map, which do not.
+
+        Args:
+          gains: [..., J], 0 at padding, as `gains` gives them; None, of one relevant document a query, has none.
+
+        Returns:
+          float [..., J], or None.
+
+        Raises:
+          InputError: gains that are no numbers of at least 0.
+        """
+        if gains is None or self.aggregate in (aggregates.first, aggregates.mean_precision):
+            return None
+        numbers(gains, "the gains", 0)
+        held = jnp.asarray(gains, jnp.result_type(float))
+        nobody = jnp.zeros(held.shape, jnp.int32)
+        value = lambda worth: jnp.sum(self.aggregate(self.weights, worth, nobody, nobody, held))
+        return np.asarray(jax.grad(value)(jnp.zeros_like(held)))  # it is linear in what each is worth
+
     @property
     def graded(self) -> bool:
         """Whether the gain of a query's only relevant document counts; nDCG divides by it, most others ignore gains."""
