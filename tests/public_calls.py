@@ -74,6 +74,7 @@ call(
     name="Metric.per_query",
 )
 call(retrieval.parse_metric("ndcg").credits, grades, name="Metric.credits")
+call(retrieval.parse_metric("map").breadth, grades, name="Metric.breadth")
 call(retrieval.fuse, features, temperatures)
 call(retrieval.modality_scores, features, texts)
 call(retrieval.gains, several, grades)

@@ -200,7 +200,13 @@ def test_several_relevant_documents_never_above_the_exact_curve(empty, rng):
     assert max(gains) > 0.1
 
 
-SUMS = ["recall@1", "recall@2", "precision@2", "ndcg", "ndcg@2", "dcg", "rbp@0.6"]
+SUMS = ["recall@1", "recall@2", "precision@2", "ndcg", "ndcg@2", "dcg", "rbp@0.6", "map"]
+
+
+def _precision(order, relevant):
+    """Average precision, by its definition: `order` holds the place of every document, from 0."""
+    places = np.sort(order[relevant]) + 1
+    return np.mean(np.arange(1, len(places) + 1) / places) if len(places) else 0.0
 
 
 @pytest.mark.float64_only
@@ -221,14 +227,17 @@ def test_metrics_that_add_up_never_above_the_exact_curve(name, rng):
             "dcg": discount[orders] @ gains.T,
             "ndcg": discount[orders] @ gains.T / np.maximum(-np.sort(-gains, axis=1) @ discount, 1e-9),
             "rbp": 0.4 * 0.6**orders @ sets.T,
+            "map": np.array([[_precision(order, one) for one in sets] for order in orders]),
         }[name.partition("@")[0]].T
         rate, reached, gap = oracles.blahut_point(
             counts / counts.sum(), 1 - worth, float(rng.uniform(1, 8)), tolerance=1e-7
         )
         lists = np.repeat(np.where(sets, np.arange(4), -1), counts, axis=0)
         credits = metric.credits(np.repeat(gains, counts, axis=0))
-        np.testing.assert_allclose(credits[0] @ metric.weights(1.0 + orders.T), worth[0], rtol=1e-6, atol=1e-12)
-        floor = float(relevance_sum_rate(reached, lists, credits, 4, metric.weights))
+        breadth = metric.breadth(np.repeat(gains, counts, axis=0))
+        if breadth is None:
+            np.testing.assert_allclose(credits[0] @ metric.weights(1.0 + orders.T), worth[0], rtol=1e-6, atol=1e-12)
+        floor = float(relevance_sum_rate(reached, lists, credits, 4, metric.weights, breadth=breadth))
         assert floor <= rate + gap + 1e-7
         slack.append(rate - floor)
     assert min(slack) < 0.35
@@ -260,7 +269,9 @@ def test_the_best_of_few_groups_and_many_is_taken(rng, monkeypatch):
 def test_credits_are_none_of_metrics_that_do_not_add_up():
     gains = np.array([[1.0, 2, 0]])
     assert parse_metric("mrr").credits(gains) is None
-    assert parse_metric("map").credits(gains) is None
+    np.testing.assert_allclose(parse_metric("map").credits(gains), [[0.5, 0.5, 0]])
+    assert parse_metric("map").breadth(gains) == 2
+    assert parse_metric("ndcg").breadth(gains) is None
     np.testing.assert_allclose(parse_metric("recall@5").credits(gains), [[0.5, 0.5, 0]])
     np.testing.assert_allclose(parse_metric("dcg").credits(gains), gains)
     with pytest.raises(InputError, match="the gains"):
@@ -282,6 +293,18 @@ def test_credits_are_none_of_metrics_that_do_not_add_up():
 def test_lists_and_credits_that_are_none_are_refused(lists, credits, words):
     with pytest.raises(InputError, match=words):
         relevance_sum_rate(0.1, lists, credits, 5, reciprocal_rank)
+
+
+@pytest.mark.float64_only
+def test_breadths_that_are_none_are_refused_and_nothing_relevant_needs_no_bits():
+    lists, credits = np.array([[0, 1]]), np.ones((1, 2))
+    with pytest.raises(InputError, match=r"the breadth has an entry 0\.5"):
+        relevance_sum_rate(0.1, lists, credits, 5, reciprocal_rank, breadth=[0.5])
+    with pytest.raises(InputError, match="for 1 queries"):
+        relevance_sum_rate(0.1, lists, credits, 5, reciprocal_rank, breadth=[1, 2])
+    with pytest.raises(InputError, match="give a function"):
+        relevance_sum_rate(0.1, lists, credits, 2, np.array([1, 0.5]), breadth=[2])
+    assert float(relevance_sum_rate(1.0, np.full((2, 1), -1), np.zeros((2, 1)), 5, reciprocal_rank)) == 0
 
 
 @pytest.mark.float64_only

@@ -129,18 +129,17 @@ def _one_shot_quality(bits: float, prior: Any, metric: Metric) -> float:
 def _several(metric: Metric, corpus: Corpus, aim: float) -> Floor:
     name, side = "any code, several relevant documents", "queries"
     lists, quality = np.asarray(corpus.relevant).reshape(corpus.num_queries, -1), np.linspace(0.02, 0.999, 50)
-    credits = metric.credits(gains(lists, corpus.grades))
-    if metric.first_relevant:
+    earned = gains(lists, corpus.grades)
+    credits = metric.credits(earned)
+    if credits is None:
         shares = relevance_frequencies(corpus)
         rates = first_relevant_rate(1 - quality, shares, metric.weights, relevant=lists)
         bound = first_relevant_bound(1 - aim, shares, metric.weights, relevant=lists)
-    elif credits is not None:
-        given = (lists, credits, corpus.num_documents, metric.weights)
-        quality = quality * _ideal(credits, metric)
-        rates, bound = relevance_sum_rate(1 - quality, *given), relevance_sum_bound(1 - aim, *given)
     else:
-        why = f"{metric.name} of several relevant documents is not covered by any of the theorems"
-        return Floor(name, side, EVERY_CLASS, STREAM, None, why)
+        given, breadth = (lists, credits, corpus.num_documents, metric.weights), metric.breadth(earned)
+        quality = quality * (_ideal(credits, metric) if breadth is None else 1)
+        rates = relevance_sum_rate(1 - quality, *given, breadth=breadth)
+        bound = relevance_sum_bound(1 - aim, *given, breadth=breadth)
     points = zip(np.asarray(rates), quality, strict=True)
     curve = tuple((float(b), float(q)) for b, q in points if GRID[0] <= b <= GRID[-1])
     return Floor(name, side, EVERY_CLASS, STREAM, _as_float(bound, OWN), "", curve)

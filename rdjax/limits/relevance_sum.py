@@ -1,4 +1,4 @@
-"""A floor for metrics that add up over several relevant documents: recall, precision, DCG, nDCG, rank-biased precision.
+"""A floor for metrics that add up over several relevant documents: recall, precision, DCG, nDCG, RBP, and MAP.
 
 The metric of query x is m = sum_y a_xy w_K(y), K(y) the rank of y, a_xy its credit; A_x = sum_y a_xy. By Jensen's
 inequality e^{s m} <= sum_y (a_xy / A_x) e^{s A_x w_K(y)}, as if one document drawn by its credit were worth A_x w. Let
@@ -12,9 +12,13 @@ the queries of one A be a group, P_g its share, q_y the law of what is drawn in 
 A is rounded up to a few values, which leaves it a floor: few groups lose where A differs, many what queries of
 different groups have in common, so the best of `GROUPS` is taken. With one relevant document a query it is the floor
 of `relevance_set`. What Jensen loses is largest where A is: nDCG of many relevant documents.
+
+Average precision is no such sum, but at most one: of J relevant documents min(J, K) at most are at ranks up to K, so it
+is at most (1 / J) sum_y 1 / max(1, K(y) / J): credits 1 / J, and ranks over a breadth b = J. Groups are of one b then.
 Source: theory notes, section 12.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -33,7 +37,13 @@ GROUPS = (1, 4, 16)
 
 
 def relevance_sum_rate(
-    distortion: ArrayLike, relevant: ArrayLike, credits: ArrayLike, num_documents: int, weights: Weights | ArrayLike
+    distortion: ArrayLike,
+    relevant: ArrayLike,
+    credits: ArrayLike,
+    num_documents: int,
+    weights: Weights | ArrayLike,
+    *,
+    breadth: ArrayLike | None = None,
 ) -> jax.Array:
     """Bits per query below which no code has this mean metric, sum_y a_xy w_K(y) of the documents relevant to x.
 
@@ -43,48 +53,64 @@ def relevance_sum_rate(
       credits: a_xy >= 0 [Q, J], 0 at padding: of a metric `Metric.credits` gives them.
       num_documents: N.
       weights: w, a function of the rank, or a non-increasing array [N].
+      breadth: b >= 1 [Q] of a metric that is at most sum_y a_xy w(max(1, K(y) / b_x)), w being a function:
+        `Metric.breadth` has that of MAP. None: 1, and the metric is the sum.
 
     Returns:
       bits, the shape of `distortion`; 0 where no bits are needed, inf where no ranking has so much. Differentiable in
       the distortion.
 
     Raises:
-      InputError: lists or credits that are none, or traced; weights that increase or are not one a document.
+      InputError: lists, credits or a breadth that are none, or traced; weights that increase or are not one a document.
     """
-    known = checks.is_concrete(relevant, credits, weights)
-    checks.require(known, "relevant, credits and weights must be known when compiling; they are traced.")
+    known = checks.is_concrete(relevant, credits, weights, breadth)
+    checks.require(known, "relevant, credits, weights and breadth must be known when compiling; they are traced.")
     checks.numbers(distortion, "the distortion")
     listed, credit = np.asarray(relevant), np.asarray(credits, np.float64)
     _check(listed, credit, checks.whole(num_documents, "the number of documents"))
     worth = _worth(weights, num_documents)
+    wide = np.ones(len(listed)) if breadth is None else np.asarray(breadth, np.float64)
+    _check_breadth(wide, len(listed), breadth is None or callable(weights))
     given = on_device(distortion, jnp.promote_types(jnp.result_type(distortion, 1.0), jnp.float32))
     floors = []
-    for groups in GROUPS if len(np.unique(credit.sum(axis=1))) > 1 else (1,):
-        problem = (on_device(array, given.dtype) for array in _problem(listed, credit, worth, groups))
+    ranks = np.arange(1.0, num_documents + 1)
+    broad = lambda b: at_ranks(weights, np.maximum(1, ranks / b)) if callable(weights) and b > 1 else worth
+    alike = len(np.unique(credit.sum(axis=1))) == 1 and np.ptp(wide) == 0
+    for groups in (1,) if alike else GROUPS:
+        problem = (on_device(array, given.dtype) for array in _problem(listed, credit, broad, wide, groups))
         floors.append(tilted_floor(given, *problem))
     return jnp.max(jnp.stack(floors), axis=0)
 
 
 def relevance_sum_bound(
-    distortion: ArrayLike, relevant: ArrayLike, credits: ArrayLike, num_documents: int, weights: Weights | ArrayLike
+    distortion: ArrayLike,
+    relevant: ArrayLike,
+    credits: ArrayLike,
+    num_documents: int,
+    weights: Weights | ArrayLike,
+    *,
+    breadth: ArrayLike | None = None,
 ) -> Bound:
     """`relevance_sum_rate` as a floor with its evidence and what it rests on."""
-    bits = relevance_sum_rate(distortion, relevant, credits, num_documents, weights)
+    bits = relevance_sum_rate(distortion, relevant, credits, num_documents, weights, breadth=breadth)
     return Bound.at_least(bits, "theorem", "the given relevance lists", AVERAGED)
 
 
-def _problem(listed: np.ndarray, credit: np.ndarray, worth: np.ndarray, groups: int) -> tuple[np.ndarray, ...]:
+def _problem(
+    listed: np.ndarray, credit: np.ndarray, worth: Callable[[float], np.ndarray], wide: np.ndarray, groups: int
+) -> tuple[np.ndarray, ...]:
     """(p of all groups side by side, and P(nothing) [T, K], t E h [T], A w [K], the largest of them), float64."""
     sums = credit.sum(axis=1)
-    level = _rounded_up(sums, groups)
+    some = sums > 0
+    level = _rounded_up(sums if np.ptp(wide) == 0 else wide, some, groups)
     masses, constants, worths = [], np.zeros(len(POWERS)), []
-    for one in np.unique(level[sums > 0]):
-        chosen = (level == one) & (sums > 0)
+    for one in np.unique(level[some]):
+        chosen = (level == one) & some
         share, (law, rarity) = chosen.mean(), _group(listed[chosen], credit[chosen] / sums[chosen, None])
         masses.append([share * _capped(law ** (1 - t), np.exp(t * rarity).mean()) for t in POWERS])
         constants += np.array(POWERS) * share * rarity.mean()
-        worths.append(one * worth[: len(law)])
-    nothing = np.full((len(POWERS), 1), (sums == 0).mean())
+        worths.append(sums[chosen].max() * worth(wide[chosen].max())[: len(law)])
+    nothing = np.full((len(POWERS), 1), 1 - some.mean())
     values = np.append(np.concatenate([*worths, []]), 0.0)
     return np.hstack([*masses, nothing]), constants, values, values.max()
 
@@ -109,10 +135,18 @@ def _worth(weights: Any, documents: int) -> np.ndarray:
     return worth
 
 
-def _rounded_up(sums: np.ndarray, groups: int) -> np.ndarray:
-    """Each to the next of at most so many values, the largest among them."""
-    ends = np.unique(np.quantile(sums[sums > 0], np.arange(1, groups + 1) / groups, method="higher"))
-    return ends[np.minimum(np.searchsorted(ends, sums), len(ends) - 1)]
+def _check_breadth(wide: np.ndarray, queries: int, stretches: bool) -> None:
+    checks.require(wide.shape == (queries,), f"the breadth has shape {wide.shape} for {queries} queries.")
+    checks.numbers(wide, "the breadth", 1)
+    checks.require(stretches, "weights that are an array have no breadth; give a function of the rank.")
+
+
+def _rounded_up(values: np.ndarray, some: np.ndarray, groups: int) -> np.ndarray:
+    """Each of some to the next of at most so many values, the largest among them."""
+    if not some.any():
+        return values
+    ends = np.unique(np.quantile(values[some], np.arange(1, groups + 1) / groups, method="higher"))
+    return ends[np.minimum(np.searchsorted(ends, values), len(ends) - 1)]
 
 
 def _group(listed: np.ndarray, shares: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
