@@ -97,3 +97,14 @@ def test_an_unused_input_on_the_edge_takes_a_few_steps(precision):
         terms = np.array([(one * np.log2(one / (law @ channel))).sum() for one in channel])
         law = law * np.exp2(terms) / (law @ np.exp2(terms))
     assert terms.max() - law @ terms > 1e-8  # plain steps: a gap of 1 over the square of their number
+
+
+@pytest.mark.float64_only
+def test_the_slope_at_an_entry_zero_falls_without_end():
+    """As differences do, whose limit is minus infinity; elsewhere it is that of differences."""
+    binary = lambda e: capacity(jnp.array([[1 - e, e], [e, 1 - e]])).rate
+    half = lambda e: capacity(jnp.array([[1 - e, e], [0.5, 0.5]])).rate
+    for rate in (binary, half):
+        assert float(jax.grad(rate)(0.0)) < float((rate(1e-9) - rate(0.0)) / 1e-9) < -10
+        between = float((rate(0.1 + 1e-5) - rate(0.1 - 1e-5)) / 2e-5)
+        assert float(jax.grad(rate)(0.1)) == pytest.approx(between, abs=1e-6)

@@ -215,3 +215,37 @@ class TestFit:
     def test_mistakes(self, x, y, given, say):
         with pytest.raises(InputError, match=say):
             fit_critic(BilinearCritic(2, 2), x, y, **given)
+
+
+class Changing(nnx.Module):
+    """A critic that drops out, or takes statistics of its batches."""
+
+    def __init__(self, layer):
+        self.map, self.layer = nnx.Linear(2, 3, rngs=nnx.Rngs(0)), layer
+
+    def __call__(self, x, y):
+        return self.layer(self.map(x)) @ self.map(y).T
+
+
+@pytest.mark.float64_only
+def test_what_training_cannot_use_is_refused_before_it_begins():
+    x, y = gaussian_pairs(60)
+    layers = {"Dropout": nnx.Dropout(0.5, rngs=nnx.Rngs(0)), "BatchNorm": nnx.BatchNorm(3, rngs=nnx.Rngs(0))}
+    for name, layer in layers.items():
+        critic = Changing(layer)
+        with pytest.raises(InputError, match=f"the critic has {name} in training mode.*call its .eval"):
+            fit_critic(critic, x, y, steps=1)
+        critic.eval()
+        assert np.isfinite(fit_critic(critic, x, y, steps=1).bits)
+    for bad, words in (
+        ({"critic": BilinearCritic}, "give a Flax module that is made"),
+        ({"critic": None}, "the critic is None"),
+        ({"critic": nnx.Module()}, "no parameter"),
+        ({"bound": None}, "the bound is None; name one of infonce"),
+        ({"optimizer": "adam"}, "give one of Optax"),
+        ({"held_out": "a"}, "it is a share"),
+        ({"seed": -1}, "the seed is -1"),
+    ):
+        critic = bad.pop("critic", BilinearCritic(2, 2))
+        with pytest.raises(InputError, match=words):
+            fit_critic(critic, x, y, **bad)

@@ -505,3 +505,63 @@ def test_a_transposed_matrix_is_told():
     source, distortion = np.full(3, 1 / 3), np.ones((3, 5))
     with pytest.raises(InputError, match="its rows are source symbols, so transpose it"):
         interior_point(source, distortion.T, 1.0)
+
+
+# rows far from 0, on both sides of it
+
+FAR = [
+    ([1 / 3, 2 / 3], [[2e8, 2e8 + 16], [-1e8 + 16, -1e8]], 0.25),
+    ([0.4, 0.6], [[3000, 3001], [-1999, -2000]], 4.0),
+    ([0.5, 0.5], [[1e8, 1e8 + 1], [-1e8 + 1, -1e8]], 5.0),
+]
+
+
+@pytest.mark.parametrize("on_the_host", [True, False])
+@pytest.mark.parametrize(("source", "distortion", "slope"), FAR)
+def test_certificates_count_what_rounds_rows_that_cancel(source, distortion, slope, on_the_host, precision):
+    """The mean of the least distortions is near 0, its terms are not: where the distortion is, decides R there."""
+    rows, law = np.array(distortion), np.array(source, precision)
+    kept = rows if on_the_host else jnp.asarray(rows, precision)
+    found = interior_point(law, kept, slope)
+    with jax.enable_x64(True):
+        rows, law = np.asarray(kept, np.float64), np.asarray(law, np.float64)
+        law /= law.sum()
+        least = rows.min(axis=1)
+        place = max(float(found.distortion) - float(law @ least), 0)
+        exact = rate_at(law, rows - least[:, None], place, tolerance=1e-9)
+        at_slope = interior_point(law, rows - least[:, None], slope)
+        lagrangian = float(at_slope.lagrangian) + slope * float(law @ least)
+    assert float(found.rate) - float(found.gap) <= float(exact.rate) + 1e-9
+    assert float(found.rate) >= float(exact.rate) - float(found.gap) - 1e-9
+    assert float(found.lagrangian) - float(found.gap) <= lagrangian + 1e-9
+
+
+def test_digits_of_float64_on_the_host_are_not_lost_where_float32_is_all_there_is():
+    with jax.enable_x64(False):
+        found = interior_point([0.5, 0.5], np.array([[1e8, 1e8 + 1], [-1e8 + 1, -1e8]]), 5.0)
+        assert float(found.rate) == pytest.approx(1 - 0.1959, abs=1e-3)  # 1 - h(1 / 33)
+        with pytest.raises(InputError, match="beyond float32; scale it down"):
+            interior_point([0.5, 0.5], 1e39 * (1 - np.eye(2)), 0.0)
+
+
+def test_the_least_distortion_is_a_target_where_rows_cancel(precision):
+    source, rows = np.array([0.4, 0.6]), np.array([[3000.7, 3001.7], [-1999.3, -2000.3]])
+    found = rate_at(source, rows, source @ rows.min(axis=1))
+    assert float(found.rate) == pytest.approx(0.97095, abs=max(float(found.gap), 1e-5))
+    assert np.isfinite(jax.jit(rate_at)(source.astype(precision), jnp.asarray(rows, precision), 0.1).rate)
+
+
+def test_no_rate_is_minus_nothing(precision):
+    for found in (interior_point(np.ones(1, precision), np.full((1, 1), 0.3), 2.0), rate_at([1.0], [[0.3]], 0.3)):
+        assert str(float(found.rate)) == "0.0"
+
+
+def test_whole_numbers_beyond_32_bits_are_numbers():
+    assert float(interior_point([0.5, 0.5], [[0, 10**10], [10**10, 0]], 1e-8).rate) > 0.99
+
+
+def test_bfloat16_is_taken_inside_jit_and_out(precision):
+    rows = jnp.asarray([[0, 1], [1, 0]], jnp.bfloat16)
+    source = jnp.asarray([0.5, 0.5], jnp.bfloat16)
+    inside, outside = jax.jit(interior_point)(source, rows, 2.0), interior_point(source, rows, 2.0)
+    np.testing.assert_allclose(float(inside.rate), float(outside.rate), rtol=1e-6)

@@ -23,7 +23,7 @@ from rdjax.checks import numeric_matrix, require, whole
 from rdjax.information.variational import infonce
 from rdjax.nn.committee import Committee
 from rdjax.nn.normal_scores import NormalScores
-from rdjax.nn.objectives import Objective, objective
+from rdjax.nn.objectives import KNOWN_OBJECTIVES, Objective, objective
 from rdjax.nn.training import Plan, Progress, in_blocks, parameters_dtype, read, train
 from rdjax.trees import register_dataclass
 
@@ -98,8 +98,9 @@ def fit_critic(
     estimates may exceed I (`rdjax.information.variational`).
 
     Args:
-      critic: x [N, D], y [M, E] to scores [N, M], nats; begin with `small_committee`. It is left as it is, and its
-        parameters are where training begins. Their precision is that of the training.
+      critic: a Flax module from x [N, D], y [M, E] to scores [N, M], nats; begin with `small_committee`. It is left as
+        it is, and its parameters are where training begins. Their precision is that of the training. Calls may change
+        nothing in it: no dropout that draws, no statistics of batches.
       x, y: n pairs [n, D] and [n, E], finite, n at least 40.
       bound: one of `KNOWN_OBJECTIVES`, or an `Objective`.
       optimizer: of Optax; None for Adam. Making it anew compiles anew.
@@ -115,8 +116,10 @@ def fit_critic(
 
     Raises:
       InputError: data that is not two finite matrices of as many rows, or not of the critic's sizes, too few pairs, an
-        unknown bound; a critic that is not finite from the first look on.
+        unknown bound; a critic that is no module, has no parameter or changes, or is not finite from the first look
+        on.
     """
+    _check(critic, bound, optimizer, seed)
     sides = _sides(x, y)
     parts = _parts(len(sides[0]), held_out, seed)
     scales = tuple(NormalScores.fit(side[parts[0]]) for side in sides)
@@ -152,6 +155,24 @@ def fit_critic(
     )
 
 
+def _check(critic: Any, bound: Any, optimizer: Any, seed: Any) -> None:
+    """What training takes, before it fails in the middle of Flax or Optax."""
+    module = isinstance(critic, nnx.Module)
+    made = "" if module else f"the critic is {critic!r}"
+    require(module, f"{made}; give a Flax module that is made, such as small_committee(...).")
+    require(bool(jax.tree.leaves(nnx.state(critic, nnx.Param))), "the critic has no parameter to train.")
+    changes = lambda layer: any(
+        getattr(layer, name, True) is False for name in ("deterministic", "use_running_average")
+    )
+    changing = {type(layer).__name__ for _, layer in nnx.iter_modules(critic) if changes(layer)}
+    words = f"the critic has {', '.join(sorted(changing))} in training mode, which a call changes"
+    require(not changing, f"{words}; call its .eval(), or take layers without state.")
+    require(isinstance(bound, str | Objective), f"the bound is {bound!r}; name one of {', '.join(KNOWN_OBJECTIVES)}.")
+    good = optimizer is None or isinstance(optimizer, optax.GradientTransformation)
+    require(good, f"the optimizer is {optimizer!r}; give one of Optax, e.g. optax.adam(1e-3), or None.")
+    whole(seed, "the seed", 0)
+
+
 def _sides(x: ArrayLike, y: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
     """Both as matrices of floats on the host, row by row the same pairs."""
     sides = np.asarray(x), np.asarray(y)
@@ -165,7 +186,8 @@ def _sides(x: ArrayLike, y: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
 
 def _parts(size: int, held_out: float, seed: int) -> list[np.ndarray]:
     """Rows to train on, to choose the step on, and to read, drawn at random."""
-    require(0 < held_out < 1, f"held_out is {held_out!r}; it is a share, between 0 and 1.")
+    share = isinstance(held_out, int | float | np.number)
+    require(share and 0 < held_out < 1, f"held_out is {held_out!r}; it is a share, between 0 and 1.")
     chosen, read = (max(10, round(share * held_out * size)) for share in (CHOOSING, 1 - CHOOSING))
     require(size - chosen - read >= 2, f"held_out is {held_out}; of {size} pairs that leaves too few to train on.")
     order = np.random.default_rng(seed).permutation(size)

@@ -24,6 +24,7 @@ from rdjax.rate_distortion.problem import (
     HIGHEST,
     Problem,
     kernel_of,
+    least_size,
     plain_gap,
     pose,
     ratios,
@@ -89,7 +90,7 @@ def rate_at(source: ArrayLike, distortion: ArrayLike, target: ArrayLike, *, tole
 
 def _check_target(target: np.ndarray, problem: Problem) -> None:
     best = float(on_host(problem.source) @ on_host(problem.least))
-    slack = ROOM * float(jnp.finfo(problem.source.dtype).eps) * max(1.0, abs(best))
+    slack = ROOM * float(jnp.finfo(problem.source.dtype).eps) * max(1.0, float(least_size(problem)))
     checks.require(not np.isnan(target).any(), "a target distortion is NaN; give a number.")
     low = float(np.min(target, initial=np.inf))
     checks.require(low >= best - slack, f"a distortion of {low:.6g} is below {best:.6g}, the least any code can have.")
@@ -101,7 +102,7 @@ def _rates(problem: Problem, targets: jax.Array, tolerance: float) -> RateDistor
     fixed, goals = lax.stop_gradient((problem, targets.ravel() - base))
     # a symbol that does not occur decides no slope, nor what is worst
     fixed = replace(fixed, excess=jnp.where(fixed.source[:, None] > 0, fixed.excess, 0))
-    lowest = base - ROOM * jnp.finfo(base.dtype).eps * jnp.maximum(1, jnp.abs(base))
+    lowest = base - ROOM * jnp.finfo(base.dtype).eps * jnp.maximum(1, least_size(problem))
     slopes, laws, steps = each(partial(_search, fixed, tolerance), goals)
 
     def point(target: jax.Array, slope: jax.Array, law: jax.Array, taken: jax.Array) -> RateDistortion:

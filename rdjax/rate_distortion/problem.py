@@ -11,7 +11,7 @@ that every row has a 1 in it whatever the slope.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import jax
@@ -58,14 +58,45 @@ def pose(source: ArrayLike, distortion: ArrayLike) -> Problem:
         np.shape(source) == shape[:1], f"the source has shape {np.shape(source)} and the distortion {shape}; {what}."
     )
     if checks.is_concrete(source):
-        checks.law(on_host(source), "the source")
+        checks.law(on_host(source), "the source", rounded=True)
     if checks.is_concrete(distortion):
         held = distortion.dtype if isinstance(distortion, jax.Array) else np.asarray(distortion).dtype
-        checks.require(held.kind in "fiub", f"the distortion holds {held} values; it must hold numbers.")
-    problem, usual = _shift(*(automatic(floating(array)) for array in (source, distortion)))
+        real = held.kind in "fiub" or jnp.issubdtype(held, jnp.floating)
+        checks.require(real, f"the distortion holds {held} values; it must hold numbers.")
+    shifted, base = _narrowed(distortion)
+    problem, usual = _shift(*(automatic(floating(array)) for array in (source, shifted)))
+    if base is not None:
+        problem = replace(problem, least=problem.least + floating(base).astype(problem.least.dtype))
     if checks.is_concrete(usual, source, distortion) and not usual:
         _check_rows(on_host(distortion), on_host(source))
     return problem
+
+
+def _narrowed(distortion: Any) -> tuple[Any, np.ndarray | None]:
+    """A float64 matrix on the host less the least of each row, and these, where x64 is off and would take their digits.
+
+    Raises:
+      InputError: a finite number that float32 takes for infinite.
+    """
+    if isinstance(distortion, jax.Array) or not checks.is_concrete(distortion):
+        return distortion, None
+    held = np.asarray(distortion)
+    wide = held.astype(np.float64) if held.dtype.kind in "iu" else held
+    if jax.dtypes.canonicalize_dtype(wide.dtype) == wide.dtype or wide.dtype.kind != "f":
+        return distortion, None
+    least = wide.min(axis=1)
+    usable = np.isfinite(least)
+    moved = np.where(usable[:, None], wide - np.where(usable, least, 0)[:, None], wide)
+    finite = np.where(np.isfinite(moved), np.abs(moved), 0)
+    largest = max(float(finite.max(initial=0)), float(np.abs(least[usable]).max(initial=0)))
+    words = f"the distortion has numbers {largest:.2g} apart or from 0, beyond float32; scale it down"
+    checks.require(largest < float(np.finfo(np.float32).max), f"{words}, or turn on JAX's x64.")
+    return moved, np.where(usable, least, 0)
+
+
+def least_size(problem: Problem) -> jax.Array:
+    """sum_x p_x |least_x|: what the mean of the least distortions is rounded by, in ulps."""
+    return jnp.sum(problem.source * jnp.abs(problem.least))
 
 
 def _check_rows(d: np.ndarray, p: np.ndarray) -> None:

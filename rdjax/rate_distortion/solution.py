@@ -13,6 +13,7 @@ from rdjax.rate_distortion.problem import (
     HIGHEST,
     Problem,
     kernel_of,
+    least_size,
     mixture,
     of_mixture,
     plain_gap,
@@ -134,13 +135,13 @@ def certify(
     base = jnp.sum(problem.source * problem.least)
     more = steeper(value.dtype) * excess  # of the slope that the kernel has
     rate = value - slope * excess - more
-    gap = lax.stop_gradient(_gap(problem, slope, law, ratios(kernel, problem.source, law), spread, base))
+    gap = lax.stop_gradient(_gap(problem, slope, law, ratios(kernel, problem.source, law), spread))
     status = jnp.where(gap <= tolerance, CONVERGED, jnp.where(exhausted, STEPS, PRECISION))
     valid = (slope >= 0) & ~jnp.isnan(value)
     status = jnp.where(valid, jnp.where(problem.feasible, status, INFEASIBLE), INVALID)
     bits = lambda nats: jnp.where(valid, jnp.where(problem.feasible, to_bits(nats), jnp.inf), jnp.nan)
     return RateDistortion(
-        rate=bits(jnp.where(rate < 0, 0, rate)),
+        rate=bits(jnp.where(rate < 0, 0, jnp.where(rate == 0, rate - lax.stop_gradient(rate), rate))),  # not -0.0
         distortion=jnp.where(problem.feasible, base + excess, jnp.inf),
         slope=to_bits(slope),
         output=law,
@@ -151,15 +152,13 @@ def certify(
     )
 
 
-def _gap(
-    problem: Problem, slope: jax.Array, law: jax.Array, ratio: jax.Array, spread: jax.Array, base: jax.Array
-) -> jax.Array:
+def _gap(problem: Problem, slope: jax.Array, law: jax.Array, ratio: jax.Array, spread: jax.Array) -> jax.Array:
     """Nats: the plain gap, plus what rounding may have hidden of it.
 
     The exponent s * excess is off by an ulp of itself, so c_j is off by its mean exponent (s * spread_j / c_j) in ulps.
-    The distortion is off by an ulp or two of `base`, which the excess is added to, and R at it by s times as much.
+    The distortion is off by some ulps of `least_size`, which may be far more than their sum, and R by s times as much.
     """
     exponent = slope * jnp.max(spread) / jnp.max(ratio)
-    ulps = 4 * exponent + 4 * jnp.abs(jnp.sum(law * spread) * slope) + 2 * jnp.abs(base * slope)
+    ulps = 4 * exponent + 4 * jnp.abs(jnp.sum(law * spread) * slope) + 4 * least_size(problem) * slope
     allowance = rounding(ratio.dtype, problem.excess.shape) + jnp.finfo(ratio.dtype).eps * ulps
     return jnp.maximum(plain_gap(law, ratio), 0) + allowance

@@ -74,7 +74,7 @@ class Metric:
         return np.asarray(jax.grad(value)(jnp.zeros_like(held)))  # it is linear in what each is worth
 
     def breadth(self, gains: Any) -> np.ndarray | None:
-        """b of `credits` [...]: of map how many documents are relevant, at least 1; None of the others, where it is 1."""
+        """b of `credits` [...]: of map how many documents are relevant, at least 1; None of the others, for 1."""
         if gains is None or self.aggregate is not aggregates.mean_precision:
             return None
         numbers(gains, "the gains", 0)
