@@ -159,6 +159,6 @@ def _gap(problem: Problem, slope: jax.Array, law: jax.Array, ratio: jax.Array, s
     The distortion is off by some ulps of `least_size`, which may be far more than their sum, and R by s times as much.
     """
     exponent = slope * jnp.max(spread) / jnp.max(ratio)
-    ulps = 4 * exponent + 4 * jnp.abs(jnp.sum(law * spread) * slope) + 4 * least_size(problem) * slope
+    ulps = 4 * exponent + 4 * jnp.abs(jnp.sum(law * spread) * slope) + 3 * least_size(problem) * slope
     allowance = rounding(ratio.dtype, problem.excess.shape) + jnp.finfo(ratio.dtype).eps * ulps
     return jnp.maximum(plain_gap(law, ratio), 0) + allowance

@@ -21,6 +21,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from rdjax.checks import InputError, arrays_of, is_concrete, looking, numbers, require, whole_numbers
+from rdjax.host import on_the_host
 from rdjax.numerics import on_device
 from rdjax.retrieval import aggregates
 from rdjax.retrieval import ties as tie_law
@@ -50,6 +51,7 @@ class Metric:
         """Whether only the first relevant document counts (the floor of theory notes, section 1.7, is for these)."""
         return self.aggregate is aggregates.first
 
+    @on_the_host
     def credits(self, gains: Any) -> np.ndarray | None:
         """a with value = sum_y a_y w(rank of y), of metrics that add up so; None of mrr, which does not.
 
