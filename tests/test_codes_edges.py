@@ -26,6 +26,7 @@ from rdjax.codes import (
     SignBits,
     SignBitsRescored,
     Truncation,
+    fit_pca_by_modality,
     fit_relevance_map,
     simulated_documents,
 )
@@ -272,3 +273,35 @@ def test_tables_that_a_file_forged_are_refused():
     ):
         with pytest.raises(ValueError, match="rows of a table"):
             unpacked_rows(flat, sizes, fill)
+
+
+@pytest.mark.float64_only
+def test_draws_go_on_from_block_to_block(monkeypatch):
+    """Vectors that are encoded in blocks draw as they do at once, and what is decoded draws the same."""
+    monkeypatch.setattr("rdjax.codes.blockwise.AT_ONCE", 64)
+    vectors = np.random.default_rng(0).standard_normal((200, 6)).astype(np.float32)
+    code = DitheredScalar.fit(vectors, 12)
+    weighted = Weighted.fit(code, np.ones(6))
+    symbols = weighted.encode(vectors)
+    np.testing.assert_array_equal(symbols, code.encode(vectors))
+    np.testing.assert_array_equal(weighted.decode(symbols), code.decode(symbols))
+
+
+@pytest.mark.float64_only
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda: Weighted.fit(rows(), np.ones(6)), "ndarray is no code; give the fitted code first"),
+        (lambda: EntropyCoded.fit(rows(), rows()), "ndarray is no code"),
+        (lambda: Weighted.fit(Int8.fit(rows()), "a"), "the weights holds"),
+        (lambda: EntropyCodedScalar.fit(rows(), "64"), "the budget is 64 bits; an entropy-coded"),
+        (lambda: DitheredScalar.fit(rows(), "64"), "the budget is 64 bits; an entropy-coded"),
+        (lambda: ScalarQuantizer.fit(rows(), 8, transform="rotation", seed=-1), "the seed is -1"),
+        (lambda: RankCode.fit(rows(), temperature="1"), "the temperature is '1'"),
+        (lambda: fit_pca_by_modality(rows(), 6), "the modalities are 6; give the dimensions"),
+        (lambda: load_code("a/code.safetensors", "x"), "give the bytes of the file"),
+    ],
+)
+def test_what_is_no_code_and_no_number_is_refused(call, words):
+    with pytest.raises(InputError, match=words):
+        call()

@@ -18,10 +18,12 @@ from rdjax.codes import (
     Renormalized,
     ScalarQuantizer,
     SignBitsRescored,
+    Truncation,
     fit_relevance_map,
 )
 from rdjax.codes.lengths import Stretch, _line, stretched
 from rdjax.codes.lesson import Lesson
+from rdjax.codes.saved import load_code, save_code
 
 D = 10
 
@@ -244,3 +246,15 @@ def test_documents_must_be_of_the_code():
     for documents in (np.zeros((0, D)), np.ones(D), np.ones((3, D + 1)), np.full((2, D), np.nan)):
         with pytest.raises(InputError):
             Renormalized.fit(code, documents)
+
+
+@pytest.mark.filterwarnings("error")
+def test_documents_of_which_nothing_is_told_have_no_length_to_give_back(precision):
+    documents = np.zeros((20, 4), precision)
+    documents[:, 2:] = np.random.default_rng(0).standard_normal((20, 2))
+    code = Renormalized.fit(Truncation.fit(documents, 2), documents)
+    assert np.isfinite([float(code.floor), float(code.gain)]).all()
+    told = np.asarray(code.decode(code.encode(np.ones((3, 4), precision))))
+    assert np.isfinite(told).all()
+    again, _ = load_code(save_code(code), "a file")
+    np.testing.assert_array_equal(again.decode(code.encode(np.ones((3, 4), precision))), told)

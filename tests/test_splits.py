@@ -68,6 +68,35 @@ def test_folds_refuses(size, count):
         folds(marked(size), count, seed=0)
 
 
+def repeated(times):
+    """Queries of which the k-th different one is asked times[k] times, shuffled."""
+    numbers = np.random.default_rng(0).permutation(np.repeat(np.arange(1.0, len(times) + 1), times))
+    documents = {"v": np.eye(2, dtype=np.float32)}
+    return Corpus(documents, {"v": np.stack([numbers, numbers], axis=1)}, relevant=numbers.astype(int) % 2)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_equal_queries_stay_on_one_side(seed):
+    times = [1, 7, 2, 2, 30, 1, 1, 4, 5, 3]
+    corpus = repeated(times)
+    fit, test = split_queries(corpus, seed)
+    sides = [set(part.queries["v"][:, 0].tolist()) for part in (fit, test)]
+    assert not sides[0] & sides[1]
+    assert all(sides)
+    assert fit.num_queries + test.num_queries == sum(times)
+    for outside, inside in folds(corpus, 4, seed):
+        asked = corpus.queries["v"][:, 0]
+        assert not set(asked[outside]) & set(asked[inside])
+        assert sorted([*outside, *inside]) == list(range(sum(times)))
+
+
+def test_queries_that_are_all_equal_are_split_all_the_same():
+    fit, test = split_queries(repeated([9]), 0)
+    assert (fit.num_queries, test.num_queries) == (4, 5)
+    with pytest.raises(InputError, match="of 2 different queries"):
+        folds(repeated([5, 5]), 3, 0)
+
+
 def small(rows, texts, relevant, **more):
     """Documents from two short lists of numbers, one per modality; queries do not matter."""
     documents = {

@@ -19,6 +19,7 @@ from rdjax.codes import Code, SignBitsRescored
 from rdjax.codes.saved import file_bytes
 from rdjax.codes.streams import decode_all, encode_all
 from rdjax.data import Corpus
+from rdjax.data.splits import query_kinds
 from rdjax.limits.bound import Bound
 from rdjax.retrieval import counts_from_scores
 from rdjax.retrieval.intervals import paired_bootstrap
@@ -148,7 +149,7 @@ class Bench:
         self.views, self.metric, self.today, self.target, self.seed = views, metric, today, target, seed
         self.sizes = sizes
         rng = np.random.default_rng(seed)
-        self._parts = [_parts(rng.permutation(view.fit.num_queries)) for view in views]
+        self._parts = [_parts(_drawn(query_kinds(view.fit.queries), rng)) for view in views]
         self._material: dict[Any, Training] = {}
         self._lock = Lock()
 
@@ -277,6 +278,12 @@ class Bench:
             kept=measured(values.mean() / baseline.mean()),
             kept_interval=_interval(on_test.ratio),
         )
+
+
+def _drawn(kinds: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """The queries [Q] in a random order, those of one kind one after the other."""
+    place = np.argsort(rng.permutation(kinds.max() + 1))
+    return np.argsort(place[kinds], kind="stable")
 
 
 def _parts(order: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:

@@ -14,7 +14,7 @@ import numpy as np
 from rdjax.checks import require, row_blocks
 from rdjax.data import Corpus, folds, pool_documents, split_queries
 from rdjax.data.corpus import trusted
-from rdjax.data.splits import queries_in_common
+from rdjax.data.splits import queries_in_common, query_kinds
 from rdjax.retrieval import calibrate_temperatures, fuse, modality_scores
 from rdjax.retrieval.metrics import Metric
 from rdjax.retrieval.streaming import top_document
@@ -123,8 +123,10 @@ def make_views(
         words = (
             f"a random half of the queries ({fitted.num_queries}, seed {seed}) was fitted on, the other half audited"
         )
-        return [View(audited, fitted, np.arange(audited.num_queries), none)], words, ()
-    count = min(FOLDS, corpus.num_queries)
+        seen = queries_in_common(audited, fitted)  # none, but where all queries are equal
+        view = View(audited, fitted, np.arange(audited.num_queries), none, repeated=seen)
+        return [view], words, _seen(seen, audited.num_queries)
+    count = min(FOLDS, int(query_kinds(corpus.queries).max()) + 1)
     shared: dict[Any, np.ndarray] = {}
     views = [
         View(corpus.take_queries(inside), corpus.take_queries(outside), inside, none, pooled=shared)

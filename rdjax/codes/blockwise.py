@@ -34,7 +34,7 @@ def encoded_in_blocks(code: Code, vectors: ArrayLike) -> jax.Array:
             block = host_vectors(rows[start : start + AT_ONCE], code.dtype, code.dimension, code.name, start)
             filled = padded(block, AT_ONCE) if len(block) < AT_ONCE else block
             program = _encoded_on(mesh, type(code))
-            running += zip([start], beside.begin(program, [(code, filled)], [()]), strict=True)
+            running += zip([start], beside.begin(program, [(code.at(start), filled)], [()]), strict=True)
             if len(running) > _RUNNING:
                 _write(symbols, beside, running.popleft())
         for entry in running:

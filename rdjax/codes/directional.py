@@ -14,7 +14,7 @@ from rdjax.codes.blockwise import encoded_in_blocks
 from rdjax.codes.code import Code
 from rdjax.codes.lengths import Renormalized, stretched
 from rdjax.codes.transformed import Transformed
-from rdjax.codes.wrapped import Wrapped
+from rdjax.codes.wrapped import Wrapped, require_code
 from rdjax.trees import register_dataclass
 
 ROUNDING = 1e-5  # of cosines; what a search gains is a thousand times as much
@@ -54,6 +54,7 @@ class Directional(Wrapped):
         Raises:
           InputError: a code that is none of these.
         """
+        require_code(code)
         require(
             has_directions(code),
             f"{code.name} is no code of fixed length on a transform that ranks by inner products; its encoder cannot "

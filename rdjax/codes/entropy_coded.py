@@ -145,7 +145,10 @@ class EntropyCodedScalar(Transformed, VariableLengthCode):
           InputError: if the budget is not positive, or so large that a cell would be finer than the fit can tell; if
             there are no such cells, or the noise is not above 0.
         """
-        require(bits > 0, f"the budget is {bits} bits; an entropy-coded quantizer needs more than 0.")
+        require(
+            not isinstance(bits, str) and bits > 0,
+            f"the budget is {bits} bits; an entropy-coded quantizer needs more than 0.",
+        )
         if cells not in _DESIGNS:
             raise InputError(f'the cells are {cells!r}; they must be "optimal" or "dead zone".')
         array = fit_vectors(vectors)

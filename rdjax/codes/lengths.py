@@ -12,7 +12,7 @@ from jax.typing import ArrayLike
 from rdjax.checks import InputError, is_concrete, require
 from rdjax.codes.arrays import device_array, fit_vectors, padded, to_cut
 from rdjax.codes.code import ROWS, Code
-from rdjax.codes.wrapped import Wrapped
+from rdjax.codes.wrapped import Wrapped, require_code
 from rdjax.numerics import matmul, on_device
 from rdjax.trees import register_dataclass
 
@@ -56,6 +56,7 @@ class Renormalized(Wrapped):
           InputError: documents that are no matrix with a row of this dimension, a code that is for queries alone or
             does not rank by inner products, one that is stretched already.
         """
+        require_code(code)
         require(
             "documents" in code.sides and code.inner_products,
             f"{code.name} does not rank documents by inner products with what it decodes; lengths tell it nothing.",
@@ -154,4 +155,7 @@ def _line(told: np.ndarray, true: np.ndarray) -> tuple[float, float]:
     level = float(y.mean() - slope * x.mean())
     if level < 0:
         level, slope = 0.0, float(x @ y) / float(x @ x)
-    return long * level**0.5, long / short * slope**0.5
+    return (
+        long * level** 0.5,
+        long / short * slope** 0.5 if slope else 0.0,
+    )  # or what is told of may have no length at all

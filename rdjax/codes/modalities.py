@@ -31,6 +31,7 @@ def fit_pca_by_modality(vectors: Any, modalities: Sequence[int], k: Sequence[int
       InputError: if the modalities do not add up to D, or a k is out of range.
     """
     array = fit_vectors(vectors)
+    require(np.ndim(modalities) == 1, f"the modalities are {modalities!r}; give the dimensions of each, [M].")
     sizes = [whole(size, "the number of dimensions of a modality") for size in modalities]
     require(
         sum(sizes) == array.shape[1],

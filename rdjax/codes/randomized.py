@@ -61,7 +61,10 @@ class UniformCells(Transformed, VariableLengthCode):
         Raises:
           InputError: if the budget is not positive, or so large that a cell would be finer than the fit can tell.
         """
-        require(bits > 0, f"the budget is {bits} bits; an entropy-coded quantizer needs more than 0.")
+        require(
+            not isinstance(bits, str) and bits > 0,
+            f"the budget is {bits} bits; an entropy-coded quantizer needs more than 0.",
+        )
         array = fit_vectors(vectors)
         fitted = fit_transform(transform, array, k, seed=seed)
         coefficients = sample_coefficients(fitted, array)
@@ -129,7 +132,9 @@ class DitheredScalar(UniformCells):
     """Subtractive dither: symbol round(c / step + u), decoded to (symbol - u) step, both sides drawing the same u.
 
     u is uniform on [-1/2, 1/2), so whatever the source the error is uniform on half a step either way, independent of
-    the source and white: the quantizer is a noise of known law, which is what posteriors and proofs ask for. Lengths
+    the source and white, for what lies in the range that the fit's vectors had symbols in; beyond it (of new Gaussian
+    ones .1% at 16 bits, .6% at 32, some by several steps) the last symbol stands. Inside, the quantizer is a noise of
+    known law, which is what posteriors and proofs ask for. Lengths
     follow the symbols' frequencies averaged over u, above the entropy given u. On a Gaussian it takes .29 bit more than
     the Shannon bound at 3 bits a coefficient, .39 at 2; under about 1 bit its error, step^2 / 12 in every coefficient,
     is above the variance, so ask for few coefficients (`k`) at low rates.

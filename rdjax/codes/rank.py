@@ -224,7 +224,10 @@ class RankCode(RankingCode):
         similar = jnp.where(jnp.arange(rows)[None, None, :] == 0, alone[:, :, None], paired)
         leads = near[:, None, None] == tops[None, :, None]
         follows = (near[:, None, None] == seconds[None, :, :]) & (jnp.arange(rows)[None, None, :] > 0)
-        similar = jnp.where(leads, jnp.inf, jnp.where(follows, jnp.finfo(similar.dtype).max, similar))
+        most = jnp.finfo(
+            jax.dtypes.canonicalize_dtype(similar.dtype)
+        ).max  # of float64 where x64 is off, it would be inf
+        similar = jnp.where(leads, jnp.inf, jnp.where(follows, most, similar))
         count = lambda one: jnp.sum(similar > one[None], axis=0)  # one after the other: all at once fill gigabytes
         above = lax.map(count, similar[: law.shape[0]])
         worth = jnp.sum(law[:, None, None] / (1 + above), axis=0)  # [tops, rows]
@@ -274,6 +277,7 @@ def checked_temperature(temperature: float, dtype: Any) -> jax.Array:
     Raises:
       InputError: if it is not a number above 0.
     """
-    good = np.ndim(temperature) == 0 and bool(np.isfinite(temperature)) and float(temperature) > 0
+    number = np.ndim(temperature) == 0 and not isinstance(temperature, str | None)
+    good = number and bool(np.isfinite(temperature)) and float(temperature) > 0
     require(good, f"the temperature is {temperature!r}; it must be a number above 0.")
     return device_array(temperature, dtype)

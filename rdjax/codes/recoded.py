@@ -12,7 +12,7 @@ from rdjax.checks import require
 from rdjax.codes.arrays import device_array
 from rdjax.codes.bitstream import categorical_models, pack_entropy, sample_of_singles, unpack_entropy
 from rdjax.codes.code import Code, FixedLengthCode
-from rdjax.codes.wrapped import Alike, Wrapped
+from rdjax.codes.wrapped import Alike, Wrapped, require_code
 from rdjax.trees import register_dataclass
 
 MOST_WIDTH = 12  # bits of a digit: a wider symbol is coded as several, whose laws fewer items can tell
@@ -50,6 +50,7 @@ class EntropyCoded(Alike):
         Raises:
           InputError: if the code is entropy-coded already, or there are no symbols.
         """
+        require_code(code)
         widths = _digit_widths(code)
         symbols = code._host(symbols)
         require(len(symbols) > 0, f"no items were given to fit the frequencies of {code.name}; give at least one.")

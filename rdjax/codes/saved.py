@@ -141,6 +141,7 @@ def load_code(data: bytes | mmap, where: str) -> tuple[Code, dict[str, str]]:
       InputError: if it is no saved code, of another version, damaged, of a class that is not known, or fitted in
         float64 where JAX has that off; the sentence says which.
     """
+    require(not isinstance(data, str), f"load_code was given the name {data!r}; give the bytes of the file.")
     record = _record(data, where)
     version = record.get("version")
     require(

@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from rdjax.checks import InputError, require
+from rdjax.checks import InputError, require, whole
 from rdjax.codes.arrays import device_array, fit_vectors, require_dimension, working_dtype
 from rdjax.codes.moments import covariance, float64_blocks, mean_and_variance, spread_along
 from rdjax.numerics import matmul
@@ -187,7 +187,7 @@ def fit_transform(kind: str | Transform, vectors: Any, k: int | None = None, *, 
     if kind == "coordinates":
         return fit_coordinates(array, k)
     if kind == "rotation":
-        return fit_rotation(array, k, seed=seed)
+        return fit_rotation(array, k, seed=whole(seed, "the seed", 0))
     raise InputError(f'the transform is {kind!r}; it must be "coordinates", "pca" or "rotation".')
 
 

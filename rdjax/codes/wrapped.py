@@ -8,7 +8,7 @@ import jax
 import numpy as np
 from jax.typing import ArrayLike
 
-from rdjax.checks import require
+from rdjax.checks import numbers, require
 from rdjax.codes.arrays import device_array
 from rdjax.codes.blockwise import encoded_in_blocks
 from rdjax.codes.code import Code
@@ -102,6 +102,11 @@ class Wrapped(Code):
         return self.code._scores(symbols, vectors)
 
 
+def require_code(code: Any) -> None:
+    """What a wrapper is put around is a code."""
+    require(isinstance(code, Code), f"{type(code).__name__} is no code; give the fitted code first.")
+
+
 class Alike(Wrapped):
     """One that encodes, decodes and scores as the inner code does, block by block where that one does so."""
 
@@ -146,6 +151,8 @@ class Weighted(Wrapped):
         Raises:
           InputError: if they are not as many as the code's dimensions, or no such numbers.
         """
+        require_code(code)
+        numbers(weights, "the weights")
         array = np.asarray(weights, np.float64)
         require(
             array.shape == (code.dimension,) and bool(np.all(np.isfinite(array) & (array >= 0)) and np.any(array > 0)),

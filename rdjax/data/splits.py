@@ -13,6 +13,9 @@ from rdjax.data.stored import scratch_map
 def split_queries(corpus: Corpus, seed: int, share: float = 0.5) -> tuple[Corpus, Corpus]:
     """Two corpora over the same documents, each with its own part of the queries, chosen at random: fit, test.
 
+    Queries of equal vectors, which logs hold by the dozen, stay on one side, unless all are equal: what was fitted on
+    one of them knows the others.
+
     Args:
       corpus: with at least two queries.
       seed: of the NumPy generator; the same seed gives the same split.
@@ -24,27 +27,39 @@ def split_queries(corpus: Corpus, seed: int, share: float = 0.5) -> tuple[Corpus
     count = corpus.num_queries
     require(count > 1, "the corpus has one query; a split into fit and test needs at least two.")
     require(0 < share < 1, f"the share of the queries to fit on is {share}; it must lie strictly between 0 and 1.")
-    order = np.random.default_rng(seed).permutation(count)
-    size = min(max(round(share * count), 1), count - 1)
-    return corpus.take_queries(np.sort(order[:size])), corpus.take_queries(np.sort(order[size:]))
+    kinds = query_kinds(corpus.queries)
+    order = np.random.default_rng(seed).permutation(kinds.max() + 1)
+    held = np.cumsum(np.bincount(kinds)[order])  # queries of the first kinds of that order
+    size = min(max(int(np.searchsorted(held, round(share * count), side="right")), 1), len(order) - 1)
+    fitted = np.isin(kinds, order[:size])
+    return corpus.take_queries(np.flatnonzero(fitted)), corpus.take_queries(np.flatnonzero(~fitted))
+
+
+def query_kinds(queries: Mapping[str, np.ndarray]) -> np.ndarray:
+    """The number [Q], from 0, of each query's vectors among the different ones; all different if there is but one."""
+    seen: dict[bytes, int] = {}
+    like = {name: np.dtype(array.dtype) for name, array in queries.items()}
+    kinds = np.array([seen.setdefault(digest, len(seen)) for digest in _digests(queries, like)])
+    return kinds if len(seen) > 1 else np.arange(len(kinds))
 
 
 def folds(corpus: Corpus, count: int, seed: int) -> list[tuple[np.ndarray, np.ndarray]]:
     """Query numbers (fit, test) of each fold of a cross-fit: every query is tested once, by what never saw it.
 
     Args:
-      corpus: with at least `count` queries.
-      count: number of folds, at least 2; their sizes differ by at most one.
+      corpus: with at least `count` queries of different vectors (see `split_queries`).
+      count: number of folds, at least 2; how many different queries they have differs by at most one.
       seed: of the NumPy generator.
 
     Raises:
-      InputError: fewer than two folds, or more folds than queries.
+      InputError: fewer than two folds, or more folds than different queries.
     """
-    size = corpus.num_queries
-    require(2 <= count <= size, f"{count} folds are asked of {size} queries; there must be 2 to {size} folds.")
+    kinds = query_kinds(corpus.queries)
+    size = int(kinds.max()) + 1
+    require(2 <= count <= size, f"{count} folds are asked of {size} different queries; take 2 to {size}.")
     parts = np.array_split(np.random.default_rng(seed).permutation(size), count)
-    everything = np.arange(size)
-    return [(np.setdiff1d(everything, part), np.sort(part)) for part in parts]
+    inside = [np.isin(kinds, part) for part in parts]
+    return [(np.flatnonzero(~chosen), np.flatnonzero(chosen)) for chosen in inside]
 
 
 def pool_documents(audited: Corpus, fit: Corpus) -> Corpus:
