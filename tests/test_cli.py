@@ -421,3 +421,17 @@ def test_the_module_runs_and_the_figure_leaves_pyplot_alone(place):
     assert (done.returncode, done.stdout, done.stderr) == (2, "", "no.npz does not exist.\n")
     code = "import sys, rdjax.report.figure; sys.exit('matplotlib.pyplot' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="this system has no /dev/full")
+def test_a_full_disk_behind_stdout_is_one_sentence():
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "rdjax", "rate", "--documents", "10", "--value", ".5"],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+    assert done.returncode == 2
+    assert done.stderr.startswith("the output cannot be written: No space left on device")
+    assert done.stderr.count("\n") == 1

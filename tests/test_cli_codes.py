@@ -3,6 +3,7 @@
 import json
 import os
 import shlex
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -449,3 +450,21 @@ def test_the_command_is_quoted_for_the_shell_of_the_system(monkeypatch):
     monkeypatch.setattr("rdjax.audit.budgets.sys", SimpleNamespace(platform="win32"))
     line = command_for(Point, "my corpus.npz", task=None, fit=None, seed=0)
     assert line.startswith('rdjax encode "my corpus.npz" --side documents --family "PCA + scalar" --bits 64')
+
+
+def test_decoding_spoils_no_vectors_that_stand_there(place):
+    """Not those that were encoded, to which the usual name leads; the same once more is no loss."""
+    np.save("vectors.npy", np.random.default_rng(0).standard_normal((60, 8)).astype(np.float32))
+    before = Path("vectors.npy").read_bytes()
+    arguments = ["decode", "codes/vectors.rdx", "--code", "codes/code.safetensors"]
+    assert CliRunner().invoke(app, ["encode", "vectors.npy", "--family", "int8", "--out", "codes"]).exit_code == 0
+    for out in ([], ["--out", "vectors.npy"]):
+        refused = CliRunner().invoke(app, arguments + out)
+        assert refused.exit_code == 2
+        assert "is there and holds something else than these vectors" in refused.stderr
+        assert Path("vectors.npy").read_bytes() == before
+    for _ in range(2):
+        assert CliRunner().invoke(app, [*arguments, "--out", "decoded.npy"]).exit_code == 0
+    Path("decoded.npy").write_text("mine")
+    assert CliRunner().invoke(app, [*arguments, "--out", "decoded.npy"]).exit_code == 2
+    assert Path("decoded.npy").read_text() == "mine"

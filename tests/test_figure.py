@@ -4,12 +4,14 @@ import dataclasses
 import functools
 import itertools
 import math
+import tracemalloc
 
+import numpy as np
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from rdjax.limits.bound import Bound
-from rdjax.report import figure
+from rdjax.report import figure, labels
 from tests.fake_audit import fake_audit, point, with_floor
 
 pytestmark = pytest.mark.float64_only
@@ -105,3 +107,38 @@ def test_the_flat_end_of_a_floor_does_not_stretch_the_axis():
     high = dataclasses.replace(fake_audit(("documents",)).today, value=Bound.value(0.99, "measured"))
     audit = dataclasses.replace(with_floor(fake_audit(("documents",)), curve=curve), today=high)
     assert figure.compose(audit).axes[0].get_xlim()[1] < 2.0**14
+
+
+def test_lines_far_beyond_the_axes_take_no_more_to_draw():
+    """Of a corpus whose quality is next to nothing floors go up to 1, thousands of times as high as the axes."""
+    audit = fake_audit(("documents",))
+    low = lambda bound: Bound(*(1e-5 * float(end) for end in (bound.lower, bound.upper)), bound.evidence, bound.assumes)
+    points = tuple(dataclasses.replace(p, value=low(p.value), interval=low(p.interval)) for p in audit.points)
+    today = dataclasses.replace(audit.today, value=low(audit.today.value))
+    picked = {id(p): small for p, small in zip(audit.points, points, strict=True)}
+    recommended = tuple(dataclasses.replace(r, point=picked.get(id(r.point))) for r in audit.recommendations)
+    poor = dataclasses.replace(audit, points=points, today=today, aim=low(audit.aim), recommendations=recommended)
+    tracemalloc.start()
+    (panel,) = figure.compose(poor).axes
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert panel.get_ylim()[1] < 1e-4
+    assert peak < 2**28
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "piece"),
+    [
+        ((-5, 5), (20, 5), ((0, 5), (10, 5))),
+        ((5, 5), (5, 1e9), ((5, 5), (5, 10))),
+        ((2, 3), (4, 5), ((2, 3), (4, 5))),
+        ((-1, 9), (1, 11), ((0, 10), (0, 10))),
+        ((-1, 10), (1, 12), None),
+        ((11, 0), (11, 10), None),
+    ],
+)
+def test_lines_are_cut_to_the_box(start, end, piece):
+    found = labels._cut(*map(np.array, (start, end)), np.zeros(2), np.full(2, 10.0))
+    assert (found is None) == (piece is None)
+    if piece is not None:
+        np.testing.assert_allclose(found, piece, atol=1e-9)

@@ -1,8 +1,11 @@
 """Judgments by id, in the formats of TREC and BEIR."""
 
+import numpy as np
 import pytest
 
-from rdjax.data import load_corpus
+from rdjax.checks import InputError
+from rdjax.data import Corpus, load_corpus
+from rdjax.data.qrels import read_qrels
 from tests.corpora import IDS, QUERY_IDS, folder, refused
 
 pytestmark = pytest.mark.float64_only
@@ -74,3 +77,15 @@ GOOD = "q0 0 d4 1\nq1 0 d0 1\nq2 0 d3 1\n"
 )
 def test_qrels_mistakes(tmp_path, text, message):
     refused(with_qrels(tmp_path, text), message)
+
+
+def test_an_id_that_differs_by_zeros_is_pointed_at(tmp_path):
+    (tmp_path / "qrels.txt").write_text("q0 0 79 1\n")
+    with pytest.raises(InputError, match=r"take such lines out, or add the documents \(did you mean '00079'"):
+        read_qrels(str(tmp_path / "qrels.txt"), ["00079", "a"], ["q0"])
+
+
+def test_bfloat16_under_a_plain_name_is_asked_about():
+    vectors = np.random.default_rng(0).standard_normal((4, 3)).astype(np.float32)
+    with pytest.raises(InputError, match="holds uint16 values beside numbers with fractions; if they are bfloat16"):
+        Corpus({"v": vectors.view(np.uint32).astype(np.uint16) + 1}, {"v": vectors})

@@ -54,11 +54,12 @@ def test_an_old_report_is_replaced_and_other_files_stay(tmp_path):
     """Even a heat map goes where the new audit has none."""
     (tmp_path / "notes.txt").write_text("mine")
     for name in FILES:
-        (tmp_path / name).write_text("old")
+        (tmp_path / name).write_text(f'old of rdjax, "schema": "{document.SCHEMA}"')
     write_report(dataclasses.replace(fake_audit(), modalities=(), pairs=()), tmp_path)
     assert set(contents(tmp_path)) == {"report.json", "report.html", "frontier.svg", "frontier.png", "notes.txt"}
     assert (tmp_path / "notes.txt").read_text() == "mine"
-    assert b"old" not in {(tmp_path / name).read_bytes() for name in ("report.html", "frontier.svg", "frontier.png")}
+    for name in ("report.html", "frontier.svg", "frontier.png"):
+        assert not (tmp_path / name).read_bytes().startswith(b"old")
     assert json.loads((tmp_path / "report.json").read_text())["schema"] == document.SCHEMA
 
 
@@ -119,7 +120,7 @@ def test_a_name_that_is_no_text_is_escaped_on_the_page(tmp_path, sketched):
 @pytest.mark.parametrize("stop", range(12))
 def test_an_old_report_comes_back_when_replacing_stops(tmp_path, monkeypatch, stop, old):
     for name in old:
-        (tmp_path / name).write_text(f"old {name}")
+        (tmp_path / name).write_text(f'old {name}, "schema": "{document.SCHEMA}"')
     before, calls, replace = contents(tmp_path), itertools.count(), os.replace
 
     def sometimes(source, target):
@@ -181,3 +182,13 @@ def test_a_stretched_family_looks_like_the_plain_one_of_the_other_side():
     looks = figure._looks(both)
     assert len(set(looks.values())) == len(looks) == 2 * len({p.family for p in audit.points})
     assert "PCA + scalar, stretched" in [key.get_label() for key in figure._code_keys(both, looks)]
+
+
+@pytest.mark.parametrize(("name", "text"), [("report.json", '{"my": 1}'), ("report.html", "<p>mine</p>")])
+def test_somebody_elses_report_is_kept(name, text, tmp_path):
+    (tmp_path / name).write_text(text)
+    with pytest.raises(InputError, match=f"{name} is there and is no report of an audit"):
+        check_writable(tmp_path)
+    (tmp_path / name).unlink()
+    write_report(fake_audit(), tmp_path)
+    write_report(fake_audit(), tmp_path)  # its own it replaces

@@ -88,3 +88,16 @@ def test_a_folder_brings_its_runs(tmp_path, path, rng):
     (tmp_path / "b.run").write_text(TEXT)
     with pytest.raises(InputError, match=r"both b\.run and b\.trec"):
         load_corpus(tmp_path)
+
+
+def test_a_run_that_lacks_queries_is_noted(tmp_path):
+    for side, names in (("documents", IDS), ("queries", ASKED)):
+        np.save(tmp_path / f"{side}.npy", np.random.default_rng(0).standard_normal((len(names), 3)))
+        (tmp_path / f"{'ids' if side == 'documents' else 'query_ids'}.txt").write_text("\n".join(names) + "\n")
+    np.save(tmp_path / "relevant.npy", np.arange(3))
+    (tmp_path / "bm25.run").write_text(TEXT)
+    assert load_corpus(tmp_path).notes == (
+        "1 of the 3 queries are not in the run bm25, where all documents tie for them",
+    )
+    (tmp_path / "bm25.run").write_text(TEXT + "q2 Q0 d2 1 7.5 bm25\n")
+    assert load_corpus(tmp_path).notes == ()

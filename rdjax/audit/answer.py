@@ -60,9 +60,8 @@ def _store(point: Point | None, offered: list[Point], floors: list[Floor], setti
     if after >= before:
         beside = f"where they take {storage(before)} today; leaving them as they are takes no more."
     return (
-        f"{bits:,.0f} bits ({bits / 8:,.1f} bytes) for each stored document{_mean(point)} keep "
-        f"{percent(setting.target)} of today's "
-        f"{metric_title(setting.metric)}, with {point.code} ({_class(point)}): "
+        f"{bits:,.0f} bits ({bits / 8:,.1f} bytes) for each stored document{_mean(point)} "
+        f"{_keep(point, setting)}, with {point.code} ({_class(point)}): "
         f"{storage(after)} for {setting.documents:,} documents, the file of the code included, {beside} "
         f"{_kept(point, setting)} {_fewer(point, offered, setting)}{blind}"
     )
@@ -139,6 +138,13 @@ def _kept(point: Point, setting: Setting) -> str:
         f"It kept {share_beside(kept, setting.target)} [{low:.1%}, {most}] on the {setting.queries:,} audited queries, "
         f"{fitted or 'which it was not fitted on'}{missed}."
     )
+
+
+def _keep(point: Point, setting: Setting) -> str:
+    """What it keeps; and what it kept, where that is less than was asked for: it belongs beside the claim."""
+    kept, what = _low(point.kept), f"{percent(setting.target)} of today's {metric_title(setting.metric)}"
+    missed = f"were chosen to keep {what} and kept {share_beside(kept, setting.target)}"
+    return f"keep {what}" if kept >= setting.target else missed
 
 
 def _blind_floor(floors: list[Floor], subject: str) -> str:

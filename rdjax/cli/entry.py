@@ -4,6 +4,7 @@ Only typer is imported before a command runs, so that help is there at once. A u
 and exit code 2; whatever else goes wrong keeps its traceback, because it is a bug.
 """
 
+import errno
 import functools
 import json
 import os
@@ -37,6 +38,15 @@ def answering(command: Callable[..., None]) -> Callable[..., None]:
             with warnings.catch_warnings():
                 warnings.showwarning = _warn
                 command(*args, **options)
+                sys.stdout.flush()
+        except OSError as error:
+            if error.filename is not None or error.errno not in (errno.ENOSPC, errno.EIO, errno.EDQUOT, errno.EFBIG):
+                raise
+            _forget_stdout()
+            typer.echo(
+                f"the output cannot be written: {error.strerror}; files that were to be saved are saved.", err=True
+            )
+            raise typer.Exit(2) from None
         except KeyboardInterrupt:
             raise typer.Exit(130) from None
         except ValueError as error:
@@ -48,6 +58,11 @@ def answering(command: Callable[..., None]) -> Callable[..., None]:
             raise typer.Exit(2) from None
 
     return wrapped
+
+
+def _forget_stdout() -> None:
+    """Python would try once more to write at its end, and complain."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _print_anything() -> None:

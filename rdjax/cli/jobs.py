@@ -155,8 +155,8 @@ def decode_file(path: str, code_path: str, out: str) -> Done:
     """Decode a stream into one .npy file, a block at a time.
 
     Raises:
-      InputError: a stream or a code that is none, or that do not belong together, a file that cannot be written, or a
-        place in the folder of a corpus.
+      InputError: a stream or a code that is none, or that do not belong together, a file that cannot be written, a
+        place in the folder of a corpus, or one where other vectors are.
     """
     require(Path(out).suffix == ".npy", f"{out} is no .npy file; name one for the vectors.")
     code, _ = _load(code_path)
@@ -166,6 +166,7 @@ def decode_file(path: str, code_path: str, out: str) -> Done:
     with open_file(path) as stream, staged([out]) as (fresh,), fresh.open("wb") as file:
         for following, block in read_stream(code, stream, path):
             if count == 0:
+                places.keep_other_vectors(out, (len(block) + following, code.dimension), block)
                 _npy_header(file, (len(block) + following, code.dimension), block.dtype)
             file.write(np.ascontiguousarray(block).data)
             count += len(block)

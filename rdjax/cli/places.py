@@ -5,6 +5,8 @@ from collections.abc import Iterable
 from difflib import get_close_matches
 from pathlib import Path
 
+import numpy as np
+
 from rdjax.checks import require
 from rdjax.codes.exported import PAGE, listed_stream, listed_tables
 from rdjax.codes.frames import read_owner
@@ -120,6 +122,27 @@ def keep_corpora(folder: str, what: str) -> None:
     earlier, _ = _exported(os.path.join(folder, PAGE))  # a table of documents has the name of a corpus'
     known = next((name for name in corpus_files(folder) if name not in earlier), None)
     require(known is None, f"{folder} is a corpus, it has {known}, and {what} would spoil it; {ELSEWHERE}")
+
+
+def keep_other_vectors(place: str, shape: tuple[int, int], first: np.ndarray) -> None:
+    """Decoded vectors take the place of nothing but themselves: it may be what was encoded, of which they lack a part.
+
+    Args:
+      place: the .npy file that is to be written.
+      shape: of its array.
+      first: its first rows.
+
+    Raises:
+      InputError: another file stands there.
+    """
+    if not os.path.lexists(place):
+        return
+    try:
+        there = np.load(place, mmap_mode="r", allow_pickle=False)
+        same = there.shape == shape and there.dtype == first.dtype and np.array_equal(there[: len(first)], first)
+    except (OSError, ValueError, EOFError):
+        same = False
+    require(same, f"{place} is there and holds something else than these vectors; name another file by --out.")
 
 
 def _exported(page: str) -> tuple[list[str], str]:

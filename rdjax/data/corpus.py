@@ -186,6 +186,11 @@ def _matching(documents: dict, queries: dict, label: Label) -> dict[str, np.ndar
             f"{label(f'documents.{name}')} has {array.shape[1]} columns and {label(f'queries.{name}')} has "
             f"{queries[name].shape[1]}; queries and documents must lie in the same space.",
         )
+        kinds = {side: each[name].dtype for side, each in (("documents", documents), ("queries", queries))}
+        bits = next((side for side, kind in kinds.items() if kind == np.uint16), None)
+        numbers = bits is None or all(kind.kind in "iu" for kind in kinds.values())
+        words = f"{label(f'{bits}.{name}')} holds uint16 values beside numbers with fractions"
+        require(numbers, f"{words}; if they are bfloat16, end its name in .bf16, else export it as float32.")
     return {name: queries[name] for name in documents}
 
 

@@ -1,7 +1,7 @@
 """Files that people have: one .npz or .safetensors, or a folder of .npy, .parquet or .jsonl with judgments beside."""
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -184,7 +184,17 @@ def _corpus(found: Found, path: str, name: str) -> Corpus:
         name=name,
         sources={key: where for key, (where, _) in found.items()},
     )
-    return corpus if by_id is None or "split" not in found else _judged_only(corpus, by_id, found["split"][0])
+    kept = corpus if by_id is None or "split" not in found else _judged_only(corpus, by_id, found["split"][0])
+    return trusted(kept, notes=(*kept.notes, *_left_out_by_runs(kept)))
+
+
+def _left_out_by_runs(corpus: Corpus) -> Iterator[str]:
+    """A note of each run that says nothing of some queries: others take the mean over those that it has."""
+    for name, run in corpus.runs.items():
+        silent = int(np.all(np.asarray(run.documents) < 0, axis=1).sum())
+        if silent:
+            asked = f"{silent:,} of the {corpus.num_queries:,} queries"
+            yield f"{asked} are not in the run {name}, where all documents tie for them"
 
 
 def _all_judged(judged: Judged, where: str, query_ids: Any) -> tuple[Any, Any]:

@@ -1,7 +1,7 @@
 """Judgments in the text formats of TREC (query 0 document grade) and BEIR (query, document, score, with a header)."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -38,12 +38,22 @@ def read_qrels(path: str, ids: Sequence[str], query_ids: Sequence[str]) -> Judge
         if query not in queries:
             raise InputError(f"{path} line {number} judges query {query!r}, which is not among the query ids.")
         if document not in documents:
-            raise InputError(f"{path} line {number} judges document {document!r}, which is not among the ids.")
+            raise InputError(
+                f"{path} line {number} judges document {document!r}, which is not among the ids; take such lines out, "
+                f"or add the documents{_nearly(document, documents)}."
+            )
         row = judged[queries[query]]
         if documents[document] in row:
             raise InputError(f"{path} line {number} judges document {document!r} for {query!r} again; keep one.")
         row[documents[document]] = grade
     return [{document: grade for document, grade in row.items() if grade > 0} for row in judged]
+
+
+def _nearly(name: str, known: Mapping[str, int]) -> str:
+    """Where an id differs from another by leading zeros alone, as numbers do that were text."""
+    bare = name.lstrip("0")
+    close = next((other for other in known if other.lstrip("0") == bare), None) if bare.isdigit() else None
+    return "" if close is None else f" (did you mean {close!r}, which differs by zeros?)"
 
 
 def match_ids(lists: Sequence[Sequence[str]], where: str, ids: Sequence[str]) -> Judged:

@@ -114,6 +114,10 @@ def check_writable(directory: str | Path) -> None:
     for name in FILES:
         taken = Path(path, name).is_dir()
         require(not taken, f"{Path(directory, name)} is a folder; name another folder for the report.")
+    for name, mark in (("report.json", f'"schema": "{SCHEMA}"'), ("report.html", "rdjax")):
+        place = Path(path, name)
+        ours = not place.is_file() or mark in place.read_text(encoding="utf-8", errors="replace")
+        require(ours, f"{Path(directory, name)} is there and is no report of an audit; name another folder.")
     with said_of(directory):
         os.rmdir(tempfile.mkdtemp(prefix=".rdjax-", dir=nearest_existing(path)))
 

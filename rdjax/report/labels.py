@@ -32,7 +32,13 @@ class Labels:
 
     def block_line(self, data: Any, weight: float) -> None:
         """What is drawn along the points [n, 2], in data coordinates; the weight is the cost of hiding it."""
-        self._block(_beads(self.axes.transData.transform(np.reshape(data, (-1, 2)))), weight)
+        points = self.axes.transData.transform(np.reshape(data, (-1, 2)))
+        low, high = self._frame()
+        inside = [
+            _cut(start, end, low, high) for start, end in itertools.pairwise(points)
+        ]  # a line may go on for miles
+        for piece in filter(None, inside):
+            self._block(_beads(np.array(piece)), weight)
 
     def place(
         self, text: str, anchors: Any, style: dict[str, Any], directions: Any = AROUND, gaps: Sequence[float] = GAPS
@@ -49,17 +55,22 @@ class Labels:
         artist = self.axes.text(0, 0, text, ha="center", va="center", transform=self.axes.transAxes, zorder=6, **style)
         extent = artist.get_window_extent(self.renderer)
         half = np.array([extent.width, extent.height]) / 2 + PAD
-        points = self.axes.transData.transform(np.reshape(anchors, (-1, 2)))
+        points = np.clip(self.axes.transData.transform(np.reshape(anchors, (-1, 2))), *self._frame())
         center, anchor = self._best(points, half, np.asarray(directions, float), np.asarray(gaps, float))
         artist.set_position(self.axes.transAxes.inverted().transform(center))
         self._block(np.concatenate([center - half, center + half])[None], 4.0)
         ends = self.axes.transAxes.inverted().transform(np.array([_edge(center, half - PAD, anchor), anchor]))
         self.axes.plot(*ends.T, transform=self.axes.transAxes, color=style["color"], linewidth=0.6, zorder=2.5)
 
+    def _frame(self) -> tuple[np.ndarray, np.ndarray]:
+        """Left and bottom, right and top of the axes."""
+        extent = self.axes.get_window_extent(self.renderer)
+        return np.array([extent.x0, extent.y0]), np.array([extent.x1, extent.y1])
+
     def _best(self, points: np.ndarray, half: np.ndarray, directions: np.ndarray, gaps: np.ndarray) -> Any:
         """(center, anchor) of the cheapest place inside the axes."""
-        frame = self.axes.get_window_extent(self.renderer)
-        low, high = np.array([frame.x0, frame.y0]) + half, np.array([frame.x1, frame.y1]) - half
+        low, high = self._frame()
+        low, high = low + half, high - half
         outward = directions / np.abs(directions).max(axis=1, keepdims=True)
         offsets = directions[:, None] * half + gaps[:, None] * outward[:, None]
         wanted = (points[:, None, None] + offsets).reshape(-1, 2)
@@ -89,6 +100,19 @@ class Labels:
         beads = [_beads(np.array(leader), radius=2.0)[:-3] for leader in leaders]
         owner = np.repeat(np.arange(len(beads)), [len(part) for part in beads])
         return np.bincount(owner, self._hidden(np.concatenate(beads)), minlength=len(beads))
+
+
+def _cut(start: np.ndarray, end: np.ndarray, low: np.ndarray, high: np.ndarray) -> tuple[Any, Any] | None:
+    """The part of a straight line that is inside a box, or None."""
+    first, last = 0.0, 1.0
+    for at, way, least, most in zip(start, end - start, low, high, strict=True):
+        if way == 0:
+            if not least <= at <= most:
+                return None
+            continue
+        one, other = sorted(((least - at) / way, (most - at) / way))
+        first, last = max(first, one), min(last, other)
+    return (start + first * (end - start), start + last * (end - start)) if first <= last else None
 
 
 def _edge(center: np.ndarray, half: np.ndarray, anchor: np.ndarray) -> np.ndarray:

@@ -27,7 +27,10 @@ FIGURES = {
         "bits that every two share. The tables below hold the same numbers.",
     ),
 }
-RULE = "Recommended is the cheapest code that is sure to keep the target on the fit queries: chosen_by, see below."
+RULE = (
+    "Recommended is the cheapest code that keeps the target on the fit queries, at the lower end of its one-sided "
+    "interval (chosen_by in report.json)."
+)
 MEASURES = {
     "redundancy_as_printed": "redundancy as printed",
     "redundancy": "redundancy of at most 1",
