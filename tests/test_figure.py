@@ -142,3 +142,10 @@ def test_lines_are_cut_to_the_box(start, end, piece):
     assert (found is None) == (piece is None)
     if piece is not None:
         np.testing.assert_allclose(found, piece, atol=1e-9)
+
+
+def test_letters_that_the_font_lacks_warn_nobody(tmp_path):
+    """Warnings are errors here; the page and report.json have the letters."""
+    setting = dataclasses.replace(fake_audit().setting, corpus="日本")
+    figure.draw(dataclasses.replace(fake_audit(), setting=setting), tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == {"frontier.svg", "frontier.png"}

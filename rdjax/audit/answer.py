@@ -140,6 +140,9 @@ def _kept(point: Point, setting: Setting) -> str:
     )
 
 
+NONE = 0.005  # bits that are shown as 0.00
+
+
 def _keep(point: Point, setting: Setting) -> str:
     """What it keeps; and what it kept, where that is less than was asked for: it belongs beside the claim."""
     kept, what = _low(point.kept), f"{percent(setting.target)} of today's {metric_title(setting.metric)}"
@@ -156,6 +159,8 @@ def _blind_floor(floors: list[Floor], subject: str) -> str:
         none = "no further floor" if general else "no floor"
         return "".join(f"For {subject} {none} is proved: {floor.why}." for floor in blind[:1])
     words = f"For {subject}, no uniquely decodable code averages fewer than {_low(proved):.2f} bits over a stream"
+    if _low(proved) < NONE:
+        words = f"For {subject}, no bits over a stream are proved to be needed, as so little is asked of a ranking"
     model = next((floor.bits for floor in blind if floor.bits is not None and floor.bits.evidence == "model"), None)
     if model is not None:
         bits = _low(model)

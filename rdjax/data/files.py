@@ -47,7 +47,7 @@ def load_corpus(path: str | os.PathLike[str], *, memory: float | None = None) ->
         refuses.
     """
     place, where = Path(path), str(path)
-    require(os.path.exists(path), f"{where} does not exist.")
+    require(os.path.exists(path), f"{where or 'the path is empty, and a file of no name'} does not exist.")
     name = checks.printable(place.stem if place.is_file() else place.resolve().name)
     if place.is_dir():
         found = read_folder(where, memory=memory)

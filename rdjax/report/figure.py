@@ -5,6 +5,7 @@ audits give equal files.
 """
 
 import textwrap
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -55,7 +56,10 @@ def draw(audit: Audit, directory: str | Path) -> None:
 
 def save(make: Callable[[], Figure], stem: Path, about: Mapping[str, str]) -> None:
     """Make a figure with our settings, and write it as STEM.png and STEM.svg, with `about` as their metadata."""
-    with matplotlib.style.context(["default", SETTINGS]), matplotlib.rc_context({"svg.hashsalt": "rdjax"}):
+    style, salt = matplotlib.style.context(["default", SETTINGS]), matplotlib.rc_context({"svg.hashsalt": "rdjax"})
+    with style, salt, warnings.catch_warnings():
+        # letters that the font lacks are boxes there; the page has them
+        warnings.filterwarnings("ignore", message="Glyph .* missing from")
         figure = make()
         figure.savefig(f"{stem}.png", dpi=DPI, metadata={**about, "Software": "rdjax"})
         figure.savefig(f"{stem}.svg", metadata={**about, "Creator": "rdjax", "Date": None})
