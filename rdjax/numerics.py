@@ -13,8 +13,6 @@ import jax.numpy as jnp
 import numpy as np
 from jax.typing import ArrayLike
 
-from rdjax.checks import InputError
-
 LN2 = math.log(2.0)
 
 
@@ -40,7 +38,7 @@ def floating(x: ArrayLike) -> jax.Array:
     if isinstance(x, jax.Array) and x.dtype in (jnp.float32, jax.dtypes.canonicalize_dtype(jnp.float64)):
         return x
     if not hasattr(x, "dtype") and not any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(x)):
-        x = _listed(x)
+        x = np.asarray(x)  # numbers of Python, however large, and lists of them
     if isinstance(x, np.ndarray):
         narrow = jnp.issubdtype(x.dtype, jnp.floating)  # NumPy knows bfloat16 by its size alone
         dtype = np.promote_types(x.dtype, np.float32) if narrow else np.dtype(np.float64)
@@ -49,14 +47,6 @@ def floating(x: ArrayLike) -> jax.Array:
     array = jnp.asarray(x)
     inexact = jnp.issubdtype(array.dtype, jnp.inexact)
     return array.astype(jnp.promote_types(array.dtype, jnp.float32) if inexact else float)
-
-
-def _listed(x: Any) -> np.ndarray:
-    """Numbers of Python, however large, and lists of them."""
-    try:
-        return np.asarray(x)
-    except ValueError:
-        raise InputError("a list holds lists of unequal length; give numbers, or an array.") from None
 
 
 def matmul(x: Any, y: Any) -> Any:

@@ -73,8 +73,8 @@ call(
     grades[:1],
     name="Metric.per_query",
 )
-call(retrieval.parse_metric("ndcg").credits, grades, name="Metric.credits")
-call(retrieval.parse_metric("map").breadth, grades, name="Metric.breadth")
+call(retrieval.metric_credits, retrieval.parse_metric("ndcg"), grades)
+call(retrieval.metric_breadth, retrieval.parse_metric("map"), grades)
 call(retrieval.fuse, features, temperatures)
 call(retrieval.modality_scores, features, texts)
 call(retrieval.gains, several, grades)

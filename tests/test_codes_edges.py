@@ -293,7 +293,7 @@ def test_draws_go_on_from_block_to_block(monkeypatch):
     [
         (lambda: Weighted.fit(rows(), np.ones(6)), "ndarray is no code; give the fitted code first"),
         (lambda: EntropyCoded.fit(rows(), rows()), "ndarray is no code"),
-        (lambda: Weighted.fit(Int8.fit(rows()), "a"), "the weights holds"),
+        (lambda: Weighted.fit(Int8.fit(rows()), "a"), "the weights are 'a'"),
         (lambda: EntropyCodedScalar.fit(rows(), "64"), "the budget is 64 bits; an entropy-coded"),
         (lambda: DitheredScalar.fit(rows(), "64"), "the budget is 64 bits; an entropy-coded"),
         (lambda: ScalarQuantizer.fit(rows(), 8, transform="rotation", seed=-1), "the seed is -1"),

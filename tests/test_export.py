@@ -324,6 +324,8 @@ ON_THE_HOST = {
         "top_document": "streams tiles from memory maps; its compiled step is exported below",
         "gains": "reads what a corpus holds",
         "paired_bootstrap": "NumPy",
+        "metric_breadth": "counts, NumPy",
+        "metric_credits": "reads a metric, on the host",
         "parse_metric": "reads a name",
         "fit_reliability": "picks the best start on the host; its descent is of `doubting_posterior`, which lowers",
     },

@@ -28,7 +28,7 @@ from rdjax.limits import (
 )
 from rdjax.limits.bound import AVERAGED
 from rdjax.rate_distortion import gaussian_bottleneck, gaussian_bottleneck_rate, reverse_water_filling
-from rdjax.retrieval import parse_metric
+from rdjax.retrieval import metric_breadth, metric_credits, parse_metric
 from rdjax.retrieval.weights import dcg, rank_biased, recall_at, reciprocal_rank
 from tests import oracles
 
@@ -233,8 +233,8 @@ def test_metrics_that_add_up_never_above_the_exact_curve(name, rng):
             counts / counts.sum(), 1 - worth, float(rng.uniform(1, 8)), tolerance=1e-7
         )
         lists = np.repeat(np.where(sets, np.arange(4), -1), counts, axis=0)
-        credits = metric.credits(np.repeat(gains, counts, axis=0))
-        breadth = metric.breadth(np.repeat(gains, counts, axis=0))
+        credits = metric_credits(metric, np.repeat(gains, counts, axis=0))
+        breadth = metric_breadth(metric, np.repeat(gains, counts, axis=0))
         if breadth is None:
             np.testing.assert_allclose(credits[0] @ metric.weights(1.0 + orders.T), worth[0], rtol=1e-6, atol=1e-12)
         floor = float(relevance_sum_rate(reached, lists, credits, 4, metric.weights, breadth=breadth))
@@ -268,14 +268,14 @@ def test_the_best_of_few_groups_and_many_is_taken(rng, monkeypatch):
 @pytest.mark.float64_only
 def test_credits_are_none_of_metrics_that_do_not_add_up():
     gains = np.array([[1.0, 2, 0]])
-    assert parse_metric("mrr").credits(gains) is None
-    np.testing.assert_allclose(parse_metric("map").credits(gains), [[0.5, 0.5, 0]])
-    assert parse_metric("map").breadth(gains) == 2
-    assert parse_metric("ndcg").breadth(gains) is None
-    np.testing.assert_allclose(parse_metric("recall@5").credits(gains), [[0.5, 0.5, 0]])
-    np.testing.assert_allclose(parse_metric("dcg").credits(gains), gains)
+    assert metric_credits(parse_metric("mrr"), gains) is None
+    np.testing.assert_allclose(metric_credits(parse_metric("map"), gains), [[0.5, 0.5, 0]])
+    assert metric_breadth(parse_metric("map"), gains) == 2
+    assert metric_breadth(parse_metric("ndcg"), gains) is None
+    np.testing.assert_allclose(metric_credits(parse_metric("recall@5"), gains), [[0.5, 0.5, 0]])
+    np.testing.assert_allclose(metric_credits(parse_metric("dcg"), gains), gains)
     with pytest.raises(InputError, match="the gains"):
-        parse_metric("dcg").credits(-gains)
+        metric_credits(parse_metric("dcg"), -gains)
 
 
 @pytest.mark.float64_only

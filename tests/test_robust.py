@@ -57,7 +57,7 @@ CHEAP = (
     *("retrieval.gaussian", "retrieval.quantized", "retrieval.printed", "retrieval.section"),
 )
 NO_BFLOAT16 = (  # one of each check there is; benchmarks/robust.py asks it of all
-    *("retrieval.posterior", "limits.indirect_rate", "rate_distortion.rate_at", "rate_distortion.capacity"),
+    *("retrieval.posterior", "limits.indirect_rate", "rate_distortion.capacity"),
     *("information.shrunk_covariance", "codes.Int8.fit", "data.Corpus", "nn.NormalScores.fit"),
 )
 NO_TREES = ("limits.answer_error", "limits.fit_decay", "rate_distortion.cyclic", "data.Corpus", "codes.Int8.to_bytes")

@@ -23,6 +23,7 @@ from rdjax.limits import (
 )
 from rdjax.limits.bound import AVERAGED, Bound
 from rdjax.numerics import at_ranks
+from rdjax.retrieval.credits import metric_breadth, metric_credits
 from rdjax.retrieval.metrics import Metric, gains
 
 STORED = "bits averaged over stored documents, uniquely decodable"
@@ -130,13 +131,13 @@ def _several(metric: Metric, corpus: Corpus, aim: float) -> Floor:
     name, side = "any code, several relevant documents", "queries"
     lists, quality = np.asarray(corpus.relevant).reshape(corpus.num_queries, -1), np.linspace(0.02, 0.999, 50)
     earned = gains(lists, corpus.grades)
-    credits = metric.credits(earned)
+    credits = metric_credits(metric, earned)
     if credits is None:
         shares = relevance_frequencies(corpus)
         rates = first_relevant_rate(1 - quality, shares, metric.weights, relevant=lists)
         bound = first_relevant_bound(1 - aim, shares, metric.weights, relevant=lists)
     else:
-        given, breadth = (lists, credits, corpus.num_documents, metric.weights), metric.breadth(earned)
+        given, breadth = (lists, credits, corpus.num_documents, metric.weights), metric_breadth(metric, earned)
         quality = quality * (_ideal(credits, metric) if breadth is None else 1)
         rates = relevance_sum_rate(1 - quality, *given, breadth=breadth)
         bound = relevance_sum_bound(1 - aim, *given, breadth=breadth)

@@ -8,7 +8,7 @@ import jax
 import numpy as np
 from jax.typing import ArrayLike
 
-from rdjax.checks import numbers, require
+from rdjax.checks import require
 from rdjax.codes.arrays import device_array
 from rdjax.codes.blockwise import encoded_in_blocks
 from rdjax.codes.code import Code
@@ -152,7 +152,7 @@ class Weighted(Wrapped):
           InputError: if they are not as many as the code's dimensions, or no such numbers.
         """
         require_code(code)
-        numbers(weights, "the weights")
+        require(not isinstance(weights, str), f"the weights are {weights!r}; give a number for each dimension.")
         array = np.asarray(weights, np.float64)
         require(
             array.shape == (code.dimension,) and bool(np.all(np.isfinite(array) & (array >= 0)) and np.any(array > 0)),

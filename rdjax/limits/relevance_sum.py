@@ -50,11 +50,11 @@ def relevance_sum_rate(
     Args:
       distortion: D = 1 - E m, any shape.
       relevant: documents relevant to each of Q equiprobable queries, int [Q, J] padded with -1, each once.
-      credits: a_xy >= 0 [Q, J], 0 at padding: of a metric `Metric.credits` gives them.
+      credits: a_xy >= 0 [Q, J], 0 at padding: of a metric `metric_credits` gives them.
       num_documents: N.
       weights: w, a function of the rank, or a non-increasing array [N].
       breadth: b >= 1 [Q] of a metric that is at most sum_y a_xy w(max(1, K(y) / b_x)), w being a function:
-        `Metric.breadth` has that of MAP. None: 1, and the metric is the sum.
+        `metric_breadth` has that of MAP. None: 1, and the metric is the sum.
 
     Returns:
       bits, the shape of `distortion`; 0 where no bits are needed, inf where no ranking has so much. Differentiable in

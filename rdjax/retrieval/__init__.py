@@ -17,6 +17,7 @@ from rdjax.retrieval.closed_forms import (
     quantized_temperatures,
     section_six_rule,
 )
+from rdjax.retrieval.credits import metric_breadth, metric_credits
 from rdjax.retrieval.intervals import PairedIntervals, paired_bootstrap
 from rdjax.retrieval.losses import contrastive_loss, listwise_loss, pairwise_loss
 from rdjax.retrieval.metrics import (
@@ -82,6 +83,8 @@ __all__ = [
     "listwise_loss",
     "log_posterior",
     "mean_reciprocal_rank",
+    "metric_breadth",
+    "metric_credits",
     "modality_scores",
     "ndcg",
     "online_temperatures",

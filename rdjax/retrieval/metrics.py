@@ -21,7 +21,6 @@ import jax.numpy as jnp
 import numpy as np
 
 from rdjax.checks import InputError, arrays_of, is_concrete, looking, numbers, require, whole_numbers
-from rdjax.host import on_the_host
 from rdjax.numerics import on_device
 from rdjax.retrieval import aggregates
 from rdjax.retrieval import ties as tie_law
@@ -50,37 +49,6 @@ class Metric:
     def first_relevant(self) -> bool:
         """Whether only the first relevant document counts (the floor of theory notes, section 1.7, is for these)."""
         return self.aggregate is aggregates.first
-
-    @on_the_host
-    def credits(self, gains: Any) -> np.ndarray | None:
-        """a with value = sum_y a_y w(rank of y), of metrics that add up so; None of mrr, which does not.
-
-        Of map the value is at most sum_y a_y w(max(1, rank of y / b)), b as `breadth` has it.
-
-        Args:
-          gains: [..., J], 0 at padding, as `gains` gives them; None, of one relevant document a query, has none.
-
-        Returns:
-          float [..., J], or None.
-
-        Raises:
-          InputError: gains that are no numbers of at least 0.
-        """
-        if gains is None or self.first_relevant:
-            return None
-        aggregate = aggregates.recall if self.aggregate is aggregates.mean_precision else self.aggregate
-        numbers(gains, "the gains", 0)
-        held = jnp.asarray(gains, jnp.result_type(float))
-        nobody = jnp.zeros(held.shape, jnp.int32)
-        value = lambda worth: jnp.sum(aggregate(self.weights, worth, nobody, nobody, held))
-        return np.asarray(jax.grad(value)(jnp.zeros_like(held)))  # it is linear in what each is worth
-
-    def breadth(self, gains: Any) -> np.ndarray | None:
-        """b of `credits` [...]: of map how many documents are relevant, at least 1; None of the others, for 1."""
-        if gains is None or self.aggregate is not aggregates.mean_precision:
-            return None
-        numbers(gains, "the gains", 0)
-        return np.maximum(1, np.sum(np.asarray(gains) > 0, axis=-1))
 
     @property
     def graded(self) -> bool:
