@@ -343,6 +343,7 @@ def test_codewords_among_a_million_documents():
     assert one_shot_codewords(one_shot_distortion(10**12 - 1, 10**12), 10**12) == 10**12 - 1
 
 
+@pytest.mark.float64_only  # it sets both precisions itself
 @pytest.mark.parametrize("size", [100, 10_000])
 def test_the_tail_of_a_prior_counts_in_float32(size):
     """Terms of 1e-7 that are added to a sum near 1 one by one would be rounded away."""
@@ -397,6 +398,7 @@ def test_one_document_has_one_slope(precision):
     assert float(ranking_range(1).slope_at_worst) == float(ranking_range(np.ones(1, precision)).slope_at_worst)
 
 
+@pytest.mark.float64_only
 def test_half_precision_posteriors_are_laws_as_good_as_they_can_be():
     posteriors = np.random.default_rng(0).dirichlet(np.ones(5), 6)
     found = relevance_bounds(posteriors.astype(np.float16), 2.0)

@@ -155,7 +155,5 @@ def _line(told: np.ndarray, true: np.ndarray) -> tuple[float, float]:
     level = float(y.mean() - slope * x.mean())
     if level < 0:
         level, slope = 0.0, float(x @ y) / float(x @ x)
-    return (
-        long * level** 0.5,
-        long / short * slope** 0.5 if slope else 0.0,
-    )  # or what is told of may have no length at all
+    gain = long / short * slope**0.5 if slope else 0.0  # what is told may have no length at all
+    return long * level**0.5, gain
