@@ -80,7 +80,9 @@ def count_above(
         _check_finite(np.swapaxes(own, 1, 2).reshape(every.shape)[: len(wanted)], wanted)
         places, levels = ([plan.replicated(rows) for rows in arrays] for arrays in (split, own))
         fixed = list(zip(plan.blocks, places, levels, strict=True))
-        counts = _over_chunks(plan, beside, _count_tiles, fixed, _no_counts(plan, split.shape[1]))
+        starts = [_no_counts(plan, split.shape[1], looks=block == 0) for block in range(min(2, len(fixed)))]
+        starts += starts[1:] * (len(fixed) - 2)  # one block looks at the documents for all
+        counts = _over_chunks(plan, beside, _count_tiles, fixed, starts)
     size = float(plan.merged(counts[0][3], _all).max())
     _check_documents(plan, size)
     if _may_overflow(plan, queries, size):
@@ -117,7 +119,7 @@ def top_document(
     empty = np.full((plan.devices, plan.height), -np.inf, plan.dtype), np.zeros((plan.devices, plan.height), np.int32)
     nothing, blocks = tuple(map(plan.per_device, empty)), [(block,) for block in plan.blocks]
     with Beside(plan.mesh) as beside:
-        best = _over_chunks(plan, beside, _top_tiles, blocks, nothing)
+        best = _over_chunks(plan, beside, _top_tiles, blocks, [nothing] * len(blocks))
     scores, documents = (np.concatenate(parts, axis=1) for parts in zip(*plan.merged(best, _all), strict=True))
     highest = scores.max(axis=0)
     finite = np.isfinite(highest[: plan.num_queries])
@@ -128,9 +130,9 @@ def top_document(
     return first[: plan.num_queries].astype(np.int64)
 
 
-def _over_chunks(plan: Tiles, beside: Beside, step: Callable, fixed: list[tuple], start: tuple) -> list[tuple]:
+def _over_chunks(plan: Tiles, beside: Beside, step: Callable, fixed: list[tuple], states: list[Any]) -> list[tuple]:
     """The state of each block after all documents; a block goes on to the next chunk whatever the others do."""
-    begun, states = _on(step, plan.mesh), [start] * len(fixed)
+    begun = _on(step, plan.mesh)
     for chunk in plan.chunks():
         earlier, states = states, beside.begin(begun, [(*chunk, *one) for one in fixed], states)
         beside.done(earlier)  # the next chunk is read while this one is at work; no more than two are in memory
@@ -150,7 +152,7 @@ def _count_tiles(rows, first, last, spare, base, queries, place, level, picked, 
 
     rows [T, W, D] with first, last, spare, base (see `ends`); queries [D, B]; place [J, B]: the number of the relevant
     document (-1: none); level [J, B]: its score; picked, above, tied [1, J, B]; size [1]: the largest magnitude in the
-    documents so far, NaN if there is one.
+    documents so far, NaN if there is one; below 0 where nobody asks.
     """
     width = rows.shape[1]
 
@@ -161,7 +163,8 @@ def _count_tiles(rows, first, last, spare, base, queries, place, level, picked, 
     def add(number: jax.Array, state: tuple[jax.Array, ...]) -> tuple[jax.Array, ...]:
         picked, above, tied, size = state
         scores = _scores(rows, number, queries)
-        size = jnp.maximum(size, jnp.max(jnp.abs(rows[number])).astype(size.dtype))
+        larger = lambda: jnp.maximum(size, jnp.max(jnp.abs(rows[number])).astype(size.dtype))
+        size = jax.lax.cond(size >= 0, larger, lambda: size)
         count = lambda line: _sum_down(verdict(scores, line[None, :]))  # one sum for two counts
         both = count(level[0])[None] if level.shape[0] == 1 else jax.lax.map(count, level)
         here = place - base - number * width
@@ -225,11 +228,11 @@ def _on(step: Callable, mesh: Mesh) -> Callable:
     return jax.jit(shared, out_shardings=NamedSharding(mesh, split), compiler_options=options(mesh))
 
 
-def _no_counts(plan: Tiles, columns: int) -> tuple[jax.Array, jax.Array, jax.Array, jax.Array]:
+def _no_counts(plan: Tiles, columns: int, looks: bool) -> tuple[jax.Array, jax.Array, jax.Array, jax.Array]:
     shape = (plan.devices, columns, plan.height)
     zero = plan.per_device(np.zeros(shape, np.int32))
-    nothing = (plan.per_device(np.zeros(some, plan.dtype)) for some in (shape, shape[:1]))
-    return next(nothing), zero, zero, next(nothing)
+    picked, size = np.zeros(shape, plan.dtype), np.full(shape[0], 0 if looks else -1, plan.dtype)
+    return plan.per_device(picked), zero, zero, plan.per_device(size)
 
 
 def _own_scores(plan: Tiles, places: np.ndarray, beside: Beside) -> np.ndarray:
@@ -239,7 +242,7 @@ def _own_scores(plan: Tiles, places: np.ndarray, beside: Beside) -> np.ndarray:
     tiles = [padded(np.maximum(places[b, c:end], 0).ravel(), plan.width) for b, c, end in jobs]
     own = np.full(places.shape, np.inf, plan.dtype)
     found: list[Any] = []
-    level, none, step = plan.replicated(own[0]), _no_counts(plan, columns), _on(_count_tiles, plan.mesh)
+    level, none, step = plan.replicated(own[0]), _no_counts(plan, columns, looks=False), _on(_count_tiles, plan.mesh)
     rows = {span: plan.replicated(_rows_of(plan, columns, span)) for span in {job[1:] for job in jobs}}
     for (block, *span), chunk in zip(jobs, plan.repeated(tiles), strict=True):
         if len(found) >= at_once:  # no more than two chunks are in memory
