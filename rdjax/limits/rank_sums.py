@@ -113,6 +113,15 @@ def refuse_names(weights: Any) -> None:
     )
 
 
+def every_worth(weights: Any, documents: int) -> np.ndarray:
+    """w_1, ..., w_N of a function of the rank or an array that is one, float64 on the host, checked."""
+    refuse_names(weights)
+    worth = at_ranks(weights, np.arange(1.0, documents + 1)) if callable(weights) else np.asarray(weights, np.float64)
+    require(worth.shape == (documents,), f"the weights have shape {worth.shape} for {documents} documents.")
+    check_weights(worth)
+    return worth
+
+
 def checked_size(prior: Prior) -> int:
     """N, of a law [N] that is one, or of the int N that stands for the uniform one."""
     require(

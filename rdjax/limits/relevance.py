@@ -23,11 +23,11 @@ from rdjax.host import on_the_host
 from rdjax.limits.bound import AVERAGED, Bound
 from rdjax.limits.queries import Queries, queries_of
 from rdjax.limits.rank_knots import KNOTS
-from rdjax.limits.rank_sums import check_weights, refuse_names
+from rdjax.limits.rank_sums import every_worth
 from rdjax.limits.ranking import ranking_rate
 from rdjax.limits.rankings_code import KERNELS, RankingsCode, design, first_orders, spend
 from rdjax.limits.relevance_certificate import Sizes, certify
-from rdjax.numerics import LN2, at_ranks
+from rdjax.numerics import LN2
 from rdjax.retrieval.weights import Weights, reciprocal_rank
 from rdjax.trees import register_dataclass
 
@@ -191,17 +191,8 @@ def _pose(
     held = queries.posteriors
     sample = queries.devices * max(LEAST_SAMPLE, memory // (KERNELS * size * held.dtype.itemsize))
     generations = queries.devices * memory // (8 * held.size)
-    worth = _worth(weights, documents)
+    worth = every_worth(weights, documents)
     return _Problem(queries, worth, float(slope) * LN2, size, width, sample, generations)
-
-
-def _worth(weights: Weights | ArrayLike, documents: int) -> np.ndarray:
-    ranks = np.arange(1.0, documents + 1)
-    refuse_names(weights)
-    worth = at_ranks(weights, ranks) if callable(weights) else np.asarray(weights, np.float64)
-    checks.require(worth.shape == (documents,), f"the weights have shape {worth.shape} for {documents} documents.")
-    check_weights(worth)
-    return worth
 
 
 def _designed(problem: _Problem, rounds: int, seed: int) -> RankingsCode:

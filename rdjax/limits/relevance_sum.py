@@ -19,7 +19,6 @@ Source: theory notes, section 12.
 """
 
 from collections.abc import Callable
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -28,7 +27,7 @@ from jax.typing import ArrayLike
 
 from rdjax import checks
 from rdjax.limits.bound import AVERAGED, Bound
-from rdjax.limits.rank_sums import check_weights, refuse_names
+from rdjax.limits.rank_sums import every_worth
 from rdjax.limits.relevance_set import POWERS, tilted_floor
 from rdjax.numerics import at_ranks, on_device
 from rdjax.retrieval.weights import Weights
@@ -68,7 +67,7 @@ def relevance_sum_rate(
     checks.numbers(distortion, "the distortion")
     listed, credit = np.asarray(relevant), np.asarray(credits, np.float64)
     _check(listed, credit, checks.whole(num_documents, "the number of documents"))
-    worth = _worth(weights, num_documents)
+    worth = every_worth(weights, num_documents)
     wide = np.ones(len(listed)) if breadth is None else np.asarray(breadth, np.float64)
     _check_breadth(wide, len(listed), breadth is None or callable(weights))
     given = on_device(distortion, jnp.promote_types(jnp.result_type(distortion, 1.0), jnp.float32))
@@ -124,15 +123,6 @@ def _check(listed: np.ndarray, credit: np.ndarray, documents: int) -> None:
     checks.numbers(credit, "the credits", 0)
     checks.require(int(listed.max()) < documents, f"relevant has {listed.max()}, but there are {documents} documents.")
     checks.require(not credit[listed < 0].any(), "a credit stands at padding; it must be 0 there.")
-
-
-def _worth(weights: Any, documents: int) -> np.ndarray:
-    """w_1, ..., w_N, float64."""
-    refuse_names(weights)
-    worth = at_ranks(weights, np.arange(1.0, documents + 1)) if callable(weights) else np.asarray(weights, np.float64)
-    checks.require(worth.shape == (documents,), f"the weights have shape {worth.shape} for {documents} documents.")
-    check_weights(worth)
-    return worth
 
 
 def _check_breadth(wide: np.ndarray, queries: int, stretches: bool) -> None:
