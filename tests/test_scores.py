@@ -16,6 +16,7 @@ from rdjax import checks
 from rdjax.checks import InputError
 from rdjax.retrieval import count_above, counts_from_scores, fuse, modality_scores, parse_metric, top_document
 from rdjax.retrieval import scores as scores_module
+from rdjax.retrieval.scores import inner_products
 
 
 def integers(rng, rows, dimension=12):
@@ -165,7 +166,7 @@ def test_identical_documents_tie_wherever_they_stand(dimension, rng, dtype):
     kinds = np.unique(documents, axis=0, return_inverse=True, return_counts=True)
     copies = kinds[2][kinds[1].ravel()[relevant]]
     assert copies.max() > 3
-    for blocks in ((256, 4096), (16, 128)):
+    for blocks in ((256, 4096), (16, 128), (8, 64), (24, 200)):
         above, tied = count_above(
             queries.astype(dtype),
             documents.astype(dtype),
@@ -213,7 +214,7 @@ def test_memory_maps_and_several_modalities_are_read_in_tiles(rng, tmp_path):
         maps[name] = Watched(np.load(tmp_path / f"{name}.npy", mmap_mode="r"))
     queries, relevant = integers(rng, 20, 10).astype(np.float32), rng.integers(0, 500, 20)
     above, tied = count_above(queries, maps, relevant, document_block=64)
-    assert max(maps["image"].read) == max(maps["text"].read) == 64
+    assert 0 < max(maps["image"].read) == max(maps["text"].read) <= 64
     assert sum(maps["image"].read) < 600  # once in tiles, and the relevant ones
     expected = tuple(brute(queries @ np.concatenate(list(parts.values()), axis=1).T, relevant))
     np.testing.assert_array_equal(above, expected[0])
@@ -336,3 +337,32 @@ def test_values_on_an_accelerator_are_looked_at_where_they_are(monkeypatch):
 def test_arrays_without_names_of_modalities_are_refused():
     with pytest.raises(InputError, match=r"the queries are a ndarray; give a dict of arrays \[n, D\] by modality"):
         modality_scores(np.ones((2, 3)), {"text": np.ones((4, 3))})
+
+
+USERS = {"xla_backend_optimization_level": 3, "xla_cpu_use_fusion_emitters": True}  # what conftest leaves out
+
+
+@pytest.mark.parametrize("factor", [0.3, 1.5])
+@pytest.mark.parametrize("several", [False, True])
+def test_a_relevant_document_is_not_above_itself_where_its_score_is_computed_in_the_same_jit(
+    factor, several, rng, dtype
+):
+    """XLA may compute a score twice, rounded differently: then half of these tied with nothing."""
+    documents = rng.normal(size=(20, 4)).astype(dtype)
+    pairs = rng.permuted(np.tile(np.arange(20), (64, 1)), axis=1)[:, :2]
+    queries, relevant = documents[pairs[:, 0]], pairs if several else pairs[:, 0]
+
+    def counts(queries, documents, factor):
+        lengths = jnp.sum(documents**2, axis=1) * factor
+        return counts_from_scores(inner_products(queries, documents) - lengths[None, :], relevant)
+
+    wide = documents.astype(np.float64)
+    scores = queries.astype(np.float64) @ wide.T - factor * (wide**2).sum(axis=1)
+    own = np.take_along_axis(scores, relevant.reshape(64, -1), axis=1)
+    expected = (scores[:, None, :] > own[:, :, None]).sum(axis=2).reshape(relevant.shape)
+    together = jax.jit(jax.vmap(counts, (None, None, 0)), compiler_options=USERS)
+    both = together(queries, documents, np.array([1.0, factor], dtype))
+    alone = jax.jit(counts, compiler_options=USERS)(queries, documents, factor)
+    for above, tied in (alone, [one[1] for one in both]):
+        np.testing.assert_array_equal(above, expected)
+        np.testing.assert_array_equal(tied, 1)

@@ -158,17 +158,31 @@ def counts_from_scores(scores: Any, relevant: Any) -> tuple[jax.Array, jax.Array
 
 @jax.jit
 def _counts(scores: jax.Array, relevant: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Both counts, of one relevant document after the other.
+
+    Scores that are computed inside the caller's jit may be computed twice by XLA, once where a document's own score is
+    looked up and once where it is compared, and differ in the last bit (a product fused with a sum rounds once): then a
+    relevant document would stand above itself. A loop whose body needs them, and whose end is known only when it runs,
+    makes XLA keep one copy. An optimization barrier does not: on processors it is gone before loops are fused.
+    """
     listed = relevant if relevant.ndim == scores.ndim else relevant[..., None]
-    own = jnp.take_along_axis(scores, jnp.maximum(listed, 0), axis=-1)
+    scored = jnp.take_along_axis(scores, jnp.maximum(listed[..., :1], 0), axis=-1)
+    turns = listed.shape[-1] + jnp.any(jnp.isnan(scored))  # the last one again changes nothing
+    none = jnp.zeros(listed.shape, jnp.int32)
 
-    def count(reference: jax.Array) -> tuple[jax.Array, jax.Array]:
-        level = reference[..., None]
-        return jnp.sum(~(scores <= level), axis=-1), jnp.sum(scores == level, axis=-1)
+    def count(state: tuple[jax.Array, jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array, jax.Array]:
+        turn, above, tied = state
+        wanted = jax.lax.dynamic_slice_in_dim(listed, turn, 1, axis=-1)
+        own = jnp.take_along_axis(scores, jnp.maximum(wanted, 0) + turn // turns, axis=-1)  # turn < turns: adds 0
 
-    above, tied = jax.lax.map(count, jnp.moveaxis(own, -1, 0))
-    judged = listed >= 0
-    above = jnp.where(judged, jnp.moveaxis(above, 0, -1), 0).reshape(relevant.shape)
-    return above, jnp.where(judged, jnp.moveaxis(tied, 0, -1), 0).reshape(relevant.shape)
+        def put(counts: jax.Array, which: jax.Array) -> jax.Array:
+            here = jnp.where(wanted >= 0, jnp.sum(which, axis=-1, keepdims=True, dtype=counts.dtype), 0)
+            return jax.lax.dynamic_update_slice_in_dim(counts, here, turn, axis=-1)
+
+        return turn + 1, put(above, ~(scores <= own)), put(tied, scores == own)
+
+    _, above, tied = jax.lax.while_loop(lambda state: state[0] < turns, count, (jnp.int32(0), none, none))
+    return above.reshape(relevant.shape), tied.reshape(relevant.shape)
 
 
 def listed_documents(relevant: jax.Array, scores: jax.Array) -> jax.Array:

@@ -20,6 +20,9 @@ LARGEST = 2**15 - 64  # rows of a tile, so that two counts of it share an int32
 #: Rows of a tile, and queries. On a processor the packing of the product is spread over enough of both, and the scores
 #: stay near a core's cache (`benchmarks/scale.py`); on an accelerator it is large against a launch (reckoned).
 _ON_PROCESSORS, _ON_ACCELERATORS = (768, 768), (4096, 2048)
+#: On a processor Eigen multiplies three vectors of rows at once, of 4, 8 or 16 numbers each; a single vector that is
+#: left over is summed in two halves, in another order.
+_WHOLE = {True: 3 * 16, False: 64}
 
 
 class Chunk(NamedTuple):
@@ -48,7 +51,8 @@ def ends(rows: jax.Array, window: jax.Array, device: Any) -> tuple[Any, ...]:
 class Tiles:
     """The blocks and chunks of one pass, in one precision.
 
-    Tile sizes are multiples of 8 and 64, so that no entry of a product falls to a remainder loop with its own order.
+    Tiles are a multiple of `_WHOLE` wide and blocks of 8 high, so that no entry of a product falls to a remainder loop
+    with its own order of sums.
 
     Args:
       queries: [Q, D].
@@ -97,10 +101,12 @@ class Tiles:
     def _cut(self, query_block: int | None, document_block: int) -> None:
         """Sizes of blocks and tiles; of blocks whatever the devices are, so that one rounds as many do."""
         share = -(-self.num_documents // self.devices)
-        width, height = _ON_PROCESSORS if on_processors(self.mesh) else _ON_ACCELERATORS
+        processors = on_processors(self.mesh)
+        width, height = _ON_PROCESSORS if processors else _ON_ACCELERATORS
         blocks = -(-self.num_queries // min(height if query_block is None else query_block, LARGEST - 64))
         self.height = multiple(-(-self.num_queries // blocks), 8)
-        self.width = multiple(max(min(width, document_block, share), self.height), 64)
+        most, whole = min(width, document_block, share), _WHOLE[processors]
+        self.width = max(most // whole * whole, multiple(self.height, whole))
         self.depth = max(min(document_block, share) // self.width, 1) * self.width
 
     def replicated(self, array: np.ndarray) -> jax.Array:
