@@ -284,7 +284,7 @@ def test_a_run_is_measured_beside_the_embeddings(rng):
     assert quality(result, "run worst").value.lower == pytest.approx(np.mean(1 / (N + 1 - ranks[rows])), abs=1e-12)
 
 
-@pytest.mark.parametrize(("documents", "words"), [(100, "Fewer bits, 32, do it with product"), (10**6, "")])
+@pytest.mark.parametrize(("documents", "words"), [(100, "Fewer, 32 bits, do it with product"), (10**6, "")])
 def test_documents_go_by_bytes_on_disk_and_say_where_fewer_bits_would_do(documents, words):
     """A codebook of 10 MB for 32 bits, none for 256: the million documents pay for it, the hundred do not."""
     points = []
@@ -304,7 +304,7 @@ def test_fewer_bits_do_it_only_where_they_keep_the_target_and_with_another_numbe
     for bits, kept in ((32.0, 0.9), (255.99, 0.99)):  # misses on the audited queries; prints as the other does
         few = dataclasses.replace(made(bits, kept, 10_000_000), chosen_by=Bound.at_least(0.96, "estimate", "fit"))
         [chosen] = recommend([few, made(256.0, 0.99, 1000)], [], fake_audit.setting(documents=100))
-        assert "Fewer bits" not in chosen.sentence
+        assert "Fewer, " not in chosen.sentence
     [chosen] = recommend([made(32.0, 0.99, 3_000_000), made(256.0, 0.99, 1000)], [], fake_audit.setting(documents=100))
     assert "(class B), but its file is larger by 3 MB, which is more than they save" in chosen.sentence
 

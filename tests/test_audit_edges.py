@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 
 from rdjax.audit import audit
-from rdjax.audit.answer import recommend
+from rdjax.audit.answer import beside_chance, recommend
 from rdjax.audit.asked import telling_metric
 from rdjax.audit.floors import STORED
 from rdjax.audit.gaussian_fit import component_correlations
 from rdjax.audit.noisy import posterior_floor
-from rdjax.audit.quality import ways_to_rank
+from rdjax.audit.quality import PRINTED, by_chance, ways_to_rank
 from rdjax.audit.run import _sides
 from rdjax.audit.serving import serving_view
 from rdjax.audit.stress import _too_much, exchanged
@@ -46,6 +46,30 @@ def test_modalities_of_the_fit_in_another_order_are_the_same(rng):
         (found,), (expected,) = (make_views(audited, each, seed=0)[0] for each in (fit, straight))
         np.testing.assert_array_equal(found.fit_queries, expected.fit_queries)
         np.testing.assert_array_equal(found.pooled_documents, expected.pooled_documents)
+
+
+@pytest.mark.parametrize("metric", ["mrr", "ndcg@5", "recall@3", "map"])
+def test_chance_is_the_mean_over_random_orders(metric, rng):
+    listed = np.array([[0, 3, 7], [2, -1, -1], [5, 8, -1]])
+    parsed = parse_metric(metric)
+    corpus = Corpus({"x": np.eye(9)}, {"x": np.eye(9)[:3]}, listed)
+    orders = rng.permuted(np.tile(np.arange(9.0), (20_000, 3, 1)), axis=-1)
+    drawn = np.asarray(parsed(orders, np.broadcast_to(listed, (20_000, 3, 3))))
+    error = drawn.mean(axis=1).std() / np.sqrt(len(drawn))
+    assert abs(by_chance(corpus, parsed) - drawn.mean()) < 5 * error
+
+
+def test_a_ranking_that_is_not_better_than_a_random_one_is_said_first():
+    setting = SimpleNamespace(metric="mrr", documents=9)
+    today = lambda low, high: SimpleNamespace(
+        value=Bound.value((low + high) / 2, "measured"), interval=Bound(low, high, "estimate")
+    )
+    assert beside_chance(today(0.3, 0.4), 0.2, setting) == ()
+    (level,) = beside_chance(today(0.1, 0.4), 0.2, setting)
+    assert "Today's MRR, 0.25 [0.1, 0.4], is not sure to be above that of documents in random order, 0.2:" in level
+    (below,) = beside_chance(today(0.1, 0.15), 0.2, setting)
+    assert "is below that of documents in random order" in below
+    assert beside_chance(today(1.0, 1.0), 1.0, SimpleNamespace(metric="mrr", documents=1)) == ()
 
 
 def test_no_posterior_where_no_modality_tells(rng):
@@ -146,8 +170,8 @@ def test_the_printed_rule_is_not_shown_where_it_has_no_temperatures():
     (view,) = make_views(corpus, corpus, seed=0)[0]
     same = dataclasses.replace(view.fit, queries={**view.fit.queries, name: np.ones_like(view.fit.queries[name])})
     shown = [name for name, _, _ in ways_to_rank([dataclasses.replace(view, fit=same)])]
-    assert "fused, printed rule (10)" in [name for name, _, _ in ways_to_rank([view])]
-    assert "fused, printed rule (10)" not in shown
+    assert PRINTED in [name for name, _, _ in ways_to_rank([view])]
+    assert PRINTED not in shown
 
 
 def test_a_weight_of_zero_neither_codes_nor_tells(rng, dtype):

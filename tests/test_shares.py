@@ -191,6 +191,6 @@ def test_shares_of_a_negative_entropy_are_withheld():
 
 def test_measures_in_words():
     text = measures_text(fake_audit().measures, ["image", "text"])
-    assert "  H of image 11.2 bits.\n  withheld: H of text, redundancy as printed" in text
+    assert "  H of image 11.2 bits.\n  withheld: H of text; redundancy (I_cross / sum of H)" in text
     assert "changes with the unit" in text
     assert "one length" in text

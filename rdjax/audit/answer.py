@@ -3,8 +3,8 @@
 import math
 from collections.abc import Iterable
 
-from rdjax.audit.result import CLASSES, FIXED, OWN, STREAM, Floor, Point, Recommendation, Setting
-from rdjax.audit.wording import metric_title, percent, share_beside, storage
+from rdjax.audit.result import CLASSES, FIXED, OWN, STREAM, Floor, Point, Quality, Recommendation, Setting
+from rdjax.audit.wording import bits, metric_title, percent, share_beside, storage
 from rdjax.limits.bound import Bound
 
 STORE, SEND_BLIND, SEND_SEARCHED = "store the documents", "send a query blind", "send a query after searching"
@@ -35,6 +35,19 @@ def recommend(points: Iterable[Point], floors: Iterable[Floor], setting: Setting
     return tuple(chosen)
 
 
+def beside_chance(today: Quality, chance: float, setting: Setting) -> tuple[str, ...]:
+    """What is said before all else where today's ranking is not sure to be better than a random order; else ()."""
+    low, high, here = _low(today.interval), float(today.interval.upper), _low(today.value)
+    if low > chance or setting.documents == 1:
+        return ()
+    verdict = "is below" if high < chance else "is not sure to be above"
+    return (
+        f"Today's {metric_title(setting.metric)}, {here:.3g} [{low:.3g}, {high:.3g}], {verdict} that of documents in "
+        f"random order, {chance:.3g}: see whether scores are similarities, not distances, whether `relevant` numbers "
+        "the right documents, and whether one model made both sides. Codes are asked to keep no more than that.",
+    )
+
+
 def _good(offered: list[Point], setting: Setting) -> list[Point]:
     """Those that are sure to keep the target on the fit queries."""
     return [point for point in offered if float(point.chosen_by.lower) >= setting.target]
@@ -55,12 +68,12 @@ def _store(point: Point | None, offered: list[Point], floors: list[Floor], setti
     blind = _blind_floor(floors, "a document coded without knowledge of the others")
     if point is None:
         return f"{_nothing(offered, setting)} {blind}"
-    bits, after, before = _low(point.bits.packed), disk(point, setting), setting.stored_bits / 8 * setting.documents
+    packed, after, before = _low(point.bits.packed), disk(point, setting), setting.stored_bits / 8 * setting.documents
     beside = f"instead of {storage(before)}."
     if after >= before:
         beside = f"where they take {storage(before)} today; leaving them as they are takes no more."
     return (
-        f"{bits:,.0f} bits ({bits / 8:,.1f} bytes) for each stored document{_mean(point)} "
+        f"{bits(packed)} ({packed / 8:,.1f} bytes) for each stored document{_mean(point)} "
         f"{_keep(point, setting)}, with {point.code} ({_class(point)}): "
         f"{storage(after)} for {setting.documents:,} documents, the file of the code included, {beside} "
         f"{_kept(point, setting)} {_fewer(point, offered, setting)}{blind}"
@@ -69,14 +82,14 @@ def _store(point: Point | None, offered: list[Point], floors: list[Floor], setti
 
 def _fewer(point: Point, offered: list[Point], setting: Setting) -> str:
     """That fewer bits would do, where the code that makes them takes more than they save."""
-    bits = lambda point: f"{_low(point.bits.packed):,.0f}"
+    shown = lambda point: bits(_low(point.bits.packed))
     enough = [each for each in _good(offered, setting) if _low(each.kept) >= setting.target]
     least = min(enough, key=lambda each: _low(each.bits.packed), default=point)
-    if _low(least.bits.packed) >= _low(point.bits.packed) or bits(least) == bits(point):
+    if _low(least.bits.packed) >= _low(point.bits.packed) or shown(least) == shown(point):
         return ""
     more = storage(least.stored_bytes - point.stored_bytes)
     return (
-        f"Fewer bits, {bits(least)}, do it with {least.code} (class {least.code_class}), but its file is larger by "
+        f"Fewer, {shown(least)}, do it with {least.code} (class {least.code_class}), but its file is larger by "
         f"{more}, which is more than they save. "
     )
 
@@ -87,7 +100,7 @@ def _none_blind(tried: list[Point], setting: Setting) -> str:
     return (
         "No code that was tried is made without the corpus: these families learn from documents, so give others to fit "
         f"on (--fit), or try other families. Of class B ({CLASSES['B']}) {best.code} keeps most, with "
-        f"{_low(best.bits.packed):,.0f} bits per query. {_kept(best, setting)}"
+        f"{bits(_low(best.bits.packed))} per query. {_kept(best, setting)}"
     )
 
 
@@ -96,7 +109,7 @@ def _send_blind(point: Point | None, offered: list[Point], floors: list[Floor], 
     if point is None:
         return f"{_nothing(offered, setting)} {blind}"
     return (
-        f"{_low(point.bits.packed):,.0f} bits per query{_mean(point)} do it for an encoder that does not know the "
+        f"{bits(_low(point.bits.packed))} per query{_mean(point)} do it for an encoder that does not know the "
         f"corpus ({_low(point.bits.single) / 8:,.0f} bytes for a single query), with {point.code} ({_class(point)}; "
         f"the encoder holds {storage(point.encoder_bytes)}). {_kept(point, setting)} {blind}"
     )
@@ -163,10 +176,8 @@ def _blind_floor(floors: list[Floor], subject: str) -> str:
         words = f"For {subject}, no bits over a stream are proved to be needed, as so little is asked of a ranking"
     model = next((floor.bits for floor in blind if floor.bits is not None and floor.bits.evidence == "model"), None)
     if model is not None:
-        bits = _low(model)
-        words += (
-            f", {bits:.1f} under a Gaussian fit" if math.isfinite(bits) else ", and none suffices under a Gaussian fit"
-        )
+        few = f", {_low(model):.1f} under a Gaussian fit"
+        words += few if math.isfinite(_low(model)) else ", and none suffices under a Gaussian fit"
     return words + "."
 
 
@@ -175,7 +186,7 @@ def _nothing(offered: list[Point], setting: Setting) -> str:
     what = "stored document" if best.side == "documents" else "query of an encoder that does not know the corpus"
     return (
         f"No code that was tried is sure to keep {percent(setting.target)} of today's {metric_title(setting.metric)} "
-        f"per {what}; the closest is {best.code} with {_low(best.bits.packed):,.0f} bits. {_kept(best, setting)}"
+        f"per {what}; the closest is {best.code} with {bits(_low(best.bits.packed))}. {_kept(best, setting)}"
     )
 
 

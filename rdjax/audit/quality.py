@@ -14,6 +14,7 @@ from rdjax.retrieval.metrics import Metric, gains
 from rdjax.retrieval.streaming import count_above
 
 CALIBRATED = "fused, calibrated tau"
+PRINTED = "fused, tau = sqrt(mean H / H), as the paper prints"
 CELLS = 256  # into which each component is cut for the empirical entropy of the printed rule
 
 
@@ -28,6 +29,12 @@ def uncompressed(corpus: Corpus, temperatures: np.ndarray | None, modalities: tu
     queries = {name: corpus.queries[name] for name in modalities}
     documents = {name: corpus.documents[name] for name in modalities}
     return count_above(np.asarray(fuse(queries, temperatures)), documents, corpus.relevant)
+
+
+def by_chance(corpus: Corpus, metric: Metric) -> float:
+    """The metric of documents in random order, where every one is tied with all."""
+    tied = np.where(np.asarray(corpus.relevant) >= 0, corpus.num_documents, 0)
+    return float(values_of(metric, (np.zeros_like(tied), tied), corpus).mean())
 
 
 def component_entropy(features: np.ndarray) -> float:
@@ -55,7 +62,7 @@ def ways_to_rank(views: list[View]) -> list[tuple[str, tuple[str, ...], list[np.
         ways.append((CALIBRATED, modalities, [view.temperatures for view in views]))
     rules = [_rule_ten(view) for view in views]
     if all(rule is not None for rule in rules):
-        ways.append(("fused, printed rule (10)", modalities, rules))
+        ways.append((PRINTED, modalities, rules))
     return ways
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from rdjax.audit.answer import recommend
+from rdjax.audit.answer import beside_chance, recommend
 from rdjax.audit.asked import require_askable, sides_of, telling_metric
 from rdjax.audit.families import trials
 from rdjax.audit.floors import fitted_here, floors_for, relevance_law, sought
@@ -19,7 +19,7 @@ from rdjax.audit.gaussian_fit import component_correlations
 from rdjax.audit.measures import paper_measures
 from rdjax.audit.memory import sizes_within
 from rdjax.audit.noisy import posterior_floor
-from rdjax.audit.quality import todays, uncompressed_rankings
+from rdjax.audit.quality import by_chance, todays, uncompressed_rankings
 from rdjax.audit.result import Audit, Quality, Setting
 from rdjax.audit.shares import modality_shares
 from rdjax.audit.tried import all_tried
@@ -86,7 +86,7 @@ def audit(
         tell("ranking without codes", 0, 1)
         qualities, todays_values = uncompressed_rankings(views, measure_by, seed)
         today = todays(qualities, corpus.modalities)
-        _require_something(today, metric, corpus.name)
+        first = _worth_keeping(today, audited, measure_by, setting)
         aim = target * float(today.value.lower)
         points = all_tried(Bench(views, measure_by, todays_values, target, seed, sizes), setting, sides, families, tell)
         correlations = component_correlations(views[0], seed) if setting.judgements == "single" else None
@@ -107,7 +107,7 @@ def audit(
         floors=tuple(floors),
         **of_modalities,
         recommendations=chosen,
-        answer=tuple(choice.sentence for choice in chosen),
+        answer=(*first, *(choice.sentence for choice in chosen)),
         warnings=(*untried, *warnings, *_calibration_warnings(views)),
     )
 
@@ -128,9 +128,14 @@ def _sides(
     )
 
 
-def _require_something(today: Quality, metric: str, corpus: str) -> None:
-    words = f"today's {metric} of {corpus} is 0 on the audited queries, so there is nothing to keep; see whether "
-    require(float(today.value.lower) > 0, f"{words}`relevant` numbers the right documents, or take a deeper metric.")
+def _worth_keeping(today: Quality, audited: Corpus, metric: Metric, setting: Setting) -> tuple[str, ...]:
+    """What is said before all else of today's quality, if there is any."""
+    words = (
+        f"today's {setting.metric} of {setting.corpus} is 0 on the audited queries, so there is nothing to keep; see "
+    )
+    least = "whether `relevant` numbers the right documents, or take a deeper metric."
+    require(float(today.value.lower) > 0, words + least)
+    return beside_chance(today, by_chance(audited, metric), setting)
 
 
 def _of_modalities(views: list[View], setting: Setting, law: Any, metric: Metric, aim: float) -> dict[str, Any]:

@@ -15,6 +15,12 @@ def percent(share: float) -> str:
     return f"{100 * share:.10g}%"
 
 
+def bits(amount: float) -> str:
+    """E.g. "1 bit", "1.4 bits", "896 bits": whole ones, but where there are few."""
+    shown = f"{amount:,.0f}" if amount >= 9.95 else f"{amount:.2g}"
+    return f"{shown} {'bit' if shown == '1' else 'bits'}"
+
+
 def storage(size: float) -> str:
     """Bytes in the unit a person would use, powers of ten: "640 bytes", "1.8 MB"."""
     for unit, scale in (("TB", 1e12), ("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):

@@ -106,19 +106,15 @@ def _told(audit: Audit) -> Iterator[RenderableType]:
 
 def measures_text(measures: Measures, names: Sequence[str]) -> str:
     """The paper's measures in lines: what is known of them, what is withheld and why, what they are worth."""
-    found = [
-        *((f"H of {name}", bound, " bits") for name, bound in zip(names, measures.entropies, strict=True)),
-        ("redundancy as printed", measures.redundancy_as_printed, ""),
-        ("redundancy of at most 1", measures.redundancy, ""),
-        ("kappa as printed", measures.skew_as_printed, ""),
-        ("Delta H", measures.imbalance, " bits"),
-    ]
+    found = [(f"H of {name}", bound, " bits") for name, bound in zip(names, measures.entropies, strict=True)]
+    units = {"imbalance": " bits"}
+    found += [(name, getattr(measures, key), units.get(key, "")) for key, name in words.MEASURES.items()]
     known = [f"{name} {words.between(bound)}{unit}" for name, bound, unit in found if bound is not None]
     missing = [name for name, bound, _ in found if bound is None]
     lines = ["What the paper prices modalities by; it bounds nothing, and changes with the unit of the vectors:"]
-    lines += [f"  {words.joined(known)}."] if known else []
-    lines += [f"  withheld: {words.joined(missing)}."] if missing else []
-    return "\n".join([*lines, *(f"  {reason}" for reason in measures.why), ""])
+    lines += [f"  {'; '.join(known)}."] if known else []
+    lines += [f"  withheld: {'; '.join(missing)}."] if missing else []
+    return "\n".join([*lines, f"  {words.MEASURED}", *(f"  {reason}" for reason in measures.why), ""])
 
 
 def _shared(pair: Pair) -> str:

@@ -9,7 +9,7 @@ from markupsafe import Markup
 
 from rdjax.audit.result import Audit
 from rdjax.audit.wording import TITLES
-from rdjax.report import page_tables, terminal
+from rdjax.report import page_tables, terminal, words
 from rdjax.report.page_numbers import Numbers
 
 SVG, LINK = "http://www.w3.org/2000/svg", "http://www.w3.org/1999/xlink"
@@ -31,12 +31,6 @@ RULE = (
     "Recommended is the cheapest code that keeps the target on the fit queries, at the lower end of its one-sided "
     "interval (chosen_by in report.json)."
 )
-MEASURES = {
-    "redundancy_as_printed": "redundancy as printed",
-    "redundancy": "redundancy of at most 1",
-    "skew_as_printed": "kappa as printed",
-    "imbalance": "Delta H, bits",
-}
 
 
 def to_html(audit: Audit, document: dict[str, Any], figures: Mapping[str, str]) -> str:
@@ -69,6 +63,7 @@ def to_html(audit: Audit, document: dict[str, Any], figures: Mapping[str, str]) 
             sides=[_side(numbers, audit, side) for side in TITLES if audit.on(side)],
             qualities=page_tables.qualities(numbers),
             modality_tables=list(page_tables.modality_tables(numbers)),
+            measured=words.MEASURED,
             measures=_measures(document),
             relevance=terminal.JUDGEMENTS[audit.setting.judgements],
         ).strip()
@@ -94,7 +89,7 @@ def _measures(document: dict[str, Any]) -> list[tuple[str, str, str]]:
     if document["measures"] is None:
         return []
     entropies = [(f"/modalities/{i}/name", "", f"/measures/entropies/{i}") for i in range(len(document["modalities"]))]
-    return [*entropies, *(("", name, f"/measures/{key}") for key, name in MEASURES.items())]
+    return [*entropies, *(("", name, f"/measures/{key}") for key, name in words.MEASURES.items())]
 
 
 def inline(svg: str, name: str, title: str, description: str) -> Markup:

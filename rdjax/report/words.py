@@ -7,6 +7,18 @@ from rdjax.limits.bound import Bound
 
 UNREACHABLE = "unreachable"
 
+#: what the paper prices modalities by, after H of each: field of `Measures` -> name and formula
+MEASURES = {
+    "redundancy_as_printed": "redundancy (I_cross / sum of H)",
+    "redundancy": "redundancy of at most 1 (I_cross / ((M - 1) sum of H))",
+    "skew_as_printed": "kappa ((1 - redundancy) / (M - 1))",
+    "imbalance": "Delta H (sum of |H - mean H|)",
+}
+MEASURED = (
+    "H: differential entropy of the vectors of one modality's queries; I_cross: bits that every two of the M "
+    "modalities share, each pair counted twice."
+)
+
 
 def number(bound: Bound) -> float:
     """The one number to show of a bound: the side that is known, the lower one where both are."""
