@@ -37,7 +37,7 @@ figure, axes = plt.subplots(figsize=(6, 3.6), layout="constrained")
 distortion = np.geomspace(0.01, 1, 60)
 axes.plot(distortion, 0.5 * np.log2(1 / distortion), color="gray", label="continuous Gaussian")
 axes.plot(
-    found.distortion, found.rate, "o", color="#0072b2", label=f"64 cells, gaps below {float(found.gap.max()):.0e} bits"
+    found.distortion, found.rate, "o", color="#0072b2", label=f"64 cells, largest gap {float(found.gap.max()):.1e} bits"
 )
 axes.set(xscale="log", xlabel="mean squared error", ylabel="bits per symbol")
 axes.grid(alpha=0.3)

@@ -2,9 +2,8 @@
 # # Rate and temperatures inside your own Flax model
 #
 # You have embeddings of two modalities, text of documents that are described with it, and a model of your own. Ten
-# lines put a quantizer and a
-# temperature decoder into it; from then on the bits a query takes and the sharpness of its scores are parameters like
-# any other.
+# lines put a quantizer and a temperature decoder into it; from then on the bits a query takes and how much each of its
+# modalities counts are parameters like any other.
 
 # %%
 import jax
@@ -49,7 +48,8 @@ class Sender(nnx.Module):
 # ## Train it at several prices of a bit
 #
 # The loss is rate + trade x (1 - MRR) in nats: `trade` is what one unit of MRR is worth. Noise stands for rounding
-# while training; the model is told with rounding.
+# while training; the model is told with rounding. A ranking depends on the ratio of temperatures alone, so that is what
+# is learned of them; add the mean of -ln P(wanted), which the decoder gives, where posteriors should be true as well.
 
 # %%
 sizes = [fit.queries[name].shape[1] for name in names]

@@ -8,6 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
+from rdjax.codes.arrays import device_array
+from rdjax.codes.cells import cell_of, level_of
 from rdjax.codes.code import Code
 from rdjax.codes.directional import GAINS, Directional, best_gain, likeness
 from rdjax.codes.entropy_coded import EntropyCodedScalar
@@ -21,6 +23,7 @@ from rdjax.codes.relaxed_forms import (
     Revived,
     ScalarForm,
     TrellisForm,
+    first_maps,
     mapped,
 )
 from rdjax.codes.relevance_map import RelevanceMap
@@ -38,7 +41,7 @@ class DirectionalForm:
       form: of the code inside.
     """
 
-    form: ProductForm | TrellisForm
+    form: "ProductForm | TrellisForm | ScalarForm | CellsForm"
 
     def begin(self, code: Any, coded: jax.Array) -> Parameters:
         """As the form inside."""
@@ -64,7 +67,52 @@ class DirectionalForm:
         return self.form.revive(parameters, counts, generator)
 
 
-Form = ProductForm | TrellisForm | ScalarForm | DirectionalForm
+@dataclass(frozen=True)
+class CellsForm:
+    """An `EntropyCodedScalar` as it is, with its own cells and lengths: what training of a `ScalarForm` is held to.
+
+    Args:
+      k: coefficients.
+    """
+
+    k: int
+
+    def begin(self, code: EntropyCodedScalar, coded: jax.Array) -> Parameters:
+        """Its tables; bits [k, K] are 0 beyond its cells, which nothing falls in."""
+        bits = np.zeros(code.levels.shape)
+        for row, law in zip(bits, code.laws, strict=True):
+            row[: len(law)] = -np.log2(law)
+        tables = {"levels": code.levels, "thresholds": code.thresholds, "bits": device_array(bits, coded.dtype)}
+        return {**first_maps(coded.shape[1], self.k, coded.dtype), **tables}
+
+    def __call__(self, parameters: Parameters, coded: jax.Array, relaxed: Relaxed | None) -> Coded:
+        """Coefficients [n, K] to `Coded`."""
+        into, out = mapped(parameters)
+        symbols = cell_of(parameters["thresholds"], matmul(coded, into))
+        said, bits = level_of(parameters["levels"], symbols), level_of(parameters["bits"], symbols)
+        return Coded(matmul(said, out.T), jnp.sum(bits, axis=-1), symbols, said)
+
+    def finish(self, code: EntropyCodedScalar, chart: RelevanceMap, parameters: Parameters, coded: jax.Array) -> Code:
+        """The code itself."""
+        return code
+
+    def sizes(self) -> np.ndarray:
+        """No codebooks."""
+        return np.zeros(0, int)
+
+    def revive(self, parameters: Parameters, counts: np.ndarray, generator: np.random.Generator) -> Revived:
+        """Nothing to revive."""
+        return parameters, 0
+
+
+Form = ProductForm | TrellisForm | ScalarForm | DirectionalForm | CellsForm
+
+
+def given_form(form: Form) -> Form:
+    """The form that begins as the fitted code itself: of scalars another one than they are trained in."""
+    if isinstance(form, DirectionalForm):
+        return DirectionalForm(cast(Any, given_form(form.form)))
+    return CellsForm(form.k) if isinstance(form, ScalarForm) else form
 
 
 def form_of(code: Code, soft: bool = False) -> Form:

@@ -13,7 +13,7 @@ from rdjax.codes.arrays import device_array
 from rdjax.codes.code import Code
 from rdjax.codes.directional import around, quantizer_of
 from rdjax.codes.entropy_coded import EntropyCodedScalar
-from rdjax.codes.forms import form_of
+from rdjax.codes.forms import Form, form_of, given_form
 from rdjax.codes.learning import CROSS_ENTROPY, Plan, Progress, parse_objective, perplexity, sharpness, teach, usage
 from rdjax.codes.lengths import Renormalized, Stretch
 from rdjax.codes.lesson import Fresh, Lesson, Told
@@ -36,7 +36,8 @@ class LearnedCode(Alike):
 
     Args:
       code: with all that was learned in it.
-      temperature: tau > 0, a scalar: scores of what it decodes, divided by it, are logits of a calibrated posterior.
+      temperature: tau > 0, a scalar: scores of what it decodes, divided by it, are logits of a calibrated posterior;
+        infinite where they tell nothing and training found nothing better.
       history: the loss on held-out queries at each look, bits; the first before training [looks].
       used: perplexity of each codebook on what was coded [L], 2 to the entropy of how often its words are used.
       revived: words that nothing used, and that were set beside busy ones, a scalar.
@@ -123,11 +124,12 @@ class LearnedCode(Alike):
         plan = Plan(
             form, parse_objective(objective), _usual(count) if optimizer is None else optimizer, float(fidelity)
         )
-        begin = form.begin(cast(Any, code), every.coded)
-        begin["log_sharpness"] = device_array(np.log(sharpness(form, begin, every)), every.coded.dtype)
+        given = given_form(form)
+        begin = _begun(given, code, every), _begun(form, code, every, begins=True)
         found = teach(
             plan,
-            begin,
+            begin[1],
+            (given, begin[0]),
             lessons,
             rest,
             trades,
@@ -140,7 +142,7 @@ class LearnedCode(Alike):
         )
         made = []
         for parameters, history, step, revived in zip(*found, strict=True):
-            counts = usage(form, parameters, every)
+            counts = usage(form if step else given, parameters, every)
             learned = form.finish(cast(Any, code), wide, parameters, every.coded) if step else code
             numbers = (np.exp(-float(parameters["log_sharpness"])), history / np.log(2), perplexity(counts))
             tau, told_bits, used = (device_array(value, every.coded.dtype) for value in numbers)
@@ -162,6 +164,14 @@ class LearnedCode(Alike):
         words = f"{history[0]:.3f} to {history.min():.3f} bits of loss on held-out queries at step {int(self.step)}"
         used = "" if not self.used.size else f"; codebooks use {float(np.min(np.asarray(self.used))):.0f} words or more"
         return f"{words}{used}; {int(self.revived)} words were revived."
+
+
+def _begun(form: Form, code: Code, lesson: Lesson, begins: bool = False) -> Any:
+    """The parameters of the fitted code in a form, its scores calibrated; see `sharpness`."""
+    begin = form.begin(cast(Any, code), lesson.coded)
+    with np.errstate(divide="ignore"):  # 0 where scores tell nothing
+        log = np.log(sharpness(form, begin, lesson, begins=begins))
+    return {**begin, "log_sharpness": device_array(log, lesson.coded.dtype)}
 
 
 def _trades(trades: Any) -> np.ndarray:

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -78,19 +78,32 @@ def loss_of(
     bits above the floor: the rate less R(D) of ranking C documents, D that of the smooth reciprocal rank (Theorem A);
     the trade has no part in it.
     """
+    return _joined(plan, *_terms(plan, parameters, lesson, batch, relaxed), trade, len(batch.documents))
+
+
+def _terms(
+    plan: Plan, parameters: Parameters, lesson: Lesson, batch: Batches, relaxed: Relaxed | None
+) -> tuple[jax.Array, jax.Array]:
+    """(rate and error in nats, distortion), means over the queries or items of a batch."""
     coded, logits, target = _logits(plan.form, parameters, lesson, batch, relaxed)
     rate = to_nats(jnp.mean(coded.bits))
     if plan.fidelity:
         told = lesson.coded[batch.queries if lesson.side == "queries" else batch.documents]
         rate += plan.fidelity * 0.5 * jnp.mean(jnp.sum((coded.values - told) ** 2, axis=-1))
     if plan.objective == CROSS_ENTROPY:
-        own = jnp.take_along_axis(jax.nn.log_softmax(logits, axis=-1), target[:, None], axis=-1)
-        return rate - trade * jnp.mean(own)
-    metric = parse_metric("mrr") if isinstance(plan.objective, str) else plan.objective
-    distortion = 1 - jnp.mean(smooth_metric(metric, logits, target, rank_fn=RANKS))
+        return rate, -jnp.mean(jnp.take_along_axis(jax.nn.log_softmax(logits, axis=-1), target[:, None], axis=-1))
+    return rate, 1 - jnp.mean(smooth_metric(_metric(plan), logits, target, rank_fn=RANKS))
+
+
+def _joined(plan: Plan, rate: Any, distortion: Any, trade: Any, documents: int) -> Any:
+    """The loss from its two terms: of one batch, or of all, as the floor of a mean is not the mean of floors."""
     if plan.objective == ABOVE_FLOOR:
-        return rate - to_nats(ranking_rate(distortion, logits.shape[-1], metric.weights))
+        return rate - to_nats(ranking_rate(distortion, documents, _metric(plan).weights))
     return rate + trade * distortion
+
+
+def _metric(plan: Plan) -> Metric:
+    return parse_metric("mrr") if isinstance(plan.objective, str) else plan.objective
 
 
 def _logits(
@@ -107,19 +120,27 @@ def _logits(
     return coded, logits, jnp.searchsorted(documents, lesson.wanted[rows])
 
 
-def sharpness(form: Form, parameters: Parameters, lesson: Lesson) -> float:
-    """1 / tau of the decoded scores, calibrated on queries spread evenly over the lesson, which may be in any order."""
+def sharpness(form: Form, parameters: Parameters, lesson: Lesson, *, begins: bool = False) -> float:
+    """1 / tau of the decoded scores, calibrated on queries spread evenly over the lesson, which may be in any order.
+
+    Where they tell nothing of what is wanted 0; where training begins, and would learn nothing, that at which they
+    spread by a nat.
+    """
     count = len(lesson.wanted)
     rows = np.linspace(0, count - 1, min(count, READ_AT_ONCE)).astype(np.int32)
     unscaled = {**parameters, "log_sharpness": jnp.zeros(())}
     batch = Batches(rows, np.arange(lesson.num_documents, dtype=np.int32))
     logits, target = _hard_logits(form, unscaled, lesson, batch)
-    return 1 / float(calibrate_temperatures(logits[None], target).temperatures[0])
+    tau = float(calibrate_temperatures(logits[None], target).temperatures[0])
+    if begins and math.isinf(tau):
+        tau = float(jnp.std(logits)) or 1.0
+    return 1 / tau
 
 
 def teach(
     plan: Plan,
     parameters: Parameters,
+    given: tuple[Form, Parameters],
     lessons: Callable[[int], Lesson],
     held_out: Lesson,
     trades: np.ndarray,
@@ -133,19 +154,19 @@ def teach(
 ) -> Taught:
     """Descend `loss_of` on the lesson of each look, every trade side by side; keep the look best on what is held out.
 
-    Look 0 is where training begins, so that nothing is kept that does not improve. Stretches are ceil(steps / looks)
-    long, the last one what is left.
+    Look 0 is of the code that was given, as it is, so that nothing is kept that does not improve on it. Stretches are
+    ceil(steps / looks) long, the last one what is left.
     """
     generator, length = np.random.default_rng(seed), math.ceil(steps / looks)
     count = len(trades)
     trade = jnp.asarray(trades, held_out.coded.dtype)
     state = _begin(plan, parameters, trade)
-    first = _worth(plan, state[0], held_out, trades)
-    history, best, kept = [first], first.copy(), [parameters] * count
+    first = _worth(replace(plan, form=given[0]), _repeated(given[1], count), held_out, trades)
+    history, best, kept = [first], first.copy(), [given[1]] * count
     taken, revived = np.zeros(count, int), np.zeros(count, int)
     for look, done in enumerate(range(0, steps, length)):
         lesson, now = lessons(look), min(length, steps - done)
-        keys = jax.random.split(jax.random.key(seed + 1 + look), now)
+        keys = jax.random.split(jax.random.fold_in(jax.random.key(seed), look), now)
         shares = jnp.asarray((look + np.arange(now) / length) / (steps / length), trade.dtype)
         drawn = jax.tree.map(jnp.asarray, lesson.batches(generator, batch, now))
         state = _stretch(plan, state, lesson, drawn, Relaxed(keys, shares), trade)
@@ -192,18 +213,16 @@ def _revived(plan: Plan, state: Any, lesson: Lesson, generator: np.random.Genera
 
 def _worth(plan: Plan, parameters: Parameters, lesson: Lesson, trades: np.ndarray) -> np.ndarray:
     """The loss of every trade over all held-out queries, hard [T]."""
-    total = np.zeros(len(trades))
-    trade = jnp.asarray(trades, lesson.coded.dtype)
+    terms = np.zeros((2, len(trades)))
     for block in lesson.blocks(READ_AT_ONCE):
         rows = Batches(jnp.asarray(block.queries[0]), jnp.asarray(block.documents[0]))
-        total += np.asarray(_losses(plan, parameters, lesson, rows, trade), np.float64) * block.queries.shape[1]
-    return total / len(lesson.wanted)
+        terms += np.asarray(_all_terms(plan, parameters, lesson, rows), np.float64) * block.queries.shape[1]
+    return np.asarray(_joined(plan, *terms / len(lesson.wanted), trades, lesson.num_documents), np.float64)
 
 
 @partial(jax.jit, static_argnums=0)
-def _losses(plan: Plan, parameters: Parameters, lesson: Lesson, batch: Batches, trades: jax.Array) -> jax.Array:
-    one = lambda entry: loss_of(plan, entry[0], lesson, batch, entry[1], None)
-    return lax.map(one, (parameters, trades))
+def _all_terms(plan: Plan, parameters: Parameters, lesson: Lesson, batch: Batches) -> tuple[jax.Array, jax.Array]:
+    return lax.map(lambda one: _terms(plan, one, lesson, batch, None), parameters)
 
 
 @partial(jax.jit, static_argnums=0)
@@ -218,8 +237,12 @@ def _hard_logits(form: Form, parameters: Parameters, lesson: Lesson, batch: Batc
 
 @partial(jax.jit, static_argnums=0)
 def _begin(plan: Plan, parameters: Parameters, trades: jax.Array) -> Any:
-    every = jax.tree.map(lambda leaf: jnp.repeat(leaf[None], len(trades), axis=0), parameters)
+    every = _repeated(parameters, len(trades))
     return every, jax.vmap(plan.optimizer.init)(every)
+
+
+def _repeated(parameters: Parameters, times: int) -> Parameters:
+    return jax.tree.map(lambda leaf: jnp.repeat(leaf[None], times, axis=0), parameters)
 
 
 @jax.jit

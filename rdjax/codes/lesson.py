@@ -49,7 +49,8 @@ def simulated_lessons(model: QueryModel, documents: Any, count: int, *, observed
         rows = rows[np.sort(np.random.default_rng(seed).choice(len(rows), count, replace=False))]
     draws = max(1, count // len(rows))
     wanted = np.repeat(np.arange(len(rows)), draws)
-    return lambda look: (model.simulate(rows, draws, seed=1000 * (look + 1) + seed, observed=observed), rows, wanted)
+    drawn = lambda look: model.simulate(rows, draws, seed=1000 * (look + 1) + (seed << 32), observed=observed)
+    return lambda look: (drawn(look), rows, wanted)
 
 
 def simulated_documents(documents: Any, count: int, *, seed: int = 0) -> np.ndarray:

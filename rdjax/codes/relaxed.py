@@ -20,9 +20,10 @@ from rdjax.numerics import to_bits
 
 
 def straight_through(soft: ArrayLike, hard: ArrayLike) -> jax.Array:
-    """The value of `hard` with the gradient of `soft`; arrays of one shape."""
+    """The value of `hard`, to the bit, with the gradient of `soft`; arrays of one shape."""
     soft = jnp.asarray(soft)
-    return soft + lax.stop_gradient(jnp.asarray(hard) - soft)
+    nothing = jnp.where(jnp.isfinite(soft), soft - lax.stop_gradient(soft), 0)
+    return lax.stop_gradient(jnp.asarray(hard)) + nothing
 
 
 def rounded(x: ArrayLike, step: ArrayLike) -> jax.Array:
@@ -34,7 +35,7 @@ def rounded(x: ArrayLike, step: ArrayLike) -> jax.Array:
       x: [..., k]; step: [k] or a number, above 0.
 
     Returns:
-      whole numbers as floats [..., k].
+      whole numbers as floats [..., k], float32 at least.
     """
     scaled = _in_steps(x, step)
     return straight_through(scaled, jnp.round(scaled))
@@ -47,8 +48,10 @@ def noisy(x: ArrayLike, step: ArrayLike, key: jax.Array) -> jax.Array:
 
 
 def _in_steps(x: ArrayLike, step: ArrayLike) -> jax.Array:
-    x = jnp.asarray(x)
-    return x / jnp.broadcast_to(jnp.asarray(step, x.dtype), x.shape)
+    """In float32 at least: half precision has no whole numbers beyond some thousands."""
+    x, step = jnp.asarray(x), jnp.asarray(step)
+    dtype = jnp.promote_types(jnp.result_type(x, step), jnp.float32)
+    return x.astype(dtype) / jnp.broadcast_to(step.astype(dtype), x.shape)
 
 
 class Assigned(NamedTuple):
@@ -117,4 +120,6 @@ def cell_bits(symbols: ArrayLike, weights: ArrayLike, means: ArrayLike, scales: 
     middle, half = (symbols - means) / scales, 0.5 / scales
     # F(a) - F(b) = F(a) F(-b) (1 - e^(b - a)), exact in both tails
     logs = jax.nn.log_sigmoid(middle + half) + jax.nn.log_sigmoid(half - middle) + jnp.log(-jnp.expm1(-2 * half))
-    return -to_bits(jax.nn.logsumexp(logs + jnp.log(weights), axis=-1))
+    there = weights > 0  # a weight may underflow, and then has no gradient
+    logs += jnp.where(there, jnp.log(jnp.where(there, weights, 1)), -jnp.inf)
+    return -to_bits(jax.nn.logsumexp(logs, axis=-1))

@@ -47,6 +47,11 @@ class TemperatureDecoder(nnx.Module):
             f"temperatures are {temperatures}; an infinite one cannot learn: leave that modality out of the scores.",
         )
         self.log_temperatures = nnx.Param(jnp.asarray(np.log(tau), dtype))
+        kept, range_ = np.exp(np.log(tau).astype(dtype).astype(np.float64)), jnp.finfo(dtype)
+        require(
+            bool(((kept >= float(range_.tiny)) & (kept <= float(range_.max))).all()),
+            f"temperatures are {temperatures}; {jnp.dtype(dtype).name} holds none so small or large: scale the scores.",
+        )
         eps = np.full(tau.shape, 0.5) if doubt is None else np.asarray(doubt, np.float64)
         good = eps.shape == tau.shape and bool(((eps > 0) & (eps < 1)).all())
         require(good, f"doubt is {doubt}; give a number between 0 and 1 for each of {len(tau)} modalities.")

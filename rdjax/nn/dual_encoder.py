@@ -141,6 +141,8 @@ def _usual(steps: int) -> optax.GradientTransformation:
 
 def _unit(vectors: jax.Array) -> jax.Array:
     """Vectors [..., d] of length 1; 0, with gradient 0, where there is no direction."""
-    square = jnp.sum(vectors**2, axis=-1, keepdims=True)
-    long = square > 1e-24
-    return jnp.where(long, vectors / jnp.sqrt(jnp.where(long, square, 1)), 0)
+    largest = lax.stop_gradient(jnp.max(jnp.abs(vectors), axis=-1, keepdims=True))
+    long = largest > 1e-12
+    scaled = vectors / jnp.where(long, largest, 1)  # whose squares neither overflow nor vanish
+    square = jnp.sum(scaled**2, axis=-1, keepdims=True)
+    return jnp.where(long, scaled / jnp.sqrt(jnp.where(long, square, 1)), 0)

@@ -86,9 +86,12 @@ class Quantizer(nnx.Module):
         if self.kind == "scalar":
             step = jnp.exp(self.log_step[...])
             symbols = rounded(x, step) if key is None else noisy(x, step, key)
-            return Quantized(symbols * jnp.broadcast_to(step, x.shape), symbols, jnp.zeros((*x.shape, 0), x.dtype))
+            numbers(symbols, "what is quantized, in steps,")
+            values = (symbols * jnp.broadcast_to(step, x.shape)).astype(jnp.result_type(x, step))
+            return Quantized(values, symbols, jnp.zeros((*x.shape, 0), x.dtype))
         words = self.words[...]
         softness = self.softness * jax.lax.stop_gradient(jnp.mean(jnp.sum(words**2, axis=-1), axis=-1))
+        softness = jnp.maximum(softness, jnp.finfo(softness.dtype).tiny)  # words may all be 0
         parts = x.reshape(*x.shape[:-1], words.shape[0], words.shape[-1])
         blocks = [self._stages(parts[..., b, :], words[b], softness[b]) for b in range(words.shape[0])]
         values, words_told, shares = (list(column) for column in zip(*blocks, strict=True))

@@ -128,7 +128,7 @@ def _begin(plan: Plan, parameters: Any) -> State:
     return State(
         parameters,
         plan.optimizer.init(parameters),
-        average=vector,
+        average=vector.astype(jnp.promote_types(vector.dtype, jnp.float32)),  # a hundredth of a step is lost in less
         log_average=jnp.full(plan.members, NO_AVERAGE, vector.dtype),
         step=jnp.zeros((), int),
     )
