@@ -422,7 +422,8 @@ def learn_code(rng):
         )
         options = {"width": 2, "blocks": 1} if kind is quantizer else {}
         code = kind.fit(coded, 4 if options else 3.0, transform=chart, **options)
-        codes.LearnedCode.fit(code, (queries, documents, wanted), chart=chart, steps=2, looks=2, objective=objective)
+        told, steps = (queries, documents, wanted), 2 if options else 60  # until it is better, and is made into a code
+        codes.LearnedCode.fit(code, told, chart=chart, steps=steps, looks=2, objective=objective)
 
 
 STEPS = {
@@ -433,7 +434,7 @@ STEPS = {
     embed_freely: {free_embeddings: ("_begin", "_descend", "_read")},
     fit_dual_encoder: {dual_encoder: ("_train",)},
     learn_code: {
-        learning: ("_begin", "_entry", "_hard_logits", "_stretch", "_losses", "_symbols"),
+        learning: ("_begin", "_entry", "_hard_logits", "_stretch", "_all_terms", "_symbols"),
         relaxed_forms: ("_hard_bits",),
     },
 }

@@ -217,7 +217,8 @@ def _worth(plan: Plan, parameters: Parameters, lesson: Lesson, trades: np.ndarra
     for block in lesson.blocks(READ_AT_ONCE):
         rows = Batches(jnp.asarray(block.queries[0]), jnp.asarray(block.documents[0]))
         terms += np.asarray(_all_terms(plan, parameters, lesson, rows), np.float64) * block.queries.shape[1]
-    return np.asarray(_joined(plan, *terms / len(lesson.wanted), trades, lesson.num_documents), np.float64)
+    rate, distortion = terms / len(lesson.wanted)
+    return np.asarray(_joined(plan, rate, distortion, trades, lesson.num_documents), np.float64)
 
 
 @partial(jax.jit, static_argnums=0)

@@ -87,8 +87,8 @@ class Quantizer(nnx.Module):
             step = jnp.exp(self.log_step[...])
             symbols = rounded(x, step) if key is None else noisy(x, step, key)
             numbers(symbols, "what is quantized, in steps,")
-            values = (symbols * jnp.broadcast_to(step, x.shape)).astype(jnp.result_type(x, step))
-            return Quantized(values, symbols, jnp.zeros((*x.shape, 0), x.dtype))
+            decoded = (symbols * jnp.broadcast_to(step, x.shape)).astype(jnp.result_type(x, step))
+            return Quantized(decoded, symbols, jnp.zeros((*x.shape, 0), x.dtype))
         words = self.words[...]
         softness = self.softness * jax.lax.stop_gradient(jnp.mean(jnp.sum(words**2, axis=-1), axis=-1))
         softness = jnp.maximum(softness, jnp.finfo(softness.dtype).tiny)  # words may all be 0

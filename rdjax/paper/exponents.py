@@ -70,11 +70,13 @@ def trained_excesses(sizes: Sequence[int] = SIZES, trials: int = 400, seed: int 
       and the excess over the best code.
 
     Raises:
-      InputError: sizes that are not whole, below 2 or not rising; trials that are no whole number.
+      InputError: sizes that are not whole, below 2 or not rising; trials or a seed that are no whole number; a seed
+        below 0, or of more than 63 bits.
     """
     n = np.array([checks.whole(size, "a size", 2) for size in sizes])
     checks.require(n.size > 0 and bool((np.diff(n) > 0).all()), f"sizes are {n.tolist()}; give one or more, rising.")
     checks.whole(trials, "trials")
+    checks.require(checks.whole(seed, "seed", 0) < 2**63, f"seed is {seed}; it must be below 2^63.")
     with jax.enable_x64(True):
         coins, margins = _cells(n, trials, seed)
         keys = jax.random.split(jax.random.key(seed), len(n))

@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from rdjax.checks import InputError, require, whole
-from rdjax.sweep.axis_checks import one_of
+from rdjax.checks import InputError, require
+from rdjax.sweep.axis_checks import one_of, shown, whole_from
 from rdjax.sweep.grid import SEED, Axis, Grid, Kind
 from rdjax.sweep.mixture_cell import MixtureCells
 from rdjax.sweep.source_cell import SourceCells
@@ -61,7 +61,7 @@ def read_config(config: str | os.PathLike[str] | Mapping[str, Any]) -> Sweep:
       InputError: one sentence, with the file and the key.
     """
     known = isinstance(config, Mapping | str | os.PathLike)
-    require(known, f"the config is {config!r}; give the name of a .toml or .py file, or a mapping.")
+    require(known, f"the config is {shown(config)}; give the name of a .toml or .py file, or a mapping.")
     where = "the config" if isinstance(config, Mapping) else os.fspath(config)
     table = config if isinstance(config, Mapping) else _read(where)
     _refuse_unknown(table, KEYS, where)
@@ -69,13 +69,13 @@ def read_config(config: str | os.PathLike[str] | Mapping[str, Any]) -> Sweep:
     name = one_of(*kinds)(table.get("kind", MixtureCells.name), f"{where}: kind")
     kind = kinds[name]()
     precision = one_of("float32", "float64")(table.get("precision", kind.precision), f"{where}: precision")
-    per_part = whole(table.get("cells_per_part", 0), f"{where}: cells_per_part", 0)
+    per_part = whole_from(0)(table.get("cells_per_part", 0), f"{where}: cells_per_part")
     listed = table.get("grid")
     require(isinstance(listed, Mapping), f"{where} has no table `grid`; name the axes of the grid and their values.")
     assert isinstance(listed, Mapping)
     grid = _grid(kind.axes, listed, where)
     try:
-        kind.check(grid)
+        kind.check(grid, precision)
     except InputError as error:
         raise InputError(f"{where}: {error}") from None
     return Sweep(kind.specialized(grid), grid, precision, per_part)
@@ -88,15 +88,16 @@ def _read(path: str) -> Mapping[str, Any]:
                 return tomllib.load(file)
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror or error}.") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:  # TOMLDecodeError, no UTF-8, thousands of digits or of brackets
         raise InputError(f"{path} is no TOML: {error}.") from None
     require(path.endswith(".py"), f"{path} is no config; name a .toml or a .py file.")
     try:
         found = runpy.run_path(path).get("config")
-    except Exception as error:  # whatever the file runs into
+    except (Exception, SystemExit) as error:  # whatever the file runs into
         lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == path]
         line = lines[-1] if lines else getattr(error, "lineno", "?")
-        raise InputError(f"{path}, line {line}: {type(error).__name__}: {error}.") from None
+        ends = "it ends the program, and should set `config` instead" if isinstance(error, SystemExit) else error
+        raise InputError(f"{path}, line {line}: {type(error).__name__}: {ends}.") from None
     require(isinstance(found, Mapping), f"{path} sets no mapping `config`; write config = {{'grid': {{...}}}}.")
     assert isinstance(found, Mapping)
     return found
@@ -109,7 +110,7 @@ def _grid(axes: tuple[Axis, ...], listed: Mapping[str, Any], where: str) -> Grid
     _refuse_unknown(given, [*names, *([SEEDS] if seeded else []), *(["rho"] if noisy else [])], f"{where}: grid")
     if seeded and SEEDS in given:
         require(SEED not in given, f"{where}: grid has both seed and seeds; keep one.")
-        seeds = whole(given.pop(SEEDS), f"{where}: grid.seeds")
+        seeds = whole_from(1)(given.pop(SEEDS), f"{where}: grid.seeds")
         require(seeds <= MOST_SEEDS, f"{where}: grid.seeds is {seeds:,}; {MOST_SEEDS:,} is the most.")
         given[SEED] = list(range(seeds))
     if noisy and "rho" in given:

@@ -47,20 +47,20 @@ class Kind(Protocol):
     precision: ClassVar[str]
     columns: ClassVar[dict[str, str]]
 
-    def check(self, grid: "Grid") -> None:
-        """Refuse combinations of values that mean nothing (`InputError`)."""
+    def check(self, grid: "Grid", precision: str) -> None:
+        """Refuse combinations of values that mean nothing, or leave the range of the precision (`InputError`)."""
 
     def shared(self, shape: Values) -> Any:
         """Arrays that all cells of a shape read."""
 
     def known(self, values: Values) -> tuple[dict[str, np.ndarray], dict[str, float]]:
-        """(parameters of the cell, columns of the table) that no draw changes."""
+        """(parameters of the cell, columns of the table) that no draw changes; NaN where `cell` has to find them."""
 
     def draw(self, shape: Values, key: jax.Array) -> Any:
         """What cells with this key share."""
 
     def cell(self, shape: Values, shared: Any, drawn: Any, parameters: Mapping[str, jax.Array]) -> dict[str, Any]:
-        """The columns that a draw decides, one number each."""
+        """The columns that a draw decides, one number each; NaN where the table has what `known` says."""
 
     def work(self, shape: Values) -> float:
         """Operations of a cell, roughly: for the order of shapes and the size of parts."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rdjax.checks import InputError, require
+from rdjax.checks import InputError, require, whole
 
 PATIENCE = 300  # seconds that processes wait for each other
 
@@ -60,9 +60,9 @@ def join(
       cluster: read them from the environment instead: SLURM, Open MPI, GKE, Cloud TPU (`jax.distributed.initialize`).
 
     Raises:
-      InputError: flags that do not belong together, a host that is not found, a port that is taken, an environment that
-        names no cluster. Where the others do not come within `PATIENCE` seconds, JAX would abort the process with a
-        trace of its stack; it ends with a sentence and code 2 instead.
+      InputError: flags that do not belong together, fewer than one process, a host that is not found, a port that is
+        taken, an environment that names no cluster. Where the others do not come within `PATIENCE` seconds, JAX would
+        abort the process with a trace of its stack; it ends with a sentence and code 2 instead.
     """
     flags = (coordinator, processes, process)
     if flags == (None, None, None) and not cluster:
@@ -89,6 +89,7 @@ def _check_flags(coordinator: str, processes: int, process: int) -> None:
     host, _, port = coordinator.rpartition(":")
     good = bool(host) and port.isdecimal() and 0 < int(port) < 2**16
     require(good, f"--coordinator is {coordinator!r}; write HOST:PORT.")
+    whole(processes, "--processes")
     require(0 <= process < processes, f"--process is {process}; it must be 0 to {processes - 1}.")
     try:
         socket.getaddrinfo(host.strip("[]"), int(port))

@@ -33,7 +33,9 @@ from rdjax.sweep.mixture_known import (
     WEIGHT_OF_NORM,
     known,
     refuse_impossible_correlations,
+    refuse_large_arrays,
     refuse_negative_entropies,
+    refuse_overflow,
 )
 
 Parameters = Mapping[str, jax.Array]
@@ -66,13 +68,13 @@ class MixtureCells:
     name: ClassVar[str] = "retrieval"
     precision: ClassVar[str] = "float32"
     axes: ClassVar[tuple[Axis, ...]] = (
-        Axis("documents", value.whole_from(2), (1000,), static=True),
-        Axis("queries", value.whole_from(1), (256,), static=True),
-        Axis("modalities", value.whole_from(1), (2,), static=True),
-        Axis("intent_dim", value.whole_from(1), (32,), static=True),
+        Axis("documents", value.whole_from(2, value.INDEXED), (1000,), static=True),
+        Axis("queries", value.whole_from(1, value.INDEXED), (256,), static=True),
+        Axis("modalities", value.whole_from(1, 2**12), (2,), static=True),
+        Axis("intent_dim", value.whole_from(1, value.INDEXED), (32,), static=True),
         Axis("metric", value.metric, ("mrr",), static=True, drawn=False),
         Axis("dim", value.whole_from(1), (64,)),
-        Axis("noise", value.positive_or_list),
+        Axis("noise", value.noise),
         Axis("correlation", value.correlation, (0.0,)),
         Axis(SEED, value.seed, (0,)),
         Axis("code", value.one_of(*CODES), ("none",), drawn=False),
@@ -86,7 +88,7 @@ class MixtureCells:
         "blind_ceiling": "model: nor has a code made without the documents, averaged over corpora, for Gaussian "
         "intents and noise (Theorem D)",
         "quality": "measured: mean of the metric over the queries of the cell, ties at their expectation",
-        "standard_error": "of `quality` over the queries, given the documents",
+        "standard_error": "of `quality` over the queries, given the documents; nan for one query, which tells none",
         "temperature_M": "of modality M, as used; inf leaves it out",
     }
 
@@ -95,19 +97,26 @@ class MixtureCells:
         calibrates = CALIBRATED in grid.values["temperatures"]
         return MixtureCells(grid.values["code"], calibrates, max(grid.values["modalities"]), grid.sharing)
 
-    def check(self, grid: Grid) -> None:
-        """Noise for every modality that can be so correlated, an intent that fits, entropies that rules can take."""
+    def check(self, grid: Grid, precision: str) -> None:
+        """Noise for every modality that can be so correlated, an intent that fits, entropies that rules can take.
+
+        And arrays that there can be, with numbers that the precision can hold.
+        """
+        refuse_large_arrays(grid)
         refuse_impossible_correlations(grid)
         refuse_negative_entropies(grid)
+        refuse_overflow(grid, precision)
 
     def shared(self, shape: Values) -> tuple[()]:
         """Nothing."""
         return ()
 
     def known(self, values: Values) -> tuple[dict[str, np.ndarray], dict[str, float]]:
-        """See `mixture_known`."""
+        """See `mixture_known`; no temperature for modalities that only other cells have."""
         parameters, columns = known(tuple((name, values[name]) for name in values if name != SEED))
-        return {**parameters, "code": np.array(self.codes.index(values["code"]), np.int32)}, columns
+        code = np.array(self.codes.index(values["code"]), np.int32)
+        unused = {f"temperature_{m + 1}": math.nan for m in range(values["modalities"], self.modalities)}
+        return {**parameters, "code": code}, {**columns, **unused}
 
     def draw(self, shape: Values, key: jax.Array) -> tuple[Draw, ...]:
         """What is ranked and, where the grid calibrates, what is fitted on before it: other documents and queries.
@@ -118,13 +127,13 @@ class MixtureCells:
         return tuple(self._draw(shape, one) for one in ([fit, test] if self.calibrates else [test]))
 
     def cell(self, shape: Values, shared: Any, drawn: tuple[Draw, ...], parameters: Parameters) -> dict[str, Any]:
-        """quality, its standard error and the temperatures of one cell.
+        """quality, its standard error and, NaN unless they are fitted here, the temperatures of one cell.
 
         Args:
           shape: documents N, queries Q, modalities M, intent_dim d, metric.
           shared: nothing.
           drawn: from `draw`.
-          parameters: noise [M, M]; step, inverse [M]; code, fitted, norm: scalars (see `mixture_known`).
+          parameters: noise [M, M]; step, inverse [M], up to a factor; code, fitted, norm: scalars (`mixture_known`).
         """
         inverse, ranked = parameters["inverse"], drawn[-1]
         if self.calibrates:
@@ -136,10 +145,11 @@ class MixtureCells:
         above, tied = counts_from_scores(scores, ranked.relevant)
         worth = parse_metric(shape["metric"]).per_query(above, tied, size=shape["documents"])
         queries = shape["queries"]
-        temperatures = jnp.full(self.modalities, jnp.nan, inverse.dtype).at[: len(inverse)].set(1 / inverse)
+        found = jnp.where(parameters["fitted"] > 0, 1 / inverse, jnp.nan)
+        temperatures = jnp.full(self.modalities, jnp.nan, inverse.dtype).at[: len(inverse)].set(found)
         return {
             "quality": jnp.mean(worth),
-            "standard_error": jnp.std(worth, ddof=1 if queries > 1 else 0) / math.sqrt(queries),
+            "standard_error": jnp.std(worth, ddof=1) / math.sqrt(queries) if queries > 1 else jnp.nan * worth[0],
             **{f"temperature_{m + 1}": temperatures[m] for m in range(self.modalities)},
         }
 

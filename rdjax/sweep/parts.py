@@ -27,7 +27,7 @@ import rdjax
 from rdjax.checks import InputError, require
 from rdjax.data.writing import staged
 from rdjax.sweep.config import Sweep
-from rdjax.sweep.tables import Columns, from_bytes, to_bytes, write_stream
+from rdjax.sweep.tables import FORMATS, Columns, from_bytes, to_bytes, write_stream
 
 SCHEMA = "rdjax.sweep/2"
 MANIFEST, PARTS, TABLE = "manifest.json", "parts", "table"
@@ -61,7 +61,8 @@ def open_folder(out: str | os.PathLike[str], manifest: Mapping[str, Any], *, res
 
     Raises:
       InputError: a sweep is there and not to be resumed; it has another config, version or platform; a part or the
-        manifest is damaged; the folder cannot be written. Nothing has changed then.
+        manifest is damaged; a table is there that is of no sweep; the folder cannot be written. Nothing has changed
+        then.
     """
     folder = Path(out)
     place = folder / MANIFEST
@@ -77,6 +78,11 @@ def open_folder(out: str | os.PathLike[str], manifest: Mapping[str, Any], *, res
         not finished_parts(folder),
         f"{out} holds parts of a sweep without {MANIFEST}, so it is not known of which; name another folder.",
     )
+    for table in (folder / (TABLE + suffix) for suffix in FORMATS):
+        require(
+            not os.path.lexists(table),
+            f"{table} is there without a {MANIFEST}, and a sweep would write over it; move it, or name another folder.",
+        )
     try:
         (folder / PARTS).mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -131,7 +137,7 @@ def read_part(part: Part) -> dict[str, np.ndarray]:
         raise InputError(f"{part.path} cannot be read: {error.strerror or error}.") from None
     good = _digest(data) == part.path.stem.rpartition("-")[2]
     require(good, f"{part.path} is damaged; delete it and go on by --resume, and its cells are computed again.")
-    return from_bytes(data, part.path.suffix)
+    return from_bytes(data, part.path.suffix, part.path)
 
 
 def merge(folder: Path, size: int, suffix: str) -> Path:

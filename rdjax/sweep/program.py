@@ -144,7 +144,11 @@ class Batch:
 
     def table(self) -> dict[str, np.ndarray]:
         """All columns of these cells, once they are there: number, values of the axes, what is known, what is found."""
-        return {**self._told, **{name: np.asarray(array)[self._place] for name, array in self._found.items()}}
+        found = {name: np.asarray(array)[self._place] for name, array in self._found.items()}
+        for name in self._told.keys() & found.keys():  # one side has it, the other NaN
+            known = self._told[name].astype(found[name].dtype)
+            found[name] = np.where(np.isnan(found[name]), known, found[name])
+        return {**{name: array for name, array in self._told.items() if name not in found}, **found}
 
 
 def inputs(sweep: Sweep, cells: np.ndarray) -> tuple[Arrays, Arrays]:

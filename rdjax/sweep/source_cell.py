@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 import jax
 import numpy as np
 
+from rdjax.checks import require
 from rdjax.rate_distortion import interior_point, sources
 from rdjax.rate_distortion.known_source import KnownSource, Source
 from rdjax.sweep import axis_checks as value
@@ -21,6 +22,7 @@ SOURCES: dict[str, Callable[[int], Source]] = {
     "uniform": sources.uniform,
     "zipf": sources.zipf,
 }
+LARGEST = 2**16  # symbols: its distortions take 34 GB
 
 
 @dataclass(frozen=True)
@@ -30,7 +32,7 @@ class SourceCells:
     name: ClassVar[str] = "rate distortion"
     precision: ClassVar[str] = "float64"
     axes: ClassVar[tuple[Axis, ...]] = (
-        Axis("size", value.whole_from(2), static=True),
+        Axis("size", value.whole_from(2, LARGEST), static=True),
         Axis("source", value.one_of(*SOURCES), static=True),
         Axis("slope", value.positive),
     )
@@ -48,8 +50,11 @@ class SourceCells:
         """The same: there is nothing to leave out."""
         return self
 
-    def check(self, grid: Grid) -> None:
-        """Every combination means something."""
+    def check(self, grid: Grid, precision: str) -> None:
+        """Every combination means something, if the precision can hold its slope in nats."""
+        most = float(np.finfo(precision).max) / 2
+        for slope in grid.values["slope"]:
+            require(slope <= most, f"slope is {slope:g}; {most:.2g} is the most in {precision}.")
 
     def shared(self, shape: Values) -> tuple[np.ndarray, np.ndarray]:
         """Law [X] and distortions [X, X]."""

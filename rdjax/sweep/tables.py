@@ -13,6 +13,7 @@ from rdjax.checks import InputError, require
 
 Columns = Mapping[str, np.ndarray]
 FORMATS = (".parquet", ".csv")
+AGAIN = "name a table as a sweep wrote it"
 ROWS = 2**12  # in a row group of a merged table, and in memory
 
 
@@ -33,14 +34,56 @@ def to_bytes(columns: Columns, suffix: str) -> bytes:
     return buffer.getvalue()
 
 
-def from_bytes(data: bytes, suffix: str) -> dict[str, np.ndarray]:
-    """The columns of such bytes; in CSV whole numbers, numbers and words are told apart by how they look."""
+def from_bytes(data: bytes, suffix: str, where: str | os.PathLike[str] = "the table") -> dict[str, np.ndarray]:
+    """The columns of such bytes; in CSV whole numbers, numbers and words are told apart by how they look.
+
+    Raises:
+      InputError: `where`, and in which line of a CSV, they are no table.
+    """
     if suffix == ".parquet":
-        parquet = _pyarrow("a table in parquet")
-        table = parquet.read_table(io.BytesIO(data), use_threads=False)
-        return {name: np.asarray(table.column(name).to_numpy(zero_copy_only=False)) for name in table.column_names}
-    rows = list(csv.reader(io.StringIO(data.decode())))
+        return _from_parquet(data, where)
+    rows = _lines(data, where)
     return {name: _typed([row[place] for row in rows[1:]]) for place, name in enumerate(rows[0])}
+
+
+def _from_parquet(data: bytes, where: str | os.PathLike[str]) -> dict[str, np.ndarray]:
+    parquet = _pyarrow("a table in parquet")
+    import pyarrow
+
+    try:
+        table = parquet.read_table(io.BytesIO(data), use_threads=False)
+        _check_names(table.column_names, where)
+        return {name: np.asarray(table.column(name).to_numpy(zero_copy_only=False)) for name in table.column_names}
+    except InputError:
+        raise
+    except (pyarrow.ArrowException, OSError, ValueError, MemoryError):  # Arrow says it by whatever it runs into
+        raise InputError(f"{where} is no parquet, or damaged; {AGAIN}.") from None
+
+
+def _lines(data: bytes, where: str | os.PathLike[str]) -> list[list[str]]:
+    """Of a CSV, the names of the columns first, all of one length."""
+    try:
+        reader = csv.reader(io.StringIO(data.decode()))
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise InputError(f"{where} is no text in UTF-8 in line {line}; {AGAIN}.") from None
+    rows: list[list[str]] = []
+    try:
+        for row in reader:
+            rows.append(row)
+            same = len(row) == len(rows[0])
+            count = f"{len(row)} entries in line {reader.line_num} and {len(rows[0])} columns"
+            require(same, f"{where} has {count}; {AGAIN}.")
+    except csv.Error as error:
+        raise InputError(f"{where} is no CSV in line {reader.line_num} ({error}); {AGAIN}.") from None
+    _check_names(rows[0] if rows else [], where)
+    return rows
+
+
+def _check_names(names: list[str], where: str | os.PathLike[str]) -> None:
+    require(len(names) > 0, f"{where} has no columns; {AGAIN}.")
+    for name in names:
+        require(names.count(name) == 1, f"{where} has two columns {name!r}; {AGAIN}.")
 
 
 def read_table(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
@@ -53,14 +96,15 @@ def read_table(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
       name -> array [cells]; words as objects or strings.
 
     Raises:
-      InputError: no such file, or another kind of file.
+      InputError: no such file, another kind of file, or a damaged one, and where it is.
     """
     place = Path(path)
     require(place.suffix in FORMATS, f"{path} is no table; name a {' or '.join(FORMATS)} file.")
     try:
-        return from_bytes(place.read_bytes(), place.suffix)
+        data = place.read_bytes()
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror or error}.") from None
+    return from_bytes(data, place.suffix, path)
 
 
 def write_stream(tables: Iterable[Columns], place: Path) -> None:
@@ -136,7 +180,7 @@ def _typed(cells: list[str]) -> np.ndarray:
     for kind in (np.int64, np.float64):
         try:
             return np.array([kind(cell) for cell in cells])
-        except ValueError:
+        except (ValueError, OverflowError):
             continue
     return np.array(cells)
 
