@@ -37,6 +37,23 @@ class TestPrintedRule:
         np.testing.assert_array_equal(proportional_ceil([0.1, 0.2, 0.3], 6).bits, [1, 2, 3])
         np.testing.assert_array_equal(largest_remainder([0.1, 0.2, 0.3], 6), [1, 2, 3])
 
+    def test_shares_that_are_small_are_rounded_up_too(self):
+        """As the rule is printed: only what rounding has kept from being whole is whole."""
+        for most, least in ((1, 1e-12), (1, 1e-300), (1e308, 5e-324)):
+            printed = proportional_ceil([most, least], 64)
+            np.testing.assert_array_equal(printed.bits, [64, 1])
+            assert printed.overrun == 1
+            np.testing.assert_array_equal(largest_remainder([most, least], 64), [64, 0])
+        np.testing.assert_array_equal(proportional_ceil([1, 1e-12, 0], 0).bits, [0, 0, 0])
+        np.testing.assert_array_equal(proportional_ceil([1, 1e-12, 0], 64).bits, [64, 1, 0])
+
+    @pytest.mark.parametrize("unit", [1e308, 5e-324])
+    def test_units_of_weights_do_not_matter(self, unit):
+        """Nor does their sum overflow."""
+        for bits in (64, 65):
+            np.testing.assert_array_equal(proportional_ceil([unit, unit], bits).bits, [-(-bits // 2)] * 2)
+            np.testing.assert_array_equal(largest_remainder([unit, unit], bits), [-(-bits // 2), bits // 2])
+
     def test_irrelevant_noise_gets_most_of_the_bits(self):
         """Variance 1e6 beside 1, in proportion to entropy: 85% (theory notes, section 4)."""
         bits = largest_remainder([gaussian_entropy(1e6), gaussian_entropy(1.0)], 1000)
@@ -61,6 +78,7 @@ class TestLargestRemainder:
 
     def test_the_first_of_equal_remainders_gets_the_bit(self):
         np.testing.assert_array_equal(largest_remainder([1, 1, 1], 5), [2, 2, 1])
+        np.testing.assert_array_equal(largest_remainder([0.1, 0.4, 0.7], 4), [1, 1, 2])  # equal but for rounding
 
     @pytest.mark.parametrize("rule", [proportional_ceil, largest_remainder])
     @pytest.mark.parametrize(

@@ -125,6 +125,42 @@ def test_tables_of_another_kind_of_code_are_not_mixed(codes):
     ran(again)  # what is left has been thrown away by its owner
 
 
+# an index that no export wrote
+
+
+def test_an_index_takes_the_place_of_one_of_its_kind(codes):
+    """Of a product quantizer and of an additive one."""
+    faiss = pytest.importorskip("faiss")
+    ran("encode one.npy --family 'sign bits' --bits 8 --out c")
+    for folder in ("b", "c", "b"):
+        ran(f"export {folder}/one.rdx --code {folder}/code.safetensors --out x.faiss")
+        whole = faiss.read_index("x.faiss")
+        kind = type(faiss.downcast_index(whole.index))
+        assert kind is (faiss.IndexPQ if folder == "c" else faiss.IndexResidualQuantizer)
+
+
+@pytest.mark.parametrize("kind", ["text", "nothing", "flat", "turned and flat", "euclidean", "cut short", "endless"])
+def test_an_index_that_no_export_wrote_stays(codes, monkeypatch, kind):
+    faiss = pytest.importorskip("faiss")
+    export = "export b/one.rdx --code b/code.safetensors --out x.faiss"
+    flat, turn = faiss.IndexFlatIP(8), faiss.LinearTransform(8, 8, False)
+    faiss.copy_array_to_vector(np.eye(8, dtype=np.float32).ravel(), turn.A)
+    turn.is_trained = True
+    made = {"flat": flat, "turned and flat": faiss.IndexPreTransform(turn, flat)}
+    made["euclidean"] = faiss.IndexPreTransform(turn, faiss.IndexPQ(8, 2, 4))
+    if kind in made:
+        faiss.write_index(made[kind], "x.faiss")
+    elif kind in ("text", "nothing"):
+        (codes / "x.faiss").write_bytes(b"days of work" if kind == "text" else b"")
+    else:
+        ran(export)
+        ours = (codes / "x.faiss").read_bytes()
+        much = ours[:46] + b"\xff" * 8 + ours[54:]  # so many entries in its map
+        (codes / "x.faiss").write_bytes(ours[:200] if kind == "cut short" else much)
+    monkeypatch.setattr("rdjax.cli.jobs.read_symbols", None)  # it is said before the stream is read
+    refused(codes, export, "x.faiss is there and is no index that export wrote; name another file by --out.")
+
+
 # what is refused before a stream is read
 
 

@@ -127,6 +127,18 @@ def test_one_vector_one_word_one_dimension():
 
 
 @pytest.mark.float64_only
+@pytest.mark.parametrize(
+    "weight",
+    [1e308, 5e-324, np.float32(3e38), np.float16(6e4), 2**62],
+    ids=["most", "least", "single", "half", "whole"],
+)
+def test_units_of_weights_do_not_matter(weight):
+    """Nor does their sum overflow."""
+    x = np.repeat([[0.0], [10.0]], 8, axis=0)
+    np.testing.assert_array_equal(np.sort(kmeans(x, 2, weights=np.full(16, weight), steps=3)[:, 0]), [0, 10])
+
+
+@pytest.mark.float64_only
 def test_weights_count_as_copies_and_none_as_absence():
     x = points(40)
     weights = np.arange(40) % 4

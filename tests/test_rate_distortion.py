@@ -1,6 +1,7 @@
 """The solvers against NumPy in float64, their certificates against the truth, their derivatives against differences."""
 
 import functools
+import re
 
 import chex
 import jax
@@ -433,6 +434,29 @@ def test_the_ends_of_the_curve(precision):
     found = rate_at(source, own, np.array([0.0, 5.0, np.inf]), tolerance=tolerance)
     np.testing.assert_allclose(found.rate, entropy, atol=1e-4)
     np.testing.assert_array_equal(found.distortion, 0)
+
+
+def test_a_distortion_just_below_the_least_is_told_from_it(precision):
+    """The least that the sentence names is taken."""
+    least = 0.0165394
+    matrix = np.array([[least, 1.0], [1.0, least]])
+    with pytest.raises(InputError, match="is below the least any code can have; ask for at least") as caught:
+        rate_at([0.5, 0.5], matrix, least - 1e-5 if precision == "float32" else least - 1e-9)
+    given, named = (float(number.rstrip(".")) for number in re.findall(r"0\.\d+", str(caught.value)))
+    assert given < named == pytest.approx(least, rel=1e-6)
+    assert rate_at([0.5, 0.5], matrix, named, tolerance=1e-4).rate == pytest.approx(1, abs=1e-3)
+
+
+@pytest.mark.float64_only
+@pytest.mark.parametrize(
+    ("target", "held"), [("x", "<U1"), ("0.1", "<U3"), (None, "object"), ([[1], [1, 2]], "object"), (1j, "complex128")]
+)
+def test_a_target_that_is_no_number_is_refused(target, held):
+    words = f"the target distortion holds {held} values; it must hold numbers."
+    with pytest.raises(InputError, match=re.escape(words)):
+        rate_at([0.5, 0.5], np.eye(2), target)
+    with pytest.raises(InputError, match=re.escape(words)):  # also where the problem is traced
+        jax.jit(lambda source: rate_at(source, np.eye(2), target).rate)(np.array([0.5, 0.5]))
 
 
 @pytest.mark.float64_only  # what is handed in is float32

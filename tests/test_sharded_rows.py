@@ -1,6 +1,7 @@
 """Rows over eight devices: the answers of one, with sums over devices and nothing else between them."""
 
 import re
+from functools import partial
 
 import jax
 import numpy as np
@@ -8,16 +9,18 @@ import pytest
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 from rdjax.checks import InputError
+from rdjax.codes.rank import RankCode
 from rdjax.limits import queries, ranking_rate, rankings_code, relevance, relevance_certificate
 from rdjax.limits.relevance import relevance_bounds
-from rdjax.rate_distortion import blahut_arimoto, interior_point, newton
+from rdjax.rate_distortion import blahut_arimoto, capacity, interior_point, newton
 from rdjax.rate_distortion.problem import pose, slopes_in_nats
+from rdjax.retrieval import count_above, top_document
 from rdjax.retrieval.beside import Beside
 from rdjax.retrieval.tiles import default_device
 
 pytestmark = pytest.mark.float64_only
 MESH = Mesh(np.array(jax.devices()).reshape(4, 2), ("hosts", "devices"))
-ROWS = PartitionSpec(("hosts", "devices"))
+ROWS, ROWS_ALONE = PartitionSpec(("hosts", "devices")), PartitionSpec("rows")
 
 
 def sharded(array, mesh=MESH, spec=ROWS):
@@ -61,6 +64,30 @@ def test_solvers_take_shards_of_both_kinds_of_meshes(kind, problem):
     one, many = (blahut_arimoto(*arrays, 6.0) for arrays in (problem, split))
     assert many.status == 0
     assert abs(float(one.lagrangian - many.lagrangian)) <= float(one.gap + many.gap)
+
+
+@pytest.mark.parametrize("name", ["capacity", "count_above", "top_document", "rank code"])
+def test_rows_of_a_mesh_as_jax_makes_it_give_what_they_give_in_one_place(name, rng):
+    """`jax.make_mesh` has Explicit axes, over which contractions and gathers are errors of JAX."""
+    shared = partial(sharded, mesh=jax.make_mesh((8,), ("rows",), axis_types=(AxisType.Explicit,)), spec=ROWS_ALONE)
+    queries, documents = rng.standard_normal((8, 4)), rng.standard_normal((104, 4))
+    if name == "capacity":
+        channel = rng.dirichlet(np.ones(6), 8)
+        one, many = (capacity(array) for array in (channel, shared(channel)))
+        assert many.status == 0
+        found = one.rate, many.rate
+    elif name == "rank code":
+        code = RankCode.fit(documents, 3 * 104)
+        symbols = code.encode(queries)
+        found = [code.scores(*pair) for pair in ((symbols, documents), (shared(symbols), shared(documents)))]
+    else:
+        relevant = (rng.integers(0, 104, 8),) if name == "count_above" else ()
+        call = partial(count_above if name == "count_above" else top_document, document_block=48)
+        parts = call(queries, {"a": documents[:, :1], "b": documents[:, 1:]}, *relevant)
+        found = parts, call(*map(shared, (queries, documents, *relevant)))
+        split = {"a": shared(documents[:, :1]), "b": shared(documents[:, 1:])}
+        np.testing.assert_array_equal(parts, call(shared(queries), split, *map(shared, relevant)))
+    np.testing.assert_allclose(*found, rtol=1e-6, atol=1e-9)
 
 
 def test_under_jit_the_axes_of_the_mesh_are_automatic(problem):

@@ -197,12 +197,13 @@ def export_index(path: str, code_path: str, out: str) -> Done:
     """Write a code of fixed length and its stream as a faiss index file.
 
     Raises:
-      InputError: as `decode_file`; faiss is not installed; or a code that faiss has no index for.
+      InputError: as `decode_file`; no faiss; a code that it has no index for; or a file of another kind stands there.
     """
     code, _ = _load(code_path)
     require_index(code)
     places.keep_inputs([out], (path, code_path))
     check_files([out])
+    places.keep_what_is_no_index(out)
     index = to_faiss(code, _symbols(code, path))
     with staged([out]) as (fresh,), fresh.open("wb") as file:
         write_index(index, file)

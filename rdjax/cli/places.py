@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterable
 from difflib import get_close_matches
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 
@@ -16,6 +17,8 @@ from rdjax.data.reading import map_whole, open_file
 
 CODE, STREAM = "code.safetensors", ".rdx"
 ELSEWHERE = "name another folder by --out."
+_INNER_PRODUCT, _ONE = bytes(4), b"\1\0\0\0"  # in a faiss index: the metric, and how many maps come before the rest
+_MAP, _AFTER_MAP = 46, 17  # bytes: before a map's count of entries; of what follows these, up to the rest
 
 
 def keep_inputs(outputs: Iterable[str], inputs: Iterable[str | None]) -> None:
@@ -50,6 +53,18 @@ def keep_what_is_no_code(place: str) -> None:
     """
     if os.path.isfile(place):
         require(is_saved_code(map_whole(place)), f"{place} is there and is no code that encode saved; {ELSEWHERE}")
+
+
+def keep_what_is_no_index(place: str) -> None:
+    """A faiss index takes the place of nothing but one of the kind that export writes.
+
+    Raises:
+      InputError: something else stands there.
+    """
+    if os.path.isfile(place):
+        with open_file(place) as file:
+            ours = _is_index(file)
+        require(ours, f"{place} is there and is no index that export wrote; name another file by --out.")
 
 
 def keep_other_codes(folder: str, stream: str, fingerprint: int) -> None:
@@ -143,6 +158,16 @@ def keep_other_vectors(place: str, shape: tuple[int, int], first: np.ndarray) ->
     except (OSError, ValueError, EOFError):
         same = False
     require(same, f"{place} is there and holds something else than these vectors; name another file by --out.")
+
+
+def _is_index(file: IO[bytes]) -> bool:
+    """Whether it begins as `codes.faiss_index` has it: inner products, one linear map, and one of two quantizers."""
+    head, rest = file.read(_MAP + 8), os.fstat(file.fileno()).st_size - _MAP
+    entries = int.from_bytes(head[_MAP:], "little")
+    if not (head[:4] == b"IxPT" and head[33:_MAP] == _INNER_PRODUCT + _ONE + b"LTra\0" and 4 * entries < rest):
+        return False
+    file.seek(_MAP + 8 + 4 * entries + _AFTER_MAP)
+    return file.read(4) in (b"IxPq", b"IxRq")
 
 
 def _exported(page: str) -> tuple[list[str], str]:

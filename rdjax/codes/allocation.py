@@ -17,6 +17,7 @@ from rdjax.checks import require, whole
 from rdjax.codes.lloyd import lloyd_max
 
 MAX_WIDTH = 8  # bits of one coefficient at most: 256 levels
+_SNAP, _LEAST = 1e-9, float(np.finfo(np.float64).tiny)  # bits: a share this near is whole; any share at all
 _ROUNDING = 1e-12  # of a budget: what sums of measured bits may be off
 
 
@@ -66,7 +67,7 @@ def largest_remainder(weights: Any, bits: int) -> np.ndarray:
     """
     shares = _shares(weights, bits)
     rounded = np.floor(shares).astype(np.int64)
-    first = np.argsort(rounded - shares, kind="stable")[: int(bits) - int(rounded.sum())]
+    first = np.argsort(np.round(rounded - shares, 9), kind="stable")[: int(bits) - int(rounded.sum())]
     rounded[first] += 1
     return rounded
 
@@ -197,8 +198,12 @@ def _curve(curve: tuple[Any, Any], number: int) -> tuple[np.ndarray, np.ndarray]
 def _shares(weights: Any, bits: int) -> np.ndarray:
     """R alpha_m; what rounding has kept from being whole is whole, or the printed rule would round it up."""
     numbers = _numbers(weights, "weights")
-    require(numbers.sum() > 0, "all weights are 0; at least one modality must weigh something.")
-    return np.round(whole(bits, "the budget in bits", least=0) * (numbers / numbers.sum()), 9)
+    require(bool(numbers.any()), "all weights are 0; at least one modality must weigh something.")
+    relative = numbers / numbers.max()  # the sum of large weights may overflow
+    shares = whole(bits, "the budget in bits", least=0) * (relative / relative.sum())
+    shares = np.maximum(shares, np.where(numbers > 0, min(bits, _LEAST), 0.0))  # no share of a weight vanishes
+    nearest = np.round(shares)
+    return np.where((nearest > 0) & (np.abs(shares - nearest) < _SNAP), nearest, shares)
 
 
 def _numbers(values: Any, what: str) -> np.ndarray:

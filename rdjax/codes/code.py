@@ -25,6 +25,7 @@ from rdjax.codes.description import describe, fingerprint
 from rdjax.codes.frames import ITEMS, frame, read_frames
 from rdjax.codes.rate import Rate
 from rdjax.numerics import matmul
+from rdjax.shards import automatic
 
 ROWS = 256  # batches are padded to a multiple of this, so that those of nearby sizes share a compiled program
 SYMBOLS = 1 << 24  # of one frame of a stream at most
@@ -163,7 +164,7 @@ class Code(ABC):
             symbols = self._host(symbols)
         if not isinstance(vectors, jax.Array):  # what is on the device has come through a check
             vectors = host_vectors(vectors, self.dtype, self.dimension, self.name)
-        symbols, vectors = jnp.asarray(symbols, jnp.int32), jnp.asarray(vectors, self.dtype)
+        symbols, vectors = jnp.asarray(symbols, jnp.int32), automatic(jnp.asarray(vectors, self.dtype))
         require_symbols(symbols, self.num_symbols, self.name)
         require_dimension(vectors, self.dimension, self.name)
         return _scores(self, symbols, vectors)

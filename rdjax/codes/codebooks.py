@@ -149,10 +149,11 @@ def _checked_weights(weights: Any, n: int) -> np.ndarray:
     weights = np.asarray(weights)
     right = weights.shape == (n,) and weights.dtype.kind in "fiu" and bool(np.isfinite(weights).all())
     require(
-        right and bool((weights >= 0).all() and weights.sum() > 0),
+        right and bool((weights >= 0).all() and weights.any()),
         f"weights have shape {weights.shape}; they must be {n} finite numbers, at least 0 and not all 0.",
     )
-    return weights / weights.mean()
+    relative = weights.astype(np.float64) / float(weights.max())  # the sum of large weights may overflow
+    return relative / relative.mean()
 
 
 @jax.jit

@@ -283,15 +283,15 @@ def known_symbols(symbols: Any, counts: jax.Array, what: str = "symbols") -> jax
         return jnp.zeros((), counts.dtype)
     if checks.is_concrete(symbols, counts):
         array, seen = np.asarray(symbols), (np.asarray(counts) > 0).sum(axis=-1)
-        try:
-            full = np.broadcast_to(array, seen.shape)
-        except ValueError:
-            raise checks.InputError(
-                f"{what} has shape {array.shape}; it must be one number, or {seen.shape}."
-            ) from None
+        axes = zip(array.shape[::-1], seen.shape[::-1], strict=False)
+        fits = array.ndim <= seen.ndim and all(size in (1, wide) for size, wide in axes)
+        checks.require(fits, f"{what} has shape {array.shape}; it must be one number, or {seen.shape}.")
+        full = np.broadcast_to(array, seen.shape)
         whole = array.dtype.kind in "fiu" and bool((np.isfinite(full) & (full == np.floor(full))).all())
         checks.require(whole, f"{what} must be whole numbers.")
-        checks.require(bool((full >= seen).all()), f"{what} is below the number of symbols that were seen.")
+        for place in map(tuple, np.argwhere(full < seen)[:1].tolist()):
+            wrong = f"{what} is {full[place]:.0f}{checks.at(place)}, below the {seen[place]} that were seen"
+            raise checks.InputError(f"{wrong}; give at least that many, or None where the number is unknown.")
     return floating(symbols).astype(counts.dtype)
 
 

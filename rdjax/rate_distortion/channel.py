@@ -24,6 +24,7 @@ from rdjax.numerics import floating, to_bits, xlogy
 from rdjax.rate_distortion.predictor_corrector import newton_steps
 from rdjax.rate_distortion.problem import HIGHEST, rounding, tolerance_in_nats
 from rdjax.rate_distortion.solution import CONVERGED, INVALID, MESSAGES, PRECISION, STEPS
+from rdjax.shards import automatic
 from rdjax.trees import register_dataclass
 
 MAX_STEPS = 100_000
@@ -104,7 +105,7 @@ def capacity(channel: ArrayLike, *, tolerance: float = 1e-6, max_steps: int | No
     checks.require(len(shape) == 2 and min(shape) > 0, f"the channel has shape {shape}; it must be [X, Y].")
     checks.law(channel, "a row of the channel, which has one for each input,")
     steps = checks.whole(MAX_STEPS if max_steps is None else max_steps, "max_steps")
-    return _capacity(floating(channel), tolerance_in_nats(tolerance), steps)
+    return _capacity(automatic(floating(channel)), tolerance_in_nats(tolerance), steps)
 
 
 @partial(jax.jit, static_argnums=(1, 2))

@@ -7,7 +7,7 @@ there the optimal laws at the one slope fill the jump, and a mixture of two of t
 import math
 from dataclasses import replace
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -76,16 +76,28 @@ def rate_at(source: ArrayLike, distortion: ArrayLike, target: ArrayLike, *, tole
       counts slopes tried. On a straight piece of the curve `output` is a mixture of optimal laws.
 
     Raises:
-      InputError: a target below D_min (under jit: an infinite rate and a status), and as `interior_point`.
+      InputError: a target that is no number, or below D_min (under jit: an infinite rate and a status), and as
+        `interior_point`.
 
     Gradients: dR/dD = -slope; slope and output by implicit differentiation of both equations together, so also on
     straight pieces, where the slope does not move.
     """
     problem = pose(source, distortion)
+    if checks.is_concrete(target):
+        _check_numbers(target)
     if checks.is_concrete(target, problem.source, problem.least):
         _check_target(np.asarray(target, np.float64), problem)
     goals = on_device(target, problem.source.dtype)
     return _rates(problem, goals, tolerance_in_nats(tolerance))
+
+
+def _check_numbers(target: Any) -> None:
+    try:
+        held = target.dtype if isinstance(target, jax.Array) else np.asarray(target).dtype
+    except ValueError:  # lists of several lengths
+        held = np.dtype(object)
+    real = held.kind in "fiub" or jnp.issubdtype(held, jnp.floating)
+    checks.require(real, f"the target distortion holds {held} values; it must hold numbers.")
 
 
 def _check_target(target: np.ndarray, problem: Problem) -> None:
@@ -93,7 +105,8 @@ def _check_target(target: np.ndarray, problem: Problem) -> None:
     slack = ROOM * float(jnp.finfo(problem.source.dtype).eps) * max(1.0, float(least_size(problem)))
     checks.require(not np.isnan(target).any(), "a target distortion is NaN; give a number.")
     low = float(np.min(target, initial=np.inf))
-    checks.require(low >= best - slack, f"a distortion of {low:.6g} is below {best:.6g}, the least any code can have.")
+    words = f"a distortion of {low!r} is below the least any code can have; ask for at least {best!r}."
+    checks.require(low >= best - slack, words)
 
 
 @partial(jax.jit, static_argnums=2)

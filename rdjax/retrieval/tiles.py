@@ -15,6 +15,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from rdjax.checks import require
 from rdjax.retrieval.scores import working
+from rdjax.shards import automatic
 
 LARGEST = 2**15 - 64  # rows of a tile, so that two counts of it share an int32
 #: Rows of a tile, and queries. On a processor the packing of the product is spread over enough of both, and the scores
@@ -68,7 +69,7 @@ class Tiles:
     def __init__(self, queries: Any, documents: Any, query_block: int | None, document_block: int, mesh: Mesh | None):
         require((query_block is None or query_block >= 1) and document_block >= 1, "block sizes must be at least 1.")
         arrays = list(documents.values()) if isinstance(documents, Mapping) else [documents]
-        self._arrays = [array if hasattr(array, "shape") else np.asarray(array) for array in arrays]
+        self._arrays = [automatic(array) if hasattr(array, "shape") else np.asarray(array) for array in arrays]
         shapes = [tuple(np.shape(array)) for array in (queries, *self._arrays)]
         require(
             all(len(shape) == 2 for shape in shapes),
