@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from rdjax.audit import audit
-from rdjax.audit.answer import beside_chance, recommend
+from rdjax.audit.answer import beside_chance, beside_weights, recommend
 from rdjax.audit.asked import telling_metric
 from rdjax.audit.floors import STORED
 from rdjax.audit.gaussian_fit import component_correlations
@@ -70,6 +70,18 @@ def test_a_ranking_that_is_not_better_than_a_random_one_is_said_first():
     (below,) = beside_chance(today(0.1, 0.15), 0.2, setting)
     assert "is below that of documents in random order" in below
     assert beside_chance(today(1.0, 1.0), 1.0, SimpleNamespace(metric="mrr", documents=1)) == ()
+
+
+def test_what_weights_alone_are_worth_is_said_before_any_code():
+    audit = fake_audit.fake_audit()
+    level = beside_weights(audit.qualities, audit.today, audit.setting)  # .714 of .712 is within the interval
+    assert level == ()
+    better = fake_audit.quality("fused, calibrated tau", {"image": 5.5, "text": 0.4}, 0.99, 0.98)
+    (said,) = beside_weights((*audit.qualities[:3], better), audit.today, audit.setting)
+    assert "calibrated temperatures (image 5.5, text 0.4)" in said
+    assert "MRR 0.990 instead of today's 0.712" in said
+    assert f"that would be {0.99 / 0.712:.1%}" in said
+    assert beside_weights(audit.qualities[:3], audit.today, audit.setting) == ()
 
 
 def test_no_posterior_where_no_modality_tells(rng):

@@ -422,7 +422,7 @@ def learn_code(rng):
         )
         options = {"width": 2, "blocks": 1} if kind is quantizer else {}
         code = kind.fit(coded, 4 if options else 3.0, transform=chart, **options)
-        told, steps = (queries, documents, wanted), 2 if options else 60  # until it is better, and is made into a code
+        told, steps = (queries, documents, wanted), 2 if options else 200  # until it is better, and is made into a code
         codes.LearnedCode.fit(code, told, chart=chart, steps=steps, looks=2, objective=objective)
 
 

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterable
 
+from rdjax.audit.quality import CALIBRATED
 from rdjax.audit.result import CLASSES, FIXED, OWN, STREAM, Floor, Point, Quality, Recommendation, Setting
 from rdjax.audit.wording import bits, metric_title, percent, share_beside, storage
 from rdjax.limits.bound import Bound
@@ -45,6 +46,20 @@ def beside_chance(today: Quality, chance: float, setting: Setting) -> tuple[str,
         f"Today's {metric_title(setting.metric)}, {here:.3g} [{low:.3g}, {high:.3g}], {verdict} that of documents in "
         f"random order, {chance:.3g}: see whether scores are similarities, not distances, whether `relevant` numbers "
         "the right documents, and whether one model made both sides. Codes are asked to keep no more than that.",
+    )
+
+
+def beside_weights(qualities: Iterable[Quality], today: Quality, setting: Setting) -> tuple[str, ...]:
+    """What weighing modalities is worth without any code, where that is sure to be more than nothing; else ()."""
+    best = next((quality for quality in qualities if quality.name == CALIBRATED), today)
+    if _low(best.interval) <= float(today.interval.upper):
+        return ()
+    metric, ratio = metric_title(setting.metric), _low(best.value) / _low(today.value)
+    weights = ", ".join(f"{name} {tau:.3g}" for name, tau in best.temperatures.items())
+    return (
+        f"Before any code: with calibrated temperatures ({weights}) the uncompressed vectors have {metric} "
+        f"{_low(best.value):.3f} instead of today's {_low(today.value):.3f}. Every code here weighs its modalities so, "
+        f"which is how one can keep more than 100% of today's: uncompressed, that would be {ratio:.1%}.",
     )
 
 
@@ -109,8 +124,9 @@ def _send_blind(point: Point | None, offered: list[Point], floors: list[Floor], 
     if point is None:
         return f"{_nothing(offered, setting)} {blind}"
     return (
-        f"{bits(_low(point.bits.packed))} per query{_mean(point)} do it for an encoder that does not know the "
-        f"corpus ({_low(point.bits.single) / 8:,.0f} bytes for a single query), with {point.code} ({_class(point)}; "
+        f"{bits(_low(point.bits.packed))} per query{_mean(point)} ({_header(setting)}; "
+        f"{_low(point.bits.single) / 8:,.0f} bytes for a single query) do it for an encoder that does not know the "
+        f"corpus, with {point.code} ({_class(point)}; "
         f"the encoder holds {storage(point.encoder_bytes)}). {_kept(point, setting)} {blind}"
     )
 
@@ -121,7 +137,8 @@ def _send_searched(point: Point | None, offered: list[Point], floors: list[Floor
     binding = [(floor.kind, floor.bits) for floor in floors if "A" in floor.classes]
     general = {kind: bits for kind, bits in binding if bits is not None and bits.evidence == "theorem"}
     words = (
-        f"{_low(best.bits.packed):.2f} bits per query ({_low(best.bits.single) / 8:.0f} bytes for a single query) "
+        f"{_low(best.bits.packed):.2f} bits per query ({_header(setting)}; "
+        f"{_low(best.bits.single) / 8:.0f} bytes for a single query) "
         f"{verdict} for an encoder that searches the corpus, with the {best.code} (class A). {_kept(best, setting)} "
         "Such an encoder has already done the search."
     )
@@ -131,6 +148,10 @@ def _send_searched(point: Point | None, offered: list[Point], floors: list[Floor
         words += f", no fixed-length one has fewer than {_low(general[FIXED]):.2f}" if FIXED in general else ""
         words += f" (prior: {OWN if setting.judgements == 'several' else setting.prior})."
     return words
+
+
+def _header(setting: Setting) -> str:
+    return f"with the header of one file of the {setting.queries:,} audited"
 
 
 def _mean(point: Point) -> str:

@@ -255,6 +255,7 @@ class Bench:
         view, fitted = self.views[0], fitted_on(self.views[0], trial.code_class)
         features = view.test.documents if trial.side == "documents" else view.test.queries
         notes = notes_of(trial.side, trial.family, trial.code_class, fitted, features)
+        written = for_features(code, view.scale, features)
         sure = f"{SURE:.0%} one-sided bootstrap over fit queries that the code was not fitted on"
         sure += f"; the mean of {len(self.views)} such floors, one for each fold" if len(self.views) > 1 else ""
         unseen = "not looked at: the search for the smallest sufficient budget went elsewhere"
@@ -269,8 +270,8 @@ class Bench:
             code_class=trial.code_class,
             fitted_on=fitted,
             bits=Bits(measured(entropy), measured(packed), measured(single), measured(touched)),
-            encoder_bytes=code.encoder_bytes,
-            stored_bytes=file_bytes(for_features(code, view.scale, features), notes),
+            encoder_bytes=written.encoder_bytes,
+            stored_bytes=file_bytes(written, notes),
             chosen_by=Bound.at_least(look.kept, "estimate", words),
             chosen_bits=measured(packed) if trial.side == "documents" else of_fit,
             value=measured(values.mean()),

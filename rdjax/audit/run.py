@@ -9,7 +9,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from rdjax.audit.answer import beside_chance, recommend
+from rdjax.audit.answer import beside_chance, beside_weights, recommend
 from rdjax.audit.asked import require_askable, sides_of, telling_metric
 from rdjax.audit.families import trials
 from rdjax.audit.floors import fitted_here, floors_for, relevance_law, sought
@@ -86,7 +86,7 @@ def audit(
         tell("ranking without codes", 0, 1)
         qualities, todays_values = uncompressed_rankings(views, measure_by, seed)
         today = todays(qualities, corpus.modalities)
-        first = _worth_keeping(today, audited, measure_by, setting)
+        first = (*_worth_keeping(today, audited, measure_by, setting), *beside_weights(qualities, today, setting))
         aim = target * float(today.value.lower)
         points = all_tried(Bench(views, measure_by, todays_values, target, seed, sizes), setting, sides, families, tell)
         correlations = component_correlations(views[0], seed) if setting.judgements == "single" else None

@@ -46,7 +46,11 @@ def modality_scores(queries: Features, documents: Features) -> jax.Array:
         _check_features(features, side)
     for name in documents:
         widths = np.shape(queries[name])[1], np.shape(documents[name])[1]
-        require(widths[0] == widths[1], f"{name} has {widths[0]} numbers a query and {widths[1]} a document.")
+        require(
+            widths[0] == widths[1],
+            f"{name} has {widths[0]} numbers a query and {widths[1]} a document; both must have as many: arrays are "
+            "[rows, dimensions], so transpose one that is not, or embed both by one model.",
+        )
     return jnp.stack([inner_products(working(queries[name]), working(documents[name])) for name in documents])
 
 
