@@ -60,8 +60,8 @@ plt.show()
 # %% [markdown]
 # ## On data
 #
-# Temperatures are fitted on 228 queries and told on 1,000 others. A search for the metric itself starts from the spread of each
-# modality's scores, and at random around that.
+# Temperatures are fitted on 228 queries and told on 1,000 others. A search for the metric itself starts from the spread
+# of each modality's scores, and at random around that.
 
 # %%
 fit, test = emoji("T1")
