@@ -12,6 +12,7 @@ from rdjax.codes.relaxed import cell_bits, straight_through
 from rdjax.nn import BilinearCritic, DualEncoder, EntropyModel, Quantizer, TemperatureDecoder, training
 from rdjax.nn.objectives import objective
 
+pytestmark = pytest.mark.float64_only  # the precisions are named
 HALVES = [jnp.bfloat16, jnp.float16, jnp.float32]
 
 
