@@ -124,9 +124,9 @@ def _send_blind(point: Point | None, offered: list[Point], floors: list[Floor], 
     if point is None:
         return f"{_nothing(offered, setting)} {blind}"
     return (
-        f"{bits(_low(point.bits.packed))} per query{_mean(point)} ({_header(setting)}; "
-        f"{_low(point.bits.single) / 8:,.0f} bytes for a single query) do it for an encoder that does not know the "
-        f"corpus, with {point.code} ({_class(point)}; "
+        f"{bits(_low(point.bits.packed))} per query{_mean(point)} do it for an encoder that does not know the corpus "
+        f"({_header(setting)}; {_low(point.bits.single) / 8:,.0f} bytes for a single query), with {point.code} "
+        f"({_class(point)}; "
         f"the encoder holds {storage(point.encoder_bytes)}). {_kept(point, setting)} {blind}"
     )
 
@@ -151,7 +151,7 @@ def _send_searched(point: Point | None, offered: list[Point], floors: list[Floor
 
 
 def _header(setting: Setting) -> str:
-    return f"with the header of one file of the {setting.queries:,} audited"
+    return f"in one file of {setting.queries:,} with its header"
 
 
 def _mean(point: Point) -> str:
