@@ -106,8 +106,9 @@ class Tiles:
         width, height = _ON_PROCESSORS if processors else _ON_ACCELERATORS
         blocks = -(-self.num_queries // min(height if query_block is None else query_block, LARGEST - 64))
         self.height = multiple(-(-self.num_queries // blocks), 8)
-        most, whole = min(width, document_block, share), _WHOLE[processors]
-        self.width = max(most // whole * whole, multiple(self.height, whole))
+        whole = _WHOLE[processors]
+        wide = multiple(min(width, document_block, share), whole)
+        self.width = max(wide if wide <= document_block else wide - whole, multiple(self.height, whole))
         self.depth = max(min(document_block, share) // self.width, 1) * self.width
 
     def replicated(self, array: np.ndarray) -> jax.Array:
