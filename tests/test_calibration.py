@@ -77,6 +77,17 @@ class TestLookAlike:
         assert made[:, 0].std() == pytest.approx(x[:, 0].std(), abs=0.05)
         np.testing.assert_array_equal(np.sort(made[:, 1]), np.sort(x[:, 1]))
 
+    def test_constant_columns_change_nothing_of_the_others(self, rng):
+        """Directions were spent on them where there are more columns than rows: 3 of 4 bits were left."""
+        x, y = rng.normal(size=(2, 12, 20))
+        wide = lambda array: np.insert(array, [0, 5, 5, 20], 7.0, axis=1)
+        places = np.insert(np.ones(20, bool), [0, 5, 5, 20], False)
+        for bits, seed in ((2.0, 0), (5.0, 1)):
+            alone, among = like(x, y, bits, seed=seed), like(wide(x), wide(y), bits, seed=seed)
+            for one, other in zip(alone, among, strict=True):
+                np.testing.assert_array_equal(other[:, places], one)
+                np.testing.assert_array_equal(other[:, ~places], 7)
+
     def test_more_columns_than_rows(self, rng):
         made = like(rng.normal(size=(20, 50)), rng.normal(size=(20, 3)), 1.0)
         assert [part.shape for part in made] == [(20, 50), (20, 3)]

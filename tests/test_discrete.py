@@ -148,6 +148,7 @@ class TestGradients:
 
     def test_binary_entropy_at_its_ends_and_between(self, tolerance):
         """A probability of 0 or 1 stays so, as it does in the entropy of (p, 1 - p)."""
+        assert not np.signbit(np.asarray(discrete.binary_entropy(np.array([0.0, 1.0])))).any()
         slopes = jax.vmap(jax.grad(discrete.binary_entropy))(jnp.array([0.0, 0.25, 0.5, 1.0]))
         np.testing.assert_allclose(slopes, [0, math.log2(3), 0, 0], rtol=tolerance, atol=tolerance)
 

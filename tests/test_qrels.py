@@ -46,6 +46,12 @@ def test_qrels_of_no_queries(tmp_path):
     refused(folder(tmp_path, texts, relevant=None), r"query_ids\.txt has 0 entries for 3 queries")
 
 
+@pytest.mark.parametrize("grade", ["nan", "1,0", "l", "1_0"])
+@pytest.mark.parametrize("line", ["q0 d4 {}\nq1 d0 1\n", "q1 d0 1\nq0 d4 {}\n", "q0 0 d4 {}\nq1 0 d0 1\n"])
+def test_a_grade_that_is_no_number_is_no_header(grade, line, tmp_path):
+    refused(with_qrels(tmp_path, line.format(grade)), f"has the grade '{grade}'; it must be a number")
+
+
 @pytest.mark.parametrize("header", ["query-id\tcorpus-id\tscore\n", ""])
 def test_qrels_of_three_columns(tmp_path, header):
     path = with_qrels(tmp_path, f"{header}q0\td4\t1\nq1\td0\t1\nq2\td3\t1\n", "qrels.tsv")
@@ -72,7 +78,7 @@ GOOD = "q0 0 d4 1\nq1 0 d0 1\nq2 0 d3 1\n"
         (GOOD + "q0 0 d4 0\n", r"line 4 judges document 'd4' for 'q0' again"),
         ("q0 0 d4 1\nq2 0 d1 1\nq1 0 d1 0\n", r"qrels\.txt has no relevant document for query 'q1'"),
         ("", r"qrels\.txt has no relevant document for query 'q0'"),
-        ("q0\td4\tx\nquery\tdocument\tscore\n", "line 2 has the grade 'score'"),
+        ("q0\td4\tx\nquery\tdocument\tscore\n", "line 1 has the grade 'x'"),
     ],
 )
 def test_qrels_mistakes(tmp_path, text, message):

@@ -28,7 +28,7 @@ def read_qrels(path: str, ids: Sequence[str], query_ids: Sequence[str]) -> Judge
     judged: Judged = [{} for _ in query_ids]
     for number, line in enumerate(read_lines(path), start=1):  # of millions: no sentence is made unless it is needed
         fields = fields_of(line)
-        if not line or (number == 1 and len(fields) == 3 and number_of(fields[2]) is None):
+        if not line or (number == 1 and _is_header(fields, queries, documents)):
             continue
         if len(fields) not in (3, 4):
             raise InputError(f"{path} line {number} has {len(fields)} columns; write: query 0 document grade.")
@@ -47,6 +47,11 @@ def read_qrels(path: str, ids: Sequence[str], query_ids: Sequence[str]) -> Judge
             raise InputError(f"{path} line {number} judges document {document!r} for {query!r} again; keep one.")
         row[documents[document]] = grade
     return [{document: grade for document, grade in row.items() if grade > 0} for row in judged]
+
+
+def _is_header(fields: list[str], queries: Mapping[str, int], documents: Mapping[str, int]) -> bool:
+    """Whether a first line names columns: a judgment whose grade is spoiled still names a query or a document."""
+    return len(fields) == 3 and number_of(fields[2]) is None and not (fields[0] in queries or fields[1] in documents)
 
 
 def _nearly(name: str, known: Mapping[str, int]) -> str:
@@ -98,9 +103,9 @@ def fields_of(line: str) -> list[str]:
 
 
 def number_of(text: str) -> float | None:
-    """The finite number that a text is, or None."""
+    """The finite number that a text is, or None; "1_0", which Python takes for ten, is none."""
     try:
-        value = float(text)
+        value = math.nan if "_" in text else float(text)
     except ValueError:
         return None
     return value if math.isfinite(value) else None

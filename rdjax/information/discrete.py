@@ -61,7 +61,7 @@ def binary_entropy(probability: ArrayLike) -> jax.Array:
     checks.numbers(probability, "the probability", 0, 1)
     p = floating(probability)
     p = jnp.where(p % 1 == 0, lax.stop_gradient(p), p)  # 0 and 1
-    return to_bits(-xlogy(p, p) - xlogy(1 - p, 1 - p))
+    return to_bits(0.0 - xlogy(p, p) - xlogy(1 - p, 1 - p))  # of 1 as of 0, and not -0.0
 
 
 def cross_entropy(law: ArrayLike, other: ArrayLike) -> jax.Array:

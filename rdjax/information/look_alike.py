@@ -50,7 +50,7 @@ class LookAlike:
         left, correlations, right = np.linalg.svd(first.white.T @ second.white / n)
         first.turn(left)
         second.turn(right.T)
-        chance = sum(np.sqrt(len(side.mixing) / n) for side in self._sides)  # the largest that independence shows
+        chance = sum(np.sqrt(side.white.shape[1] / n) for side in self._sides)  # the largest that independence shows
         seen = np.minimum(correlations[correlations > chance], 1 - 1e-9)
         most = self._most = min(side.varying for side in self._sides)
         if directions is not None:
@@ -82,21 +82,23 @@ class _Side:
     """Sorted columns, which of them get normal values, and how white directions mix into them."""
 
     def __init__(self, points: np.ndarray):
-        n, d = points.shape
+        n = len(points)
         self.sorted = np.sort(points, axis=0)
         self.normal = ((np.diff(self.sorted, axis=0) == 0).mean(axis=0) > ROUNDED[1]) | _straight(self.sorted)
-        self.varying = int((self.sorted[0] < self.sorted[-1]).sum())  # columns
+        varies = self.sorted[0] < self.sorted[-1]
+        self.varying = int(varies.sum())  # columns
+        kept = varies if varies.any() else np.arange(points.shape[1]) == 0  # or directions would go to constants
         self.mean, self.deviation = points.mean(axis=0), points.std(axis=0)
-        ranks = _midranks(points)  # their correlations are Spearman's
-        spread = ranks.std(axis=0)
-        scores = np.divide(ranks, spread, out=np.zeros_like(ranks), where=spread > 0)  # a constant goes with nothing
+        ranks = _midranks(points[:, kept])  # their correlations are Spearman's
+        scores, d = ranks / np.maximum(ranks.std(axis=0), np.finfo(float).tiny), ranks.shape[1]
         correlation = 2 * np.sin(np.pi / 6 * (scores.T @ scores / n))  # and these Pearson's, of a normal law
         weight = d / (n + d)  # toward no correlation, the more the fewer the rows
         variances, vectors = np.linalg.eigh((1 - weight) * correlation + weight * np.eye(d))
         self.variances = np.maximum(variances[::-1], 1e-3 * weight)
         self.white = scores @ vectors[:, ::-1] / np.sqrt(self.variances)
         mixing = vectors[:, ::-1] * np.sqrt(self.variances)
-        self.mixing = mixing / np.linalg.norm(mixing, axis=1, keepdims=True)
+        self.mixing = np.zeros((points.shape[1], d))
+        self.mixing[kept] = mixing / np.linalg.norm(mixing, axis=1, keepdims=True)
 
     def turn(self, rotation: np.ndarray) -> None:
         """Take other white directions: the columns of a rotation of those so far."""
