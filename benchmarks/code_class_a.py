@@ -63,7 +63,8 @@ def _by_cell(queries, documents, bits: int, seed: int) -> Iterator[tuple[str, fl
     yield "nearest cell", bits, table[(queries @ centers.T - (centers**2).sum(axis=1) / 2).argmax(axis=1)]
     chosen = cell[found.argmax(axis=1)]
     yield "top's cell", bits, table[chosen]
-    first = np.where(cell[None, :] == chosen[:, None], NAMED + table[chosen], table[chosen])
+    above = 2 * np.abs(table).max() + 1  # small, or float32 has no digits left for the order within the cell
+    first = np.where(cell[None, :] == chosen[:, None], above + table[chosen], table[chosen])
     yield "top's cell first", bits, first
     medoids = np.unique(table.argmax(axis=1))
     similar = documents[medoids] @ documents.T

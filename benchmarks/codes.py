@@ -55,6 +55,7 @@ ours with what recipes share (components, maps, simulated queries) and (mean len
 encode: microseconds an item, ours compiled; cached peers keep the seconds of the run that made them; MB: peak of the process while it happens, above what it held before."""
 BUDGETS = (16, 32, 64, 128, 256)
 LIBRARIES = ("faiss", "bitbudget", "remex")  # each by its best of any encoder, in the rows that are handed on
+WITHIN = 1.002  # of a budget: what a code of mean length may take on queries that it was not fitted to
 SEARCHED_BUDGETS = (4, 5, 6, 7, 8, 9, 10, 11, 12, 13)
 
 
@@ -77,11 +78,13 @@ class Row:
 
     @property
     def verdict(self) -> str:
-        """By the paired interval of ours - peer."""
+        """By the paired interval of ours - peer; "over" where the audited took more bits than the budget."""
         if self.ours is None:
             return "no code"
         if self.peer is None:
             return "no peer"
+        if self.ours.bits > self.budget * WITHIN:  # which no peer is allowed
+            return "over"
         return "above" if self.interval[0] > 0 else "below" if self.interval[1] < 0 else "not below"
 
     @property
@@ -117,7 +120,7 @@ def compare(
     wanted: np.ndarray,
 ) -> Iterator[Row]:
     """Ours beside the best peer with no larger an encoder, and the best of all; peers within the budget only."""
-    able = [outcome for outcome in found if outcome.bits <= budget * 1.002]
+    able = [outcome for outcome in found if outcome.bits <= budget * WITHIN]
     best = lambda some: max(some, key=lambda outcome: outcome.mean, default=None)
     if mine is None:
         yield Row(*where, budget, None, best(able), best(able), reference, (math.nan, math.nan))
@@ -243,8 +246,10 @@ def summary(entries: list[dict]) -> None:
         groups.setdefault((entry["kind"], entry["code_class"], entry["side"]), []).append(entry)
     for (kind, code_class, side), members in sorted(groups.items()):
         compared = [entry for entry in members if entry["peer"] is not None and entry["ours"] is not None]
+        over = [entry for entry in compared if entry["verdict"] == "over"]
+        compared = [entry for entry in compared if entry["verdict"] != "over"]
         without = sum(entry["ours"] is None for entry in members)
-        alone = len(members) - len(compared) - without
+        alone = len(members) - len(compared) - len(over) - without
         if not compared:
             print(
                 f"  {kind:6} {code_class} {side:10} {alone} rows without a peer of so small an encoder, {without} without ours"
@@ -255,7 +260,7 @@ def summary(entries: list[dict]) -> None:
         print(
             f"  {kind:6} {code_class} {side:10} {len(compared):3} rows: above {count('above')}, not below {count('not below')}, "
             f"below {count('below')}; median {statistics.median(apart):+.3f}, worst {min(apart):+.3f}; "
-            f"{alone} without a peer of so small an encoder, {without} without ours"
+            f"{alone} without a peer of so small an encoder, {without} without ours, {len(over)} of ours over the budget"
         )
     place = lambda entry: " ".join(str(entry[key]) for key in ("corpus", "kind", "side", "code_class", "budget"))
     for entry in [entry for entry in entries if entry["verdict"] == "below"]:

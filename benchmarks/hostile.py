@@ -99,7 +99,9 @@ def write_scaled(place, rng):
     for side, rows in (("documents", N), ("queries", Q)):
         np.save(corpus / f"{side}.small.npy", rng.integers(1, 99, (rows, 5)).astype(np.int8))
         np.save(corpus / f"{side}.small.scale.npy", np.full(5, 0.1, np.float32))
-        np.save(corpus / f"{side}.half.bf16.npy", rng.integers(0x3800, 0x4000, (rows, 3)).astype(np.uint16))  # 3e-5 to 2
+        np.save(
+            corpus / f"{side}.half.bf16.npy", rng.integers(0x3800, 0x4000, (rows, 3)).astype(np.uint16)
+        )  # 3e-5 to 2
     np.save(corpus / "prior.npy", np.full(N, 1 / N))
     return corpus
 

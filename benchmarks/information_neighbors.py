@@ -68,7 +68,7 @@ def sklearn():
     def estimate(x, y):
         if x.shape[1] == 1:
             return _compute_mi_cc(x[:, 0], y[:, 0], NEIGHBORS) / np.log(2)
-        nearest = NearestNeighbors(metric="chebyshev", n_neighbors=NEIGHBORS).fit(np.hstack([x, y]))
+        nearest = NearestNeighbors(metric="chebyshev", n_neighbors=NEIGHBORS, n_jobs=-1).fit(np.hstack([x, y]))
         radius = np.nextafter(nearest.kneighbors()[0][:, -1], 0)
         counts = [KDTree(part, metric="chebyshev").query_radius(part, radius, count_only=True) for part in (x, y)]
         nats = digamma(len(x)) + digamma(NEIGHBORS) - sum(np.mean(digamma(count)) for count in counts)
