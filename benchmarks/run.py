@@ -55,6 +55,7 @@ class Benchmark:
       named: arguments where it is not part of the quick run, but asked for by name.
       peer: (option, environment) of a Python that has the peer.
       repeats: False where it repeats within.
+      yardstick: whether NumPy's product, with every core, is what it is held to.
     """
 
     quick: tuple[str, ...] | None
@@ -62,6 +63,7 @@ class Benchmark:
     named: tuple[str, ...] = ()
     peer: tuple[str, str] | None = None
     repeats: bool = True
+    yardstick: bool = False
 
     def arguments(self, full: bool) -> tuple[str, ...]:
         """Of a whole run, or of a shorter one."""
@@ -96,7 +98,7 @@ BENCHMARKS = {
     "learning": Benchmark(None, peer=("--peer-python", "rax"), repeats=False),
     "sweep": Benchmark(None, repeats=False),
     "large": Benchmark(None, repeats=False),
-    "scale": Benchmark(("--only", "ranks", "--quick"), repeats=False),
+    "scale": Benchmark(("--only", "ranks", "--quick"), repeats=False, yardstick=True),
     "robust": Benchmark(None, repeats=False),
     "wheel": Benchmark(None, repeats=False),
     "hostile": Benchmark(None, repeats=False),
@@ -106,7 +108,15 @@ BENCHMARKS = {
 }
 
 
-def machine() -> dict:
+def settings(name: str) -> dict[str, str]:
+    """The environment that a benchmark runs in."""
+    every = dict(os.environ)
+    if BENCHMARKS[name].yardstick:
+        every.pop("OPENBLAS_NUM_THREADS")
+    return every
+
+
+def machine(environment: dict[str, str]) -> dict:
     """What figures depend on, and nothing that tells whose machine it is."""
     found = {}
     for name in PACKAGES:
@@ -118,7 +128,7 @@ def machine() -> dict:
     if pathlib.Path("/proc/cpuinfo").exists():
         lines = pathlib.Path("/proc/cpuinfo").read_text().splitlines()
         model = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "")
-    threads = {name: os.environ[name] for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS") if name in os.environ}
+    threads = {name: environment[name] for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS") if name in environment}
     here = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     return {
         "machine": f"{platform.system()} {platform.machine()}{', ' + model if model else ''}",
@@ -149,7 +159,7 @@ def once(name: str, arguments: list[str]) -> list[dict]:
     with tempfile.TemporaryDirectory() as folder:
         rows = pathlib.Path(folder, "rows.jsonl")
         paths = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
-        environment = os.environ | {"RDJAX_ROWS": str(rows), "PYTHONPATH": paths}
+        environment = settings(name) | {"RDJAX_ROWS": str(rows), "PYTHONPATH": paths}
         done = subprocess.run([sys.executable, str(HERE / f"{name}.py"), *arguments], env=environment, cwd=folder)
         if done.returncode:
             raise RuntimeError(f"{name} ended with code {done.returncode}")
@@ -232,7 +242,7 @@ def run(name: str, given: argparse.Namespace) -> None:
         option, environment = how.peer
         python, versions = python_of(environment, given.environments)
         arguments += [option, python]
-    count, before = given.repeats if how.repeats else 1, machine()
+    count, before = given.repeats if how.repeats else 1, machine(settings(name))
     start = time.perf_counter()
     runs = [once(name, arguments) for _ in range(count)]
     record = {
