@@ -294,7 +294,7 @@ def main() -> int:
         return 0
     failed: list[str] = []
     if not given.readme:
-        print(json.dumps(machine(), indent=1))
+        print(json.dumps(machine(dict(os.environ)), indent=1))
         failed = run_all(names, given)
     from readme_table import write
 
