@@ -116,8 +116,16 @@ def over_blocks(function: Callable, spaces: Sequence[Space], rows: int) -> Any:
     numbers = jnp.minimum(jnp.arange(blocks * rows), n - 1).reshape(blocks, rows)
 
     def one(number: jax.Array) -> Any:
-        found = [space.separations(space.rows[number]) for space in spaces]
-        return function(lax.optimization_barrier(found), number)  # or they are computed anew for every use
+        return function(_once(lambda turn: [space.separations(space.rows[number + turn]) for space in spaces]), number)
+
+    def _once(make: Callable[[jax.Array], list[jax.Array]]) -> list[jax.Array]:
+        """make(0) in one copy, by a loop whose end XLA cannot know. Where points are computed in the caller's jit, it
+        would compute separations anew for every use, rounded otherwise, and a k-th neighbor is nearer than itself.
+        """
+        turns = 1 + jnp.isnan(spaces[0].rows[0, 0])  # another turn changes nothing
+        begin = [jnp.zeros((rows, n), space.rows.dtype) for space in spaces]
+        again = lambda state: (state[0] + 1, make(state[0] // turns))
+        return lax.while_loop(lambda state: state[0] < turns, again, (jnp.zeros((), turns.dtype), begin))[1]
 
     found = lax.map(one, numbers)
     return jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:])[:n], found)

@@ -88,7 +88,9 @@ def _filled_at(variances: jax.Array, total: jax.Array) -> WaterFilling:
     reached = below + rising * _like(left, rising)
     number = jnp.sum(reached <= total, axis=-1, keepdims=True)
     edge = jnp.take_along_axis(rising, jnp.maximum(number - 1, 0), axis=-1)
-    spent = (number > 0) & (variances <= edge)
+    # by place as well: in the caller's jit a variance may be computed twice, and rounded to just above itself
+    place = jnp.argsort(jnp.argsort(lax.stop_gradient(variances), axis=-1), axis=-1)
+    spent = (number > 0) & ((variances <= edge) | (place < number))
     active = jnp.maximum(jnp.sum(~spent, axis=-1, keepdims=True), 1).astype(dtype)
     level = (total - jnp.sum(jnp.where(spent, variances, 0.0), axis=-1, keepdims=True)) / active
     reachable = level > 0
