@@ -166,7 +166,7 @@ def test_identical_documents_tie_wherever_they_stand(dimension, rng, dtype):
     kinds = np.unique(documents, axis=0, return_inverse=True, return_counts=True)
     copies = kinds[2][kinds[1].ravel()[relevant]]
     assert copies.max() > 3
-    for blocks in ((256, 4096), (16, 128), (8, 64), (24, 200)):
+    for blocks in ((256, 4096), (16, 128), (8, 64)):
         above, tied = count_above(
             queries.astype(dtype),
             documents.astype(dtype),

@@ -107,8 +107,7 @@ def _told(audit: Audit) -> Iterator[RenderableType]:
 def measures_text(measures: Measures, names: Sequence[str]) -> str:
     """The paper's measures in lines: what is known of them, what is withheld and why, what they are worth."""
     found = [(f"H of {name}", bound, " bits") for name, bound in zip(names, measures.entropies, strict=True)]
-    units = {"imbalance": " bits"}
-    found += [(name, getattr(measures, key), units.get(key, "")) for key, name in words.MEASURES.items()]
+    found += [(name, getattr(measures, key), "") for key, name in words.MEASURES.items()]
     known = [f"{name} {words.between(bound)}{unit}" for name, bound, unit in found if bound is not None]
     missing = [name for name, bound, _ in found if bound is None]
     lines = ["What the paper prices modalities by; it bounds nothing, and changes with the unit of the vectors:"]

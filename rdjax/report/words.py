@@ -12,7 +12,7 @@ MEASURES = {
     "redundancy_as_printed": "redundancy (I_cross / sum of H)",
     "redundancy": "redundancy of at most 1 (I_cross / ((M - 1) sum of H))",
     "skew_as_printed": "kappa ((1 - redundancy) / (M - 1))",
-    "imbalance": "Delta H (sum of |H - mean H|)",
+    "imbalance": "Delta H (sum of |H - mean H|), bits",
 }
 MEASURED = (
     "H: differential entropy of the vectors of one modality's queries; I_cross: bits that every two of the M "
