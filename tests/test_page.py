@@ -98,6 +98,18 @@ def at(document, place):
     return document
 
 
+def test_what_is_said_before_the_answer_takes_no_words_from_it():
+    """The first card was empty, as its first sentence is the headline where nothing is said before it."""
+    audit = fake_audit()
+    said = ("Weights alone do it. So they do.", "Chance does it.")
+    text, _, _ = render(dataclasses.replace(audit, answer=(*said, *audit.answer)))
+    leads = re.findall(r'<p class="lead">(.*?)</p>', text, re.DOTALL)
+    plain = lambda words: re.sub(r"<[^>]+>", "", words).strip()
+    assert [plain(lead) for lead in leads] == list(said)
+    cards = re.findall(r'<h2 class="purpose">.*?</h2>\s*<p>(.*?)</p>', text, re.DOTALL)
+    assert [plain(card) for card in cards] == [choice.sentence for choice in audit.recommendations]
+
+
 # numbers
 
 
