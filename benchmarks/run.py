@@ -7,9 +7,9 @@ Quick, the default, is made for less than ten minutes on two cores; `--full` has
 speaks of, hours in all, and writes results/full/NAME.json, of which the README says nothing. A benchmark is run K times (3)
 unless it repeats within. A result holds, for every row, the median, the least and the most of ours, of the peer's and of
 their ratio, taken run by run, with versions, threads and machine. What fails is reported at the end, and the others go on;
-`--resume` leaves out what is stored of the same mode, command and sources. Peers that need packages of another age get
-environments of their own in DIR (.bench), made here with venv and pip; one that cannot be made counts as failed. Run it on a
-machine that does nothing else.
+`--resume` leaves out what is stored of the same mode, command and sources, which are the files that a benchmark imports, so
+that a whole run can be made in parts. Peers that need packages of another age get environments of their own in DIR (.bench),
+made here with venv and pip; one that cannot be made counts as failed. Run it on a machine that does nothing else.
 """
 
 import os
@@ -17,20 +17,20 @@ import os
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import argparse
-import ast
-import hashlib
 import json
 import pathlib
 import platform
-import re
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib import metadata
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
+
+from run_sources import sources
 
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT, RESULTS = HERE.parent, HERE / "results"
@@ -56,6 +56,7 @@ class Benchmark:
       peer: (option, environment) of a Python that has the peer.
       repeats: False where it repeats within.
       yardstick: whether NumPy's product, with every core, is what it is held to.
+      whole: whether it starts or installs rdjax, of which then every file counts.
     """
 
     quick: tuple[str, ...] | None
@@ -64,6 +65,7 @@ class Benchmark:
     peer: tuple[str, str] | None = None
     repeats: bool = True
     yardstick: bool = False
+    whole: bool = False
 
     def arguments(self, full: bool) -> tuple[str, ...]:
         """Of a whole run, or of a shorter one."""
@@ -97,13 +99,14 @@ BENCHMARKS = {
     "closer_budgets": Benchmark(None, repeats=False),
     "learning": Benchmark(None, peer=("--peer-python", "rax"), repeats=False),
     "sweep": Benchmark(None, repeats=False),
-    "large": Benchmark(None, repeats=False),
+    "large": Benchmark(None, repeats=False, whole=True),
     "scale": Benchmark(("--only", "ranks", "--quick"), repeats=False, yardstick=True),
     "robust": Benchmark(None, repeats=False),
-    "wheel": Benchmark(None, repeats=False),
-    "hostile": Benchmark(None, repeats=False),
+    "fused": Benchmark(None, repeats=False),
+    "wheel": Benchmark(None, repeats=False, whole=True),
+    "hostile": Benchmark(None, repeats=False, whole=True),
     "fuzz_streams": Benchmark(None, repeats=False),
-    "kills": Benchmark(None, repeats=False),
+    "kills": Benchmark(None, repeats=False, whole=True),
     "browser": Benchmark(None, repeats=False),
 }
 
@@ -186,39 +189,16 @@ def summary(runs: list[list[dict]]) -> list[dict]:
     return rows
 
 
-def sources(name: str) -> str:
-    """SHA-256 of what a benchmark's figures come from: all of rdjax, its own file, and what that imports or starts."""
-    files, found = [HERE / f"{name}.py"], set(ROOT.glob("rdjax/**/*.py"))
-    while files:
-        path = files.pop()
-        if path.exists() and path not in found:
-            found.add(path)
-            for module in _modules(path):
-                files += [HERE / f"{module}.py", ROOT / f"{module.replace('.', '/')}.py"]
-    total = hashlib.sha256()
-    for path in sorted(found):
-        place = path.relative_to(ROOT if path.is_relative_to(ROOT) else HERE).as_posix()
-        total.update(f"{place} {len(path.read_bytes())}\n".encode() + path.read_bytes())
-    return total.hexdigest()
-
-
-def _modules(path: pathlib.Path) -> Iterator[str]:
-    """Modules that a file imports, anywhere in it, or starts as scripts, and more names that are of none."""
-    for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.Import | ast.ImportFrom):
-            above = getattr(node, "module", None)
-            yield from ([above] if above else [])
-            yield from (f"{above}.{one.name}" if above else one.name for one in node.names)
-        elif isinstance(node, ast.Constant) and isinstance(node.value, str) and re.fullmatch(r"\w+\.py", node.value):
-            yield node.value.removesuffix(".py")
-
-
 def identity(name: str, full: bool) -> dict[str, str]:
     """What a stored result is one of: paths in the command are relative, and a peer's Python has no name."""
     how = BENCHMARKS[name]
     words = [*how.arguments(full), *((how.peer[0], "PYTHON") if how.peer else ())]
     command = " ".join(["python", f"benchmarks/{name}.py", *words])
-    return {"command": command, "mode": "full" if full else "quick", "sources": sources(name)}
+    return {
+        "command": command,
+        "mode": "full" if full else "quick",
+        "sources": sources(HERE / f"{name}.py", ROOT, how.whole),
+    }
 
 
 def place_of(name: str, full: bool) -> pathlib.Path:

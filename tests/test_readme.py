@@ -13,6 +13,7 @@ import pytest
 
 from benchmarks import readme_table, run
 from benchmarks.rows import record
+from benchmarks.run_sources import sources
 
 pytestmark = pytest.mark.float64_only
 ROOT = pathlib.Path(__file__).parent.parent
@@ -94,7 +95,7 @@ def test_rows_of_codes_are_counted_as_they_are_stored():
 
 
 def test_every_benchmark_is_in_the_list_and_there():
-    helpers = {"run", "rows", "readme_table", "picture", "information", "information_bmi", "code_speed"}
+    helpers = {"run", "run_sources", "rows", "readme_table", "picture", "information", "information_bmi", "code_speed"}
     helpers |= {"sweep_work", "temperature_optimum"}  # parts of sweep and temperatures
     files = {path.stem for path in (ROOT / "benchmarks").glob("*.py")}
     parts = {name for name in files if name.startswith("code_")}
@@ -199,20 +200,31 @@ def test_what_is_stored_of_the_same_sources_is_left_out(toys, monkeypatch, capfd
     assert seen == ["toy", "toy"]
 
 
-def test_a_source_of_rdjax_is_a_source_of_every_benchmark(tmp_path, monkeypatch):
-    (tmp_path / "rdjax" / "deep").mkdir(parents=True)
-    (tmp_path / "benchmarks").mkdir()
-    (tmp_path / "benchmarks" / "one.py").write_text('import two\nSCRIPT = "three.py"\n')
-    monkeypatch.setattr(run, "ROOT", tmp_path)
-    monkeypatch.setattr(run, "HERE", tmp_path / "benchmarks")
-    found = {run.sources("one")}
-    names = ("rdjax/a.py", "rdjax/deep/b.py", "benchmarks/two.py", "benchmarks/three.py", "benchmarks/one.py")
-    for count, name in enumerate(names, 2):
-        (tmp_path / name).write_text("import one\n")
-        found.add(run.sources("one"))
-        assert len(found) == count
-    (tmp_path / "benchmarks" / "four.py").write_text("import one\n")
-    assert run.sources("one") in found
+def test_what_a_benchmark_imports_or_starts_is_a_source_of_it(tmp_path):
+    """Through packages of rdjax, with the packages above; all of a package that imports on first use."""
+    texts = {
+        "benchmarks/one.py": 'import two\nfrom rdjax.limits import ranking\nSCRIPT = "three.py"\n',
+        "benchmarks/two.py": "from rdjax import report\n",
+        "benchmarks/three.py": "import one\n",
+        "rdjax/__init__.py": "from importlib import import_module\n",
+        "rdjax/limits/__init__.py": "from rdjax.host import look\n",
+        "rdjax/limits/ranking.py": "",
+        "rdjax/host.py": "",
+        "rdjax/report/__init__.py": "from importlib import import_module\n",
+        "rdjax/report/page.py": "",
+    }
+    others = {"benchmarks/four.py": "import one\n", "rdjax/limits/dimensions.py": "", "rdjax/audit/__init__.py": ""}
+    for name, text in (texts | others).items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    digest = lambda whole=False: sources(tmp_path / "benchmarks" / "one.py", tmp_path, whole)
+    found, all_of_it = {digest()}, {digest(True)}
+    for count, name in enumerate([*texts, *others], 2):
+        (tmp_path / name).write_text((texts | others)[name] + "# changed\n")
+        found.add(digest())
+        all_of_it.add(digest(True))
+        assert len(found) == min(count, len(texts) + 1), name
+        assert len(all_of_it) == count - (count > len(texts) + 1), name
 
 
 def test_full_results_stand_apart_and_name_paths_as_in_a_checkout(toys, monkeypatch):
