@@ -1,4 +1,4 @@
-"""Functions that loop on the host, block by block or until something holds, and so are not part of anybody's trace."""
+"""Functions that work on the host, block by block or until something holds, and so are not part of anybody's trace."""
 
 from collections.abc import Callable
 from functools import wraps
@@ -19,7 +19,7 @@ def on_the_host(function: Callable[P, R]) -> Callable[P, R]:
     def at_once(*args: P.args, **kwargs: P.kwargs) -> R:
         require(
             is_concrete(args, kwargs),
-            f"{function.__name__} is given traced values; it loops on the host, so call it outside jit, grad and vmap.",
+            f"{function.__name__} is given traced values; it works on the host, so call it outside jit, grad and vmap.",
         )
         if is_concrete(jnp.zeros(())):  # nobody traces; `looking` would hide the axes of a mesh
             return function(*args, **kwargs)

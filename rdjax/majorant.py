@@ -8,8 +8,6 @@ what is left is the majorant. Rounds grow like the logarithm of the number of ch
 where the sequential stack takes a million steps.
 """
 
-import math
-
 import jax
 import jax.numpy as jnp
 from jax import lax
@@ -98,13 +96,13 @@ def _common_tangent(curve: jax.Array, starts: jax.Array, ends: jax.Array) -> tup
     From one foot the other is where the chord is extreme. Each swing lifts the bridge, so a bridge that has not
     settled yet still passes above every point between its feet. Mirrored, a swing of the left foot is one of the right.
     """
-    steps = math.ceil(math.log2(curve.shape[1])) + 1
 
-    def swing(number, feet):
+    def swing(state):
+        feet, number, still = state
         side = 1 - 2 * (number & 1)
         fixed = curve[:, jnp.where(side > 0, feet[0], feet[1])]
 
-        def halve(_, span):
+        def halve(span):
             low, high = span
             middle = (low + high) >> 1
             here, there = curve[:, side * middle], curve[:, side * jnp.minimum(middle + 1, high)]
@@ -113,7 +111,10 @@ def _common_tangent(curve: jax.Array, starts: jax.Array, ends: jax.Array) -> tup
             return jnp.where(rising, middle + 1, low), jnp.where(rising, high, middle)
 
         span = jnp.where(side > 0, starts[1:], -ends[:-1]), jnp.where(side > 0, ends[1:], -starts[:-1])
-        foot = side * lax.fori_loop(0, steps, halve, span)[0]
-        return jnp.where(side > 0, feet[0], foot), jnp.where(side > 0, foot, feet[1])
+        foot = side * lax.while_loop(lambda span: jnp.any(span[0] < span[1]), halve, span)[0]
+        found = jnp.where(side > 0, feet[0], foot), jnp.where(side > 0, foot, feet[1])
+        moved = jnp.any((found[0] != feet[0]) | (found[1] != feet[1]))
+        return found, number + 1, jnp.where(moved, 0, still + 1)
 
-    return lax.fori_loop(0, 2 * SWINGS, swing, (ends[:-1], starts[1:]))
+    begin = (ends[:-1], starts[1:]), jnp.asarray(0), jnp.asarray(0)
+    return lax.while_loop(lambda state: (state[1] < 2 * SWINGS) & (state[2] < 2), swing, begin)[0]

@@ -274,6 +274,8 @@ call(asked.predict, vectors, name="QueryModel.predict")
 call(asked.simulate, vectors, 2, name="QueryModel.simulate")
 call(codes.fit_relevance_map, asked, vectors, 2, side="queries")
 call(codes.fit_pca_by_modality, vectors, (3, 1))
+curves = [(np.arange(4.0), 1 - 0.25 ** np.arange(4)), (np.array([0.0, 2.0]), np.array([0.0, 0.8]))]
+call(codes.marginal_returns, curves, 4.0)
 product = codes.ProductQuantizer.fit(vectors, 4)
 call(codes.lookup_scores, product, np.asarray(product.encode(vectors)), vectors[:3])
 call(codes.Decoded, product, np.asarray(product.encode(vectors)))

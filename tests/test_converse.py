@@ -296,6 +296,53 @@ def test_several_targets_are_below_every_channel(rng, slack):
     np.testing.assert_allclose(bound[1:3], [sum(each[0]), max(each[1])], atol=1e-6)  # nothing shared, all shared
 
 
+def test_several_targets_are_the_best_set(rng, dtype, slack):
+    """Theory notes, (M3), set by set; the sets of one target are Theorem B's rate itself."""
+    joint = laws(rng, 2 * 3 * 2 * 4)[0].reshape(2, 3, 2, 4)
+    joint[0, 1] = 0
+    joint = np.asarray(joint / joint.sum(), dtype)
+    distortions = np.array([0.02, 0.05, 0.03, 0.1], dtype)
+    marginal = lambda kept: joint.sum(axis=tuple({0, 1, 2, 3} - set(kept)), dtype=np.float64)
+    alone = [float(ranking_rate(d, marginal((m,)).astype(dtype))) for m, d in enumerate(distortions)]
+    one = lambda m: oracles.entropy_bits(marginal((m,)))
+    sets = [kept for size in range(1, 5) for kept in itertools.combinations(range(4), size)]
+    floors = [sum(alone[m] - one(m) for m in kept) + oracles.entropy_bits(marginal(kept).ravel()) for kept in sets]
+    assert len(sets[int(np.argmax(floors))]) > 1
+    assert float(limits.several_targets_rate(distortions, joint)) == pytest.approx(max(floors), abs=slack)
+    far = np.array([0.02, 2, 2, 2], dtype) / np.array([1, 2, 2, 2], dtype)
+    assert float(limits.several_targets_rate(far, joint)) == pytest.approx(alone[0], abs=slack)
+
+
+def test_several_targets_take_a_few_programs_whatever_their_number(rng, caplog):
+    """63 sets of targets, whose marginals have 63 shapes; then other values, which need no program."""
+    first, second = (row.reshape((2,) * 6) for row in laws(rng, 64)[:2])
+    with jax.log_compiles(), caplog.at_level("WARNING"):
+        jax.block_until_ready(limits.several_targets_rate(np.full(6, 0.1), first))
+        made = [record.getMessage() for record in caplog.records if record.getMessage().startswith("Compiling")]
+        caplog.clear()
+        jax.block_until_ready(limits.several_targets_rate(np.full(6, 0.2), second))
+    assert any("_marginals" in message for message in made)
+    assert len(made) < 16
+    assert not [record for record in caplog.records if "ompil" in record.getMessage()]
+
+
+@pytest.mark.float64_only
+def test_several_targets_have_the_gradient_of_their_law(rng):
+    logits, move = rng.normal(size=(2, 2, 3, 2))
+    rate = lambda t: limits.several_targets_rate(
+        jnp.array([0.02, 0.05, 0.03]), jax.nn.softmax((logits + t * move).ravel()).reshape(2, 3, 2)
+    )
+    rate, slope = jax.jit(rate), jax.jit(jax.grad(rate))
+    assert float(slope(0.0)) == pytest.approx(float(rate(1e-5) - rate(-1e-5)) / 2e-5, rel=1e-6)
+
+
+def test_at_the_least_distortion_all_floors_have_one_derivative(dtype):
+    """Where four equally likely documents are named, Shannon's bound is Theorem B, and so is its (large) slope."""
+    at_best = lambda rate: float(jax.grad(lambda d: rate(d, 4))(jnp.zeros((), dtype)))
+    assert at_best(limits.shannon_rate) == pytest.approx(at_best(ranking_rate), rel=1e-5)
+    assert at_best(ranking_rate) < -100
+
+
 def test_first_relevant_floor_is_below_every_channel(rng, slack):
     """Theory notes, section 1.7, once more: random sets of relevant documents among four, all 24 rankings."""
     sets = rng.random((MANY, 5, 4)) < 0.45

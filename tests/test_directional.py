@@ -212,12 +212,13 @@ def test_it_traces():
 
 @pytest.mark.float64_only
 @pytest.mark.parametrize("family", ["PCA + product", "relevance + product", "relevance + trellis"])
-def test_audits_look_for_directions_where_ranking_does_and_the_fit_has_not_seen_what_is_coded(family):
+def test_audits_look_for_directions_where_ranking_does_and_the_fit_has_not_seen_what_is_coded(family, monkeypatch):
     """Not of documents that are ranked as long as they are decoded, nor of what words were fitted on."""
-    rows, fit = shifted(200), {each.name: each.fit for each in FAMILIES}
-    queries = rows[:40] + 0.1 * shifted(40, 7)
+    monkeypatch.setattr("rdjax.audit.training.EXAMPLES", 128)
+    rows, fit = shifted(64), {each.name: each.fit for each in FAMILIES}
+    queries = rows[:20] + 0.1 * shifted(20, 7)
     for blind in (False, True):
-        training = Training(np.concatenate([rows, queries]), rows, rows, queries, rows[:40], (D,), blind, len(rows))
+        training = Training(np.concatenate([rows, queries]), rows, rows, queries, rows[:20], (D,), blind, len(rows))
         for side, name, stretched in (("queries", family, False), ("documents", f"{family}, stretched", True)):
             code = fit[name](training, side, 16)
             inner = code.code if stretched else code

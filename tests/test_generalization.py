@@ -239,7 +239,7 @@ def test_an_exact_decay_is_recovered():
         (lambda: limits.rademacher_complexity(jax.random.key(0), 0, [0], sizes=(1, 2)), "one for each pair"),
         (lambda: limits.fit_decay([1, 2, 4, 8], np.ones((4, 9)), level=1.0), "the level has an entry 1"),
         (lambda: limits.fit_decay([1, 2, 4, 8], np.ones((4, 9)), resamples=1), "resamples is 1"),
-        (lambda: limits.decoder_complexity(1, 3, 1, np.ones(2)), "for 3 ranks"),
+        (lambda: limits.decoder_complexity(1, 3, 1, np.ones(2)), "for 3 documents"),
     ],
 )
 def test_mistakes_get_one_sentence(call, words):

@@ -129,8 +129,8 @@ def test_the_measured_split(rng):
         (lambda: least_answer_error(1.0, N, 0, 0.1, 0.7), "k is 0"),
         (lambda: least_answer_error(1.0, 0, 1, 0.1, 0.7, alone=True), "0 documents"),
         (lambda: least_answer_error(-1.0, N, 1, 0.1, 0.7, alone=True), "negative"),
-        (lambda: least_answer_error(1.0, N, 1, 0.1, 1.7), "outside"),
-        (lambda: least_error_beyond_luck(1.0, N, 1, -0.1), "outside"),
+        (lambda: least_answer_error(1.0, N, 1, 0.1, 1.7), "at least 0, at most 1"),
+        (lambda: least_error_beyond_luck(1.0, N, 1, -0.1), "at least 0, at most 1"),
     ],
 )
 def test_mistakes_get_one_sentence(call, words):

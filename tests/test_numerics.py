@@ -68,7 +68,6 @@ def test_a_bound_says_how_it_is_known():
     assert not floor.exact
     assert floor.assuming("a stream").assumes == ("uniform prior", "a stream")
     assert Bound.value(2.0, "measured").exact
-    assert Bound.at_most(1.0, "model").lower == -np.inf
     assert jax.tree.map(lambda x: 2 * x, floor).lower == 6  # a pytree of its two ends
     with pytest.raises(checks.InputError, match="evidence is 'rumour'"):
         Bound.value(1.0, "rumour")

@@ -65,7 +65,7 @@ def test_sizes_of_storage(size, text):
 
 
 def test_a_bound_shows_the_side_that_is_known():
-    assert words.number(Bound.at_most(3.0, "theorem")) == 3.0
+    assert words.number(Bound(-math.inf, 3.0, "theorem")) == 3.0
     assert words.number(Bound.at_least(2.0, "theorem")) == 2.0
     assert words.count(1, "query") == "1 query"
     assert words.count(1000, "query") == "1,000 queries"

@@ -232,6 +232,16 @@ def test_arrays_fill_the_file_one_after_the_other(whole, monkeypatch, change, en
         load_code(bad, "x.safetensors")
 
 
+def test_what_a_header_says_twice_is_refused(whole):
+    """Readers differ in which of the two they believe."""
+    (length,) = struct.unpack("<Q", whole[:8])
+    twice = b'{"__metadata__":{},' + whole[9 : 8 + length]
+    with pytest.raises(
+        InputError, match=r"x\.safetensors is no \.safetensors file, or its header is damaged; fetch it"
+    ):
+        load_code(struct.pack("<Q", len(twice)) + twice + whole[8 + length :], "x.safetensors")
+
+
 def test_float64_is_not_narrowed_in_silence(whole):
     with jax.enable_x64(False), pytest.raises(InputError, match="fitted in float64, which JAX has off"):
         load_code(whole, "x.safetensors")

@@ -14,9 +14,10 @@ from jax.sharding import Mesh
 
 from rdjax import checks
 from rdjax.checks import InputError
+from rdjax.numerics import floating
 from rdjax.retrieval import count_above, counts_from_scores, fuse, modality_scores, parse_metric, top_document
 from rdjax.retrieval import scores as scores_module
-from rdjax.retrieval.scores import inner_products
+from rdjax.retrieval.scores import inner_products, working
 
 
 def integers(rng, rows, dimension=12):
@@ -50,6 +51,21 @@ def test_stored_types_are_widened(stored, rng):
     scores = modality_scores({"a": integers(rng, 3).astype(stored)}, {"a": integers(rng, 5).astype(stored)})
     assert scores.dtype == jnp.float32
     assert fuse({"a": integers(rng, 3).astype(stored)}).dtype == jnp.float32
+
+
+@pytest.mark.parametrize("stored", [np.int32, np.int64, np.uint64, np.float64])
+@pytest.mark.parametrize("put", [np.asarray, jnp.asarray, np.ndarray.tolist])
+def test_what_float32_does_not_hold_has_the_default_precision_as_everywhere(stored, put, rng):
+    array = put(np.abs(integers(rng, 3)).astype(stored))
+    assert working(array).dtype == floating(array).dtype == jnp.result_type(float)
+
+
+def test_working_numbers_have_a_firm_precision_and_are_real():
+    firm = jax.make_jaxpr(working)(2.0).out_avals
+    assert [(aval.dtype, aval.weak_type) for aval in firm] == [(jnp.result_type(float), False)]
+    for array, kind in (([1j], "complex128"), (np.array(["a"]), "<U1"), ([None], "object")):
+        with pytest.raises(InputError, match=f"there are {kind} values; give real numbers"):
+            working(array)
 
 
 def test_fusion_is_differentiable_in_the_temperatures(dtype):

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -116,15 +117,16 @@ def floors_for(
             kind=FIXED,
             bits=_as_float(fixed, rests),
             why="",
-            curve=tuple((float(b), _one_shot_quality(b, prior, metric)) for b in sizes),
+            curve=_curve(partial(_one_shot_quality, prior=prior, metric=metric), sizes),
         ),
         *blind,
     ]
 
 
-def _one_shot_quality(bits: float, prior: Any, metric: Metric) -> float:
+def _one_shot_quality(bits: np.ndarray, prior: Any, metric: Metric) -> np.ndarray:
     documents = prior if np.ndim(prior) == 0 else len(prior)
-    return 1 - float(one_shot_distortion(int(min(2.0**bits, documents)), prior, metric.weights))
+    codewords = np.minimum(2.0**bits, documents).astype(int)
+    return 1 - np.asarray(one_shot_distortion(codewords, prior, metric.weights))
 
 
 def _several(metric: Metric, corpus: Corpus, aim: float) -> Floor:
@@ -173,8 +175,8 @@ def _blind(
     return found if side == "queries" else [replace(f, bits=_of_documents(f.bits)) for f in found if f.bits is not None]
 
 
-def _curve(quality: Callable[[np.ndarray], Any]) -> tuple[tuple[float, float], ...]:
-    return tuple((float(b), float(q)) for b, q in zip(GRID, np.asarray(quality(GRID)), strict=True))
+def _curve(quality: Callable[[np.ndarray], Any], bits: np.ndarray = GRID) -> tuple[tuple[float, float], ...]:
+    return tuple((float(b), float(q)) for b, q in zip(bits, np.asarray(quality(bits)), strict=True))
 
 
 def _as_float(bound: Bound, *words: str) -> Bound:

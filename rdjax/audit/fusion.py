@@ -10,6 +10,7 @@ from rdjax.audit.view import View, calibration_scores
 from rdjax.limits import Bound
 from rdjax.retrieval import temperature_intervals
 from rdjax.retrieval.metrics import Metric
+from rdjax.retrieval.temperature import CONVERGED
 
 SPREAD = "95%, large-sample (sandwich) over fit queries, drawn independently"
 
@@ -48,7 +49,7 @@ def _temperatures(view: View, count: int, seed: int) -> tuple[Temperature, ...]:
     scores, relevant = calibration_scores(view, seed)
     ends = np.asarray(temperature_intervals(scores, relevant, view.temperatures))
     fold = () if count == 1 else (f"the first of {count} folds",)
-    why = "" if view.calibration.startswith("Converged: ") else f"withheld: {view.calibration}"
+    why = "" if view.status == CONVERGED else f"withheld: {view.calibration}"
     found = []
     for name, tau, (low, high) in zip(view.test.modalities, view.temperatures.tolist(), ends.tolist(), strict=True):
         unknown = why or ("" if np.isfinite(high) else "withheld: this modality is left out.")

@@ -29,6 +29,7 @@ from rdjax.checks import require
 from rdjax.data import Corpus
 from rdjax.limits.bound import Bound
 from rdjax.retrieval.metrics import Metric
+from rdjax.retrieval.temperature import CONVERGED, FLAT
 
 
 def audit(
@@ -182,6 +183,4 @@ def _setting(
 
 
 def _calibration_warnings(views: list[View]) -> tuple[str, ...]:
-    return tuple(
-        dict.fromkeys(v.calibration for v in views if v.calibration and not v.calibration.startswith("Converged"))
-    )
+    return tuple(dict.fromkeys(view.calibration for view in views if view.status not in (CONVERGED, FLAT)))

@@ -18,6 +18,7 @@ from rdjax.data.splits import queries_in_common, query_kinds
 from rdjax.retrieval import calibrate_temperatures, fuse, modality_scores
 from rdjax.retrieval.metrics import Metric
 from rdjax.retrieval.streaming import top_document
+from rdjax.retrieval.temperature import CONVERGED
 
 FEW = 200  # audited queries below which a split would leave too few
 FEWEST = 10  # below which a bootstrap over queries knows next to nothing of how they differ
@@ -32,8 +33,8 @@ class View:
 
     `own_documents` are fit's documents that are not searched ones, numbered in `fit`: what class C may see of
     documents. `temperatures` [M] are calibrated on fit; None without judgments, where there is nothing to calibrate
-    on. Views of one corpus share `pooled`, vectors of their documents by scale. `repeated` queries of test are among
-    those of fit.
+    on; `calibration` says how that went, and `status` is its integer. Views of one corpus share `pooled`, vectors of
+    their documents by scale. `repeated` queries of test are among those of fit.
     """
 
     test: Corpus
@@ -42,6 +43,7 @@ class View:
     own_documents: np.ndarray
     temperatures: np.ndarray | None = None
     calibration: str = ""
+    status: int = CONVERGED
     pooled: dict[Any, np.ndarray] = field(default_factory=dict, compare=False, repr=False)
     repeated: int = 0
 
@@ -200,7 +202,9 @@ def calibrated(view: View, seed: int) -> View:
     result = calibrate_temperatures(*calibration_scores(view, seed))
     temperatures = np.asarray(result.temperatures)
     useless = not np.isfinite(temperatures).any()  # no modality helps: rank by the plain sum
-    return replace(view, temperatures=None if useless else temperatures, calibration=result.message)
+    return replace(
+        view, temperatures=None if useless else temperatures, calibration=result.message, status=int(result.status)
+    )
 
 
 Progress = Callable[[str, int, int], None]

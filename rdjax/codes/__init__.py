@@ -10,6 +10,7 @@ B and C are the same code fitted on other vectors; `encoder_bytes` is what the c
 a fitted code of either class for ranking.
 """
 
+from rdjax.codes.allocation import Purchase, marginal_returns
 from rdjax.codes.binary import SignBits, SignBitsRescored
 from rdjax.codes.code import Code, FixedLengthCode
 from rdjax.codes.directional import Directional
@@ -67,6 +68,8 @@ __all__ = [  # noqa: RUF022  reading order
     "fit_relevance_map",
     "turned_at_random",
     "fit_pca_by_modality",
+    "marginal_returns",
+    "Purchase",
     "lookup_scores",
     "Decoded",
     "save_code",

@@ -5,14 +5,12 @@ are filled up with words that are never nearest.
 """
 
 from collections.abc import Sequence
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from rdjax.checks import require, whole
-from rdjax.codes.arrays import device_array, fit_vectors, working_dtype
+from rdjax.codes.arrays import device_array
 from rdjax.codes.nearest_words import cell_sums, comparable, in_tiles, nearest, padded_points, with_ones
 
 MAX_BITS = 12  # of one codebook
@@ -26,68 +24,43 @@ _NUDGE = 0.1  # of the spread of a cell: how far off a revived word starts
 _State = tuple[jax.Array, jax.Array, jax.Array, jax.Array]  # words, error, whether nothing moved, steps
 
 
-def kmeans(vectors: Any, k: int, *, seed: int = 0, weights: Any = None, steps: int = 25) -> jax.Array:
-    """k words with small sum of w |x - nearest word|^2: greedy k-means++, then Lloyd's iteration until nothing moves.
-
-    It is done from two starts, of which the better result is kept: k-means++, and one that grows along the principal
-    axes (see `_starts`); in more than 64 dimensions along 64 of those axes and on 32 points a word, from where the
-    better one goes on in all. A word that is nearest to nothing is moved beside the mean of the cell that errs most.
-    Where there are fewer distinct vectors than k, words repeat.
-
-    Args:
-      vectors: x [n, d].
-      k: words, 1 to 4,096.
-      seed: of k-means++.
-      weights: w [n], at least 0; None for equal ones.
-      steps: of Lloyd's iteration at most, after the 18 of the start that grows.
-
-    Returns:
-      [k, d], in the precision of the vectors (float32 at least).
-
-    Raises:
-      InputError: if k is out of range, or the vectors or weights are not finite numbers of these shapes.
-
-    Source: Arthur and Vassilvitskii 2007 (k-means++), Lloyd 1982.
-    """
-    array = fit_vectors(vectors)
-    k = whole(k, "the number of words")
-    require(k <= 1 << MAX_BITS, f"{k} words were asked for; a codebook has at most {1 << MAX_BITS:,}.")
-    whole(steps, "the number of steps", least=0)
-    columns = np.ascontiguousarray(array.T, working_dtype(array))[None]
-    return jax.device_put(fit_codebooks(columns, (k,), seed=seed, weights=weights, steps=steps)[0])
-
-
 def fit_codebooks(
     columns: np.ndarray,
     sizes: Sequence[int],
     *,
     most: int | None = None,
     seed: int = 0,
-    weights: Any = None,
     steps: int = 25,
 ) -> np.ndarray:
-    """`kmeans` in every block.
+    """Words with small sum of |x - nearest word|^2: greedy k-means++, then Lloyd's iteration until nothing moves.
+
+    It is done from two starts, of which the better result is kept: k-means++, and one that grows along the principal
+    axes (see `_starts`); in more than 64 dimensions along 64 of those axes and on 32 points a word, from where the
+    better one goes on in all. A word that is nearest to nothing is moved beside the mean of the cell that errs most.
+    Where there are fewer distinct vectors than words, these repeat.
 
     Args:
       columns: points [B, d, n], of one precision.
-      sizes: words of every block [B].
+      sizes: words of every block [B], 0 to 4,096 (0: none, of a block that gets no bits).
       most: K, at least the largest of them; None for that.
-      seed, weights, steps: as in `kmeans`.
+      seed: of k-means++.
+      steps: of Lloyd's iteration at most, after the 18 of the start that grows.
 
     Returns:
-      words [B, K, d]; zeros beyond a block's size.
+      words [B, K, d], in the precision of the points; zeros beyond a block's size.
+
+    Source: Arthur and Vassilvitskii 2007 (k-means++), Lloyd 1982.
     """
     num_blocks, d, n = columns.shape
     k = max(sizes) if most is None else int(most)
     rng = np.random.default_rng(seed)
-    weights = _checked_weights(weights, n)
     order = rng.permutation(n)[: _SEEDING * max(sizes)]
     draws = rng.random((num_blocks, max(k, _LEAST_WORDS), _TRIALS, 2))
     words = np.zeros((num_blocks, k, d), columns.dtype)
-    centers = columns @ (weights / n).astype(columns.dtype)
+    centers = columns @ np.full(n, 1 / n, columns.dtype)
     # Blocks are handed over one after the other, and run as many at a time as there are processors.
     running = [
-        (b, _starts(columns[b] - centers[b][:, None], size, weights, order, draws[b], steps))
+        (b, _starts(columns[b] - centers[b][:, None], size, order, draws[b], steps))
         for b, size in enumerate(sizes)
         if size
     ]
@@ -100,9 +73,7 @@ def fit_codebooks(
 _Start = tuple[tuple[jax.Array, jax.Array], np.ndarray]  # words and error, still running; the axes they are along
 
 
-def _starts(
-    points: np.ndarray, size: int, weights: np.ndarray, order: np.ndarray, draws: np.ndarray, steps: int
-) -> list[_Start]:
+def _starts(points: np.ndarray, size: int, order: np.ndarray, draws: np.ndarray, steps: int) -> list[_Start]:
     """Lloyd's iteration for the centered points [d, n] of a block, from k-means++ and from words that grow.
 
     Those that grow are found along the first few principal axes, then along more and more (source: the clustering by
@@ -115,9 +86,9 @@ def _starts(
     axes = _principal_axes(points[:, order])
     along = axes.T @ points
     drawn = device_array(along[:, order[np.arange(k) % len(order)]].T, dtype)
-    turned, mass = (device_array(array, dtype) for array in padded_points(along, weights))
+    turned, mass = (device_array(array, dtype) for array in padded_points(along, np.ones(points.shape[1])))
     few = min(d, _WIDE)
-    sample, sample_mass = (device_array(a, dtype) for a in padded_points(along[:few, order], weights[order]))
+    sample, sample_mass = (device_array(a, dtype) for a in padded_points(along[:few, order], np.ones(len(order))))
     seeds = _seeds(sample, sample_mass, device_array(draws, dtype))
     growing, all_of_them = _growing(few), np.full(_LEVELS * _STEPS_OF_A_LEVEL, few, np.int32)
     more = steps if few == d else 0  # in many dimensions the better of the two goes on from these few
@@ -141,19 +112,6 @@ def _principal_axes(points: np.ndarray) -> np.ndarray:
     double = points.astype(np.float64)
     double -= double.mean(axis=1, keepdims=True)
     return np.linalg.eigh(double @ double.T)[1][:, ::-1].astype(points.dtype)
-
-
-def _checked_weights(weights: Any, n: int) -> np.ndarray:
-    if weights is None:
-        return np.ones(n)
-    weights = np.asarray(weights)
-    right = weights.shape == (n,) and weights.dtype.kind in "fiu" and bool(np.isfinite(weights).all())
-    require(
-        right and bool((weights >= 0).all() and weights.any()),
-        f"weights have shape {weights.shape}; they must be {n} finite numbers, at least 0 and not all 0.",
-    )
-    relative = weights.astype(np.float64) / float(weights.max())  # the sum of large weights may overflow
-    return relative / relative.mean()
 
 
 @jax.jit

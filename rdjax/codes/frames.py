@@ -15,7 +15,6 @@ from rdjax.checks import InputError, require
 
 MAGIC, VERSION = b"RDX", 1
 ITEMS = 1 << 16  # of one frame at most
-MOST_HEADER = 4 + 4 + 3 * 6 + 4  # bytes: 30
 
 _FETCH = "fetch it again"
 _ALTERED = f"was altered: it does not agree with its checksum; {_FETCH}."

@@ -21,6 +21,7 @@ from rdjax.codes.product import ProductQuantizer
 from rdjax.codes.relevance_map import RelevanceMap
 from rdjax.codes.trellis import TrellisCode
 from rdjax.codes.wrapped import Alike
+from rdjax.descent import falling_adam
 from rdjax.trees import register_dataclass
 
 if TYPE_CHECKING:
@@ -121,9 +122,8 @@ class LearnedCode(Alike):
         every = lessons(0)
         trades = _trades(trades)
         require(fidelity >= 0, f"the fidelity is {fidelity}; it must be at least 0.")
-        plan = Plan(
-            form, parse_objective(objective), _usual(count) if optimizer is None else optimizer, float(fidelity)
-        )
+        optimizer = falling_adam(0.02, count) if optimizer is None else optimizer
+        plan = Plan(form, parse_objective(objective), optimizer, float(fidelity))
         given = given_form(form)
         begin = _begun(given, code, every), _begun(form, code, every, begins=True)
         found = teach(
@@ -227,11 +227,3 @@ def _split(lesson: Lesson, seed: int) -> tuple[Lesson, Lesson]:
         return replace(lesson, coded=put(mine), keys=put(theirs), wanted=put(wanted[rows]))
 
     return part(np.sort(order[count // 5 :])), part(np.sort(order[: count // 5]))
-
-
-@lru_cache(maxsize=16)
-def _usual(steps: int) -> "optax.GradientTransformation":
-    """One object for each number of steps, since another one would compile again."""
-    import optax
-
-    return optax.adam(optax.cosine_decay_schedule(0.02, steps))

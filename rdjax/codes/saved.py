@@ -6,8 +6,6 @@ digits). Only the classes below are ever made, so a stranger's file can run noth
 """
 
 import json
-import math
-import struct
 import zlib
 from collections.abc import Iterator, Mapping
 from mmap import mmap
@@ -41,6 +39,7 @@ from rdjax.codes.transform import Coordinates, Projection
 from rdjax.codes.trellis import TrellisCode
 from rdjax.codes.truncation import Truncation
 from rdjax.codes.wrapped import Weighted
+from rdjax.data.tensors import BEGIN, MALFORMED, declared, header_end, read_header, require_filled
 
 KEY, VERSION = "rdjax.code", 1
 
@@ -78,7 +77,6 @@ _DTYPES: Mapping[str, Any] = {  # a file has the arrays of the last of these fir
     **{"I32": np.int32, "U32": np.uint32, "F32": np.float32, "F64": np.float64, "I64": np.int64, "U64": np.uint64},
 }
 _NAMES = {np.dtype(dtype): (-order, name) for order, (name, dtype) in enumerate(_DTYPES.items())}
-_MOST_HEADER = 10**8  # bytes, as the format has it
 _AGAIN = "fetch it again, or save the code again"
 
 
@@ -152,7 +150,7 @@ def load_code(data: bytes | mmap, where: str) -> tuple[Code, dict[str, str]]:
     try:
         arrays, description, notes = _arrays(data, where), record["code"], dict(record["notes"])
         found = _checksum(fingerprint(description, arrays), notes)
-    except (AttributeError, KeyError, TypeError, ValueError, RecursionError):
+    except MALFORMED:
         raise InputError(damaged) from None
     require(found == record.get("checksum"), damaged)
     _require_precision(arrays, where)
@@ -188,34 +186,30 @@ def _record(data: bytes | mmap, where: str) -> dict[str, Any]:
         return dict(json.loads(metadata[KEY]))
     except InputError:
         raise
-    except (struct.error, AttributeError, TypeError, ValueError, RecursionError):
+    except MALFORMED:
         raise InputError(f"{where} is no .safetensors file, or its header is damaged; {_AGAIN}.") from None
 
 
 def _header(data: bytes | mmap, where: str) -> tuple[dict[str, Any], int]:
-    """The header (8 bytes of length, low first, and as much JSON) and the first byte after it."""
-    (length,) = struct.unpack("<Q", data[:8])
-    begun = length <= _MOST_HEADER and data[8:9] in (b"{", b"")  # else it is no such file, whole or cut
-    require(begun, f"{where} is no .safetensors file; give a code that encode saved.")
-    require(length <= len(data) - 8, f"{where} was cut short; {_AGAIN}.")
-    return json.loads(data[8 : 8 + length]), 8 + length
+    """What the header says, and the first byte after it."""
+    try:
+        end = header_end(data[:BEGIN])
+    except ValueError:
+        raise InputError(f"{where} is no .safetensors file; give a code that encode saved.") from None
+    require(end <= len(data), f"{where} was cut short; {_AGAIN}.")
+    return read_header(data[:end]), end
 
 
 def _arrays(data: bytes | mmap, where: str) -> dict[str, np.ndarray]:
     """The arrays in place; ValueError unless they fill the file, one after the other."""
     header, first = _header(data, where)
-    body, place = memoryview(data)[first:], 0
-    entries = {name: entry for name, entry in header.items() if name != "__metadata__"}
-    found = {}
-    for name, entry in sorted(entries.items(), key=lambda item: item[1]["data_offsets"]):
-        dtype, shape, (start, end) = np.dtype(_DTYPES[entry["dtype"]]), entry["shape"], entry["data_offsets"]
-        size = math.prod(shape) * dtype.itemsize
-        if start != place or end != start + size or end > len(body) or min(shape, default=0) < 0:
-            raise ValueError
-        found[name], place = np.frombuffer(body[start:end], dtype).reshape(shape), end
-    if place != len(body):
-        raise ValueError
-    return found
+    tensors = declared(header, first, where)
+    require_filled(tensors, first, len(data), where)
+    whole = memoryview(data)
+    return {
+        tensor.name: np.frombuffer(whole[tensor.start : tensor.end], _DTYPES[tensor.kind]).reshape(tensor.shape)
+        for tensor in tensors
+    }
 
 
 def _require_precision(arrays: Mapping[str, np.ndarray], where: str) -> None:

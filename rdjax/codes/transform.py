@@ -120,7 +120,7 @@ class Projection(Transform):
       mean: [D].
       basis: [D, k], orthonormal columns.
       variances: [k], of the coefficients, over the vectors of the fit.
-      kind: "PCA", "rotation", "OPQ" or "turned PCA", for the name.
+      kind: for the name: "PCA", "PCA by modality", "rotation", "OPQ", or "turned" and one of these; "" if padded.
     """
 
     mean: jax.Array

@@ -9,7 +9,7 @@ import math
 import os
 import struct
 from dataclasses import dataclass
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 
@@ -20,6 +20,9 @@ from rdjax.data.reading import mapped, open_file, possible
 _DTYPES = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2"}
 _DTYPES |= {f"{letter}{8 * n}": f"<{letter.lower()}{n}" for letter in "IU" for n in (1, 2, 4, 8)}
 _MOST_HEADER = 10**8  # bytes, as the format has it
+BEGIN = 9  # bytes, of the length and the brace that the JSON has to begin with
+#: What runs into a header that is none.
+MALFORMED = (struct.error, AttributeError, KeyError, TypeError, ValueError, RecursionError)
 
 
 @dataclass(frozen=True)
@@ -70,17 +73,14 @@ def open_tensors(path: str) -> dict[str, Tensor]:
     with open_file(path) as file:
         size = os.fstat(file.fileno()).st_size
         try:
-            found, first = _header(file, size, path)
-        except (struct.error, AttributeError, KeyError, TypeError, ValueError, RecursionError):
+            begin = file.read(BEGIN)
+            first = header_end(begin)
+            if first > size:
+                raise ValueError
+            found = declared(read_header(begin + file.read(first - len(begin))), first, path)
+        except MALFORMED:
             raise InputError(f"{path} is no .safetensors file or is damaged; write it again.") from None
-    place = first
-    for tensor in sorted(found, key=lambda tensor: (tensor.start, tensor.end)):
-        there = place == tensor.start <= tensor.end <= size
-        require(there, f"{path} is cut short or damaged: {tensor.name} is not all there; write it again.")
-        shape = f"the impossible shape {tensor.shape}"
-        require(possible(tensor.shape, 8), f"{path}: {tensor.name} declares {shape}; write it again.")
-        place = tensor.end
-    require(place == size, f"{path} is damaged: {size - place} bytes at its end belong to no array; write it again.")
+    require_filled(found, first, size, path)
     keyed: dict[str, Tensor] = {}
     for tensor in found:
         marked = tensor.kind == "BF16" and not tensor.name.endswith(BF16)
@@ -90,14 +90,57 @@ def open_tensors(path: str) -> dict[str, Tensor]:
     return keyed
 
 
-def _header(file: IO[bytes], size: int, path: str) -> tuple[list[Tensor], int]:
-    """What the header says of each array, and the first byte after it."""
-    (length,) = struct.unpack("<Q", file.read(8))
-    if length > min(size - 8, _MOST_HEADER):
+def header_end(begin: bytes) -> int:
+    """The first byte after the header of a file.
+
+    Args:
+      begin: its first `BEGIN` bytes, or all of it where it has fewer.
+
+    Raises:
+      struct.error, ValueError: it is no such file, whole or cut.
+    """
+    (length,) = struct.unpack("<Q", begin[:8])
+    if length > _MOST_HEADER or begin[8:BEGIN] not in (b"{", b""):
         raise ValueError
-    header = json.loads(file.read(length).decode(), object_pairs_hook=_once)
-    first = 8 + length
-    return [_tensor(path, name, entry, first) for name, entry in header.items() if name != "__metadata__"], first
+    return 8 + length
+
+
+def read_header(head: bytes) -> dict[str, Any]:
+    """What the header says, of each array by name and under "__metadata__".
+
+    Args:
+      head: the bytes of the file up to `header_end`.
+
+    Raises:
+      one of `MALFORMED`: it is damaged, or says something twice.
+    """
+    return json.loads(head[8:].decode(), object_pairs_hook=_once)
+
+
+def declared(header: dict[str, Any], first: int, path: str) -> list[Tensor]:
+    """The arrays of a header, in its order, not yet known to fill the file.
+
+    Args:
+      header: from `read_header`.
+      first: the first byte after it.
+      path: what a message calls the file.
+
+    Raises:
+      one of `MALFORMED`: it does not say what has to be known of an array.
+    """
+    return [_tensor(path, name, entry, first) for name, entry in header.items() if name != "__metadata__"]
+
+
+def require_filled(tensors: list[Tensor], first: int, size: int, path: str) -> None:
+    """Refuse arrays that do not fill a file of `size` bytes from `first` on, one after the other, or of no shape."""
+    place = first
+    for tensor in sorted(tensors, key=lambda tensor: (tensor.start, tensor.end)):
+        there = place == tensor.start <= tensor.end <= size
+        require(there, f"{path} is cut short or damaged: {tensor.name} is not all there; write it again.")
+        shape = f"the impossible shape {tensor.shape}"
+        require(possible(tensor.shape, 8), f"{path}: {tensor.name} declares {shape}; write it again.")
+        place = tensor.end
+    require(place == size, f"{path} is damaged: {size - place} bytes at its end belong to no array; write it again.")
 
 
 def _tensor(path: str, name: str, entry: Any, first: int) -> Tensor:

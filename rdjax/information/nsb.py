@@ -7,10 +7,11 @@ xi(beta) = psi(K beta + 1) - psi(beta + 1) nats. NSB mixes over beta so that xi 
 
 with E[H | n, beta] in closed form (Wolpert and Wolf 1995). The integral is taken over u = ln beta. There the integrand
 is analytic in the strip |Im u| < pi and falls exponentially at both ends, so that equal steps converge exponentially
-once they resolve its peak. Its support (what is within `_drop` nats of the peak) is found by zooming in on a grid, and
-u = center + width sinh t puts the nodes where the peak is and still reaches the tails. Everything is in logarithms and
-in differences of log-gamma that do not cancel: no counts or alphabet overflow. Against 40 digits the quadrature is off
-by less than 1e-12 bits in float64 (from one observation among 1e9 symbols to 1e9 observations).
+once they resolve its peak. Its support (what is within 1 - ln eps nats of the peak, for numbers of precision eps) is
+found by zooming in on a grid, and u = center + width sinh t puts the nodes where the peak is and still reaches the
+tails. Everything is in logarithms and in differences of log-gamma that do not cancel: no counts or alphabet overflow.
+Against 40 digits the quadrature is off by less than 1e-12 bits in float64 (from one observation among 1e9 symbols to
+1e9 observations).
 
 Source: Nemenman, Shafee, Bialek, Entropy and inference, revisited, NIPS 2001; Wolpert and Wolf, Phys. Rev. E 52, 1995.
 """

@@ -1,10 +1,12 @@
 """What no code can beat, for retrieval. Every rate in bits per query; last axis the documents, leading axes batch.
 
 Which limit binds which code: `ranking` and `one_shot` bind every code; `blind` binds codes made without the
-corpus; `dimensions` binds vectors whose inner products rank, and `free_embeddings` looks how few are enough. Beside
-them, simpler or of more than one document: `converse`, `indirect`, `multimodal`; and of n samples in place of the
-source: `generalization`, `concentration`, and `decay`, which fits how an excess falls with n. What a floor means for
-answers that are written from what was found: `generation`.
+corpus; `dimensions` binds vectors whose inner products rank, and `free_embeddings` looks how few are enough. Where a
+query only suggests its document, `relevance` encloses what every code needs; where it has several, `relevance_set`
+binds every code by the first of them that is found, and `relevance_sum` by the credit of all. Beside these, simpler or
+of more than one document: `converse`, `indirect`, `multimodal`; and of n samples in place of the source:
+`generalization`, `concentration`, and `decay`, which fits how an excess falls with n. What a floor means for answers
+that are written from what was found: `generation`.
 """
 
 from rdjax.limits.blind import blind_bound, blind_distortion, blind_rate, data_processing

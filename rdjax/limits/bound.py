@@ -63,8 +63,3 @@ class Bound:
     def at_least(cls, number: Any, evidence: str, *assumes: str) -> "Bound":
         """A number or array as a floor, by this evidence, if one assumes the words that follow; no ceiling."""
         return cls(number, np.full(np.shape(number), np.inf)[()], evidence, assumes)
-
-    @classmethod
-    def at_most(cls, number: Any, evidence: str, *assumes: str) -> "Bound":
-        """A number or array as a ceiling, by this evidence, if one assumes the words that follow; no floor."""
-        return cls(np.full(np.shape(number), -np.inf)[()], number, evidence, assumes)

@@ -16,9 +16,9 @@ from jax.typing import ArrayLike
 from rdjax import checks
 from rdjax.information.discrete import binary_entropy
 from rdjax.limits.bound import AVERAGED, Bound
-from rdjax.limits.rank_problem import RankProblem, above_best, lay_out, pose, refuse_below_best, room
-from rdjax.limits.rank_sums import Prior, check_weights, describe_prior, refuse_names
-from rdjax.limits.tilting import Ranks, at_each, distortion_residual, largest_slope, pool, refine, solve_slope, tilt
+from rdjax.limits.rank_problem import RankProblem, above_best, lay_out, pose, refuse_below_best, room, tilted_rate
+from rdjax.limits.rank_sums import Prior, check_listed, describe_prior
+from rdjax.limits.tilting import Ranks, at_each, largest_slope, pool, tilt
 from rdjax.numerics import at_ranks, entropy_nats, floating, on_device, safe_log, to_bits
 from rdjax.retrieval.weights import Weights, reciprocal_rank
 
@@ -107,18 +107,8 @@ def shannon_rate(distortion: ArrayLike, prior: Prior, weights: Weights | ArrayLi
 @jax.jit
 def _shannon(distortion: jax.Array, problem: RankProblem) -> jax.Array:
     ranks = _unpooled(problem)
-
-    def at(one: jax.Array) -> jax.Array:
-        above = above_best(one, problem.first)
-        target = jnp.maximum(above, 0)
-        slope, blocks = solve_slope(target, ranks, distortion_residual)
-        slope = refine(target, ranks, blocks, slope, distortion_residual)
-        nats = ranks.entropy - tilt(ranks, blocks, slope).psi - slope * target
-        beyond = target >= _mean(ranks.count, ranks.gap) / problem.documents  # every law is good enough there
-        found = jnp.where(beyond | (nats <= 0), 0, to_bits(nats))
-        return jnp.where(above < -room(above.dtype), jnp.inf, found)
-
-    return at_each(at, distortion, ranks.gap.shape[0])
+    enough = _mean(ranks.count, ranks.gap) / problem.documents  # every law is good enough there
+    return at_each(lambda one: tilted_rate(one, problem.first, ranks, enough), distortion, ranks)
 
 
 def _unpooled(problem: RankProblem) -> Ranks:
@@ -207,13 +197,10 @@ def success_range(
     Source: theory notes, section 8.
     """
     checks.numbers(distortion, "the distortion")
-    refuse_names(weights)
     n, d = checks.whole(num_documents, "the number of documents", 2), floating(distortion)
-    if not callable(weights):
-        checks.require(np.shape(weights) == (n,), f"the weights have shape {np.shape(weights)} for {n} documents.")
-    worth = at_ranks(weights, np.array([1.0, 2.0, n])) if callable(weights) else weights
-    if checks.is_concrete(worth):
-        check_weights(np.asarray(worth, np.float64))
+    ends = np.array([1.0, 2.0, n])
+    worth = at_ranks(weights, ends) if callable(weights) else weights
+    check_listed(worth, len(ends) if callable(weights) else n)
     return _success(d, floating(worth))
 
 

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from rdjax.checks import numbers, require, whole
+from rdjax.host import on_the_host
 
 EXPONENTS = np.linspace(0.02, 3.0, 597)  # the grid of b; an end that is reached is the grid's own
 UPPER = 0.9
@@ -49,6 +50,7 @@ class DecayFit:
     slopes: np.ndarray
 
 
+@on_the_host
 def fit_decay(
     samples: Any, values: Any, statistic: str = "mean", *, resamples: int = 300, level: float = 0.95, seed: int = 0
 ) -> DecayFit:

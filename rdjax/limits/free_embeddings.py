@@ -6,7 +6,7 @@ can do with fewer dimensions than the best of these. What is found is achievable
 """
 
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import jax
@@ -15,6 +15,7 @@ import numpy as np
 from jax import lax
 
 from rdjax.checks import require, whole
+from rdjax.descent import falling_adam
 from rdjax.host import on_the_host
 from rdjax.limits.dimensions import check_patterns
 from rdjax.trees import register_dataclass
@@ -84,7 +85,7 @@ def embed_freely(
     """
     sets = check_patterns(patterns)
     d, starts, steps = whole(dimension, "the dimension"), whole(starts, "starts"), whole(steps, "steps")
-    optimizer = _usual(steps) if optimizer is None else optimizer
+    optimizer = falling_adam(0.1, steps) if optimizer is None else optimizer
     rng = np.random.default_rng(seed)
     wanted = jnp.asarray(sets)
     dtype = jnp.result_type(float)
@@ -122,14 +123,6 @@ def achieved_dimension(patterns: Any, least: int, most: int, **options: Any) -> 
         if found.satisfied == 1:
             return dimension, found
     return None, found
-
-
-@lru_cache(maxsize=16)
-def _usual(steps: int) -> "optax.GradientTransformation":
-    """One object for each number of steps, since another one would compile again."""
-    import optax
-
-    return optax.adam(optax.cosine_decay_schedule(0.1, steps))
 
 
 Vectors = tuple[jax.Array, jax.Array]

@@ -23,7 +23,7 @@ from jax.scipy.special import gammaln
 from jax.typing import ArrayLike
 
 from rdjax import checks
-from rdjax.limits.rank_sums import check_weights, rank_nodes, refuse_names
+from rdjax.limits.rank_sums import check_listed, rank_nodes
 from rdjax.numerics import at_ranks, floating, on_device
 from rdjax.retrieval.weights import Weights, reciprocal_rank
 
@@ -244,11 +244,8 @@ def _places(cells: ArrayLike, documents: ArrayLike, sizes: tuple[int, int], n: i
 
 
 def _worth(weights: Weights | ArrayLike, documents: int) -> jax.Array:
-    refuse_names(weights)
     worth = at_ranks(weights, np.arange(1.0, documents + 1)) if callable(weights) else weights
-    checks.require(np.shape(worth) == (documents,), f"the weights have shape {np.shape(worth)} for {documents} ranks.")
-    if checks.is_concrete(worth):
-        check_weights(np.asarray(worth, np.float64))
+    check_listed(worth, documents)
     return floating(worth)
 
 

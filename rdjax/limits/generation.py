@@ -143,7 +143,9 @@ def least_answer_error(
     Raises:
       InputError: a negative rate, a prior that is no law, k below 1, a probability outside [0, 1].
     """
-    hit, miss = (_probability(p, "an error of the generator") for p in (wrong_given_hit, wrong_given_miss))
+    for error in (wrong_given_hit, wrong_given_miss):
+        checks.numbers(error, "an error of the generator", 0, 1)
+    hit, miss = floating(wrong_given_hit), floating(wrong_given_miss)
     return miss - (1 - _least_miss(rate, prior, k, alone)) * jnp.maximum(miss - hit, 0.0)
 
 
@@ -160,8 +162,8 @@ def least_error_beyond_luck(
     Returns:
       probability; errors as in `least_answer_error`.
     """
-    luck = _probability(right_and_miss, "P(right, miss)")
-    return jnp.maximum(_least_miss(rate, prior, k, alone) - luck, 0.0)
+    checks.numbers(right_and_miss, "P(right, miss)", 0, 1)
+    return jnp.maximum(_least_miss(rate, prior, k, alone) - floating(right_and_miss), 0.0)
 
 
 def _least_miss(rate: ArrayLike, prior: Prior, k: int, alone: bool) -> jax.Array:
@@ -187,10 +189,3 @@ def _codewords(rate: ArrayLike, documents: int) -> Any:
 def _room(dtype: Any) -> float:
     """What 2^rate may have lost to the precision that the rate was given in."""
     return 1 + max(1e-14, 16 * float(jnp.finfo(dtype).eps) if jnp.issubdtype(dtype, jnp.floating) else 0.0)
-
-
-def _probability(value: ArrayLike, what: str) -> jax.Array:
-    if checks.is_concrete(value):
-        inside = (np.asarray(value) >= 0) & (np.asarray(value) <= 1)
-        checks.require(bool(np.all(inside)), f"{what} is outside [0, 1]; it is a probability.")
-    return floating(value)

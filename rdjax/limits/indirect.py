@@ -16,8 +16,8 @@ from jax import lax
 from jax.typing import ArrayLike
 
 from rdjax import checks
-from rdjax.limits.rank_problem import RankProblem, above_best, pose, refuse_below_best, room
-from rdjax.limits.tilting import Ranks, at_each, distortion_residual, pool, refine, solve_slope, tilt
+from rdjax.limits.rank_problem import RankProblem, pose, refuse_below_best, room, tilted_rate
+from rdjax.limits.tilting import Ranks, at_each, pool
 from rdjax.numerics import entropy_nats, floating, on_device, to_bits
 from rdjax.retrieval.weights import Weights, reciprocal_rank
 
@@ -115,19 +115,9 @@ def _rate(
     most, mass = jnp.matmul(law.astype(dtype), falling(rows), precision=HIGHEST), falling(problem.prior)
     ranks = Ranks(problem.gap, problem.count, mass, entropy_nats(mass), True, most)
     least, worst = jnp.matmul(jnp.stack([most, ranks.mass]), ranks.gap, precision=HIGHEST)
-    slack = 4 * room(dtype)
-
-    def at(one: jax.Array) -> jax.Array:
-        excess = above_best(one, problem.first)
-        target = jnp.maximum(excess, least)
-        slope, _ = solve_slope(target, ranks, distortion_residual)
-        blocks = pool(ranks, slope)  # again, for the gradient of its masses
-        slope = refine(target, ranks, blocks, slope, distortion_residual)
-        nats = ranks.entropy - tilt(ranks, blocks, slope).psi - slope * target
-        needed = jnp.where((target >= worst) | (nats <= 0), 0, to_bits(nats))
-        return jnp.where(excess < least - slack, jnp.inf, needed)
-
-    rate = at_each(at, distortion, ranks.gap.shape[0])
+    again = lambda blocks, slope: pool(ranks, slope)  # for the gradient of its masses
+    at = lambda one: tilted_rate(one, problem.first, ranks, worst, least=least, slack=4, differentiable=again)
+    rate = at_each(at, distortion, ranks)
     noise = to_bits(room(dtype) * (1 + ranks.entropy))  # of a rate: a small contraction must not make bits of it
     rate = jnp.where(contraction < 1, jnp.maximum(rate - noise, 0), rate)
     passes = ~(contraction <= 0)  # else nothing of the query comes through: no rate is any use, none is needed or all

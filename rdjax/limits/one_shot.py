@@ -17,8 +17,9 @@ from jax import lax
 from jax.typing import ArrayLike
 
 from rdjax import checks
+from rdjax.host import on_the_host
 from rdjax.limits.bound import Bound
-from rdjax.limits.rank_sums import Prior, check_weights, checked_size, describe_prior, rank_nodes, refuse_names
+from rdjax.limits.rank_sums import Prior, check_listed, check_weights, checked_size, describe_prior, rank_nodes
 from rdjax.numerics import at_ranks, floating, on_device
 from rdjax.retrieval.weights import Weights, reciprocal_rank
 
@@ -42,7 +43,7 @@ def one_shot_distortion(
       InputError: L below 1 or not whole, a prior that is no law, weights that increase.
     """
     documents = checked_size(prior)
-    _check_listed(weights, documents)
+    check_listed(weights, documents)
     sizes = _sizes(num_codewords, documents) if checks.is_concrete(num_codewords) else num_codewords
     if np.ndim(prior) == 0:
         checks.require(
@@ -56,6 +57,7 @@ def one_shot_distortion(
     return (_from_prior if callable(weights) else _from_listed)(on_device(sizes), floating(prior), weights)
 
 
+@on_the_host
 def one_shot_codewords(distortion: float, prior: Prior, weights: Weights | ArrayLike = reciprocal_rank) -> int:
     """Fewest codewords with which a fixed-length code can reach a distortion; its bits are log2 of this.
 
@@ -74,7 +76,7 @@ def one_shot_codewords(distortion: float, prior: Prior, weights: Weights | Array
     eps = float(jnp.finfo(jnp.promote_types(made, np.float32)).eps)
     distortion = float(distortion)
     documents = checked_size(prior)
-    _check_listed(weights, documents)
+    check_listed(weights, documents)
     first, loss = _losses(prior, weights)
     excess = distortion - (1 - first) if first > 0.5 else (distortion - 1) + first  # as `above_best`, in float64
     # what rounds the distortion, and the sum that it may come from
@@ -91,6 +93,7 @@ def one_shot_codewords(distortion: float, prior: Prior, weights: Weights | Array
     return low
 
 
+@on_the_host
 def one_shot_bound(distortion: float, prior: Prior, weights: Weights | ArrayLike = reciprocal_rank) -> Bound:
     """log2 of `one_shot_codewords` as a floor, in bits, on any code of fixed length."""
     bits = float(np.log2(one_shot_codewords(distortion, prior, weights)))
@@ -106,17 +109,6 @@ def _sizes(num_codewords: ArrayLike, documents: int) -> np.ndarray:
     good = bool(np.all(capped == np.floor(capped)) and np.all(given < np.inf))
     checks.require(good, "a number of codewords is no whole number; round it down.")
     return np.asarray(capped).astype(np.int64)
-
-
-def _check_listed(weights: Any, documents: int) -> None:
-    """An array of weights is one a document, non-increasing."""
-    refuse_names(weights)
-    if callable(weights):
-        return
-    shape = np.shape(weights)
-    checks.require(shape == (documents,), f"the weights have shape {shape} for {documents} documents.")
-    if checks.is_concrete(weights):
-        check_weights(np.asarray(weights, np.float64))
 
 
 def _losses(prior: Prior, weights: Any) -> tuple[float, Callable[[int], float]]:

@@ -1,5 +1,6 @@
 """A prior and rank weights, checked and laid out rank by rank: what limits of one relevant document start from."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from typing import Any
@@ -11,9 +12,9 @@ from jax import lax
 from jax.typing import ArrayLike
 
 from rdjax import checks
-from rdjax.limits.rank_sums import Prior, check_weights, checked_size, rank_nodes, refuse_names
-from rdjax.limits.tilting import Ranks
-from rdjax.numerics import at_ranks, entropy_nats, on_device
+from rdjax.limits.rank_sums import Prior, check_listed, check_weights, checked_size, rank_nodes, refuse_names
+from rdjax.limits.tilting import Blocks, Ranks, distortion_residual, refine, solve_slope, tilt
+from rdjax.numerics import at_ranks, entropy_nats, on_device, to_bits
 from rdjax.retrieval.weights import Weights
 from rdjax.trees import register_dataclass
 
@@ -85,10 +86,7 @@ def _worth(weights: Weights | ArrayLike, documents: int, dtype: Any, uniform: bo
     if callable(weights):
         check_every_rank(weights, documents)
         return weights(xp.arange(1, documents + 1, dtype=dtype)), xp.ones(documents, dtype)
-    shape = np.shape(weights)
-    checks.require(shape == (documents,), f"the weights have shape {shape} for {documents} documents.")
-    if checks.is_concrete(weights):
-        check_weights(np.asarray(weights, np.float64))
+    check_listed(weights, documents)
     return xp.asarray(weights, dtype), xp.ones(documents, dtype)
 
 
@@ -127,6 +125,37 @@ def _sorted(primals: tuple, tangents: tuple) -> tuple[jax.Array, jax.Array]:
 def room(dtype: Any) -> float:
     """How far below D_min a distortion still counts as D_min, which rounding may have taken off."""
     return max(1e-12, 16 * float(jnp.finfo(dtype).eps))
+
+
+def tilted_rate(
+    distortion: jax.Array,
+    first: jax.Array,
+    ranks: Ranks,
+    enough: jax.Array,
+    *,
+    least: ArrayLike = 0.0,
+    slack: float = 1.0,
+    differentiable: Callable[[Blocks, jax.Array], Blocks] = lambda blocks, slope: blocks,
+) -> jax.Array:
+    """max over s >= 0 of H - psi(s) - s (D - D_min) in bits, H being `ranks.entropy`, whatever stands for it there.
+
+    First and second derivatives are those of the maximum; at D_min the first is a large finite number.
+
+    Args:
+      distortion: D, a number; first: w_1 = 1 - D_min.
+      ranks: the laws that v is chosen from.
+      enough: the D - D_min from which on no bits are needed.
+      least: the smallest D - D_min there is; below it, by more than `slack` times `room`, the rate is inf.
+      differentiable: from the blocks at the slope and that slope, the same blocks with the gradient of their masses.
+    """
+    excess = above_best(distortion, first)
+    target = jnp.where(excess < least, least, excess)  # `maximum` would halve the derivative at D_min
+    slope, blocks = solve_slope(target, ranks, distortion_residual)
+    blocks = differentiable(blocks, slope)
+    slope = refine(target, ranks, blocks, slope, distortion_residual)
+    nats = ranks.entropy - tilt(ranks, blocks, slope).psi - slope * target
+    none = (target >= lax.stop_gradient(enough)) | (nats <= 0)  # NaN is no number of bits: every test lets it through
+    return jnp.where(excess < least - slack * room(excess.dtype), jnp.inf, jnp.where(none, 0, to_bits(nats)))
 
 
 def refuse_below_best(distortion: ArrayLike, problem: RankProblem) -> None:

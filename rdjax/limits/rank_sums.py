@@ -113,13 +113,22 @@ def refuse_names(weights: Any) -> None:
     )
 
 
+def check_listed(weights: Any, documents: int) -> None:
+    """An array of weights is one a document, as `check_weights` wants them unless traced; a function passes unseen."""
+    refuse_names(weights)
+    if callable(weights):
+        return
+    shape = np.shape(weights)
+    require(shape == (documents,), f"the weights have shape {shape} for {documents} documents.")
+    if is_concrete(weights):
+        check_weights(np.asarray(weights, np.float64))
+
+
 def every_worth(weights: Any, documents: int) -> np.ndarray:
     """w_1, ..., w_N of a function of the rank or an array that is one, float64 on the host, checked."""
-    refuse_names(weights)
-    worth = at_ranks(weights, np.arange(1.0, documents + 1)) if callable(weights) else np.asarray(weights, np.float64)
-    require(worth.shape == (documents,), f"the weights have shape {worth.shape} for {documents} documents.")
-    check_weights(worth)
-    return worth
+    worth = at_ranks(weights, np.arange(1.0, documents + 1)) if callable(weights) else weights
+    check_listed(worth, documents)
+    return np.asarray(worth, np.float64)
 
 
 def checked_size(prior: Prior) -> int:

@@ -29,13 +29,12 @@ from jax.typing import ArrayLike
 
 from rdjax import checks
 from rdjax.limits.bound import AVERAGED, Bound
-from rdjax.limits.rank_problem import RankProblem, above_best, lay_out, pose, refuse_below_best, room
+from rdjax.limits.rank_problem import RankProblem, lay_out, pose, refuse_below_best, room, tilted_rate
 from rdjax.limits.rank_sums import Prior, describe_prior
 from rdjax.limits.tilting import (
     Blocks,
     Ranks,
     at_each,
-    distortion_residual,
     largest_slope,
     pool,
     rate_residual,
@@ -181,14 +180,8 @@ def _with_gradient(blocks: Blocks, problem: RankProblem, position: jax.Array) ->
 
 
 def _rate(distortion: jax.Array, problem: RankProblem, ranks: Ranks, position: jax.Array) -> jax.Array:
-    target = above_best(distortion, problem.first)
-    reachable = jnp.where(target < 0, 0, target)  # NaN is no number of bits, so every test here lets it through
-    slope, blocks = solve_slope(reachable, ranks, distortion_residual)
-    blocks = _with_gradient(blocks, problem, position)
-    slope = refine(reachable, ranks, blocks, slope, distortion_residual)
-    nats = ranks.entropy - tilt(ranks, blocks, slope).psi - slope * reachable
-    none = (target >= lax.stop_gradient(jnp.sum(ranks.mass * ranks.gap))) | (nats <= 0)
-    return jnp.where(target < -room(target.dtype), jnp.inf, jnp.where(none, 0, to_bits(nats)))
+    given = lambda blocks, slope: _with_gradient(blocks, problem, position)
+    return tilted_rate(distortion, problem.first, ranks, jnp.sum(ranks.mass * ranks.gap), differentiable=given)
 
 
 def _distortion(rate: jax.Array, problem: RankProblem, ranks: Ranks, position: jax.Array) -> jax.Array:
@@ -220,7 +213,7 @@ def _over(point: Callable[..., Any], problem: RankProblem, values: ArrayLike) ->
     """`point` at every entry of `values`."""
     ranks, position = lay_out(problem)
     values = jnp.asarray(values, problem.gap.dtype)
-    return at_each(lambda value: point(value, problem, ranks, position), values, ranks.gap.shape[0])
+    return at_each(lambda value: point(value, problem, ranks, position), values, ranks)
 
 
 @jax.jit

@@ -22,10 +22,10 @@ from jax.typing import ArrayLike
 
 from rdjax import checks
 from rdjax.limits.bound import AVERAGED, Bound
-from rdjax.limits.rank_problem import above_best, check_every_rank, room
-from rdjax.limits.rank_sums import check_weights, refuse_names
-from rdjax.limits.tilting import Ranks, at_each, distortion_residual, refine, solve_slope, tilt
-from rdjax.numerics import floating, on_device, to_bits
+from rdjax.limits.rank_problem import check_every_rank, tilted_rate
+from rdjax.limits.rank_sums import check_listed
+from rdjax.limits.tilting import Ranks, at_each
+from rdjax.numerics import floating, on_device
 from rdjax.retrieval.weights import Weights, reciprocal_rank
 
 POWERS = tuple(n / 8 for n in range(9))  # the t that are tried; between two of them the floor is hardly higher
@@ -41,10 +41,12 @@ def first_relevant_law(frequencies: ArrayLike) -> jax.Array:
       [N], non-increasing, with sum at most one (less where some query has no relevant document).
 
     Raises:
-      InputError: frequencies outside [0, 1].
+      InputError: frequencies outside [0, 1], or not one a document.
     """
     checks.numbers(frequencies, "the relevance frequencies", 0, 1)
-    checks.require(np.ndim(frequencies) > 0, "the relevance frequencies are a number; give one a document, [N].")
+    shape = np.shape(frequencies)
+    good = len(shape) == 1 and shape != (0,)
+    checks.require(good, f"the relevance frequencies have shape {shape}; give one a document, [N].")
     values = floating(frequencies)
     return _law(values, jnp.ones((), values.dtype))
 
@@ -82,22 +84,14 @@ def first_relevant_rate(
       InputError: frequencies outside [0, 1], or below the shares of `relevant`; a distortion below 1 - w_1; weights
         that increase or are not one a document.
     """
-    if checks.is_concrete(frequencies):
-        given = np.asarray(frequencies)
-        good = given.ndim == 1 and given.size > 0 and bool(np.all((given >= 0) & (given <= 1)))
-        checks.require(good, "the relevance frequencies must be an array [N] of numbers in [0, 1].")
-    refuse_names(weights)
     law = first_relevant_law(frequencies)
     xp = np if checks.is_concrete(frequencies) else jnp
     documents = law.shape[0]
+    check_listed(weights, documents)
     if callable(weights):
         check_every_rank(weights, documents)
         worth = weights(xp.arange(1, documents + 1, dtype=law.dtype))
     else:
-        shape = np.shape(weights)
-        checks.require(shape == (documents,), f"the weights have shape {shape} for {documents} documents.")
-        if checks.is_concrete(weights):
-            check_weights(np.asarray(weights, np.float64))
         worth = floating(weights)
     if checks.is_concrete(distortion) and checks.is_concrete(worth):
         checks.numbers(distortion, "the distortion")
@@ -178,19 +172,9 @@ def _rate_of(
     distortion: jax.Array, mass: jax.Array, constant: jax.Array, gap: jax.Array, first: jax.Array
 ) -> jax.Array:
     """The best s at one t, bits."""
-    ranks = Ranks(gap, mass, mass, jnp.zeros((), mass.dtype), False)
+    ranks = Ranks(gap, mass, mass, constant, False)
     enough = jnp.sum(mass * gap) / jnp.sum(mass)  # what s = 0 has, where nothing is needed
-
-    def at(one: jax.Array) -> jax.Array:
-        above = above_best(one, first)
-        target = jnp.maximum(above, 0)
-        slope, blocks = solve_slope(target, ranks, distortion_residual)
-        slope = refine(target, ranks, blocks, slope, distortion_residual)
-        nats = constant - tilt(ranks, blocks, slope).psi - slope * target
-        found = jnp.where((target >= enough) | (nats <= 0), 0, to_bits(nats))
-        return jnp.where(above < -room(above.dtype), jnp.inf, found)
-
-    return at_each(at, distortion, ranks.gap.shape[0])
+    return at_each(lambda one: tilted_rate(one, first, ranks, enough), distortion, ranks)
 
 
 def first_relevant_bound(

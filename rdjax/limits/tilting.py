@@ -29,6 +29,7 @@ MAX_STEPS = 200
 COARSE_FROM = 8192  # longer lists are first solved on cells of ranks, for a starting slope
 EXPONENT_RANGE = 745.0  # exp(-745) is 0 in float64: a larger slope changes nothing
 BATCH = 2**21  # ranks in flight when many distortions are asked of one long prior
+BATCH_ON_PROCESSORS = 2**11
 
 
 @partial(register_dataclass, meta_fields=["pooled"])
@@ -227,10 +228,26 @@ def _coarse(ranks: Ranks) -> Ranks:
     return Ranks(inside(ranks.count * ranks.gap) / count, count, mass, ranks.entropy, True)
 
 
-def at_each(point: Callable[[jax.Array], Any], values: jax.Array, width: int) -> Any:
-    """`point` at every entry of `values`, of any shape: numbers, made of `width` ranks each, in batches that fit."""
+def at_each(point: Callable[[jax.Array], Any], values: jax.Array, ranks: Ranks) -> Any:
+    """`point` at every entry of `values`, of any shape: numbers, made of the ranks each, in batches that fit.
+
+    On processors a batch of pools takes longer than its pools one by one, unless each of them is short.
+    """
     if values.ndim == 0:
         return point(values)
-    batch = max(1, min(values.size, BATCH // width))
-    found = lax.map(point, values.ravel(), batch_size=batch)
-    return jax.tree.map(lambda x: x.reshape(values.shape), found)
+    most = partial(_in_batches, point, batch=_batch(values, ranks, BATCH))
+    few = partial(_in_batches, point, batch=_batch(values, ranks, BATCH_ON_PROCESSORS))
+    if not ranks.pooled or few.keywords == most.keywords:
+        return most(values)
+    return lax.platform_dependent(values, cpu=few, default=most)
+
+
+def _batch(values: jax.Array, ranks: Ranks, limit: int) -> int:
+    return max(1, min(values.size, limit // ranks.gap.shape[0]))
+
+
+def _in_batches(point: Callable[[jax.Array], Any], values: jax.Array, batch: int) -> Any:
+    """The last value fills the last batch, which needs no program of its own so."""
+    filled = jnp.pad(values.ravel(), (0, -values.size % batch), mode="edge")
+    found = lax.map(point, filled, batch_size=batch if batch > 1 else None)
+    return jax.tree.map(lambda x: x[: values.size].reshape(values.shape), found)

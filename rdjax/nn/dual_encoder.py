@@ -1,7 +1,7 @@
 """A small dual encoder: two towers over given features, one inner product, one temperature, as CLIP has it."""
 
 import math
-from functools import lru_cache, partial
+from functools import partial
 from typing import Any
 
 import jax
@@ -13,6 +13,7 @@ from jax import lax
 from jax.typing import ArrayLike, DTypeLike
 
 from rdjax.checks import numeric_matrix, require, whole
+from rdjax.descent import falling_adam
 from rdjax.nn.critics import Network, require_size
 from rdjax.retrieval import contrastive_loss
 
@@ -112,7 +113,7 @@ def fit_dual_encoder(
     rng, each = np.random.default_rng(seed), size // batch
     orders = [rng.permutation(size)[: each * batch].reshape(each, batch) for _ in range(-(-steps // each))]
     rows = np.concatenate(orders)[:steps].astype(np.int32)
-    optimizer = _usual(steps) if optimizer is None else optimizer
+    optimizer = falling_adam(1e-3, steps, weight_decay=1e-2) if optimizer is None else optimizer
     trained, losses = _train(graph, optimizer, parameters, rest, data, jnp.asarray(rows))
     return nnx.merge(graph, trained, rest), losses
 
@@ -131,12 +132,6 @@ def _train(graph: Any, optimizer: Any, parameters: Any, rest: Any, data: Any, ro
 
     (parameters, _), losses = lax.scan(step, (parameters, optimizer.init(parameters)), rows)
     return parameters, losses
-
-
-@lru_cache(maxsize=16)
-def _usual(steps: int) -> optax.GradientTransformation:
-    """One object for each number of steps, since another one would compile again."""
-    return optax.adamw(optax.cosine_decay_schedule(1e-3, steps), weight_decay=1e-2)
 
 
 def _unit(vectors: jax.Array) -> jax.Array:

@@ -18,7 +18,13 @@ from jax.typing import ArrayLike
 
 from rdjax import checks
 from rdjax.numerics import LN2, floating
-from rdjax.rate_distortion.gaussian_intent import above_zero, at_least_zero, intent_from_noise, refuse_below
+from rdjax.rate_distortion.gaussian_intent import (
+    at_least_zero,
+    intent_from_noise,
+    intent_variance,
+    noise_variances,
+    refuse_below,
+)
 from rdjax.trees import register_dataclass
 
 _NEWTON_STEPS = 30
@@ -71,8 +77,7 @@ def separate_intent_rate(noise: ArrayLike, distortion: ArrayLike, variance: Arra
     Source: Oohama 1998, The rate-distortion function for the quadratic Gaussian CEO problem; Prabhakaran, Tse and
     Ramchandran 2004, Rate region of the quadratic Gaussian CEO problem.
     """
-    checks.along_last(noise, "the noise variances")
-    v, power = above_zero(noise, "a noise variance", infinite=True), above_zero(variance, "the variance of Z")
+    v, power = noise_variances(noise), intent_variance(variance)
     target = floating(distortion)
     if checks.is_concrete(v, target, power):
         refuse_below(target, intent_from_noise(v, power).residual, "1 / (1/variance + sum 1/noise)")
@@ -96,8 +101,7 @@ def separate_intent_distortion(noise: ArrayLike, rate: ArrayLike, variance: Arra
     Raises:
       InputError: a variance that is not above 0; a negative rate.
     """
-    checks.along_last(noise, "the noise variances")
-    v, power = above_zero(noise, "a noise variance", infinite=True), above_zero(variance, "the variance of Z")
+    v, power = noise_variances(noise), intent_variance(variance)
     return _separate_distortion(v, at_least_zero(rate), power)
 
 

@@ -86,8 +86,7 @@ def intent_from_noise(noise: ArrayLike, variance: ArrayLike = 1.0) -> GaussianIn
     Raises:
       InputError: a variance that is not above 0.
     """
-    checks.along_last(noise, "the noise variances")
-    return _scalar(above_zero(noise, "a noise variance", infinite=True), above_zero(variance, "the variance of Z"))
+    return _scalar(noise_variances(noise), intent_variance(variance))
 
 
 def joint_intent_rate(intent: GaussianIntent, distortion: ArrayLike) -> JointIntent:
@@ -165,20 +164,24 @@ def _joint_distortion(intent: GaussianIntent, rate: jax.Array) -> JointIntent:
     return JointIntent(filled.rates, residual + jnp.sum(filled.distortions, axis=-1))
 
 
-def above_zero(values: ArrayLike, what: str, infinite: bool = False) -> jax.Array:
-    """Floats, refused unless above 0 and finite (or allowed to be infinite)."""
-    if checks.is_concrete(values):
-        array = np.asarray(values)
-        good = (array > 0) & (np.isfinite(array) | infinite)
-        checks.require(bool(np.all(good)), f"{what} is not above 0 (or not finite); give a positive number.")
-    return floating(values)
+def noise_variances(noise: ArrayLike) -> jax.Array:
+    """Floats [..., M], refused unless above 0; infinity is."""
+    checks.along_last(noise, "the noise variances")
+    if checks.is_concrete(noise):
+        good = bool(np.all(np.asarray(noise) > 0))
+        checks.require(good, "a noise variance is not above 0; give a positive number, or inf for no information.")
+    return floating(noise)
+
+
+def intent_variance(variance: ArrayLike) -> jax.Array:
+    """Floats, refused unless finite and above 0."""
+    checks.numbers(variance, "the variance of Z", 0, ends=False)
+    return floating(variance)
 
 
 def at_least_zero(rate: ArrayLike) -> jax.Array:
     """Floats, refused unless finite and at least 0."""
-    if checks.is_concrete(rate):
-        good = bool(np.all(np.asarray(rate) >= 0) and np.all(np.isfinite(rate)))
-        checks.require(good, "the rate is negative, infinite or NaN; give bits, at least 0.")
+    checks.numbers(rate, "the rate in bits", 0)
     return floating(rate)
 
 

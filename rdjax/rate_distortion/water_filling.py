@@ -41,7 +41,7 @@ def reverse_water_filling(variances: ArrayLike, rate: ArrayLike) -> WaterFilling
 
     Source: Cover and Thomas, Elements of Information Theory, theorem 10.3.3.
     """
-    return _water_filling(_variances(variances), _positive(rate, "the rate"))
+    return _water_filling(_variances(variances), _at_least_zero(rate, "the rate"))
 
 
 @jax.jit
@@ -72,7 +72,7 @@ def reverse_water_filling_at(variances: ArrayLike, distortion: ArrayLike) -> Wat
 
     Source: Cover and Thomas, Elements of Information Theory, theorem 10.3.3.
     """
-    return _filled_at(_variances(variances), _positive(distortion, "the distortion"))
+    return _filled_at(_variances(variances), _at_least_zero(distortion, "the distortion"))
 
 
 @jax.jit
@@ -117,7 +117,7 @@ def gaussian_bottleneck(correlations: ArrayLike, rate: ArrayLike) -> jax.Array:
 
     Source: Chechik, Globerson, Tishby and Weiss 2005, Information bottleneck for Gaussian variables.
     """
-    return _bottleneck(_correlations(correlations), _positive(rate, "the rate"))
+    return _bottleneck(_correlations(correlations), _at_least_zero(rate, "the rate"))
 
 
 def gaussian_bottleneck_rate(correlations: ArrayLike, information: ArrayLike) -> jax.Array:
@@ -134,7 +134,7 @@ def gaussian_bottleneck_rate(correlations: ArrayLike, information: ArrayLike) ->
     Raises:
       InputError: a correlation outside [-1, 1], or none, or negative information.
     """
-    return _inverses(_correlations(correlations), _positive(information, "the information"))
+    return _inverses(_correlations(correlations), _at_least_zero(information, "the information"))
 
 
 @jax.jit
@@ -199,13 +199,12 @@ def _like(vector: jax.Array, batch: jax.Array) -> jax.Array:
 
 def _variances(variances: ArrayLike) -> jax.Array:
     checks.along_last(variances, "the variances")
-    given = _positive(variances, "a variance")
-    if checks.is_concrete(given):
-        checks.require(not bool(np.isposinf(np.asarray(given)).any()), "a variance is infinite; give a number.")
-    return given
+    checks.numbers(variances, "the list of variances", 0)
+    return floating(variances)
 
 
-def _positive(values: ArrayLike, what: str) -> jax.Array:
+def _at_least_zero(values: ArrayLike, what: str) -> jax.Array:
+    """Floats, refused unless at least 0; infinity is."""
     if checks.is_concrete(values):
         good = np.isrealobj(np.asarray(values)) and bool(np.all(np.asarray(values) >= 0))
         checks.require(good, f"{what} is negative, complex or NaN; it must be at least 0.")

@@ -38,6 +38,7 @@ def metric_credits(metric: Metric, gains: Any) -> np.ndarray | None:
     return np.asarray(jax.grad(value)(jnp.zeros_like(held)))  # it is linear in what each is worth
 
 
+@on_the_host
 def metric_breadth(metric: Metric, gains: Any) -> np.ndarray | None:
     """b of `metric_credits` [...]: of map how many documents are relevant, at least 1; None of the others, for 1.
 

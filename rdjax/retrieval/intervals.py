@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from rdjax.checks import require, whole
+from rdjax.host import on_the_host
 from rdjax.trees import register_dataclass
 
 _ENTRIES = 2**22  # of one block of resampling counts
@@ -30,6 +31,7 @@ class PairedIntervals:
     level: float
 
 
+@on_the_host
 def paired_bootstrap(
     values: Any, baseline: Any, *, samples: int = 2000, seed: int = 0, level: float = 0.95
 ) -> PairedIntervals:

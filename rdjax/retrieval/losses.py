@@ -6,7 +6,6 @@ losses train temperatures. Every loss is a mean over lists, of which there must 
 
 import jax
 import jax.numpy as jnp
-from jax import lax
 from jax.typing import ArrayLike
 
 from rdjax.checks import require
@@ -20,8 +19,7 @@ from rdjax.retrieval.scores import (
     listed_documents,
     mean_over_queries,
 )
-
-BLOCK = 2**18  # differences of scores held at a time
+from rdjax.retrieval.soft_ranks import in_blocks
 
 
 def listwise_loss(
@@ -83,9 +81,7 @@ def _pairwise(fused: jax.Array, relevant: jax.Array) -> jax.Array:
     def lost(entry: jax.Array) -> jax.Array:
         return jnp.sum(jnp.where(others, jnp.logaddexp(fused - entry[..., None], 0), 0), axis=-1)
 
-    batch = max(1, BLOCK // max(fused.size, 1))
-    each = lax.map(jax.checkpoint(lost), jnp.moveaxis(own, -1, 0), batch_size=batch)
-    total = jnp.sum(jnp.where(judged, jnp.moveaxis(each, 0, -1), 0), axis=-1)
+    total = jnp.sum(jnp.where(judged, in_blocks(lost, own, fused.size), 0), axis=-1)
     pairs = jnp.sum(judged, axis=-1).astype(total.dtype) * jnp.sum(others, axis=-1)  # more than int32 counts
     return _over_judged(total / jnp.maximum(pairs, 1), jnp.sum(judged, axis=-1))
 

@@ -21,6 +21,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from rdjax.checks import InputError, arrays_of, is_concrete, looking, numbers, require, whole_numbers
+from rdjax.host import on_the_host
 from rdjax.numerics import on_device
 from rdjax.retrieval import aggregates
 from rdjax.retrieval import ties as tie_law
@@ -91,6 +92,7 @@ class Metric:
         return self.per_query(above, tied, listed, ties=ties, size=np.shape(scores)[-1])
 
 
+@on_the_host
 def gains(relevant: Any, grades: Any = None) -> np.ndarray | None:
     """Gains for `Metric.per_query` from what a corpus holds.
 
@@ -294,4 +296,4 @@ _WITH_ARGUMENT: dict[str, tuple[Callable[[Any], Weights], Aggregate]] = {
 }
 
 #: What `parse_metric` reads.
-KNOWN_METRICS = ("mrr", "map", "recall@K", "precision@K", "ndcg", "ndcg@K", "dcg", "dcg@K", "rbp@P")
+KNOWN_METRICS = (*_PLAIN, *(f"{family}@{'P' if family == 'rbp' else 'K'}" for family in _WITH_ARGUMENT))

@@ -35,9 +35,8 @@ import numpy as np
 from rdjax.checks import is_concrete, require
 from rdjax.numerics import floating, matmul, to_bits
 from rdjax.retrieval.cross_entropy import Problem, make_problem, moments
-from rdjax.retrieval.posteriors import prior_law
-from rdjax.retrieval.scores import check_relevant, working
-from rdjax.retrieval.temperature import check_values, largest
+from rdjax.retrieval.scores import working
+from rdjax.retrieval.temperature import judged_by, largest
 from rdjax.trees import register_dataclass
 
 _SWEEPS = 1000  # of coordinate descent over M coordinates; a handful is the rule
@@ -136,11 +135,7 @@ def update_temperatures(
         f"scores have shape {scores.shape}; {state.limit.size} modalities need [modalities, queries, documents], at "
         f"least one query in a block.",
     )
-    check_relevant(scores[0], relevant)
-    law = prior_law(prior, scores.shape[-1], scores.dtype)
-    listed = relevant if relevant.ndim == 2 else relevant[:, None]
-    if is_concrete(scores, listed, law):
-        check_values(scores, listed, law)
+    listed, law = judged_by(scores, relevant, prior)
     _check_reach(state, scores, axis=0)
     return _update(state, scores, listed, law)
 
@@ -164,12 +159,7 @@ def follow_stream(state: OnlineTemperatures, scores: Any, relevant: Any, *, prio
         f"scores have shape {scores.shape}; {state.limit.size} modalities need [T, modalities, queries, documents], at "
         f"least one query in a block.",
     )
-    check_relevant(scores[:, 0], relevant)
-    law = prior_law(prior, scores.shape[-1], scores.dtype)
-    listed = relevant if relevant.ndim == 3 else relevant[..., None]
-    if is_concrete(scores, listed, law):
-        check_values(scores, listed.reshape(-1, listed.shape[-1]), law)
-
+    listed, law = judged_by(scores, relevant, prior)
     _check_reach(state, scores, axis=1)
     return _follow(state, scores, listed, law)
 

@@ -66,11 +66,7 @@ def doubting_posterior(scores: ArrayLike, temperatures: ArrayLike, doubt: ArrayL
       InputError: shapes that do not belong together, a doubt outside [0, 1], a prior that is no law, a list of which
         no document can be.
     """
-    scores, tau, eps = _checked(scores, temperatures, doubt)
-    weight = log_law(prior_law(prior, scores.shape[-1], scores.dtype))
-    evidence, possible = _log_evidence(scores, tau, eps)
-    fused = jnp.sum(evidence, axis=0)
-    return normalized(jnp.where(possible, fused + jnp.broadcast_to(weight, fused.shape), -jnp.inf))
+    return _with_evidence(*_checked(scores, temperatures, doubt), prior)[0]
 
 
 def query_temperatures(scores: ArrayLike, temperatures: ArrayLike, doubt: ArrayLike, prior: Any = None) -> jax.Array:
@@ -81,9 +77,9 @@ def query_temperatures(scores: ArrayLike, temperatures: ArrayLike, doubt: ArrayL
     Arguments and errors as in `doubting_posterior`; infinity for a modality that is surely wrong.
     """
     scores, tau, eps = _checked(scores, temperatures, doubt)
-    law = jnp.exp(doubting_posterior(scores, tau, eps, prior))
-    share = jnp.exp(log_law(eps).reshape(-1, *[1] * (scores.ndim - 1)) - _log_evidence(scores, tau, eps)[0])
-    right = 1 - jnp.sum(share * law[None], axis=-1)
+    logs, evidence = _with_evidence(scores, tau, eps, prior)
+    share = jnp.exp(log_law(eps).reshape(-1, *[1] * (scores.ndim - 1)) - evidence)
+    right = 1 - jnp.sum(share * jnp.exp(logs)[None], axis=-1)
     column = tau.reshape(-1, *[1] * (scores.ndim - 2))
     return jnp.where(right > 0, column / jnp.where(right > 0, right, 1), jnp.inf)
 
@@ -206,6 +202,14 @@ def _grid(tau: jax.Array) -> jax.Array:
 def _parameters(point: jax.Array) -> tuple[jax.Array, jax.Array]:
     """(ln tau, logit eps) [2, M] as tau and eps."""
     return jnp.exp(point[0]), lax.logistic(point[1])
+
+
+def _with_evidence(scores: jax.Array, tau: jax.Array, eps: jax.Array, prior: Any) -> tuple[jax.Array, jax.Array]:
+    """ln P(y | x) [..., N], and the `_log_evidence` [M, ..., N] that it is made of."""
+    weight = log_law(prior_law(prior, scores.shape[-1], scores.dtype))
+    evidence, possible = _log_evidence(scores, tau, eps)
+    fused = jnp.sum(evidence, axis=0)
+    return normalized(jnp.where(possible, fused + jnp.broadcast_to(weight, fused.shape), -jnp.inf)), evidence
 
 
 def _log_evidence(scores: jax.Array, tau: jax.Array, eps: jax.Array) -> tuple[jax.Array, jax.Array]:

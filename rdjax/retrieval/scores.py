@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from rdjax.checks import InputError, arrays_of, is_concrete, looking, numbers, require
-from rdjax.numerics import on_device, without_gradient
+from rdjax.numerics import floating, on_device, without_gradient
 
 Features = Mapping[str, Any]
 
@@ -210,14 +210,16 @@ def mean_over_queries(values: jax.Array) -> jax.Array:
 
 
 def working(array: Any) -> jax.Array:
-    """A JAX array in the precision of the input, and at least float32: of 64-bit numbers where x64 is off."""
+    """`floating` of real numbers alone, of 64-bit ones that fit float32 where x64 is off; int8 is always float32."""
+    if not hasattr(array, "dtype"):
+        array = np.asarray(array) if is_concrete(array) else jnp.asarray(array)
+    require(array.dtype.kind not in "OSUMc", f"there are {array.dtype} values; give real numbers.")
     if isinstance(array, np.ndarray) and jax.dtypes.canonicalize_dtype(array.dtype) != array.dtype:
         array = _narrowed(array)
-    kind = getattr(array, "dtype", None)
-    require(kind is None or kind.kind not in "OSUM", f"there are {kind} values; give real numbers.")
-    array = on_device(array)
-    require(not jnp.issubdtype(array.dtype, jnp.complexfloating), f"there are {array.dtype} values; give real numbers.")
-    return array.astype(jnp.promote_types(array.dtype, jnp.float32))
+    if array.dtype.itemsize <= 2 and not jnp.issubdtype(array.dtype, jnp.inexact):
+        array = array.astype(np.float32)  # which holds all of them: where x64 is on a stored corpus takes no more
+    floats = floating(array)
+    return floats.astype(floats.dtype)  # not weakly, as what is made of Python's numbers in a trace
 
 
 def _narrowed(array: np.ndarray) -> np.ndarray:

@@ -31,7 +31,7 @@ from rdjax.trees import register_dataclass
 
 RankFunction = Callable[..., jax.Array]
 
-BLOCK = 2**18  # differences of scores held at a time; the backward pass computes them again
+BLOCK = 2**18  # differences of scores held at a time, of pairwise losses too; the backward pass computes them again
 
 
 def is_plain(rank_fn: RankFunction) -> bool:
@@ -109,7 +109,7 @@ def _sigmoid_ranks(scores: jax.Array, listed: jax.Array, among: jax.Array, tempe
         odds = _divide(scores - entry[..., None], width)
         return jnp.sum(jnp.where(among, lax.logistic(odds), 0), axis=-1)
 
-    return 1 + _in_blocks(above, own, scores.size) - jnp.where(counted, 0.5, 0)  # itself
+    return 1 + in_blocks(above, own, scores.size) - jnp.where(counted, 0.5, 0)  # itself
 
 
 @jax.jit
@@ -131,7 +131,7 @@ def _softmax_ranks(scores: jax.Array, listed: jax.Array, among: jax.Array, tempe
         kink = jnp.sum(jnp.where(tied, slope * _divide(gap, width), 0), axis=-1)  # 0, with that gradient
         return jnp.sum(share * place, axis=-1) + kink
 
-    return _in_blocks(mean_place, own, scores.size)
+    return in_blocks(mean_place, own, scores.size)
 
 
 def _shared_places(ordered: jax.Array, present: jax.Array) -> jax.Array:
@@ -234,7 +234,7 @@ def _divide(difference: jax.Array, width: jax.Array) -> jax.Array:
     return jnp.where(width > 0, difference / jnp.where(width > 0, width, 1), 0)
 
 
-def _in_blocks(each: Callable[[jax.Array], jax.Array], own: jax.Array, size: int) -> jax.Array:
+def in_blocks(each: Callable[[jax.Array], jax.Array], own: jax.Array, size: int) -> jax.Array:
     """`each` at own[..., j] for every j, some at a time, the lists read again on the way back: [..., J]."""
     if own.shape[-1] == 1:
         return each(own[..., 0])[..., None]

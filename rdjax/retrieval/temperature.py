@@ -99,11 +99,7 @@ def calibrate_temperatures(scores: Any, relevant: Any, *, prior: Any = None, max
         good,
         f"scores have shape {scores.shape}; calibration needs [modalities, queries, documents], not empty.",
     )
-    check_relevant(scores[0], relevant)
-    law = prior_law(prior, scores.shape[-1], scores.dtype)
-    listed = relevant if relevant.ndim == 2 else relevant[:, None]
-    if is_concrete(scores, listed, law):
-        check_values(scores, listed, law)
+    listed, law = judged_by(scores, relevant, prior)
     result, beta, projected = _calibrate(scores, listed, law, max_steps)
     if is_concrete(beta) and int(result.status) in (CONVERGED, FLAT):
         checks.assert_fixed_point(lambda _: projected, beta, _half(beta.dtype))
@@ -222,17 +218,29 @@ def _half(dtype: Any) -> float:
     return float(jnp.finfo(dtype).eps) ** 0.5
 
 
-def check_values(scores: jax.Array, listed: jax.Array, law: jax.Array) -> None:
-    """Refuse scores that are not finite, and queries [Q, J] without a relevant document or with one of prior 0."""
+def judged_by(scores: jax.Array, relevant: jax.Array, prior: Any) -> tuple[jax.Array, jax.Array]:
+    """Relevant documents [..., Q, J] and the law [N] of scores [..., M, Q, N], after all tests of the three but shapes.
+
+    Refused are what does not belong together, scores that are not finite or whose differences overflow, and queries
+    without a relevant document or with one of prior 0. Traced values pass unseen.
+    """
+    check_relevant(scores[..., 0, :, :], relevant)
+    law = prior_law(prior, scores.shape[-1], scores.dtype)
+    listed = relevant if relevant.ndim == scores.ndim - 1 else relevant[..., None]
+    if is_concrete(scores, listed, law):
+        _check_values(scores, np.asarray(listed).reshape(-1, listed.shape[-1]), np.asarray(law))
+    return listed, law
+
+
+def _check_values(scores: jax.Array, listed: np.ndarray, law: np.ndarray) -> None:
     reach = largest(scores)
     require(bool(np.isfinite(reach).all()), "the scores hold a NaN or infinity; calibration needs numbers.")
     most = float(jnp.finfo(scores.dtype).max) / 4
     require(bool((reach <= most).all()), f"a score is above {most:.1e}, so that differences overflow; scale them down.")
-    numbers = np.asarray(listed)
-    judged = numbers >= 0
+    judged = listed >= 0
     none = ~judged.any(axis=1)
     require(not none.any(), f"query {int(np.argmax(none))} has no relevant document; leave it out.")
-    absurd = (judged & (np.asarray(law)[np.maximum(numbers, 0)] <= 0)).any(axis=1)
+    absurd = (judged & (law[np.maximum(listed, 0)] <= 0)).any(axis=1)
     require(
         not absurd.any(),
         f"the relevant document of query {int(np.argmax(absurd))} has prior 0, so its cross-entropy is infinite; "

@@ -7,7 +7,7 @@ gradient is of `smooth_metric`; what is returned is the point, of all that were 
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import jax
@@ -17,6 +17,7 @@ from jax import lax
 from jax.typing import ArrayLike
 
 from rdjax.checks import require, whole
+from rdjax.descent import falling_adam
 from rdjax.retrieval.losses import listwise_loss
 from rdjax.retrieval.metrics import Metric, parse_metric
 from rdjax.retrieval.scores import check_relevant, checked_scores, fused_scores
@@ -94,7 +95,7 @@ def search_temperatures(
     whole(steps, "steps", 1)
     check_relevant(scores[0], relevant)
     metric = parse_metric(objective) if objective != CROSS_ENTROPY and not isinstance(objective, Metric) else objective
-    optimizer = _usual(steps) if optimizer is None else optimizer
+    optimizer = falling_adam(0.2, steps) if optimizer is None else optimizer
     moves = np.random.default_rng(seed).standard_normal((starts, scores.shape[0])) * SPREAD
     moves[0] = 0
     possible = scores != -jnp.inf
@@ -107,14 +108,6 @@ def search_temperatures(
     best = jnp.argmin(values) if metric == CROSS_ENTROPY else jnp.argmax(values)
     name = metric if isinstance(metric, str) else metric.name
     return TemperatureSearch(jnp.exp(ends[best]), values[best], jnp.exp(ends), values, name)
-
-
-@lru_cache(maxsize=16)
-def _usual(steps: int) -> "optax.GradientTransformation":
-    """One object for each number of steps, since another one would compile again."""
-    import optax
-
-    return optax.adam(optax.cosine_decay_schedule(0.2, steps))
 
 
 Value = Callable[[jax.Array], jax.Array]

@@ -19,9 +19,8 @@ from jax.typing import ArrayLike
 
 from rdjax.checks import is_concrete, require
 from rdjax.retrieval.cross_entropy import make_problem, moments, slopes
-from rdjax.retrieval.posteriors import prior_law
-from rdjax.retrieval.scores import check_relevant, check_temperatures, working
-from rdjax.retrieval.temperature import check_values
+from rdjax.retrieval.scores import check_temperatures, working
+from rdjax.retrieval.temperature import judged_by
 
 
 def temperature_intervals(
@@ -59,11 +58,7 @@ def temperature_intervals(
     )
     require(is_concrete(level), "the level is traced; it must be a number, known when compiling.")
     require(0 < level < 1, f"the level is {level}; a coverage lies between 0 and 1.")
-    check_relevant(scores[0], relevant)
-    law = prior_law(prior, scores.shape[-1], scores.dtype)
-    listed = relevant if relevant.ndim == 2 else relevant[:, None]
-    if is_concrete(scores, listed, law):
-        check_values(scores, listed, law)
+    listed, law = judged_by(scores, relevant, prior)
     return _intervals(scores, listed, law, tau, jnp.asarray(0.5 + level / 2, scores.dtype))
 
 

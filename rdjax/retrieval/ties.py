@@ -51,8 +51,6 @@ def expected_weight(
         numbers(weights, "the weights")
         good = np.ndim(weights) == 1 and np.size(weights) > 0
         require(good, f"the weights have shape {np.shape(weights)}; give one for each rank, [N].")
-    shapes = np.shape(above), np.shape(tied)
-    require(shapes[0] == shapes[1], f"the counts have shapes {shapes[0]} and {shapes[1]}; both must be the same.")
     covered = table_size(above, tied, size) if ties == "expected" else 0
     above, tied = on_device(above), on_device(tied)
     if ties == "expected":
