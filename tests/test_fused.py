@@ -16,7 +16,7 @@ def made(a, b, c):
 
 
 @pytest.mark.parametrize("norm", ["max", "euclidean"])
-@pytest.mark.parametrize(("n", "d"), [(30, 1), (300, 1), (60, 3)])
+@pytest.mark.parametrize(("n", "d"), [(30, 1), (60, 3)])
 def test_a_neighbor_is_never_nearer_than_itself(n, d, norm, rng, dtype, tolerance):
     """The k-th neighbor's distance in one space is the radius; computed twice, it was an ulp below: 5 of 30 rows."""
     a, b, c = rng.standard_normal((3, n, d)).astype(dtype)

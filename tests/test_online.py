@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import scipy.optimize
+import scipy.special
 
 from rdjax.checks import InputError
 from rdjax.retrieval import (
@@ -150,6 +151,21 @@ def test_blocks_one_by_one_are_the_scan(rng, dtype, tolerance):
         state, loss = update(state, scores[t], relevant[t])
         np.testing.assert_allclose(loss, whole.losses[t], rtol=100 * tolerance)
     assert state.ridge.dtype == dtype
+
+
+@pytest.mark.float64_only
+def test_what_blocks_cost_is_differentiable_in_their_scores(rng):
+    """At the temperatures that were chosen, which are constants: of the cross-entropy by its formula."""
+    scores, relevant = stream(rng, "switching")
+    state = online_temperatures(COLDEST, 2 * COLDEST)
+    total = lambda x: jnp.sum(follow_stream(state, x, relevant[:3]).losses)
+    found = jax.grad(total)(scores[:3])
+    chosen = follow(state, scores[:3], relevant[:3]).temperatures
+    for t in range(3):
+        logits = np.einsum("mqn,m->qn", scores[t], 1 / np.asarray(chosen[t]))
+        error = scipy.special.softmax(logits, axis=1) - np.eye(DOCUMENTS)[relevant[t]]
+        expected = error / np.log(2) / QUERIES / np.asarray(chosen[t])[:, None, None]
+        np.testing.assert_allclose(found[t], expected, rtol=1e-9, atol=1e-12)
 
 
 def test_a_regret_that_is_small_beside_the_bound_still_raises_it(rng, dtype):

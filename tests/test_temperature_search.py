@@ -95,6 +95,13 @@ def test_a_second_search_or_fit_of_the_same_shape_compiles_nothing():
 
 
 @pytest.mark.float64_only
+def test_the_fit_of_doubt_has_no_gradient():
+    scores, relevant = intents(2, 20, 5)
+    with pytest.raises(TypeError, match="take that of `doubting_posterior`"):
+        jax.grad(lambda s: fit_reliability(s, relevant, steps=2).cross_entropy)(scores)
+
+
+@pytest.mark.float64_only
 def test_what_cannot_be_does_not_end_a_search():
     scores, relevant = intents(3, 30, documents=8)
 

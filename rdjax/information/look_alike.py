@@ -15,10 +15,12 @@ from numpy.typing import ArrayLike
 from scipy.special import ndtri
 
 from rdjax import checks
+from rdjax.host import on_the_host
 from rdjax.information.rows import check_observations
 from rdjax.information.ties import ROUNDED
 
 
+@on_the_host
 def like(
     x: ArrayLike, y: ArrayLike, bits: float, *, directions: int | None = None, seed: int = 0
 ) -> tuple[np.ndarray, np.ndarray]:

@@ -11,6 +11,7 @@ from jax.typing import ArrayLike
 from scipy.special import ndtri
 
 from rdjax.checks import is_concrete, numeric_matrix, require, whole
+from rdjax.host import on_the_host
 from rdjax.trees import register_dataclass
 
 KNOTS = 512
@@ -39,6 +40,7 @@ class NormalScores:
     center: np.ndarray | jax.Array
 
     @classmethod
+    @on_the_host
     def fit(cls, sample: ArrayLike, knots: int = KNOTS) -> "NormalScores":
         """From a sample [n, D], on the host.
 

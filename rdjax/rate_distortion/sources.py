@@ -14,11 +14,13 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from rdjax import checks
+from rdjax.host import on_the_host
 from rdjax.rate_distortion import known_curves
 from rdjax.rate_distortion.known_curves import CurvePoint
 from rdjax.rate_distortion.known_source import BoundedSource, KnownSource, Source
 
 
+@on_the_host
 def hamming(law: ArrayLike, name: str = "Hamming") -> KnownSource:
     """Any law under Hamming distortion, d = 1 where symbol and reproduction differ; zero probabilities allowed.
 
@@ -77,6 +79,7 @@ def erasure(symbols: int = 2) -> KnownSource:
     return KnownSource(f"erasure({symbols})", np.full(symbols, 1 / symbols), distortion, curve)
 
 
+@on_the_host
 def cyclic(distances: ArrayLike, name: str = "cyclic") -> KnownSource:
     """Uniform on m points of a circle, with d(x, y) = distances[(y - x) mod m] (inf allowed).
 
@@ -101,6 +104,7 @@ def cyclic(distances: ArrayLike, name: str = "cyclic") -> KnownSource:
     return KnownSource(name, law, steps[-apart % steps.size], known_curves.symmetric(steps))
 
 
+@on_the_host
 def ranking(documents: int, weights: ArrayLike | None = None) -> KnownSource:
     """Which of N documents is relevant, all equally likely, reproduced by any of the N! rankings; d = 1 - w(rank).
 
@@ -176,6 +180,7 @@ def gaussian(size: int, span: float = 8.0) -> BoundedSource:
     return BoundedSource(f"Gaussian({size})/squared", plain.law, plain.distortion, output)
 
 
+@on_the_host
 def grid(points: ArrayLike, density: ArrayLike, power: float) -> Source:
     """Points on a line with p proportional to `density` [X], and d = |x - y|^power; no known curve.
 

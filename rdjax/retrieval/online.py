@@ -31,10 +31,11 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import lax
 
 from rdjax.checks import is_concrete, require
 from rdjax.numerics import floating, matmul, to_bits
-from rdjax.retrieval.cross_entropy import Problem, make_problem, moments
+from rdjax.retrieval.cross_entropy import Moments, Problem, make_problem, moments
 from rdjax.retrieval.scores import working
 from rdjax.retrieval.temperature import judged_by, largest
 from rdjax.trees import register_dataclass
@@ -123,7 +124,8 @@ def update_temperatures(
       prior: [N]; None or the integer N for the uniform one.
 
     Returns:
-      the next state, and f_t in bits a query.
+      the next state, a constant to differentiation, and f_t in bits a query, which has gradients in the scores and the
+      state.
 
     Raises:
       InputError: shapes that do not belong together, an index out of range, a score that is not finite, a query
@@ -170,7 +172,7 @@ def _follow(state: OnlineTemperatures, scores: jax.Array, listed: jax.Array, law
         then, loss = _update(now, *seen, law)
         return then, (loss, now.temperatures, then.regret_bound)
 
-    final, (losses, temperatures, bound) = jax.lax.scan(block, state, (scores, listed))
+    final, (losses, temperatures, bound) = lax.scan(block, state, (scores, listed))
     return FollowedStream(losses, temperatures, bound, final)
 
 
@@ -194,6 +196,12 @@ def _update(
     features = problem.features * (problem.scale * state.limit.astype(scores.dtype))[:, None, None]
     problem = replace(problem, features=features)
     at = moments(problem, state.position.astype(scores.dtype))
+    fixed = lax.stop_gradient((state, problem, at))  # what it learns is no function of the scores to differentiation
+    return _learned(*fixed), to_bits(at.value)
+
+
+def _learned(state: OnlineTemperatures, problem: Problem, at: Moments) -> OnlineTemperatures:
+    """The next state."""
     curvature = state.curvature + _counted(problem, state.position) * at.hessian.astype(state.curvature.dtype)
     gradient = at.gradient.astype(state.position.dtype)
     more = _balance(curvature, state.ridge, gradient)
@@ -201,7 +209,7 @@ def _update(
     ridge = jnp.where(more > 0, jnp.nextafter(state.ridge + more, jnp.inf), state.ridge)
     metric = curvature + ridge * jnp.eye(gradient.size, dtype=gradient.dtype)
     position = _nearest(metric, gradient, state.position)
-    return OnlineTemperatures(state.limit, position, curvature, ridge), to_bits(at.value)
+    return OnlineTemperatures(state.limit, position, curvature, ridge)
 
 
 def _counted(problem: Problem, position: jax.Array) -> jax.Array:
@@ -226,7 +234,7 @@ def _balance(curvature: jax.Array, ridge: jax.Array, gradient: jax.Array) -> jax
         return jnp.where(short, middle, span[0]), jnp.where(short, span[1], middle)
 
     high = jnp.sqrt(jnp.sum(along) / gradient.size)
-    return jax.lax.fori_loop(0, jnp.finfo(high.dtype).nmant + 30, halve, (jnp.zeros_like(high), high))[1]
+    return lax.fori_loop(0, jnp.finfo(high.dtype).nmant + 30, halve, (jnp.zeros_like(high), high))[1]
 
 
 def _nearest(metric: jax.Array, gradient: jax.Array, position: jax.Array) -> jax.Array:
@@ -240,9 +248,9 @@ def _nearest(metric: jax.Array, gradient: jax.Array, position: jax.Array) -> jax
 
     def sweep(state: Any) -> Any:
         b, _, count = state
-        then = jax.lax.fori_loop(0, b.size, one, b)
+        then = lax.fori_loop(0, b.size, one, b)
         return then, jnp.max(jnp.abs(then - b)), count + 1
 
     eps = 4 * float(jnp.finfo(position.dtype).eps)
     more = lambda state: (state[1] > eps) & (state[2] < _SWEEPS)
-    return jax.lax.while_loop(more, sweep, (position, jnp.ones_like(position[0]), jnp.asarray(0)))[0]
+    return lax.while_loop(more, sweep, (position, jnp.ones_like(position[0]), jnp.asarray(0)))[0]

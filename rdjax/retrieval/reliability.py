@@ -23,7 +23,7 @@ from jax import lax
 from jax.typing import ArrayLike
 
 from rdjax.checks import is_concrete, require, whole
-from rdjax.numerics import to_bits
+from rdjax.numerics import to_bits, without_gradient
 from rdjax.retrieval.posteriors import log_law, normalized, prior_law
 from rdjax.retrieval.scores import check_relevant, check_temperatures, checked_scores, finite, working
 from rdjax.retrieval.temperature import calibrate_temperatures
@@ -109,8 +109,9 @@ def fit_reliability(
 
     Raises:
       InputError: shapes that do not belong together, an index out of range.
+      TypeError: where it is differentiated.
     """
-    scores, relevant = working(scores), jnp.asarray(relevant)
+    scores, relevant = _fitted_on(working(scores)), jnp.asarray(relevant)
     require(
         scores.ndim == 3 and scores.size > 0 and relevant.ndim == 1,
         f"scores have shape {scores.shape} and relevant {relevant.shape}; they must be [M, Q, N] and [Q], not empty.",
@@ -123,6 +124,11 @@ def fit_reliability(
     tau = jnp.where(jnp.isfinite(tau), tau, jnp.where(spread > 0, spread, 1))
     end, loss = _fit(scores, relevant, law, tau, steps)
     return Reliability(*_parameters(end), to_bits(loss))
+
+
+_fitted_on = without_gradient(
+    "the fit of doubt has no gradient in the scores: take that of `doubting_posterior` at what was fitted."
+)
 
 
 @jax.jit
