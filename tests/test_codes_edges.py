@@ -305,3 +305,12 @@ def test_draws_go_on_from_block_to_block(monkeypatch):
 def test_what_is_no_code_and_no_number_is_refused(call, words):
     with pytest.raises(InputError, match=words):
         call()
+
+
+@pytest.mark.float64_only
+@pytest.mark.parametrize(
+    "fit", [Int8.fit, SignBits.fit, lambda x: ProductQuantizer.fit(x, 4), lambda x: simulated_documents(x, 3)]
+)
+def test_a_code_is_not_fitted_inside_a_trace(fit):
+    with pytest.raises(InputError, match=r"to fit on is traced; fitting works on the host, so call it outside jit"):
+        jax.eval_shape(lambda x: (fit(x), x)[1], jnp.ones((9, 4)))

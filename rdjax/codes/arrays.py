@@ -22,10 +22,13 @@ def fit_vectors(vectors: Any) -> np.ndarray:
     """What a code is fitted on, checked, as a NumPy array or memory map [n, D] that is not copied.
 
     Raises:
-      InputError: if it is not a matrix of finite numbers, or the sum of their squares may overflow the precision that
-        codes are fitted in, or all their products underflow it.
+      InputError: if it is traced or not a matrix of finite numbers, or the sum of their squares may overflow the
+        precision that codes are fitted in, or all their products underflow it.
     """
-    array, where = vectors if isinstance(vectors, np.ndarray) else np.asarray(vectors), "the array of vectors to fit on"
+    where = "the array of vectors to fit on"
+    outside = "fitting works on the host, so call it outside jit, grad and vmap"
+    require(is_concrete(vectors), f"{where} is traced; {outside}.")
+    array = vectors if isinstance(vectors, np.ndarray) else np.asarray(vectors)
     numeric_header(array, where)
     dtype = np.dtype(working_dtype(array))
     most, magnitude = math.sqrt(float(np.finfo(dtype).max) / array.size), 0.0
