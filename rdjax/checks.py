@@ -88,7 +88,7 @@ def numbers(values: Any, what: str, least: float = -math.inf, most: float = math
             if array.dtype.kind not in "fiu" and (xp is np or array.dtype.kind == "c"):  # bfloat16 is of another kind
                 array = array.astype(np.float64, casting="same_kind" if array.dtype.kind == "c" else "unsafe")
         except (TypeError, ValueError):
-            raise InputError(f"{what} holds {np.asarray(values).dtype} values; it must hold real numbers.") from None
+            raise InputError(f"{what} holds {held(values)}; it must hold real numbers.") from None
         bad = ~xp.isfinite(array)
         if math.isfinite(least):
             bad |= array < least if ends else array <= least
@@ -100,6 +100,14 @@ def numbers(values: Any, what: str, least: float = -math.inf, most: float = math
             asked = ", ".join(filter(None, ["a finite number", low, high]))
             place = tuple(int(i) for i in xp.argwhere(bad)[0])
             raise InputError(f"{what} has an entry {float(array[place]):g}{at(place)}; it must be {asked}.")
+
+
+def held(values: Any) -> str:
+    """What an array would hold that is made of these values."""
+    try:
+        return f"{np.asarray(values).dtype} values"
+    except ValueError:
+        return "lists of different lengths"
 
 
 def at(place: tuple[int, ...]) -> str:

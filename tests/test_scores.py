@@ -382,3 +382,17 @@ def test_a_relevant_document_is_not_above_itself_where_its_score_is_computed_in_
     for above, tied in (alone, [one[1] for one in both]):
         np.testing.assert_array_equal(above, expected)
         np.testing.assert_array_equal(tied, 1)
+
+
+@pytest.mark.float64_only
+@pytest.mark.parametrize(
+    ("scores", "words"),
+    [
+        ([[0.1, 0.2], [0.3]], "there are lists of different lengths; give an array"),
+        (np.zeros((2, 2), np.longdouble), "give real numbers, of 64 bits at most"),
+        (jax.random.split(jax.random.key(0)), "give real numbers"),
+    ],
+)
+def test_what_is_no_array_of_numbers_is_refused(scores, words):
+    with pytest.raises(InputError, match=words):
+        working(scores)

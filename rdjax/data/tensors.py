@@ -100,7 +100,7 @@ def header_end(begin: bytes) -> int:
       struct.error, ValueError: it is no such file, whole or cut.
     """
     (length,) = struct.unpack("<Q", begin[:8])
-    if length > _MOST_HEADER or begin[8:BEGIN] not in (b"{", b""):
+    if not 0 < length <= _MOST_HEADER or begin[8:BEGIN] not in (b"{", b""):
         raise ValueError
     return 8 + length
 

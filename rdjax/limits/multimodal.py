@@ -75,7 +75,8 @@ def several_targets_rate(
       weights: a function of the rank, or a non-increasing array if all targets have equally many documents.
 
     Returns:
-      bits, a number. Time and memory are those of all marginals, prod_m (N_m + 1) numbers.
+      bits, a number. Time and memory are those of all marginals, prod_m (N_m + 1) numbers. Where the joint is 0 its
+      derivative, which may be infinite, is some finite number.
 
     Raises:
       InputError: no law; another number of distortions; a distortion below 1 - w_1.

@@ -14,7 +14,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from rdjax.checks import InputError, is_concrete, law, require
+from rdjax.checks import InputError, held, is_concrete, law, require
 from rdjax.numerics import at_ranks
 
 Prior = int | jax.Array | np.ndarray  # a law [N], or N for the uniform one
@@ -121,6 +121,7 @@ def check_listed(weights: Any, documents: int) -> None:
     shape = np.shape(weights)
     require(shape == (documents,), f"the weights have shape {shape} for {documents} documents.")
     if is_concrete(weights):
+        require(np.asarray(weights).dtype.kind not in "OSUMc", f"the weights hold {held(weights)}; give real numbers.")
         check_weights(np.asarray(weights, np.float64))
 
 

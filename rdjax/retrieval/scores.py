@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from rdjax.checks import InputError, arrays_of, is_concrete, looking, numbers, require
+from rdjax.checks import InputError, arrays_of, held, is_concrete, looking, numbers, require
 from rdjax.numerics import floating, on_device, without_gradient
 
 Features = Mapping[str, Any]
@@ -212,8 +212,13 @@ def mean_over_queries(values: jax.Array) -> jax.Array:
 def working(array: Any) -> jax.Array:
     """`floating` of real numbers alone, of 64-bit ones that fit float32 where x64 is off; int8 is always float32."""
     if not hasattr(array, "dtype"):
-        array = np.asarray(array) if is_concrete(array) else jnp.asarray(array)
-    require(array.dtype.kind not in "OSUMc", f"there are {array.dtype} values; give real numbers.")
+        try:
+            array = np.asarray(array) if is_concrete(array) else jnp.asarray(array)
+        except ValueError:
+            raise InputError(f"there are {held(array)}; give an array.") from None
+    kind = getattr(array.dtype, "kind", "O")  # keys of JAX have none
+    real = kind not in "OSUMc" and array.dtype.itemsize <= 8
+    require(real, f"there are {array.dtype} values; give real numbers, of 64 bits at most.")
     if isinstance(array, np.ndarray) and jax.dtypes.canonicalize_dtype(array.dtype) != array.dtype:
         array = _narrowed(array)
     if array.dtype.itemsize <= 2 and not jnp.issubdtype(array.dtype, jnp.inexact):
