@@ -17,7 +17,6 @@ import numpy as np
 if TYPE_CHECKING:
     import jax
 
-
 _MOST = 1000  # characters of a sentence: what it quotes may be a whole file
 
 
@@ -296,7 +295,6 @@ def assert_law(values: "jax.Array", tolerance: float = 1e-6) -> None:
     import chex
     import jax.numpy as jnp
 
-    chex.assert_trees_all_close(
-        jnp.sum(values, axis=-1), jnp.ones(values.shape[:-1], values.dtype), atol=tolerance, rtol=0.0
-    )
+    total = jnp.sum(values, axis=-1)
+    chex.assert_trees_all_close(total, jnp.ones_like(total), atol=tolerance, rtol=0.0)
     chex.assert_trees_all_close(jnp.minimum(values, 0), jnp.zeros_like(values), atol=tolerance, rtol=0.0)
