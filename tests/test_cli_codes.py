@@ -55,7 +55,7 @@ def made_corpus(seed=0, queries=450):
 def inverse_temperatures():
     """1.5 for images and .5 for texts, in place of the calibration, which has tests of its own and takes long."""
     with pytest.MonkeyPatch.context() as patch:
-        found = SimpleNamespace(temperatures=1 / np.array([1.5, 0.5]), message="Converged")
+        found = SimpleNamespace(temperatures=1 / np.array([1.5, 0.5]), message="Converged", status=0)
         patch.setattr("rdjax.audit.view.calibrate_temperatures", lambda scores, relevant: found)
         yield
 
