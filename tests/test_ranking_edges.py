@@ -404,3 +404,12 @@ def test_half_precision_posteriors_are_laws_as_good_as_they_can_be():
     found = relevance_bounds(posteriors.astype(np.float16), 2.0)
     exact = relevance_bounds(posteriors, 2.0)
     assert float(found.lower) == pytest.approx(float(exact.lower), abs=0.02)
+
+
+@pytest.mark.float64_only
+def test_a_batch_that_is_not_full_gives_what_each_gives_alone(rng):
+    """Five distortions, two of 1,000 ranks at a time on processors: the last batch is filled up."""
+    prior, distortions = rng.dirichlet(np.ones(1000)), np.array([0.1, 0.3, 0.5, 0.7, 0.8])
+    alone = [float(limits.ranking_rate(d, prior)) for d in distortions]
+    np.testing.assert_allclose(limits.ranking_rate(distortions, prior), alone, rtol=1e-12)
+    assert limits.ranking_rate(distortions[None], prior).shape == (1, 5)
