@@ -67,7 +67,7 @@ class Job:
 def encoding(
     path: str | None, *, task: str | None, side: str | None, fit: str | None, family: str | None, seed: int
 ) -> Job:
-    """What the arguments name, read but for the entries of arrays; without a family nothing is made to fit it on.
+    """What the arguments name; without a family nothing is made to fit it on.
 
     Raises:
       InputError: files that are not there, damaged or do not go together, a side that is none, or a negative seed.

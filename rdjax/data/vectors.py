@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from rdjax.checks import numeric_header, require
+from rdjax.checks import numeric_matrix, require
 from rdjax.data.keys import BF16, SIDES, canonical
 from rdjax.data.reading import read_npy
 from rdjax.data.stored import from_bfloat16
@@ -35,14 +35,15 @@ def load_vectors(path: str | os.PathLike[str]) -> np.ndarray:
         .npy file is called NAME.bf16.npy.
 
     Raises:
-      InputError: a missing or damaged file, objects, anything that is not a matrix of numbers, or several matrices.
+      InputError: a missing or damaged file, objects, anything that is not a matrix of finite numbers, or several
+        matrices.
     """
     where, kind = str(path), Path(path).suffix
     require(kind in FILES, f"{where} is no array file; give .npy or .safetensors.")
     array, key = (read_npy(where), Path(path).stem) if kind == ".npy" else _only_matrix(where)
     if key.endswith(BF16):
         array = from_bfloat16(array, where)
-    numeric_header(array, where)
+    numeric_matrix(array, where)
     return array
 
 
