@@ -616,6 +616,25 @@ def test_memory_decides_how_many_devices_compute(whole, tmp_path, monkeypatch):
     assert not (tmp_path / "none").exists()
 
 
+def test_a_grid_beyond_the_memory_of_the_machine_is_refused_without_a_budget(tmp_path, monkeypatch):
+    """By the run before its first cell, and by the plan; where two devices are too many, one computes."""
+    monkeypatch.setattr(budget, "resident", lambda: 1e6 - budget.WRITING)
+    least = plan_sweep(read_config(MANY), devices=jax.devices()[:2]).bytes
+    used = []
+    monkeypatch.setattr(budget.Program, "on", _noting(used, budget.Program.on))
+    monkeypatch.setattr(budget.machine, "memory", lambda: 1e6 + 0.5 * least)
+    says = r"take .* MB on a device and the process 1 MB, and there are 1 MB here; give a memory of at least 2MB, or"
+    with pytest.raises(InputError, match=says):
+        run_sweep(MANY, tmp_path / "none", devices=jax.devices()[:2])
+    assert not (tmp_path / "none").exists()
+    with pytest.raises(InputError, match=says):
+        plan_sweep(read_config(MANY), devices=jax.devices()[:2])
+    assert not used
+    monkeypatch.setattr(budget.machine, "memory", lambda: 1e6 + 1.5 * least)
+    plan_sweep(read_config(MANY), devices=jax.devices()[:2])
+    assert set(used) == {1}
+
+
 def _noting(used, on):
     def noted(self, devices):
         used.append(len(devices))

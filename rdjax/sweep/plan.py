@@ -8,7 +8,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from rdjax.sweep.budget import WRITING, resident
+from rdjax.sweep.budget import WRITING, resident, within
 from rdjax.sweep.config import Sweep
 from rdjax.sweep.grid import SEED
 from rdjax.sweep.program import Program, inputs
@@ -93,6 +93,9 @@ def plan_sweep(sweep: Sweep, *, devices: Sequence[jax.Device] | None = None, pro
 
     Returns:
       a `Plan`.
+
+    Raises:
+      InputError: cells that are tried take more memory than there is.
     """
     best_format()  # imports what writes tables, which is held too
     places = list(jax.local_devices() if devices is None else devices)
@@ -118,7 +121,7 @@ def _compile(
 ) -> tuple[Program, float]:
     begun = time.perf_counter()
     program = Program(sweep, first, shape, part_size(sweep, shape), devices)
-    return program, time.perf_counter() - begun
+    return within([program], None)[0], time.perf_counter() - begun
 
 
 def _seconds(sweep: Sweep, first: int, shape: Mapping[str, Any], program: Program) -> tuple[float, float]:

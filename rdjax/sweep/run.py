@@ -44,8 +44,8 @@ def run_sweep(
       config: as `read_config` takes it, or what it returned.
       out: the folder; shared by all processes.
       resume: go on with the sweep that is in the folder.
-      memory: bytes that a process may take (see `budget.within`); fewer devices than there are compute where it is
-        little. All shapes are compiled before the first runs then.
+      memory: bytes that a process may take (see `budget.within`), by default all there are; fewer devices compute where
+        it is little. The largest shape, or if it is given all, are compiled and checked before the first runs.
       devices: of this process; all of them by default. On CPUs one computes on one core: set `jax_num_cpu_devices`.
       host: which process this is, from `join`.
       progress: called as progress(description, done, total), of the cells of this process.
@@ -85,11 +85,11 @@ def queue(sweep: Sweep) -> list[tuple[int, dict[str, Any]]]:
 
 
 def _programs(sweep: Sweep, devices: Sequence[jax.Device], memory: float | None) -> list[Callable[[], Program]]:
-    """What makes the program of each shape of the queue; with a budget of memory all are made here, and checked."""
+    """What makes the program of each shape of the queue, within memory; the largest, by a budget all, is made here."""
     make = [partial(Program, sweep, first, shape, part_size(sweep, shape), devices) for first, shape in queue(sweep)]
-    if memory is None:
-        return list(make)
-    return [partial(lambda program: program, program) for program in within([one() for one in make], memory)]
+    now = make[: 1 if memory is None else len(make)]
+    checked = [partial(lambda program: program, program) for program in within([one() for one in now], memory)]
+    return [*checked, *(partial(lambda one: within([one()], None)[0], one) for one in make[len(now) :])]
 
 
 def _compute(
