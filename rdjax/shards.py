@@ -30,6 +30,20 @@ def automatic(array: jax.Array) -> jax.Array:
     return jax.device_put(array, NamedSharding(mesh, PartitionSpec(*sharding.spec)))  # nothing is copied
 
 
+def by_compiler(function: Callable[..., Any], *arrays: Any, leading: int = 0) -> Any:
+    """function(*arrays), the shards of Explicit axes left to the compiler, also under jit; without such axes just that.
+
+    The first `leading` axes of every result are shared as those of the first array, the others whole.
+    """
+    types = [jax.typeof(array).sharding for array in jax.tree.leaves(arrays) if isinstance(array, jax.Array)]
+    explicit = [found.mesh for found in types if AxisType.Explicit in found.mesh.axis_types]
+    if not explicit:
+        return function(*arrays)
+    spec = jax.typeof(arrays[0]).sharding.spec if isinstance(arrays[0], jax.Array) else ()
+    with jax.sharding.use_abstract_mesh(explicit[0]):
+        return jax.sharding.auto_axes(function, out_sharding=PartitionSpec(*spec[:leading]))(*arrays)
+
+
 def on_host(array: ArrayLike) -> np.ndarray:
     """The array in host memory, whole, also where other processes hold parts of it (all of them call this then)."""
     if isinstance(array, jax.Array) and not array.is_fully_addressable and isinstance(array.sharding, NamedSharding):

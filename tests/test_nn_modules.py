@@ -251,7 +251,8 @@ def test_soft_ranks_of_the_loss_may_be_a_function():
 
 @pytest.mark.parametrize("kind", ["scalar", "product", "residual"])
 def test_integers_are_quantized_as_the_same_floats(kind):
-    quantizer = Quantizer(6, kind=kind, bits=2, step=0.5, rngs=nnx.Rngs(0))
+    begin = {"step": 0.5} if kind == "scalar" else {"bits": 2}
+    quantizer = Quantizer(6, kind=kind, **begin, rngs=nnx.Rngs(0))
     whole_numbers = np.arange(18).reshape(3, 6) % 5
     expected = quantizer(whole_numbers.astype(np.float32))
     for kind_of in (np.int8, np.uint8, np.int32, np.int64):

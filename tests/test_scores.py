@@ -86,12 +86,15 @@ def test_counts_from_a_matrix(rng, dtype):
     assert (int(above), int(tied)) == (np.sum(scores[0] > scores[0, 4]), np.sum(scores[0] == scores[0, 4]))
 
 
-def test_nan_counts_against_us_where_it_cannot_be_refused(dtype):
-    scores = np.array([[1.0, np.nan, 0.0]], dtype)
-    both = lambda scores: (counts_from_scores(scores, np.array([0])), parse_metric("mrr")(scores, np.array([1])))
-    (above, tied), worth = jax.jit(both)(scores)
-    np.testing.assert_array_equal([above, tied], [[1], [1]])
-    np.testing.assert_array_equal(worth, [0])
+def test_nan_is_told_where_it_cannot_be_refused(dtype):
+    """Counts are whole numbers, so a NaN counts against us there; metrics say NaN, of indices that are none too."""
+    scores = np.array([[1.0, np.nan, 0.0], [3.0, 2.0, 1.0], [3.0, 2.0, 1.0], [3.0, 2.0, 1.0]], dtype)
+    both = lambda scores, one: (counts_from_scores(scores, one), parse_metric("mrr")(scores, one))
+    (above, tied), worth = jax.jit(both)(scores, np.array([0, 1, 3, -1]))
+    np.testing.assert_array_equal([above[:2], tied[:2]], [[1, 1], [1, 1]])
+    np.testing.assert_array_equal(worth, [np.nan, 0.5, np.nan, np.nan])
+    several = jax.jit(parse_metric("recall@2"))(scores, np.array([[0, 1], [1, -1], [1, 3], [1, -2]]))
+    np.testing.assert_array_equal(several, [np.nan, 1, np.nan, np.nan])
 
 
 @pytest.mark.float64_only  # what is handed in is float32 and less

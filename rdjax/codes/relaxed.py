@@ -17,6 +17,7 @@ from jax.typing import ArrayLike
 
 from rdjax.checks import require
 from rdjax.numerics import to_bits
+from rdjax.shards import by_compiler
 
 
 def straight_through(soft: ArrayLike, hard: ArrayLike) -> jax.Array:
@@ -88,7 +89,10 @@ def nearest_word(x: ArrayLike, words: ArrayLike, softness: ArrayLike, *, hard: b
     shares = jax.nn.softmax(-far / softness, axis=-1)
     numbers = jnp.argmin(far, axis=-1)
     mean = jnp.matmul(shares, words, precision=lax.Precision.HIGHEST)
-    return Assigned(straight_through(mean, words[numbers]) if hard else mean, numbers, shares)
+    if not hard:
+        return Assigned(mean, numbers, shares)
+    found = by_compiler(lambda numbers, words: words[numbers], numbers, words, leading=numbers.ndim)
+    return Assigned(straight_through(mean, found), numbers, shares)
 
 
 def cell_bits(symbols: ArrayLike, weights: ArrayLike, means: ArrayLike, scales: ArrayLike) -> jax.Array:

@@ -1,6 +1,7 @@
 """The decoder of a multimodal query as a Flax module: one temperature a modality, learned; doubt, if wanted."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -8,7 +9,7 @@ import numpy as np
 from flax import nnx
 from jax.typing import ArrayLike, DTypeLike
 
-from rdjax.checks import InputError, require
+from rdjax.checks import InputError, is_concrete, numbers, require
 from rdjax.retrieval import doubting_posterior, log_posterior
 
 
@@ -24,7 +25,7 @@ class TemperatureDecoder(nnx.Module):
     Args:
       temperatures: tau [M] > 0 to begin with, finite, e.g. from `calibrate_temperatures`; CLIP begins at .07.
       doubt: eps [M] in (0, 1) to begin with; None: no doubt, now or later.
-      dtype: of the parameters.
+      dtype: of the parameters, which are logarithms: at least float32, as in half precision a step of learning is lost.
 
     Raises:
       InputError: a temperature that is infinite or not above 0, a doubt outside (0, 1), one for another number of
@@ -34,28 +35,15 @@ class TemperatureDecoder(nnx.Module):
     def __init__(
         self, temperatures: Sequence[float], *, doubt: Sequence[float] | None = None, dtype: DTypeLike = jnp.float32
     ):
-        try:
-            tau = np.asarray(temperatures, np.float64)
-        except (TypeError, ValueError):  # text, or lists of unequal length
-            raise InputError(f"temperatures are {temperatures!r}; give one number above 0 for each modality.") from None
-        require(
-            tau.ndim == 1 and tau.size > 0 and bool((tau > 0).all()),
-            f"temperatures are {temperatures}; give one above 0 for each.",
-        )
-        require(
-            bool(np.isfinite(tau).all()),
-            f"temperatures are {temperatures}; an infinite one cannot learn: leave that modality out of the scores.",
-        )
-        self.log_temperatures = nnx.Param(jnp.asarray(np.log(tau), dtype))
-        kept, range_ = np.exp(np.log(tau).astype(dtype).astype(np.float64)), jnp.finfo(dtype)
-        require(
-            bool(((kept >= float(range_.tiny)) & (kept <= float(range_.max))).all()),
-            f"temperatures are {temperatures}; {jnp.dtype(dtype).name} holds none so small or large: scale the scores.",
-        )
-        eps = np.full(tau.shape, 0.5) if doubt is None else np.asarray(doubt, np.float64)
-        good = eps.shape == tau.shape and bool(((eps > 0) & (eps < 1)).all())
-        require(good, f"doubt is {doubt}; give a number between 0 and 1 for each of {len(tau)} modalities.")
-        self.odds = None if doubt is None else nnx.Param(jnp.asarray(np.log(eps / (1 - eps)), dtype))
+        dtype = jnp.promote_types(dtype, jnp.float32)
+        logs = _logs(temperatures, dtype) if is_concrete(temperatures) else jnp.log(jnp.asarray(temperatures, dtype))
+        require(logs.ndim == 1, f"temperatures have shape {logs.shape}; give one number above 0 for each modality.")
+        self.log_temperatures = nnx.Param(logs)
+        numbers(0.5 if doubt is None else doubt, "doubt", 0, 1, ends=False)
+        eps = jnp.full(logs.shape, 0.5, dtype) if doubt is None else jnp.asarray(doubt, dtype)
+        good = eps.shape == logs.shape
+        require(good, f"doubt is {doubt}; give a number between 0 and 1 for each of {len(logs)} modalities.")
+        self.odds = None if doubt is None else nnx.Param(jax.scipy.special.logit(eps))
 
     @property
     def temperatures(self) -> jax.Array:
@@ -67,3 +55,21 @@ class TemperatureDecoder(nnx.Module):
         if self.odds is None:
             return log_posterior(scores, self.temperatures, prior)
         return doubting_posterior(scores, self.temperatures, jax.nn.sigmoid(self.odds[...]), prior)
+
+
+def _logs(temperatures: Any, dtype: DTypeLike) -> jax.Array:
+    """ln tau [M] of what can be looked at."""
+    try:
+        tau = np.asarray(temperatures, np.float64)
+    except (TypeError, ValueError):  # text, or lists of unequal length
+        raise InputError(f"temperatures are {temperatures!r}; give one number above 0 for each modality.") from None
+    good = tau.ndim == 1 and tau.size > 0 and bool((tau > 0).all())
+    require(good, f"temperatures are {temperatures}; give one above 0 for each.")
+    finite = f"temperatures are {temperatures}; an infinite one cannot learn: leave that modality out of the scores."
+    require(bool(np.isfinite(tau).all()), finite)
+    kept, held = np.exp(np.log(tau).astype(dtype).astype(np.float64)), jnp.finfo(dtype)
+    require(
+        bool(((kept >= float(held.tiny)) & (kept <= float(held.max))).all()),
+        f"temperatures are {temperatures}; {jnp.dtype(dtype).name} holds none so small or large: scale the scores.",
+    )
+    return jnp.asarray(np.log(tau), dtype)

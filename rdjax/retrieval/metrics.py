@@ -26,8 +26,9 @@ from rdjax.numerics import on_device
 from rdjax.retrieval import aggregates
 from rdjax.retrieval import ties as tie_law
 from rdjax.retrieval import weights as weight_table
-from rdjax.retrieval.scores import counts_from_scores, mean_over_queries
+from rdjax.retrieval.scores import counts_from_scores, is_sound, mean_over_queries
 from rdjax.retrieval.weights import Weights
+from rdjax.shards import by_compiler
 
 Aggregate = Callable[[Weights, jax.Array, jax.Array, jax.Array, jax.Array], jax.Array]
 
@@ -83,13 +84,15 @@ class Metric:
         _check_gains(worth, above)
         if ties != "expected":
             above, tied = tie_law.resolve(above, tied, worth, ties)
-        return _several(self, above, tied, worth, tie_law.prefix_table(self.weights, covered))
+        table = tie_law.prefix_table(self.weights, covered)
+        return by_compiler(partial(_several, self), above, tied, worth, table, leading=above.ndim - 1)
 
     def __call__(self, scores: Any, relevant: Any, *, grades: Any = None, ties: str = "expected") -> jax.Array:
-        """Value at each query [...] from scores [..., N]."""
+        """Value at each query [...] from scores [..., N]; NaN, where a trace can refuse none, of NaN or no index."""
         above, tied = counts_from_scores(scores, relevant)
         listed = listed_gains(scores, relevant, grades)
-        return self.per_query(above, tied, listed, ties=ties, size=np.shape(scores)[-1])
+        value = self.per_query(above, tied, listed, ties=ties, size=np.shape(scores)[-1])
+        return value if is_concrete(scores, relevant) else jnp.where(is_sound(scores, relevant), value, jnp.nan)
 
 
 @on_the_host
@@ -250,10 +253,8 @@ def _several(metric: Metric, above: jax.Array, tied: jax.Array, worth: jax.Array
 def listed_gains(scores: Any, relevant: Any, grades: Any) -> Any:
     """Gains [..., J] from `relevant` and `grades`; None for one relevant document per query."""
     if np.ndim(relevant) < np.ndim(scores):
-        require(
-            grades is None,
-            "grades are given for one relevant document per query; give relevant as [..., J] with grades.",
-        )
+        words = "grades are given for one relevant document per query; give relevant as [..., J] with grades."
+        require(grades is None, words)
         return None
     require(
         grades is None or np.shape(grades) == np.shape(relevant),

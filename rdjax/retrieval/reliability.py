@@ -27,6 +27,7 @@ from rdjax.numerics import to_bits, without_gradient
 from rdjax.retrieval.posteriors import log_law, normalized, prior_law
 from rdjax.retrieval.scores import check_relevant, check_temperatures, checked_scores, finite, working
 from rdjax.retrieval.temperature import calibrate_temperatures
+from rdjax.shards import by_compiler
 from rdjax.trees import register_dataclass
 
 STARTS = (0.002, 0.15, 0.5)  # doubts of a modality that a fit may set out from
@@ -122,7 +123,7 @@ def fit_reliability(
     tau = calibrate_temperatures(scores, relevant, prior=law).temperatures
     spread = jnp.mean(jnp.std(scores, axis=-1), axis=-1)
     tau = jnp.where(jnp.isfinite(tau), tau, jnp.where(spread > 0, spread, 1))
-    end, loss = _fit(scores, relevant, law, tau, steps)
+    end, loss = by_compiler(_fit, scores, relevant, law, tau, steps)
     return Reliability(*_parameters(end), to_bits(loss))
 
 

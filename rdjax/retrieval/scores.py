@@ -14,6 +14,7 @@ import numpy as np
 
 from rdjax.checks import InputError, arrays_of, held, is_concrete, looking, numbers, require
 from rdjax.numerics import floating, on_device, without_gradient
+from rdjax.shards import by_compiler
 
 Features = Mapping[str, Any]
 
@@ -157,7 +158,8 @@ def counts_from_scores(scores: Any, relevant: Any) -> tuple[jax.Array, jax.Array
         with looking(), jax.enable_x64(True):  # in fewer digits scores that differ would tie, and large integers wrap
             above, tied = _counts(jax.device_put(scores), jax.device_put(np.asarray(relevant)))
         return on_device(np.asarray(above), np.int32), on_device(np.asarray(tied), np.int32)
-    return _counts(_ranked(on_device(scores)), on_device(relevant))
+    scores, relevant = _ranked(on_device(scores)), on_device(relevant)
+    return by_compiler(_counts, scores, relevant, leading=scores.ndim - 1)
 
 
 @jax.jit
@@ -171,13 +173,14 @@ def _counts(scores: jax.Array, relevant: jax.Array) -> tuple[jax.Array, jax.Arra
     """
     listed = relevant if relevant.ndim == scores.ndim else relevant[..., None]
     scored = jnp.take_along_axis(scores, jnp.maximum(listed[..., :1], 0), axis=-1)
-    turns = listed.shape[-1] + jnp.any(jnp.isnan(scored))  # the last one again changes nothing
+    turns = listed.shape[-1] + jnp.any(jnp.isnan(scored)).astype(jnp.int32)  # the last one again changes nothing
     none = jnp.zeros(listed.shape, jnp.int32)
 
     def count(state: tuple[jax.Array, jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array, jax.Array]:
         turn, above, tied = state
         wanted = jax.lax.dynamic_slice_in_dim(listed, turn, 1, axis=-1)
-        own = jnp.take_along_axis(scores, jnp.maximum(wanted, 0) + turn // turns, axis=-1)  # turn < turns: adds 0
+        place = jnp.maximum(wanted, 0) + (turn // turns).astype(wanted.dtype)  # turn < turns: adds 0
+        own = jnp.take_along_axis(scores, place, axis=-1)
 
         def put(counts: jax.Array, which: jax.Array) -> jax.Array:
             here = jnp.where(wanted >= 0, jnp.sum(which, axis=-1, keepdims=True, dtype=counts.dtype), 0)
@@ -194,6 +197,12 @@ def listed_documents(relevant: jax.Array, scores: jax.Array) -> jax.Array:
     several = relevant.ndim == scores.ndim
     listed = relevant if several else relevant[..., None]
     return jnp.where(listed < (-1 if several else 0), scores.shape[-1], listed)
+
+
+def is_sound(scores: Any, relevant: Any) -> jax.Array:
+    """Which queries have scores without NaN and relevant documents that there are, bool [...]: for what is traced."""
+    there = listed_documents(jnp.asarray(relevant), jnp.asarray(scores)) < np.shape(scores)[-1]
+    return jnp.all(there, axis=-1) & ~jnp.any(jnp.isnan(scores), axis=-1)
 
 
 def is_listed(listed: jax.Array, size: int) -> jax.Array:
@@ -258,9 +267,8 @@ def check_relevant(scores: Any, relevant: Any) -> None:
         f"several per query.",
     )
     dtype = relevant.dtype if hasattr(relevant, "dtype") else np.asarray(relevant).dtype
-    require(
-        np.issubdtype(dtype, np.integer), f"relevant holds {dtype} values; it must hold document indices (integers)."
-    )
+    words = f"relevant holds {dtype} values; it must hold document indices (integers)."
+    require(np.issubdtype(dtype, np.integer), words)
     if is_concrete(relevant):
         values = np.asarray(relevant)
         bad = (values >= shape[-1]) | (values < (-1 if several else 0))

@@ -14,7 +14,7 @@ from jax.typing import ArrayLike
 from rdjax.checks import numbers
 from rdjax.retrieval import aggregates
 from rdjax.retrieval.metrics import Metric, listed_gains, parse_metric
-from rdjax.retrieval.scores import check_relevant, is_listed, working
+from rdjax.retrieval.scores import check_relevant, is_listed, is_sound, working
 from rdjax.retrieval.soft_ranks import RankFunction, SigmoidRanks
 
 USUAL = SigmoidRanks()
@@ -33,7 +33,7 @@ def smooth_metric(
 
     Args:
       metric: a name that `parse_metric` reads, or a `Metric`.
-      scores: [..., N].
+      scores: [..., N]; -inf for documents that cannot be, as a large negative number widens the scale of soft ranks.
       relevant: int [...], or [..., J] padded with -1.
       grades: gains [..., J] >= 0 beside a `relevant` of that shape; None: all 1.
       rank_fn: (scores, listed documents, among) to ranks; see `soft_ranks`.
@@ -65,5 +65,4 @@ def smooth_metric(
         value = aggregates.recall(metric.weights, precision, ranks, ranks, gains)
     else:
         value = metric.aggregate(metric.weights, worth, ranks, ranks, gains)
-    known = jnp.all((listed >= (0 if several is None else -1)) & (listed < scores.shape[-1]), axis=-1)
-    return jnp.where(known & ~jnp.any(jnp.isnan(scores), axis=-1), value, jnp.nan)
+    return jnp.where(is_sound(scores, relevant), value, jnp.nan)

@@ -27,6 +27,7 @@ from jax.typing import ArrayLike
 from rdjax.checks import is_concrete, require
 from rdjax.majorant import majorant_vertices, pieces
 from rdjax.retrieval.scores import checked_scores
+from rdjax.shards import by_compiler
 from rdjax.trees import register_dataclass
 
 RankFunction = Callable[..., jax.Array]
@@ -185,7 +186,8 @@ def _ranks(
     """Ranks by one of the functions above among the documents that can be; the others, at -inf, share the last ones."""
     scores, listed, mask = _checked(scores, listed, among)
     possible = mask & (scores != -jnp.inf)
-    ranks = of(jnp.where(possible, scores, 0), listed, possible, _positive(temperature))
+    given = (jnp.where(possible, scores, 0), listed, possible, _positive(temperature))
+    ranks = by_compiler(of, *given, leading=scores.ndim - 1)
     impossible = mask & ~possible
     count = lambda which: jnp.sum(which, axis=-1, keepdims=True, dtype=ranks.dtype)
     last = count(possible) + (count(impossible) + 1) / 2
@@ -213,7 +215,7 @@ def _positive(temperature: ArrayLike) -> ArrayLike:
 
 def _width(scores: jax.Array, among: jax.Array, temperature: ArrayLike) -> jax.Array:
     """T times the standard deviation of each list [..., 1]; 0, with gradient 0, where all scores are equal."""
-    count = jnp.maximum(jnp.sum(among, axis=-1, keepdims=True), 1)
+    count = jnp.maximum(jnp.sum(among, axis=-1, keepdims=True, dtype=scores.dtype), 1)
     size = _unit(jnp.where(among, scores, 0))
     scores = scores / size
     middle = jnp.sum(scores, axis=-1, keepdims=True) / count

@@ -18,6 +18,7 @@ from rdjax.numerics import matmul, to_bits
 from rdjax.retrieval.cross_entropy import Moments, Problem, certificate, floor, make_problem, moments, value
 from rdjax.retrieval.posteriors import prior_law
 from rdjax.retrieval.scores import check_relevant, working
+from rdjax.shards import by_compiler
 from rdjax.trees import register_dataclass
 
 CONVERGED, SEPARABLE, UNINFORMATIVE, FLAT, NOT_CERTIFIED = range(5)
@@ -100,7 +101,7 @@ def calibrate_temperatures(scores: Any, relevant: Any, *, prior: Any = None, max
         f"scores have shape {scores.shape}; calibration needs [modalities, queries, documents], not empty.",
     )
     listed, law = judged_by(scores, relevant, prior)
-    result, beta, projected = _calibrate(scores, listed, law, max_steps)
+    result, beta, projected = by_compiler(_calibrate, scores, listed, law, max_steps)
     if is_concrete(beta) and int(result.status) in (CONVERGED, FLAT):
         checks.assert_fixed_point(lambda _: projected, beta, _half(beta.dtype))
     return result

@@ -23,6 +23,7 @@ from rdjax.retrieval.metrics import Metric, parse_metric
 from rdjax.retrieval.scores import check_relevant, checked_scores, fused_scores
 from rdjax.retrieval.soft_metrics import smooth_metric
 from rdjax.retrieval.soft_ranks import RankFunction, SigmoidRanks, is_plain
+from rdjax.shards import by_compiler
 from rdjax.trees import register_dataclass
 
 if TYPE_CHECKING:
@@ -104,7 +105,7 @@ def search_temperatures(
     spread = size * jnp.mean(jnp.std(scores / size[:, None, None], axis=-1, where=possible), axis=-1)
     first = jnp.log(jnp.where(spread > 0, spread, 1))[None, :] + jnp.asarray(moves, scores.dtype)
     soft = jax.tree_util.Partial(rank_fn) if is_plain(rank_fn) else rank_fn
-    ends, values = _search(metric, optimizer, steps, scores, relevant, soft, first)
+    ends, values = by_compiler(partial(_search, metric, optimizer, steps), scores, relevant, soft, first)
     best = jnp.argmin(values) if metric == CROSS_ENTROPY else jnp.argmax(values)
     name = metric if isinstance(metric, str) else metric.name
     return TemperatureSearch(jnp.exp(ends[best]), values[best], jnp.exp(ends), values, name)

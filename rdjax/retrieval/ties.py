@@ -15,6 +15,7 @@ import numpy as np
 
 from rdjax.checks import InputError, arrays_of, is_concrete, looking, numbers, require, whole_numbers
 from rdjax.numerics import at_ranks, on_device
+from rdjax.shards import by_compiler
 
 TIES = ("expected", "optimistic", "pessimistic")
 _CHUNK = 128
@@ -55,7 +56,8 @@ def expected_weight(
     above, tied = on_device(above), on_device(tied)
     if ties == "expected":
         table = prefix_table(weights, covered)
-        return (_compiled if callable(weights) else _compiled_listed)(weights, above, tied, table)
+        of = partial(_compiled if callable(weights) else _compiled_listed, weights)
+        return by_compiler(of, above, tied, table, leading=above.ndim)
     return expected_weight(weights, *_untied(above, tied, ties), size=0)
 
 
