@@ -5,6 +5,7 @@ Arrays are NumPy float64 or int64; all else stays as it is. `test_robust` says w
 
 import jax
 import numpy as np
+from flax import nnx
 
 from rdjax import codes, data, information, limits, nn, rate_distortion, retrieval
 from rdjax.rate_distortion import sources
@@ -289,3 +290,4 @@ call(nn.jensen_shannon_loss, pairs)
 call(nn.mine_loss, pairs, np.inf)
 call(nn.NormalScores.fit, rows, name="NormalScores.fit")
 call(nn.TemperatureDecoder, temperatures, name="TemperatureDecoder")
+call(nn.Quantizer(vectors.shape[1], rngs=nnx.Rngs(0)).to_code, vectors, name="Quantizer.to_code")
