@@ -138,8 +138,8 @@ print(jax.tree.map(jnp.shape, variables["params"]), float(bits.mean()))
 # ## Send it
 #
 # The quantizer as a code of `rdjax.codes`: the same symbols and values, in bytes that a range coder writes by how often
-# the fit met each symbol. It is saved, read back and exported like any other (`save_code`, `rdjax export`). After so few
-# steps of training the learned law is far from that count, and says more bits.
+# the fit met each symbol. It is saved, read back and exported like any other (`save_code`, `rdjax export`). After so
+# few steps of training the learned law is far from that count, and says more bits.
 
 # %%
 model = models[min(models)][0]

@@ -66,7 +66,10 @@ def test_the_bits_of_that_code_are_those_of_its_symbols(rng):
 @pytest.mark.parametrize(
     ("call", "words"),
     [
-        (lambda x: Quantizer(2, step=1e-6, rngs=nnx.Rngs(0)).to_code(x), "takes .* steps of 1e-06; .* larger steps"),
+        (
+            lambda x: Quantizer(2, step=1e-6, rngs=nnx.Rngs(0)).to_code(x),
+            "goes to 1e.06 steps of 1e-06; .* larger steps",
+        ),
         (lambda x: jax.jit(lambda x: Quantizer(2, rngs=nnx.Rngs(0)).to_code(x).levels)(x), "outside jit"),
         (lambda x: Quantizer(3, kind="product", rngs=nnx.Rngs(0)).to_code(x), "3"),
         (lambda x: Quantizer(2, kind="product", step=0.1, rngs=nnx.Rngs(0)), "a product quantizer has no step"),

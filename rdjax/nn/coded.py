@@ -18,11 +18,12 @@ def code_of_steps(step: np.ndarray, symbols: np.ndarray, vectors: Any) -> Entrop
 
     Cells go one beyond the symbols [n, D] that were met; what is farther out goes to the last one.
     """
+    farthest = np.abs(symbols).max(axis=0)
+    fine = int(np.argmax(farthest))
+    words = f"component {fine} goes to {farthest[fine]:,.6g} steps of {step[fine]:.3g}"
+    require(farthest[fine] <= MOST_CELLS / 2 - 2, f"{words}; a code has {MOST_CELLS:,}, so train larger steps.")
     numbers = symbols.astype(np.int64)
     least, sizes = numbers.min(axis=0) - 1, np.ptp(numbers, axis=0) + 3
-    fine = int(np.argmax(sizes))
-    words = f"component {fine} takes {sizes[fine]:,} steps of {step[fine]:.3g}"
-    require(int(sizes[fine]) <= MOST_CELLS, f"{words}; a code has {MOST_CELLS:,} cells at most, so train larger steps.")
     cell = np.arange(sizes.max())
     whole = least[:, None] + np.minimum(cell, sizes[:, None] - 1)
     borders = np.where(cell[:-1] < sizes[:, None] - 1, (whole[:, :-1] + 0.5) * step[:, None], np.inf)

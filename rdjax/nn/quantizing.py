@@ -10,6 +10,7 @@ from jax.typing import ArrayLike, DTypeLike
 
 from rdjax.checks import is_concrete, numbers, require, whole
 from rdjax.codes import Code
+from rdjax.codes.arrays import fit_vectors
 from rdjax.codes.relaxed import cell_bits, nearest_word, noisy, rounded
 from rdjax.nn.coded import code_of_steps, code_of_words
 from rdjax.nn.critics import require_size
@@ -124,10 +125,11 @@ class Quantizer(nnx.Module):
           an `EntropyCodedScalar` or a `ProductQuantizer`; float32 at least.
 
         Raises:
-          InputError: vectors of another size, not finite or traced; a step so small that a component takes 2^14.
+          InputError: vectors of another size, not finite or traced; a step so small that a component takes 2^13 a side.
         """
         own = self.log_step[...] if self.kind == "scalar" else self.words[...]
-        require(is_concrete(vectors, own), "a code is made on the host, so call `to_code` outside jit, grad and vmap.")
+        require(is_concrete(own), "a code is made on the host, so call `to_code` outside jit, grad and vmap.")
+        vectors = fit_vectors(vectors)
         require_size(vectors, self.size, "the quantizer")
         if self.kind != "scalar":
             return code_of_words(np.asarray(own), vectors)
