@@ -306,7 +306,23 @@ def test_fewer_bits_do_it_only_where_they_keep_the_target_and_with_another_numbe
         [chosen] = recommend([few, made(256.0, 0.99, 1000)], [], fake_audit.setting(documents=100))
         assert "Fewer, " not in chosen.sentence
     [chosen] = recommend([made(32.0, 0.99, 3_000_000), made(256.0, 0.99, 1000)], [], fake_audit.setting(documents=100))
-    assert "(class B), but its file is larger by 3 MB, which is more than they save" in chosen.sentence
+    assert "(class B), but the file of that code is larger by 3 MB, which" in chosen.sentence
+
+
+def test_where_the_chosen_code_missed_the_next_that_did_not_is_named():
+    made = lambda bits, kept: dataclasses.replace(
+        fake_audit.point(f"product, {bits:g} bits", "product", "documents", "B", bits, kept),
+        chosen_by=Bound.at_least(0.96, "estimate", "fit"),
+    )
+    [chosen] = recommend([made(32.0, 0.94), made(64.0, 0.93), made(128.0, 0.97), made(256.0, 0.99)], [], SETTING)
+    assert "The next, 128 bits with product, 128 bits (class B), kept 97.0%." in chosen.sentence
+    [chosen] = recommend([made(32.0, 0.94)], [], SETTING)
+    assert "The next" not in chosen.sentence
+    [chosen] = recommend([made(32.0, 0.96), made(128.0, 0.97)], [], SETTING)
+    assert "The next" not in chosen.sentence
+
+
+SETTING = fake_audit.setting(documents=100)
 
 
 def test_where_every_code_knows_the_corpus_the_answer_says_so():

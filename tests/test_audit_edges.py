@@ -13,7 +13,7 @@ from rdjax.audit.asked import telling_metric
 from rdjax.audit.floors import STORED
 from rdjax.audit.gaussian_fit import component_correlations
 from rdjax.audit.noisy import posterior_floor
-from rdjax.audit.quality import PRINTED, by_chance, ways_to_rank
+from rdjax.audit.quality import PRINTED, by_chance, length_warnings, ways_to_rank
 from rdjax.audit.run import _sides
 from rdjax.audit.serving import serving_view
 from rdjax.audit.stress import _too_much, exchanged
@@ -377,3 +377,15 @@ def test_a_side_that_no_named_family_codes_is_said():
         assert (sides, len(warnings)) == (kept, warned)
         assert all("None of the named families codes documents, so only queries are" in words for words in warnings)
     assert _sides(0.95, None, None, 0, 1) == (("documents", "queries"), ())
+
+
+def test_lengths_that_differ_are_said(rng):
+    """Half of the lengths 1, half 2: said with both; of one length, up to what half precision rounds, nothing is."""
+    unit = rng.standard_normal((400, 5))
+    unit /= np.linalg.norm(unit, axis=1, keepdims=True)
+    uneven = np.where(np.arange(400) % 2, 1.0, 2.0)[:, None] * unit
+    corpus = Corpus({"image": unit.astype(np.float16), "text": uneven}, {"image": unit[:3], "text": unit[:3]})
+    [said] = length_warnings(corpus)
+    assert "(nine in ten: text 1 to 2)" in said
+    assert "if yours is by cosine" in said
+    assert length_warnings(Corpus({"image": 3 * unit}, {"image": unit[:3]})) == ()

@@ -164,7 +164,7 @@ MISTAKES = {
     "audit one.npz": "holds one document",
     "audit good.npz --side both": "the side is 'both'; it must be queries or documents.",
     "audit good.npz --memory lots": "the memory is 'lots'; write a size such as 500MB or 8GB.",
-    "audit good.npz --memory 1GB": "this audit takes 1.02 GB at least and the budget is 1 GB; give more memory.",
+    "audit good.npz --memory 1GB": "takes 1.02 GB at least and the budget is 1 GB; give more memory, or audit a sample",
     "audit good.npz --family int9": "the family is 'int9' (did you mean 'int8'?); it must be one of: rank code; PCA",
     "audit good.npz --family fame": "the family is 'fame'; it must be one of: rank code; PCA truncation",
     "audit good.npz --target 0": "the target is 0.0",
@@ -176,6 +176,7 @@ MISTAKES = {
     "audit good.npz --out good.npz": "good.npz is not a folder",
     "audit good.npz --out good.npz/below": "good.npz/below cannot be written: Not a directory.",
     "audit good.npz --out taken": "taken/report.json is a folder",
+    "audit good.npz --out other": "other holds the audit of laws, and this one is of good; name another folder",
     "rate --documents many --value 0.5": "--documents is 'many'; give a whole number from 2 to 1e15, e.g. 1e9.",
     "rate --documents 1 --value 0.5": "--documents is '1'",
     "rate --documents 2.5 --value 0.5": "--documents is '2.5'",
@@ -206,6 +207,9 @@ def test_a_mistake_is_one_sentence_and_leaves_nothing(place, line):
     np.savez("one.npz", **{**GOOD, "documents.text": np.eye(4)[:1], "relevant": np.zeros(3, int)})
     (place / "law.txt").write_text("0.4\n0.3\n0.1\n0.1\n")
     (place / "taken" / "report.json").mkdir(parents=True)
+    (place / "other").mkdir()
+    report = {"schema": "rdjax.audit/1", "setting": {"corpus": "laws"}}
+    (place / "other" / "report.json").write_text(json.dumps(report))
     before = sorted(place.rglob("*"))
     result = run(*line.split())
     assert result.exit_code == 2

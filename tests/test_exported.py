@@ -205,3 +205,5 @@ def test_without_faiss_there_is_a_sentence(fitted, vectors, monkeypatch):
     monkeypatch.setitem(sys.modules, "faiss", None)
     with pytest.raises(InputError, match="faiss is not installed, and an index file needs it; install faiss-cpu"):
         to_faiss(fitted["sign bits"], fitted["sign bits"].encode(vectors))
+    with pytest.raises(InputError, match="faiss has no index for"):  # which no installation changes
+        to_faiss(fitted["int8"], fitted["int8"].encode(vectors))

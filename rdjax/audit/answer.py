@@ -91,7 +91,7 @@ def _store(point: Point | None, offered: list[Point], floors: list[Floor], setti
         f"{bits(packed)} ({packed / 8:,.1f} bytes) for each stored document{_mean(point)} "
         f"{_keep(point, setting)}, with {point.code} ({_class(point)}): "
         f"{storage(after)} for {setting.documents:,} documents, the file of the code included, {beside} "
-        f"{_kept(point, setting)} {_fewer(point, offered, setting)}{blind}"
+        f"{_kept(point, setting)} {_next(point, offered, setting)}{_fewer(point, offered, setting)}{blind}"
     )
 
 
@@ -104,8 +104,22 @@ def _fewer(point: Point, offered: list[Point], setting: Setting) -> str:
         return ""
     more = storage(least.stored_bytes - point.stored_bytes)
     return (
-        f"Fewer, {shown(least)}, do it with {least.code} (class {least.code_class}), but its file is larger by "
-        f"{more}, which is more than they save. "
+        f"Fewer, {shown(least)}, do it with {least.code} (class {least.code_class}), but the file of that code is "
+        f"larger by {more}, which is more than they save. "
+    )
+
+
+def _next(point: Point, offered: list[Point], setting: Setting) -> str:
+    """Where it missed the target: the cheapest that was as sure on the fit queries, and kept it here."""
+    if _low(point.kept) >= setting.target:
+        return ""
+    enough = [each for each in _good(offered, setting) if _low(each.kept) >= setting.target]
+    following = min(enough, key=lambda each: cost(each, setting), default=None)
+    if following is None:
+        return ""
+    return (
+        f"The next, {bits(_low(following.bits.packed))} with {following.code} (class {following.code_class}), kept "
+        f"{share_beside(_low(following.kept), setting.target)}. "
     )
 
 
@@ -127,7 +141,8 @@ def _send_blind(point: Point | None, offered: list[Point], floors: list[Floor], 
         f"{bits(_low(point.bits.packed))} per query{_mean(point)} do it for an encoder that does not know the corpus "
         f"({_header(setting)}; {_low(point.bits.single) / 8:,.0f} bytes for a single query), with {point.code} "
         f"({_class(point)}; "
-        f"the encoder holds {storage(point.encoder_bytes)}). {_kept(point, setting)} {blind}"
+        f"the encoder holds {storage(point.encoder_bytes)}). {_kept(point, setting)} "
+        f"{_next(point, offered, setting)}{blind}"
     )
 
 

@@ -59,8 +59,9 @@ def sizes_within(budget: float | None, corpus: Corpus, fit: Corpus | None) -> Si
         if scores >= least and most >= held + CALIBRATING * samples:
             return Sizes(workers, int(min(scores, max(SCORES, least))))
     need = storage(held + max(CALIBRATING * samples, OWN * vectors + PER_SCORE * least))
+    remedy = "give more memory, or audit a sample of the documents with all that are wanted"
     if budget is not None:
-        raise InputError(f"this audit takes {need} at least and the budget is {storage(budget)}; give more memory.")
+        raise InputError(f"this audit takes {need} at least and the budget is {storage(budget)}; {remedy}.")
     warnings.warn(f"this audit may take {need} of memory, and there are {storage(most)}", stacklevel=3)
     return Sizes(1, least)
 

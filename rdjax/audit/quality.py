@@ -6,6 +6,7 @@ import numpy as np
 
 from rdjax.audit.result import Quality
 from rdjax.audit.view import View
+from rdjax.checks import row_blocks
 from rdjax.data import Corpus
 from rdjax.limits.bound import Bound
 from rdjax.retrieval import fuse, printed_rule
@@ -15,6 +16,7 @@ from rdjax.retrieval.streaming import count_above
 
 CALIBRATED = "fused, calibrated tau"
 PRINTED = "fused, tau = sqrt(mean H / H), as the paper prints"
+UNEVEN = 0.1  # of the middle length: nine in ten documents are within so much of each other, or it is said
 CELLS = 256  # into which each component is cut for the empirical entropy of the printed rule
 
 
@@ -82,6 +84,18 @@ def uncompressed_rankings(
     plain = np.ones(len(modalities))
     on_fit = [values_of(metric, uncompressed(view.fit, plain, modalities), view.fit) for view in views]
     return [quality for quality, _ in measured], (values, on_fit)
+
+
+def length_warnings(corpus: Corpus) -> tuple[str, ...]:
+    """That lengths of documents count in rankings, where they differ; which of them is meant no data can say."""
+    said = []
+    for name, array in corpus.documents.items():
+        blocks = [np.linalg.norm(np.asarray(rows, np.float64), axis=1) for _, rows in row_blocks(np.asarray(array))]
+        low, middle, high = np.quantile(np.concatenate(blocks), (0.05, 0.5, 0.95))
+        if high - low > UNEVEN * middle:
+            said.append(f"{name} {low:.3g} to {high:.3g}")
+    words = "; a ranking by inner products prefers the long ones, so normalize both sides first if yours is by cosine"
+    return (f"Lengths of documents differ (nine in ten: {', '.join(said)}){words}.",) if said else ()
 
 
 def todays_name(modalities: tuple[str, ...]) -> str:

@@ -19,7 +19,7 @@ from rdjax.audit.gaussian_fit import component_correlations
 from rdjax.audit.measures import paper_measures
 from rdjax.audit.memory import sizes_within
 from rdjax.audit.noisy import posterior_floor
-from rdjax.audit.quality import by_chance, todays, uncompressed_rankings
+from rdjax.audit.quality import by_chance, length_warnings, todays, uncompressed_rankings
 from rdjax.audit.result import Audit, Quality, Setting
 from rdjax.audit.shares import modality_shares
 from rdjax.audit.tried import all_tried
@@ -82,7 +82,7 @@ def audit(
         audited = views[0].test if len(views) == 1 else with_judgements(corpus)
         whole, prior_words = relevance_law(audited, prior)
         law = sought(whole)
-        protocol += sampled(views[0])
+        protocol += f"{sampled(views[0])}; scores are inner products of the vectors as they are"
         setting = _setting(audited, corpus.relevant, views, metric, target, prior_words, protocol, seed)
         tell("ranking without codes", 0, 1)
         qualities, todays_values = uncompressed_rankings(views, measure_by, seed)
@@ -109,7 +109,7 @@ def audit(
         **of_modalities,
         recommendations=chosen,
         answer=(*first, *(choice.sentence for choice in chosen)),
-        warnings=(*untried, *warnings, *_calibration_warnings(views)),
+        warnings=(*untried, *warnings, *length_warnings(audited), *_calibration_warnings(views)),
     )
 
 

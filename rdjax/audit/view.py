@@ -123,7 +123,8 @@ def make_views(
     if corpus.num_queries >= 2 * FEW:
         fitted, audited = split_queries(corpus, seed)
         words = (
-            f"a random half of the queries ({fitted.num_queries}, seed {seed}) was fitted on, the other half audited"
+            f"a random half of the queries ({fitted.num_queries}, seed {seed}) was fitted on, the other half audited "
+            "(both are what rdjax.data.split_queries gives of the corpus and the seed)"
         )
         seen = queries_in_common(audited, fitted)  # none, but where all queries are equal
         view = View(audited, fitted, np.arange(audited.num_queries), none, repeated=seen)

@@ -63,6 +63,7 @@ def audit(
     quality, and prints how many bits per stored document and per query do it, beside the floors that are proved.
     """
     from rdjax.checks import require
+    from rdjax.cli.places import keep_other_reports
     from rdjax.data.machine import byte_size
     from rdjax.report import Progress, check_writable
 
@@ -74,6 +75,7 @@ def audit(
     with Progress() as progress:
         progress("reading the corpus", 0, None)
         fitted, corpus = corpora(path, fit, task, budget)
+        keep_other_reports(out, corpus.name)
         law = _prior(prior, corpus.num_documents)
         from rdjax.audit import audit as run
         from rdjax.audit.budgets import command_for

@@ -1,5 +1,7 @@
 """What stands where files are to be written, and would be lost: it is refused before anything is written."""
 
+import contextlib
+import json
 import os
 from collections.abc import Iterable
 from difflib import get_close_matches
@@ -31,6 +33,19 @@ def keep_inputs(outputs: Iterable[str], inputs: Iterable[str | None]) -> None:
     for out in filter(os.path.exists, outputs):
         for path in given:
             require(not os.path.samefile(out, path), f"{out} is {path}, which is read; name another file by --out.")
+
+
+def keep_other_reports(folder: str, corpus: str) -> None:
+    """A report takes the place of nothing but an earlier one of the corpus of that name.
+
+    Raises:
+      InputError: the report that stands in the folder is of another.
+    """
+    other, place = corpus, Path(folder, "report.json")
+    if place.is_file():
+        with contextlib.suppress(ValueError, KeyError, TypeError):  # one that is damaged is no loss
+            other = json.loads(place.read_text(encoding="utf-8"))["setting"]["corpus"]
+    require(other == corpus, f"{folder} holds the audit of {other}, and this one is of {corpus}; {ELSEWHERE}")
 
 
 def keep_what_is_no_stream(place: str) -> None:

@@ -35,9 +35,9 @@ def to_faiss(code: Code, symbols: Any) -> Any:
     Raises:
       InputError: if faiss is not installed, or has no index for this code.
     """
+    rows, widths, books = _additive(code)  # refuses what there is no index for, with faiss or without
     faiss = _faiss()
     symbols = np.asarray(code._host(symbols))
-    rows, widths, books = _additive(code)
     used = np.flatnonzero(widths).tolist()  # a symbol of no bits adds the same to every item
     widths, books = [widths[i] for i in used], [books[i] for i in used]
     places = np.concatenate([members for members, _ in books])
@@ -104,7 +104,7 @@ def _additive(code: Code) -> tuple[np.ndarray, Sequence[int], list[Book]]:
         return rows * np.asarray(code.weights)[None, :], widths, books
     if isinstance(code, Renormalized):
         plain = isinstance(quantizer_of(code), ScalarQuantizer | SignBits | ProductQuantizer)
-        else_ = ", or encode with the family that does not stretch" if plain else ""
+        else_ = ", or encode with the family that does not stretch" if plain else ", or encode with a product code"
         raise InputError(f"faiss has no index for {code.name}; export the tables{else_}.")
     if isinstance(code, ScalarQuantizer):
         levels = np.asarray(code.levels)
