@@ -38,6 +38,19 @@ def test_the_words_of_a_name_are_explained_in_its_order():
     assert "scalar" not in meanings(["scalars"])
 
 
+def test_bits_of_a_name_are_those_asked_for():
+    """Where items differ in length they take others, even on what the code was fitted on."""
+    told = meanings(["PCA 64 + entropy-coded scalar, fitted to 540 bits"])["fitted to b bits"]
+    assert "asked for" in told
+    assert "what items took stands beside" in told
+
+
+def test_why_the_top_document_can_keep_more_than_all():
+    told = meanings(["number of the top document"])["number of the top document"]
+    assert "the decoder ranks the rest by nearness to that one" in told
+    assert "more than 100%" in told
+
+
 def test_no_word_of_a_usual_name_is_left_unexplained(rng):
     """Names as codes give them, fitted here: what is neither explained nor a number nor a common word is missing."""
     rows = rng.standard_normal((120, 64)).astype(np.float32)

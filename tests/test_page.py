@@ -226,6 +226,26 @@ def test_what_the_audit_found_is_all_there(page):
     assert {f"/evidence/{word}" for word in EVIDENCE} <= places
 
 
+def test_documents_show_what_they_are_chosen_by():
+    """Without it the recommended code looks beaten by one of fewer bits, whose file is larger."""
+    audit = fake_audit()
+    text, tree, _ = render(audit)
+    places = {
+        element.attributes["data-json"] for element in quoted(tree) if element.attributes["data-form"] == "storage"
+    }
+    for i, given in enumerate(audit.points):
+        assert (f"/points/{i}/disk_bytes" in places) == (given.side == "documents"), i
+    heads = {}
+    for table in tree.all("table"):
+        (head,) = table.all("thead")
+        heads[next(table.all("caption")).text.strip()] = [each.text for each in head.all("th")]
+    codes = {caption: head for caption, head in heads.items() if "codes of use" in caption or "all codes" in caption}
+    assert len(codes) == 4
+    for caption, head in codes.items():
+        assert ("on disk" in head) == ("the file of the code" in caption) == caption.startswith("Stored documents")
+    assert "takes least on disk (disk_bytes)" in text
+
+
 def test_infinity_is_a_word():
     audit = with_floor(fake_audit(), bits=Bound.at_least(math.inf, "model"))
     _, tree, _ = render(audit)
@@ -399,6 +419,27 @@ def test_axe_the_console_and_the_width_have_nothing_to_say(chromium, written):
 
 def test_long_names_are_no_wider_than_a_phone(chromium, tmp_path):
     browser.check_look(chromium, browser.with_long_names(tmp_path), "phone", axe=False)
+
+
+def test_recommended_codes_are_whole_at_any_width_of_a_desk(chromium, tmp_path):
+    """Beside the figure the last column was cut in mid-number."""
+    audit = fake_audit()
+    most = Bound(1.026, 1.137, "estimate", ("95% paired bootstrap over queries",))
+    wide = lambda point: dataclasses.replace(point, bits=audit.points[-1].bits, kept=most, kept_interval=most)
+    chosen = tuple(dataclasses.replace(each, point=wide(each.point)) for each in audit.recommendations)
+    place = tmp_path / "report.html"
+    place.write_text(render(dataclasses.replace(audit, recommendations=chosen))[0])
+    view, columns = chromium.new_page(), {}
+    view.goto(place.as_uri())
+    for width in (1000, 1024, 1100, 1200, 1280, 1400):
+        view.set_viewport_size({"width": width, "height": 900})
+        box = view.locator(".box", has=view.locator("#recommended"))
+        assert box.evaluate("e => e.scrollWidth <= e.clientWidth"), width
+        beside = "e => getComputedStyle(e).gridTemplateColumns.split(' ').length"
+        columns[width] = view.locator(".beside").evaluate(beside)
+    assert columns[1100] == 1
+    assert columns[1280] == columns[1400] == 2
+    view.close()
 
 
 def test_axe_would_notice(chromium):

@@ -10,6 +10,7 @@ import pytest
 from rich.console import Console
 
 from rdjax.audit import wording
+from rdjax.audit.answer import disk
 from rdjax.limits.bound import Bound
 from rdjax.report import Progress, print_audit, terminal, to_json, words
 from rdjax.report.columns import plain_table
@@ -110,6 +111,19 @@ def test_json_has_every_field_of_the_audit():
     assert {field.name for field in dataclasses.fields(audit)} <= set(to_json(audit))
 
 
+def test_json_has_what_documents_are_chosen_by():
+    audit = fake_audit()
+    found = to_json(audit)
+    for given, kept in zip(audit.points, found["points"], strict=True):
+        bytes_ = given.bits.packed.lower / 8 * audit.setting.documents + given.stored_bytes
+        assert kept["disk_bytes"] == (bytes_ if given.side == "documents" else None)
+    kept = [choice["point"]["disk_bytes"] for choice in found["recommendations"]]
+    assert kept == [disk(audit.recommendations[0].point, audit.setting), None, None]
+    without = dataclasses.replace(audit.recommendations[0], point=None)
+    assert to_json(dataclasses.replace(audit, recommendations=(without,)))["recommendations"][0]["point"] is None
+    assert "disk_bytes" in found["reading"]
+
+
 def test_plus_infinity_is_not_taken_for_no_bound():
     found = to_json(with_floor(fake_audit(), bits=Bound.at_least(math.inf, "model")))["floors"]
     assert found[0]["bits"]["lower"] is None
@@ -167,6 +181,42 @@ def test_codes_without_room_are_lines():
     )
     assert f"    packed {words.bits(shown.bits.packed)}" in lines[at : at + 6]
     assert f"    MRR 95% {words.interval(shown.interval)}" in lines[at : at + 8]
+    assert f"    95% of kept {words.share_interval(shown.kept_interval)}" in lines[at : at + 9]
+    assert f"on disk {wording.storage(disk(shown, audit.setting))}, encoder" in flat(" ".join(lines[at : at + 2]))
+
+
+@pytest.mark.parametrize("width", [80, 110, 140])
+def test_columns_of_codes_are_aligned_and_each_says_what_it_is(width):
+    """Two of them were "95%", and what documents are chosen by stood nowhere."""
+    audit = fake_audit()
+    documents, queries = printed(audit, width).split("Queries: codes")
+    asked = ((documents, "documents", 0), (queries, "queries", 1))
+    for text, side, number in asked:
+        lines = text.split("codes, bits per")[-1].splitlines()
+        header = next(line for line in lines if "entropy  " in line)
+        names = re.split(r" {2,}", header[header.index("entropy") :])
+        stored = ["on disk"] if side == "documents" else []
+        assert names == ["entropy", "packed", "single", *stored, "MRR", "95%", "kept", "95% of kept"]
+        shown = audit.recommendations[number].point
+        row = next(line for line in lines if words.share_interval(shown.kept_interval) in line)
+        told = [wording.storage(disk(shown, audit.setting))] if stored else []
+        ends = [header.index("  " + name) + len(name) + 2 for name in names[:-4]]
+        cells = [*(words.bits(getattr(shown.bits, name)) for name in names[:3]), *told]
+        assert [row[:end].endswith("  " + cell) for end, cell in zip(ends, cells, strict=True)] == [True] * len(cells)
+        assert len(row) == len(header)
+        assert row.endswith("  " + words.share_interval(shown.kept_interval))
+    assert terminal.ON_DISK.strip() in flat(documents)
+    assert terminal.ON_DISK.strip() not in flat(queries)
+
+
+@pytest.mark.parametrize(("width", "column"), [(80, False), (90, True)])
+def test_what_is_on_disk_is_above_where_its_column_has_no_room(width, column):
+    audit = short_audit(touched=1612.8)
+    size = wording.storage(disk(audit.points[0], audit.setting))
+    text = printed(audit, width)
+    assert (f"on disk {size}, encoder" in text) != column
+    assert bool(re.search(rf"touched  on disk  .*  MRR.*\n(.*\n){{3}}.*  1,613  +{size}  ", text)) == column
+    assert "touched  " in text  # the other columns stay
 
 
 def test_a_table_without_room_becomes_lines():

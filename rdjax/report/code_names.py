@@ -21,7 +21,7 @@ _WORDS = (
         r"\bentropy-coded\b",
         "frequent levels take fewer bits than rare ones: items differ in length, and their bits are a mean",
     ),
-    ("fitted to b bits", r"\bfitted to \d", "the levels are those that take b bits where the code was fitted"),
+    ("fitted to b bits", r"\bfitted to \d", "b bits an item were asked for; what items took stands beside the name"),
     ("product s x b bits", r"\bproduct\b", "blocks of coefficients, s of them, each told by one of 2^b words"),
     ("residual", r"\bresidual\b", "every stage tells by a word what the stages before have left"),
     ("trellis", r"\btrellis\b", "words overlap along a path, and the encoder searches the whole path"),
@@ -32,7 +32,12 @@ _WORDS = (
     ("int8", r"\bint8\b", "one byte a number"),
     ("rescores n", r"\brescores \d", "the n documents that sign bits rank highest are ranked again by int8"),
     ("float16", r"\bfloat16\b", "numbers of two bytes"),
-    ("number of the top document", r"\btop document\b", "the encoder searches, and tells which document it found"),
+    (
+        "number of the top document",
+        r"\btop document\b",
+        "the encoder searches, and tells which document it found; the decoder ranks the rest by nearness to that one, "
+        "which can rank better than the query does: so more than 100% can be kept",
+    ),
 )
 
 

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 import rdjax
+from rdjax.audit.answer import disk
 from rdjax.audit.result import CLASSES, Audit
 from rdjax.checks import require
 from rdjax.data.writing import nearest_existing, said_of
@@ -34,6 +35,8 @@ READING = {
     "the cheapest code where it is the target or more; null where it was not looked at, as the search went elsewhere",
     "chosen_bits": "the packed bits that codes are chosen by: of stored documents, or of fit queries without a header",
     "stored_bytes": "of the file of the code that rdjax encode writes; documents are chosen by it and by their codes",
+    "disk_bytes": "of the packed codes of all documents and the file of the code: what documents are chosen by; null "
+    "for codes of queries",
     "classes": "; ".join(f"{name}: {words}" for name, words in CLASSES.items()),
     "temperatures": "null, or unreachable: infinite, so that the modality is left out",
     "savings": "saved: queries that reach the full value of the metric only with the modality; cost: only without it",
@@ -59,7 +62,18 @@ def to_json(audit: Audit, commands: Mapping[str, str] | None = None) -> dict[str
     used = meanings(point.code for point in audit.points)
     called = [{"word": word, "meaning": meaning} for word, meaning in used.items()]
     about = {"schema": SCHEMA, **provenance(), "seed": audit.setting.seed, "reading": READING, "called": called}
-    return {**about, **plain(audit, "audit"), "commands": next_steps}
+    return {**about, **_with_disk(audit), "commands": next_steps}
+
+
+def _with_disk(audit: Audit) -> dict[str, Any]:
+    """The audit as JSON has it, with the bytes on disk that the codes of documents are chosen by."""
+    told = plain(audit, "audit")
+    chosen = [choice.point for choice in audit.recommendations]
+    kept = [*told["points"], *(choice["point"] for choice in told["recommendations"])]
+    for point, each in zip([*audit.points, *chosen], kept, strict=True):
+        if point is not None:
+            each["disk_bytes"] = disk(point, audit.setting) if point.side == "documents" else None
+    return told
 
 
 def provenance() -> dict[str, Any]:

@@ -29,7 +29,8 @@ FIGURES = {
 }
 RULE = (
     "Recommended is the cheapest code that keeps the target on the fit queries, at the lower end of its one-sided "
-    "interval (chosen_by in report.json)."
+    "interval (chosen_by in report.json). Of stored documents that is the one that takes least on disk (disk_bytes): "
+    "the packed codes of all of them, and the file of the code."
 )
 
 

@@ -136,6 +136,7 @@ def codes(numbers: Numbers, audit: Audit, side: str, everything: bool) -> Table:
         Column("packed", "bits", ("bits", "packed")),
         Column("single", "bits", ("bits", "single")),
         *([Column("touched", "bits", ("bits", "touched"))] if touched else []),
+        Column("on disk", "storage", ("disk_bytes",)),
         Column(_metric(numbers), "quality", ("value",)),
         Column("95%", "interval", ("interval",)),
         Column("kept", "share", ("kept",)),
@@ -143,7 +144,8 @@ def codes(numbers: Numbers, audit: Audit, side: str, everything: bool) -> Table:
         Column("encoder", "storage", ("encoder_bytes",)),
     ]
     what = "all codes" if everything else "codes of use"
-    caption = f"{TITLES[side]}: {what}, bits per {ITEM[side]}"
+    disk = "; on disk: all of them, and the file of the code" if side == "documents" else ""
+    caption = f"{TITLES[side]}: {what}, bits per {ITEM[side]}{disk}"
     return Table(f"codes-{side}{'-all' * everything}", caption, tuple(columns), tuple(groups), numbers)
 
 

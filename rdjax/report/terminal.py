@@ -9,7 +9,8 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from rdjax.audit.result import CLASSES, Audit, Floor, Point, Quality
+from rdjax.audit.answer import disk
+from rdjax.audit.result import CLASSES, Audit, Floor, Point, Quality, Setting
 from rdjax.audit.wording import ITEM, TITLES, metric_title, percent, storage
 from rdjax.limits.bound import EVIDENCE
 from rdjax.report import words
@@ -69,6 +70,8 @@ def _terms(audit: Audit) -> RenderableType:
 
 
 RULE = "  the cheapest that keeps the target on the fit queries, at the lower end of a one-sided interval of 90%"
+DISK = "on disk"
+ON_DISK = f"  {DISK}: the packed codes of all documents, and the file of the code; documents are chosen by it"
 JUDGEMENTS = {
     "single": "one relevant document per query",
     "several": "several relevant documents per query",
@@ -100,9 +103,10 @@ def _side(audit: Audit, side: str, title: str, width: int) -> Iterator[Renderabl
     shown = useful(points, told(audit, side))
     metric = metric_title(audit.setting.metric)
     yield Text(f"\n{title}: codes, bits per {ITEM[side]}\n", "bold")
-    yield from _codes(shown, picked, metric, width)
+    yield from _codes(shown, picked, audit.setting, width)
     lines = [f"* {choice.point.code}: recommended to {choice.purpose}" for choice in chosen if choice.point]
     lines += [RULE] if lines else []
+    lines += [ON_DISK] if side == "documents" else []
     lines += [f"  {word}: {meaning}" for word, meaning in meanings(point.code for point in picked).items()]
     if len(shown) < len(points):
         lines.append(
@@ -141,43 +145,54 @@ def useful(points: Sequence[Point], always: Iterable[Point] = ()) -> list[Point]
     return kept
 
 
-def _codes(shown: Sequence[Point], picked: Sequence[Point], metric: str, width: int) -> Iterator[Text]:
+def _codes(shown: Sequence[Point], picked: Sequence[Point], setting: Setting, width: int) -> Iterator[Text]:
     """Columns of numbers under one header, by class; the name in front where there is room, else on a line above.
 
-    Where not even the numbers have room, each is on a line of its own.
+    Where the column on disk has no room it is on the line above too; where not even the others have, each number is
+    on a line of its own.
     """
-    touched = any(words.number(p.bits.touched) != words.number(p.bits.packed) for p in shown)
     names = [f"{'*' if point in picked else ' '} {point.code}" for point in shown]
-    sizes = [storage(point.encoder_bytes) for point in shown]
-    header = ["entropy", "packed", "single", *(["touched"] if touched else []), metric, "95%", "kept", "95%"]
-    cells = [_numbers(point, touched) for point in shown]
-    numbers = _aligned([header, *cells])
-    front = _aligned([["code", "encoder"], *map(list, zip(names, sizes, strict=True))], left=1)
+    held = [{"encoder": storage(point.encoder_bytes)} for point in shown]
+    touched = any(words.number(p.bits.touched) != words.number(p.bits.packed) for p in shown)
+    cells = [_numbers(point, touched, setting) for point in shown]
+    if DISK in cells[0] and len(_aligned(cells)[0]) + 3 > width:
+        held = [{DISK: cell.pop(DISK), **sizes} for cell, sizes in zip(cells, held, strict=True)]
+    numbers = _aligned(cells)
+    front = _aligned([{"code": name, **sizes} for name, sizes in zip(names, held, strict=True)], left=1)
     beside = len(front[0]) + len(numbers[0]) + 2 <= width
     lines = [f"{a}  {b}" for a, b in zip(front, numbers, strict=True)] if beside else [" " * 3 + n for n in numbers]
     if len(numbers[0]) + 3 > width:
-        named = [*header[:-3], f"{metric} 95%", "kept", "kept 95%"]
-        lines[1:] = ["\n".join(f"    {a} {b}" for a, b in zip(named, each, strict=True)) for each in cells]
+        whole = lambda name: f"{metric_title(setting.metric)} {name}" if name == "95%" else name
+        lines[1:] = ["\n".join(f"    {whole(name)} {cell}" for name, cell in each.items()) for each in cells]
     else:
         yield Text(f"{lines[0]}\n{'-' * len(lines[0])}", "bold")
     group = None
-    for point, name, size, line in zip(shown, names, sizes, lines[1:], strict=True):
+    for point, name, sizes, line in zip(shown, names, held, lines[1:], strict=True):
         if group != (point.code_class, point.fitted_on):
             group = (point.code_class, point.fitted_on)
             yield Text(f"class {point.code_class}, {CLASSES[point.code_class]}; fitted on {point.fitted_on}", "italic")
-        above = "" if beside else f"{name}; encoder {size}\n"
+        above = "" if beside else f"{name}; {words.joined(map(' '.join, sizes.items()))}\n"
         yield Text(above + line, "bold" if point in picked else "")
 
 
-def _numbers(point: Point, touched: bool) -> list[str]:
+def _numbers(point: Point, touched: bool, setting: Setting) -> dict[str, str]:
+    """Heading -> number."""
     spent = point.bits
-    counts = [spent.entropy, spent.packed, spent.single, *([spent.touched] if touched else [])]
-    value = [words.quality(point.value), words.interval(point.interval)]
-    return [*map(words.bits, counts), *value, words.share(point.kept), words.share_interval(point.kept_interval)]
+    counts = {"entropy": spent.entropy, "packed": spent.packed, "single": spent.single}
+    return {
+        **{name: words.bits(count) for name, count in counts.items()},
+        **({"touched": words.bits(spent.touched)} if touched else {}),
+        **({DISK: storage(disk(point, setting))} if point.side == "documents" else {}),
+        metric_title(setting.metric): words.quality(point.value),
+        "95%": words.interval(point.interval),
+        "kept": words.share(point.kept),
+        "95% of kept": words.share_interval(point.kept_interval),
+    }
 
 
-def _aligned(rows: list[list[str]], left: int = 0) -> list[str]:
-    """One line per row: the first `left` columns to the left, the others to the right."""
+def _aligned(cells: Sequence[dict[str, str]], left: int = 0) -> list[str]:
+    """The headings and one line per row: the first `left` columns to the left, the others to the right."""
+    rows = [list(cells[0]), *(list(row.values()) for row in cells)]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     sides = [str.ljust if i < left else str.rjust for i in range(len(widths))]
     return ["  ".join(put(cell, w) for put, cell, w in zip(sides, row, widths, strict=True)) for row in rows]
