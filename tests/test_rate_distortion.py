@@ -167,7 +167,7 @@ def test_lanes_take_the_next_slope_when_they_are_done(monkeypatch, precision):
     laws, gaps, steps, _ = jax.device_get(solve(slopes))
     assert (gaps <= enough).all()
     assert steps[1] < steps[2]
-    for law, slope in zip(laws, np.asarray(slopes), strict=True):
+    for law, slope in zip(laws, np.asarray(slopes / problem.unit), strict=True):
         assert true_gap(*PROBLEMS["squared"], slope / np.log(2), law) <= 3 * enough / np.log(2)
 
 
@@ -248,7 +248,7 @@ def test_what_an_accelerator_runs_for_many_slopes_is_certified_too(precision):
         laws, gaps, steps, _ = jax.device_get(solve(problem, slopes))
         assert (gaps <= enough).all()
         assert steps.max() <= 40
-        for slope, law in zip(np.asarray(slopes), laws, strict=True):
+        for slope, law in zip(np.asarray(slopes / problem.unit), laws, strict=True):
             assert true_gap(*PROBLEMS[name], slope / np.log(2), law) <= 2 * enough / np.log(2)
 
 
@@ -426,7 +426,7 @@ def test_the_ends_of_the_curve(precision):
         rate_at(source, distortion, -0.1)
     problem = pose(source, distortion)  # and as under jit, where nothing is refused
     goals = jnp.asarray(np.array([-0.1, 0.0, worst]), problem.source.dtype)
-    found = curves._rates(problem, goals, tolerance_in_nats(tolerance))
+    found = curves._rates(problem, goals, None, tolerance_in_nats(tolerance))
     np.testing.assert_array_equal(found.status, [3, 0, 0])
     np.testing.assert_allclose(found.rate, [np.inf, entropy, 0], atol=1e-4)
     assert "below the least" in found.message

@@ -5,7 +5,6 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from rdjax.checks import InputError
 from rdjax.rate_distortion import gaussian_bottleneck_rate, interior_point, rate_at, sources
 from tests.oracles import blahut_point
 
@@ -84,13 +83,71 @@ def test_a_source_may_be_traced_where_a_symbol_is_forbidden_everything():
     assert float(gradient[1] - gradient[2]) == pytest.approx(np.log2(0.4 / 0.6), rel=1e-6)
 
 
-@pytest.mark.float64_only  # what is handed in is float32
-def test_a_slope_too_small_for_its_distortions_is_refused():
-    source, far = np.full(2, 0.5, np.float32), np.float32(1e25) * (1 - np.eye(2, dtype=np.float32))
-    for slope in (0.0, 1e-25):
-        with pytest.raises(InputError, match="too small for distortions this large in float32; scale them down"):
-            interior_point(source, far, slope, tolerance=1e-4)
-    assert float(interior_point(source, far, 1.0, tolerance=1e-4).rate) == pytest.approx(1)
+@pytest.mark.float64_only  # what is handed in says how precise it is
+@pytest.mark.parametrize(
+    ("kind", "unit"), [("float32", 1e25), ("float32", 1e-25), ("float64", 1e200), ("float64", 1.0)]
+)
+def test_nothing_depends_on_what_distortions_are_measured_in(kind, unit):
+    """R = 1 - h(D / unit) of a fair bit, at a slope of 1 bit a unit D = unit / 3."""
+    source, far = np.full(2, 0.5, kind), np.asarray(unit * (1 - np.eye(2)), kind)
+    tolerance = 1e-4 if kind == "float32" else 1e-9
+    entropy = lambda x: -x * np.log2(x) - (1 - x) * np.log2(1 - x)
+    found = interior_point(source, far, np.array([1 / unit, 0.0, 1e6 / unit]), tolerance=tolerance)
+    assert (found.status == 0).all()
+    np.testing.assert_allclose(found.rate, [1 - entropy(1 / 3), 0, 1], atol=tolerance)
+    np.testing.assert_allclose(found.distortion[0] / unit, 1 / 3, rtol=1e-5)
+    np.testing.assert_allclose(found.lagrangian[0], 1 - entropy(1 / 3) + 1 / 3, atol=tolerance)
+    at = rate_at(source, far, 0.1 * unit, tolerance=tolerance)
+    assert at.status == 0
+    np.testing.assert_allclose([at.rate, at.slope * unit], [1 - entropy(0.1), np.log2(9)], rtol=1e-4)
+    slope = jax.grad(lambda d: rate_at(source, d, 0.1 * unit, tolerance=tolerance).rate)(jnp.asarray(far))
+    each = 0.05 * np.log2(9) / unit  # dR/dd_xj = s P(x, j)
+    np.testing.assert_allclose([slope[0, 1], slope[1, 0]], each, rtol=1e-4)
+
+
+@pytest.mark.float64_only
+@pytest.mark.parametrize("distance", [1e-3, 1e-5, 1e-7, 1e-9])
+def test_the_end_of_the_curve_is_told_from_the_points_before_it(distance):
+    """Of (.4, .6) R = h(.4) - h(D), to first and second order, where D_max - D is a part in a thousand million too."""
+    source, hamming, target = np.array([0.4, 0.6]), 1 - np.eye(2), 0.4 * (1 - distance)
+    found = rate_at(source, hamming, target)
+    entropy = lambda x: -x * np.log2(x) - (1 - x) * np.log2(1 - x)
+    assert found.status == 0
+    np.testing.assert_allclose(found.rate, entropy(0.4) - entropy(target), rtol=1e-4, atol=1e-15)
+    np.testing.assert_allclose(found.slope, np.log2((1 - target) / target), rtol=1e-5)
+    if distance > 1e-6:
+        second = jax.grad(jax.grad(lambda d: rate_at(source, hamming, d).rate))(target)
+        np.testing.assert_allclose(second, 1 / (target * (1 - target) * np.log(2)), rtol=5e-3)  # the root of the gap
+
+
+@pytest.mark.float64_only
+def test_r_falls_and_its_gap_stays_small_up_to_the_end(rng):
+    for _ in range(3):
+        source = rng.dirichlet(np.full(12, 2.0))
+        x, y = rng.standard_normal((12, 2)), rng.standard_normal((20, 2))
+        distortion = ((x[:, None] - y) ** 2).sum(-1)
+        least, most = source @ distortion.min(axis=1), (source @ distortion).min()
+        found = rate_at(source, distortion, least + (most - least) * (1 - 10.0 ** -np.arange(1, 11)))
+        assert (np.diff(found.rate) <= 1e-12).all()
+        assert (np.asarray(found.gap) < 1e-7).all()
+
+
+@pytest.mark.float64_only  # it sets its own precision
+@pytest.mark.parametrize("offset", [1e3, 3e5, 1e6, 3e6])
+def test_a_large_offset_takes_no_digits_of_the_target(offset, rng):
+    """In float32, where a million leaves a sixteenth: arrays of the host keep theirs; in a trace the gap says so."""
+    source, distortion = rng.dirichlet(np.ones(10)), rng.random((10, 14)) ** 2
+    targets = np.linspace(0.05, 0.2, 7)
+    true = np.asarray(rate_at(source, distortion, targets).rate)
+    assert true[0] > 0.2
+    with jax.enable_x64(False):
+        found = rate_at(source, distortion + offset, targets + offset, tolerance=1e-4)
+        np.testing.assert_allclose(found.rate, true, atol=1e-3)
+        narrow = jnp.asarray(distortion + offset, jnp.float32)
+        traced = jax.jit(lambda t: rate_at(source, narrow, t, tolerance=1e-4))(jnp.asarray(targets + offset))
+    held = np.asarray(narrow, np.float64)
+    exact = np.asarray(rate_at(source, held, np.asarray(jnp.asarray(targets + offset, jnp.float32), np.float64)).rate)
+    assert (np.abs(np.asarray(traced.rate) - exact) <= np.asarray(traced.gap) + 1e-3).all()
 
 
 def test_small_information_keeps_its_digits(dtype, tolerance):

@@ -17,6 +17,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 from jax import lax
+from jax.typing import ArrayLike
 
 from rdjax.rate_distortion.problem import HIGHEST, mixture, plain_gap
 from rdjax.rate_distortion.reductions import inner, largest, total
@@ -65,7 +66,7 @@ def cycle(kernel: jax.Array, source: jax.Array, state: Ascent) -> Ascent:
     return plain_step(kernel, source, best._replace(reach=reach))
 
 
-def ascend(kernel: jax.Array, source: jax.Array, law: jax.Array, enough: float, max_steps: int) -> Ascent:
+def ascend(kernel: jax.Array, source: jax.Array, law: jax.Array, enough: ArrayLike, max_steps: int) -> Ascent:
     """From a law [M], on a row-shifted kernel [X, M], until the plain gap is at most `enough` nats.
 
     A cycle that has begun is ended, so there may be two steps more than `max_steps`.
@@ -76,7 +77,7 @@ def ascend(kernel: jax.Array, source: jax.Array, law: jax.Array, enough: float, 
     return lax.while_loop(until(max_steps), partial(cycle, kernel, source), first)
 
 
-def ended(state: Ascent, enough: float, max_steps: int | jax.Array) -> jax.Array:
+def ended(state: Ascent, enough: ArrayLike, max_steps: int | jax.Array) -> jax.Array:
     """Whether the gap is small enough or the steps are spent."""
     return (state.gap <= enough) | (state.steps >= max_steps)
 

@@ -82,7 +82,9 @@ def uniform(problem: Problem) -> jax.Array:
     return jnp.full(size, 1 / size, problem.source.dtype)
 
 
-def unless_its_own(kernel: jax.Array, problem: Problem, enough: float, solve: Callable[[jax.Array], Found]) -> Found:
+def unless_its_own(
+    kernel: jax.Array, problem: Problem, enough: ArrayLike, solve: Callable[[jax.Array], Found]
+) -> Found:
     """The source's own law where its plain gap is at most `enough` nats, its gap, 0 steps; else what `solve` gives.
 
     It is the output's where the kernel is sharp and symbols are their own best reproductions, and is looked at where

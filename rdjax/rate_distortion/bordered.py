@@ -1,6 +1,6 @@
 """Derivatives at a given distortion: the law and the slope move together.
 
-    q (c(q, s) - 1) = 0    and    D(q, s) = target
+    q (c(q, s) - 1) = 0    and    D(q, s) - D_min = excess
 
 are differentiated as one system of M + 1 equations. On a straight piece of the curve the law alone is not determined by
 the slope, but this system still is: there the slope stays and the law slides.
@@ -15,8 +15,8 @@ from rdjax.rate_distortion.solution import mean_excess
 
 
 @jax.custom_jvp
-def attach_slope(problem: Problem, target: jax.Array, slope: jax.Array, law: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """The same slope (nats) and law [M], carrying their derivatives in source, distortion and target.
+def attach_slope(problem: Problem, excess: jax.Array, slope: jax.Array, law: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """The same slope (nats) and law [M], carrying their derivatives in source, distortion and the excess they meet.
 
     At slope 0, where the rate is 0 whatever the target, they do not move.
     """
@@ -32,8 +32,8 @@ def _implicit(primals: tuple, tangents: tuple) -> tuple[tuple, tuple]:
     level, pushed = jax.jvp(ratio, (problem, slope), (tangents[0], still))
     _, tilted = jax.jvp(lambda slope: ratio(problem, slope), (slope,), (jnp.ones_like(slope),))
     matrix = jacobian(problem, slope, law, level)
-    by_law, by_slope = jax.grad(_mean, argnums=(2, 1))(problem, slope, law)
-    _, shifted = jax.jvp(lambda problem: _mean(problem, slope, law), (problem,), tangents[:1])
+    by_law, by_slope = jax.grad(mean_excess, argnums=(2, 1))(problem, slope, law)
+    _, shifted = jax.jvp(lambda problem: mean_excess(problem, slope, law), (problem,), tangents[:1])
     border = jnp.concatenate([matrix, -(law * tilted)[:, None]], axis=1)
     system = jnp.concatenate([border, jnp.append(by_law, by_slope)[None, :]], axis=0)
     moving = slope > 0
@@ -41,8 +41,3 @@ def _implicit(primals: tuple, tangents: tuple) -> tuple[tuple, tuple]:
     right = jnp.where(moving, jnp.append(law * pushed, tangents[1] - shifted), 0)
     change = jnp.linalg.solve(system, right)
     return (slope, law), (change[-1], change[:-1])
-
-
-def _mean(problem: Problem, slope: jax.Array, law: jax.Array) -> jax.Array:
-    """Mean distortion of the channel a law makes at a slope."""
-    return jnp.sum(problem.source * problem.least) + mean_excess(problem, slope, law)

@@ -7,7 +7,7 @@ there the optimal laws at the one slope fill the jump, and a mixture of two of t
 import math
 from dataclasses import replace
 from functools import partial
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -29,14 +29,14 @@ from rdjax.rate_distortion.problem import (
     pose,
     ratios,
     reachable,
+    rounding,
     tolerance_in_nats,
 )
 from rdjax.rate_distortion.solution import RateDistortion, certify, lagrangian, mean_excess
-from rdjax.shards import on_host
+from rdjax.rate_distortion.targets import ROOM, check_numbers, check_target, doubt_of, exact_excess
 
 MAX_SLOPES = 60
 EXPONENT_RANGE = 0.95  # of the largest number's logarithm, nats: a slope beyond it changes nothing
-ROOM = 64  # ulps of D_min, or of 1, that a target may be below it
 HALVINGS = 60
 POLISHING = 10
 
@@ -80,50 +80,38 @@ def rate_at(source: ArrayLike, distortion: ArrayLike, target: ArrayLike, *, tole
         `interior_point`.
 
     Gradients: dR/dD = -slope; slope and output by implicit differentiation of both equations together, so also on
-    straight pieces, where the slope does not move.
+    straight pieces, where the slope does not move. At D_min, where slopes have no end, they are NaN. In the source they
+    are those of the normalized source, as which a trace, where nobody can refuse it, takes any.
     """
     problem = pose(source, distortion)
     if checks.is_concrete(target):
-        _check_numbers(target)
+        check_numbers(target)
     if checks.is_concrete(target, problem.source, problem.least):
-        _check_target(np.asarray(target, np.float64), problem)
+        check_target(np.asarray(target, np.float64), problem)
     goals = on_device(target, problem.source.dtype)
-    return _rates(problem, goals, tolerance_in_nats(tolerance))
+    given = (source, distortion, target)
+    narrow = problem.source.dtype != jnp.float64 and checks.is_concrete(given)
+    excess = exact_excess(*given, problem) if narrow else None
+    return _rates(problem, goals, excess, tolerance_in_nats(tolerance))
 
 
-def _check_numbers(target: Any) -> None:
-    try:
-        held = target.dtype if isinstance(target, jax.Array) else np.asarray(target).dtype
-    except ValueError:  # lists of several lengths
-        held = np.dtype(object)
-    real = held.kind in "fiub" or jnp.issubdtype(held, jnp.floating)
-    checks.require(real, f"the target distortion holds {held} values; it must hold numbers.")
-
-
-def _check_target(target: np.ndarray, problem: Problem) -> None:
-    best = float(on_host(problem.source) @ on_host(problem.least))
-    slack = ROOM * float(jnp.finfo(problem.source.dtype).eps) * max(1.0, float(least_size(problem)))
-    checks.require(not np.isnan(target).any(), "a target distortion is NaN; give a number.")
-    low = float(np.min(target, initial=np.inf))
-    words = f"a distortion of {low!r} is below the least any code can have; ask for at least {best!r}."
-    checks.require(low >= best - slack, words)
-
-
-@partial(jax.jit, static_argnums=2)
-def _rates(problem: Problem, targets: jax.Array, tolerance: float) -> RateDistortion:
-    base = lax.stop_gradient(jnp.sum(problem.source * problem.least))
-    fixed, goals = lax.stop_gradient((problem, targets.ravel() - base))
+@partial(jax.jit, static_argnums=3)
+def _rates(problem: Problem, targets: jax.Array, excess: jax.Array | None, tolerance: float) -> RateDistortion:
+    base = jnp.sum(problem.source * problem.least)
+    wanted = (targets.ravel() - base) / problem.unit if excess is None else excess.ravel()
+    fixed, goals, base = lax.stop_gradient((problem, wanted, base))
     # a symbol that does not occur decides no slope, nor what is worst
     fixed = replace(fixed, excess=jnp.where(fixed.source[:, None] > 0, fixed.excess, 0))
     lowest = base - ROOM * jnp.finfo(base.dtype).eps * jnp.maximum(1, least_size(problem))
-    slopes, laws, steps = each(partial(_search, fixed, tolerance), goals)
+    off = 3 * jnp.finfo(base.dtype).eps * least_size(fixed) / fixed.unit if excess is None else jnp.zeros_like(base)
+    slopes, laws, steps = each(partial(_search, fixed, tolerance, off), goals)
 
-    def point(target: jax.Array, slope: jax.Array, law: jax.Array, taken: jax.Array) -> RateDistortion:
-        slope, law = attach_slope(problem, target, slope, law)
+    def point(target: jax.Array, goal: jax.Array, slope: jax.Array, law: jax.Array, taken: jax.Array) -> RateDistortion:
+        slope, law = attach_slope(problem, goal, slope, law)
         reached = replace(problem, feasible=problem.feasible & ~(target < lowest))
-        return certify(reached, slope, law, taken, taken >= MAX_SLOPES, tolerance)
+        return certify(reached, slope, law, taken, taken >= MAX_SLOPES, tolerance, doubt_of(fixed, goal, slope, off))
 
-    result = jax.vmap(point)(targets.ravel(), slopes, laws, steps)
+    result = jax.vmap(point)(targets.ravel(), wanted, slopes, laws, steps)
     return jax.tree.map(lambda x: x.reshape(targets.shape + x.shape[1:]), result)
 
 
@@ -143,7 +131,7 @@ class _Search(NamedTuple):
     steps: jax.Array
 
 
-def _point(problem: Problem, enough: float, slope: jax.Array) -> _Point:
+def _point(problem: Problem, enough: jax.Array, slope: jax.Array) -> _Point:
     law = solve_law(problem, slope, enough, MAX_STEPS).law
     excess = mean_excess(problem, slope, law)
     return _Point(slope, law, excess, lagrangian(problem, slope, law) - slope * excess)
@@ -168,14 +156,23 @@ def _ends(problem: Problem) -> tuple[_Point, _Point]:
     return _Point(zero, law, jnp.min(costs), zero), _Point(steep, law, zero, zero)
 
 
-def _search(problem: Problem, tolerance: float, goal: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """Slope, law and number of slopes tried for one excess distortion. The first slope tried is the steepest."""
-    enough = reachable(tolerance, problem) / 4
+def _search(
+    problem: Problem, tolerance: float, off: jax.Array, goal: jax.Array
+) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """Slope, law and number of slopes tried for one excess distortion, which rounding has moved by `off` at most.
+
+    The first slope tried is the steepest.
+    """
     flat, steep = _ends(problem)
     largest = jnp.max(jnp.where(jnp.isfinite(problem.excess), problem.excess, 0))
     scale = jnp.where(jnp.isfinite(flat.excess), flat.excess, largest)
-    close = 0.1 * jnp.finfo(goal.dtype).eps ** 0.5 * jnp.minimum(scale, goal)
-    straight = max(1e-3 * enough, 4 * float(jnp.finfo(goal.dtype).eps))
+    eps = jnp.finfo(goal.dtype).eps
+    room = jnp.where(flat.excess > goal, flat.excess - goal, scale)  # to the end of the curve, which bends as it ends
+    close = jnp.maximum(0.1 * eps**0.5 * jnp.minimum(jnp.minimum(scale, goal), room), eps * jnp.minimum(scale, goal))
+    most = reachable(tolerance, problem) / 4
+    least = min(most, rounding(goal.dtype, problem.excess.shape))
+    enough = jnp.maximum(most * jnp.minimum(1, room / scale), least)  # a law near the end has to be told from the end's
+    straight = jnp.maximum(1e-3 * enough, 4 * eps)
 
     def advance(state: _Search) -> _Search:
         point = _point(problem, enough, state.proposal)
@@ -188,9 +185,9 @@ def _search(problem: Problem, tolerance: float, goal: jax.Array) -> tuple[jax.Ar
         proposal = _propose(problem, low, high, point, goal, close, (state.steps % 3 < 2) & (state.steps > 0))
         return _Search(low, high, point, proposal, done, state.steps + 1)
 
-    start = _Search(flat, steep, steep, steep.slope, _reaches(goal, flat), jnp.zeros((), jnp.int32))
+    start = _Search(flat, steep, steep, steep.slope, _reaches(goal + off, flat), jnp.zeros((), jnp.int32))
     last = lax.while_loop(lambda state: ~state.done & (state.steps < MAX_SLOPES), advance, start)
-    return _settle(problem, last, goal, close, steep.slope)
+    return _settle(problem, last, goal, off, close, steep.slope)
 
 
 def _propose(
@@ -222,7 +219,7 @@ def _reaches(goal: jax.Array, point: _Point) -> jax.Array:
 
 
 def _settle(
-    problem: Problem, last: _Search, goal: jax.Array, close: jax.Array, steepest: jax.Array
+    problem: Problem, last: _Search, goal: jax.Array, off: jax.Array, close: jax.Array, steepest: jax.Array
 ) -> tuple[jax.Array, jax.Array, jax.Array]:
     """The law that meets the goal: the last one, an end of the curve, or the mixture of the bracket's two."""
     low, high = last.low, last.high
@@ -239,7 +236,7 @@ def _settle(
     share = lax.fori_loop(0, HALVINGS, halve, (jnp.zeros_like(goal), jnp.ones_like(goal)))[0]
     mixed = share * low.law + (1 - share) * high.law
     met = jnp.abs(last.last.excess - goal) <= close
-    beyond = _reaches(goal, low) & (low.slope < steepest)
+    beyond = _reaches(goal + off, low) & (low.slope < steepest)
     before = (last.steps == 1) & (last.last.excess >= goal)
     spare = (last.last.slope == 0) & (last.last.excess <= goal)
     law = jnp.where(beyond, low.law, jnp.where(before | spare | met, last.last.law, mixed))

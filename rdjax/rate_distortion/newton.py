@@ -57,9 +57,11 @@ def interior_point(
     that does not certify, on all columns.
 
     Args:
-      source: law p of the source [X]; zero probabilities are fine.
+      source: law p of the source [X]; zero probabilities are fine. Under jit, where it cannot be refused, what does not
+        sum to 1 is normalized.
       distortion: [X, M], any finite numbers or +inf (forbidden); rectangular is fine.
-      slope: s = -dR/dD, bits per unit of distortion, at least 0, any shape.
+      slope: s = -dR/dD, bits per unit of distortion, at least 0, any shape. At 0, where all laws are as good, the point
+        is that of the law it starts from, with R = 0 and a distortion of D_max or more.
       tolerance: bits; it stops when the certified gap is below.
       max_steps: Newton steps on all columns, 40 by default. Static, as the tolerance is.
 
@@ -72,7 +74,9 @@ def interior_point(
 
     Gradients: see `RateDistortion`. A step is one M x M product of X terms (X x X where X is much the smaller) and one
     Cholesky factor (`benchmarks/rate_distortion.py` has the times). Slopes are solved one after the other on a CPU, as
-    a batch on accelerators. This is the solver to choose unless an M x M matrix does not fit.
+    a batch on accelerators; several sources or matrices go through `jax.vmap`, but on a CPU, from a few hundred columns
+    on, one by one is faster, as a batch waits for its slowest. This is the solver to choose unless an M x M matrix does
+    not fit.
 
     Rows on many devices: hand in source and distortion sharded over their first axis (`jax.device_put` with a
     `NamedSharding`; pad X with zero probabilities to a multiple of the devices) and they stay where they are. Each of P
@@ -114,13 +118,13 @@ def _together(problem: Problem, slopes: jax.Array, enough: float, max_steps: int
     return lax.map(solve, slopes, batch_size=max(1, min(slopes.shape[0], TOGETHER // problem.excess.size)))
 
 
-def solve_law(problem: Problem, slope: jax.Array, enough: float, max_steps: int) -> Found:
+def solve_law(problem: Problem, slope: jax.Array, enough: ArrayLike, max_steps: int) -> Found:
     """What is `Found` at one slope (nats), by Newton steps: exhausted if those on all columns were."""
     kernel = lax.optimization_barrier(kernel_of(problem.excess, slope))  # or its exponentials are taken anew per use
     return unless_its_own(kernel, problem, enough, lambda law: _searched(kernel, problem, law, enough, max_steps))
 
 
-def _searched(kernel: jax.Array, problem: Problem, law: jax.Array, enough: float, max_steps: int) -> Found:
+def _searched(kernel: jax.Array, problem: Problem, law: jax.Array, enough: ArrayLike, max_steps: int) -> Found:
     """Sweeps from a law; then the interior point on the columns that matter; then on all."""
     near = ascend(kernel, problem.source, law, enough, max(SWEEPS, kernel.shape[1] // 3))
 
@@ -140,7 +144,7 @@ def _begun(near: Ascent) -> Found:
     return Found(near.law, near.gap, none, none > 0)
 
 
-def _improve(kernel: jax.Array, source: jax.Array, found: Found, enough: float, max_steps: int) -> Found:
+def _improve(kernel: jax.Array, source: jax.Array, found: Found, enough: ArrayLike, max_steps: int) -> Found:
     """The interior point from a law; the better of the two laws."""
     law, gap, steps, _ = found
     better, its_gap, taken = newton_steps(Mixture(kernel, source), law, enough, max_steps)
@@ -148,7 +152,9 @@ def _improve(kernel: jax.Array, source: jax.Array, found: Found, enough: float, 
     return Found(law, jnp.minimum(gap, its_gap), steps + taken, taken >= max_steps)
 
 
-def _reduced(kernel: jax.Array, source: jax.Array, near: Ascent, enough: float, max_steps: int, start: Found) -> Found:
+def _reduced(
+    kernel: jax.Array, source: jax.Array, near: Ascent, enough: ArrayLike, max_steps: int, start: Found
+) -> Found:
     """The interior point on the columns that matter most, as few as hold the support, certified on all."""
     size = near.law.shape[0]
     tiers = (size // 8, size // 2) if size >= WORTH_REDUCING_MORE else (size // 2,)

@@ -17,6 +17,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 from jax.scipy.linalg import cho_solve
+from jax.typing import ArrayLike
 
 from rdjax.rate_distortion.problem import HIGHEST
 from rdjax.rate_distortion.reductions import inner, largest, total
@@ -51,7 +52,7 @@ class _State(NamedTuple):
 
 
 def newton_steps(
-    objective: Objective, start: jax.Array, enough: float, max_steps: int
+    objective: Objective, start: jax.Array, enough: ArrayLike, max_steps: int
 ) -> tuple[jax.Array, jax.Array, jax.Array]:
     """Predictor-corrector steps from q [M] until the law's gap is at most `enough` nats: law, gap, steps."""
     size = total(start)

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
+from jax.typing import ArrayLike
 
 from rdjax.numerics import to_bits, xlogy
 from rdjax.rate_distortion.problem import (
@@ -117,11 +118,17 @@ def mean_excess(problem: Problem, slope: jax.Array, law: jax.Array) -> jax.Array
 
 
 def certify(
-    problem: Problem, slope: jax.Array, law: jax.Array, steps: jax.Array, exhausted: jax.Array, tolerance: float
+    problem: Problem,
+    slope: jax.Array,
+    law: jax.Array,
+    steps: jax.Array,
+    exhausted: jax.Array,
+    tolerance: float,
+    doubt: ArrayLike = 0.0,
 ) -> RateDistortion:
     """The point that a law makes at a slope, with its gap computed at that very law; slope and tolerance in nats.
 
-    `exhausted` says whether the solver stopped because its steps ran out.
+    `exhausted` says whether the solver stopped because its steps ran out; `doubt` is added to the gap (nats).
     """
     chex.assert_shape(law, problem.excess.shape[1:])
     chex.assert_rank([slope, steps, exhausted], 0)
@@ -133,19 +140,20 @@ def certify(
     excess = jnp.sum(law * spread)
     value = lagrangian(problem, slope, law)
     base = jnp.sum(problem.source * problem.least)
+    per_unit = slope / problem.unit  # nats, by what distortions are measured in
     more = steeper(value.dtype) * excess  # of the slope that the kernel has
     rate = value - slope * excess - more
-    gap = lax.stop_gradient(_gap(problem, slope, law, ratios(kernel, problem.source, law), spread))
+    gap = lax.stop_gradient(_gap(problem, slope, law, ratios(kernel, problem.source, law), spread)) + doubt
     status = jnp.where(gap <= tolerance, CONVERGED, jnp.where(exhausted, STEPS, PRECISION))
-    valid = (slope >= 0) & ~jnp.isnan(value)
+    valid = (slope >= 0) & ~jnp.isnan(value) & ~jnp.isnan(gap)
     status = jnp.where(valid, jnp.where(problem.feasible, status, INFEASIBLE), INVALID)
     bits = lambda nats: jnp.where(valid, jnp.where(problem.feasible, to_bits(nats), jnp.inf), jnp.nan)
     return RateDistortion(
         rate=bits(jnp.where(rate < 0, 0, jnp.where(rate == 0, rate - lax.stop_gradient(rate), rate))),  # not -0.0
-        distortion=jnp.where(problem.feasible, base + excess, jnp.inf),
-        slope=to_bits(slope),
+        distortion=jnp.where(problem.feasible, base + problem.unit * excess, jnp.inf),
+        slope=to_bits(per_unit),
         output=law,
-        lagrangian=bits(value - lax.stop_gradient(more) + slope * base),
+        lagrangian=bits(value - lax.stop_gradient(more) + per_unit * base),
         gap=bits(gap),
         steps=steps,
         status=status.astype(jnp.int32),
@@ -159,6 +167,6 @@ def _gap(problem: Problem, slope: jax.Array, law: jax.Array, ratio: jax.Array, s
     The distortion is off by some ulps of `least_size`, which may be far more than their sum, and R by s times as much.
     """
     exponent = slope * jnp.max(spread) / jnp.max(ratio)
-    ulps = 4 * exponent + 4 * jnp.abs(jnp.sum(law * spread) * slope) + 3 * least_size(problem) * slope
+    ulps = 4 * exponent + 4 * jnp.abs(jnp.sum(law * spread) * slope) + 3 * least_size(problem) * (slope / problem.unit)
     allowance = rounding(ratio.dtype, problem.excess.shape) + jnp.finfo(ratio.dtype).eps * ulps
     return jnp.maximum(plain_gap(law, ratio), 0) + allowance
