@@ -413,3 +413,10 @@ def test_a_batch_that_is_not_full_gives_what_each_gives_alone(rng):
     alone = [float(limits.ranking_rate(d, prior)) for d in distortions]
     np.testing.assert_allclose(limits.ranking_rate(distortions, prior), alone, rtol=1e-12)
     assert limits.ranking_rate(distortions[None], prior).shape == (1, 5)
+
+
+@pytest.mark.float64_only
+def test_more_documents_than_sums_are_exact_for_are_refused():
+    assert float(ranking_rate(0.2, 10**15)) > 0
+    with pytest.raises(InputError, match="sums over ranks are exact up to 1e15"):
+        ranking_rate(0.2, 10**16)

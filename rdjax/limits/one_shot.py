@@ -62,7 +62,9 @@ def one_shot_codewords(distortion: float, prior: Prior, weights: Weights | Array
     """Fewest codewords with which a fixed-length code can reach a distortion; its bits are log2 of this.
 
     Args:
-      distortion: a number; at least 1 - w_1.
+      distortion: a number; at least 1 - w_1. With x64 off it is taken as rounded to float32, so that what
+        `one_shot_distortion` says gives its codewords back; a prior of a million may then need some tenths of a percent
+        fewer, which is still a floor.
       prior, weights: as in `one_shot_distortion`; concrete.
 
     Raises:

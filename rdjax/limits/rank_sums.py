@@ -132,6 +132,9 @@ def every_worth(weights: Any, documents: int) -> np.ndarray:
     return np.asarray(worth, np.float64)
 
 
+MOST = 10**15  # documents, as far as the limits are exact
+
+
 def checked_size(prior: Prior) -> int:
     """N, of a law [N] that is one, or of the int N that stands for the uniform one."""
     require(
@@ -141,6 +144,7 @@ def checked_size(prior: Prior) -> int:
         require(is_concrete(prior), "the number of documents is traced; make it a static argument.")
         whole = np.isfinite(prior) and float(prior) == int(prior) and int(prior) >= 1
         require(bool(whole), f"there are {prior} documents; give a whole number, or the prior as an array [N].")
+        require(int(prior) <= MOST, f"there are {prior} documents; sums over ranks are exact up to 1e15.")
         return int(prior)
     require(np.ndim(prior) == 1, f"the prior has shape {np.shape(prior)}; it must be [N] (use vmap for many).")
     law(prior)

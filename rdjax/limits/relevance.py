@@ -94,7 +94,9 @@ def relevance_bounds(
       posteriors: P(y | x), [X, N], rows sum to one; float32 halves the time of the design. Rows may be sharded over the
         devices of a mesh (a `jax.Array` with a `NamedSharding` of its first axis, in one process or in many), and stay
         where they are.
-      slope: bits per unit of distortion, at least 0: picks the point of the curve.
+      slope: bits per unit of distortion, at least 0: picks the point of the curve. The certificate is the line `lower +
+        slope (D_code - D)` over all D, so of several slopes the largest of their lines is the bound at any D: of steep
+        ones, whose lines take more passes to come near, a less steep one may prove more there.
       source: law of the queries [X]; None for equiprobable.
       weights: a function of the rank, or a non-increasing array [N].
       codewords: of the code; 4 N by default, at least 128.

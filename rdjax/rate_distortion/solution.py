@@ -30,8 +30,8 @@ MESSAGES = (
     "the certified gap is within the tolerance.",
     "the steps ran out before the gap was within the tolerance; the gap that is stated holds. Allow more steps, or use "
     "interior_point, which needs a dozen where Blahut-Arimoto needs thousands.",
-    "this precision cannot certify the tolerance; the gap that is stated holds. Ask for less, or work in float64 "
-    "(inside jax.enable_x64).",
+    "this precision cannot certify the tolerance; the gap that is stated holds. Ask for less, or, if it is "
+    "float32, work in float64 (inside jax.enable_x64).",
     "no code can serve it: a source symbol has no reproduction at a finite distortion, or the target is below the "
     "least distortion there is; the rate is infinite.",
     "a slope is negative, or a slope, the source, the distortion or the channel holds NaN; outside jit an error says "
