@@ -53,7 +53,7 @@ def doubt_of(problem: Problem, goal: jax.Array, slope: jax.Array, off: jax.Array
     slope says it better, and the certificate has it.
     """
     most = math.log(max(problem.source.shape[0], 2)) * jnp.minimum(1, off / jnp.maximum(goal, off))
-    costs = jnp.matmul(problem.source, jnp.where(jnp.isfinite(problem.excess), problem.excess, 0), precision=HIGHEST)
-    end = (slope <= 0) & (goal <= jnp.min(costs) + off)
+    costs = jnp.matmul(problem.source, problem.excess, precision=HIGHEST)
+    end = (slope <= 0) & ~(goal > jnp.min(costs, where=~jnp.isnan(costs), initial=jnp.inf) + off)
     counts = (off > NOTHING) & (end | (off > 1e-3 * goal))
     return lax.stop_gradient(jnp.where(counts, most, 0))
