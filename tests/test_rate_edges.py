@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from rdjax.checks import InputError
 from rdjax.rate_distortion import gaussian_bottleneck_rate, interior_point, rate_at, sources
 from tests.oracles import blahut_point
 
@@ -157,3 +158,21 @@ def test_small_information_keeps_its_digits(dtype, tolerance):
     rho = jnp.asarray([0.5, 0.9], dtype)
     slope = jax.grad(lambda goal: gaussian_bottleneck_rate(rho, goal))(dtype.type(0))
     assert float(slope) == pytest.approx(1 / 0.81, rel=10 * tolerance)
+
+
+@pytest.mark.float64_only
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"slope": "a"}, "the slope holds <U1 values; give bits per unit"),
+        ({"slope": [[1.0], [1.0, 2.0]]}, "the slope holds lists of different lengths"),
+        ({"slope": 1.0, "tolerance": "a"}, "the tolerance is 'a'; it must be a positive number"),
+        ({"slope": 1.0, "tolerance": None}, "the tolerance is None"),
+        ({"slope": 1.0, "tolerance": 0}, "the tolerance is 0"),
+    ],
+)
+def test_what_is_no_number_is_refused(given, words):
+    with pytest.raises(InputError, match=words):
+        interior_point(np.full(2, 0.5), 1 - np.eye(2), **given)
+    with pytest.raises(InputError, match="static under jit"):
+        jax.jit(lambda t: rate_at(np.full(2, 0.5), 1 - np.eye(2), 0.1, tolerance=t).rate)(1e-6)

@@ -143,7 +143,12 @@ def slopes_in_nats(slope: ArrayLike, problem: Problem) -> jax.Array:
     """
     dtype = problem.source.dtype
     if checks.is_concrete(slope):
-        values = np.asarray(slope, np.float64)
+        try:
+            values = np.asarray(slope, np.float64)
+        except (TypeError, ValueError):
+            raise checks.InputError(
+                f"the slope holds {checks.held(slope)}; give bits per unit of distortion."
+            ) from None
         good = bool(np.all((values >= 0) & (values < float(jnp.finfo(dtype).max))))
         checks.require(good, "a slope is negative, infinite or NaN; slopes are bits per unit, at least 0.")
         slope = on_device(values, dtype)
@@ -153,8 +158,12 @@ def slopes_in_nats(slope: ArrayLike, problem: Problem) -> jax.Array:
 
 def tolerance_in_nats(tolerance: float) -> float:
     """A tolerance in nats, checked."""
-    checks.require(float(tolerance) > 0, f"the tolerance is {tolerance}; it must be positive (bits).")
-    return float(tolerance) * LN2
+    try:
+        bits = float(tolerance)
+    except (TypeError, ValueError):  # text, arrays, what is traced
+        bits = 0.0
+    checks.require(bits > 0, f"the tolerance is {tolerance!r}; it must be a positive number (bits), static under jit.")
+    return bits * LN2
 
 
 def kernel_of(excess: jax.Array, slope: jax.Array) -> jax.Array:
