@@ -389,3 +389,5 @@ def test_lengths_that_differ_are_said(rng):
     assert "(nine in ten: text 1 to 2)" in said
     assert "if yours is by cosine" in said
     assert length_warnings(Corpus({"image": 3 * unit}, {"image": unit[:3]})) == ()
+    [said] = length_warnings(Corpus({"image": 1e160 * uneven}, {"image": unit[:3]}))  # whose squares overflow
+    assert "image 1e+160 to 2e+160" in said

@@ -113,6 +113,8 @@ def test_modules_are_made_in_a_trace():
     np.testing.assert_allclose(jnp.exp(many.log_temperatures[...]), [[0.05, 0.1], [0.1, 0.2]], rtol=1e-6)
     doubting = nnx.jit(lambda eps: TemperatureDecoder([0.1, 0.2], doubt=eps))(jnp.array([0.25, 0.5]))
     np.testing.assert_allclose(jax.nn.sigmoid(doubting.odds[...]), [0.25, 0.5], rtol=1e-6)
+    sure = TemperatureDecoder([0.1], doubt=[1 - 1e-9])  # 1 in float32
+    np.testing.assert_allclose(sure.odds[...], np.log(1e9), rtol=1e-5)
     trade, scores = jnp.asarray(3.0), np.eye(2, 4)
     closed = jax.jit(lambda s: RateDistortionLoss(trade=trade)(np.ones(2), s, np.arange(2)))(scores)
     np.testing.assert_allclose(closed, RateDistortionLoss(trade=3.0)(np.ones(2), scores, np.arange(2)), rtol=1e-6)

@@ -90,8 +90,12 @@ def length_warnings(corpus: Corpus) -> tuple[str, ...]:
     """That lengths of documents count in rankings, where they differ; which of them is meant no data can say."""
     said = []
     for name, array in corpus.documents.items():
-        blocks = [np.linalg.norm(np.asarray(rows, np.float64), axis=1) for _, rows in row_blocks(np.asarray(array))]
-        low, middle, high = np.quantile(np.concatenate(blocks), (0.05, 0.5, 0.95))
+        largest = max(
+            max(float(rows.max()), -float(rows.min())) for _, rows in row_blocks(array)
+        )  # its square may be inf
+        relative = (np.asarray(rows, np.float64) / largest for _, rows in row_blocks(array))
+        lengths = np.concatenate([np.linalg.norm(rows, axis=1) for rows in relative])
+        low, middle, high = largest * np.quantile(lengths, (0.05, 0.5, 0.95))
         if high - low > UNEVEN * middle:
             said.append(f"{name} {low:.3g} to {high:.3g}")
     words = "; a ranking by inner products prefers the long ones, so normalize both sides first if yours is by cosine"

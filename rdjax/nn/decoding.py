@@ -40,10 +40,11 @@ class TemperatureDecoder(nnx.Module):
         require(logs.ndim == 1, f"temperatures have shape {logs.shape}; give one number above 0 for each modality.")
         self.log_temperatures = nnx.Param(logs)
         numbers(0.5 if doubt is None else doubt, "doubt", 0, 1, ends=False)
-        eps = jnp.full(logs.shape, 0.5, dtype) if doubt is None else jnp.asarray(doubt, dtype)
-        good = eps.shape == logs.shape
+        good = doubt is None or np.shape(doubt) == logs.shape
         require(good, f"doubt is {doubt}; give a number between 0 and 1 for each of {len(logs)} modalities.")
-        self.odds = None if doubt is None else nnx.Param(jax.scipy.special.logit(eps))
+        xp = np if is_concrete(doubt) else jnp  # on the host with all digits of what is nearly 1
+        eps = None if doubt is None else xp.asarray(doubt, float)
+        self.odds = None if eps is None else nnx.Param(jnp.asarray(xp.log(eps / (1 - eps)), dtype))
 
     @property
     def temperatures(self) -> jax.Array:
