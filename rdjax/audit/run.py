@@ -62,7 +62,7 @@ def audit(
       seed: of the split and the bootstrap.
       memory: bytes that the process may take: it sets how much is computed at a time, never what (see
         `memory.sizes_within`). None: as much as is fast and this machine has; a warning where that may not do.
-      progress: called as progress(what, done, total).
+      progress: called as progress(what, done, total); total None where nobody knows when it ends.
 
     Returns:
       an `Audit`, every number a `Bound`; rates in bits per item.

@@ -72,8 +72,9 @@ def between(
     def advance(trial: Trial) -> None:
         nonlocal done
         with lock:
-            tell(f"closer budgets, {trial.family} for {trial.side}, class {trial.code_class}", done, total)
-            done += 1
+            done += 1  # but codes that each will try nobody knows, so neither when all is done
+            what = f"{trial.family} for {trial.side}, class {trial.code_class}"
+            tell(f"closer budgets, {done} of {total} families: {what}", done, None)
 
     def work(side: list[Contest]) -> list[Point]:
         found: list[Point] = []

@@ -208,4 +208,4 @@ def calibrated(view: View, seed: int) -> View:
     )
 
 
-Progress = Callable[[str, int, int], None]
+Progress = Callable[[str, int, int | None], None]
