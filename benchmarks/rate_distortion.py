@@ -1,6 +1,6 @@
 """Time to a certified gap of 1e-9 bits: rdjax beside Blahut-Arimoto in NumPy and optimistix, constrained BA, clarabel, dit.
 
-    python benchmarks/rate_distortion.py [--sizes 64 256 1024] [--sources ...] [--limit 10] [--full] [--only cases|steps|curve|random|float32]
+    python benchmarks/rate_distortion.py [--sizes 64 256 1024] [--sources ...] [--limit 10] [--full] [--only cases|steps|curve|batches|random|float32]
 
 Every solver gets source, distortion and slope as arrays and is timed warm until it returns its law; one certificate in
 NumPy float64, untimed, judges all of them. A peer that is not there after the limit shows the gap it reached. `whole` is
@@ -8,7 +8,9 @@ the time of rdjax's whole answer, in which it computes and allows for rounding i
 of the same answer from outside `jax.jit`, with every check of what is handed in. rdjax is `interior_point`; `sharp` is
 `blahut_arimoto`, the solver that its docstring names for sharp kernels, and `better` the better of these two beside the
 best of the five peers. Where that takes less than 20 ms, ours, NumPy's and optimistix' are medians of 300 calls in turn.
-`easy` are the cases that some Blahut-Arimoto finishes, `hard` those that none does. Peers: pip install '.[bench]'.
+`easy` are the cases that some Blahut-Arimoto finishes, `hard` those that none does. `batches` are many sources by
+`jax.vmap`, beside a loop over the jitted solver and beside one batch of all, as accelerators get it, in rdjax alone.
+Peers: pip install '.[bench]'.
 """
 
 import os
@@ -28,7 +30,7 @@ import optimistix
 import scipy.sparse
 from rows import record
 
-from rdjax.rate_distortion import blahut_arimoto, curve, interior_point, sources
+from rdjax.rate_distortion import blahut_arimoto, curve, implicit, interior_point, rate_at, sources
 
 jax.config.update("jax_enable_x64", True)
 GAP = 1e-9
@@ -342,6 +344,33 @@ def whole_curve():
         )
 
 
+def batches():
+    """jax.vmap over sources: as it is on this processor, a loop over the same solver, and one batch of all."""
+    usual, rng = implicit.AT_ONCE, np.random.default_rng(0)
+    print(
+        "\nmany random sources, one random distortion: a loop over the jitted solver, times that of jax.vmap; so one batch"
+    )
+    for rows, columns, count in ((300, 500, 6), (64, 64, 32), (12, 12, 256)):
+        distortion, laws = rng.random((rows, columns)), rng.dirichlet(np.ones(rows), count)
+        least, most = laws @ distortion.min(axis=1), (laws @ distortion).min(axis=1)
+        for name, solve in (
+            ("interior_point", lambda p, at, d=distortion: interior_point(p, d, 8.0)),
+            ("blahut_arimoto", lambda p, at, d=distortion: blahut_arimoto(p, d, 8.0)),
+            ("rate_at", lambda p, at, d=distortion: rate_at(p, d, at)),
+        ):
+            given, alone = (laws, least + 0.4 * (most - least)), jax.jit(solve)
+            spent = [timed(lambda a=alone, g=given: [a(*one) for one in zip(*g, strict=True)], repeats=5)[0]]
+            for implicit.AT_ONCE in (usual, 2**40):
+                jax.clear_caches()
+                together = jax.jit(jax.vmap(solve))
+                spent.append(timed(lambda f=together, g=given: f(*g), repeats=5)[0])
+            loop, ours, batch = spent
+            print(
+                f"{rows:5d} x {columns:<5d} {count:3d} sources  {name:16s} {1e3 * ours:8.1f} ms   loop {loop / ours:5.2f}   one batch {batch / ours:5.2f}"
+            )
+    implicit.AT_ONCE = usual
+
+
 def random_problems(count):
     """No NaN and no false gap, with the edges: zeros, forbidden pairs, ties, slopes 0 to 1e4, both precisions."""
     rng = np.random.default_rng(1)
@@ -408,7 +437,7 @@ def main():
     options.add_argument("--sources", choices=SOURCES, nargs="+", default=SOURCES)
     options.add_argument("--limit", type=float, default=10.0, help="seconds that a peer is given")
     options.add_argument("--full", action="store_true", help="60 seconds a peer")
-    options.add_argument("--only", choices=["cases", "steps", "curve", "random", "float32"])
+    options.add_argument("--only", choices=["cases", "steps", "curve", "batches", "random", "float32"])
     options.add_argument("--problems", type=int, default=10_000)
     given = options.parse_args()
     print(
@@ -420,6 +449,8 @@ def main():
         blahut_steps([size for size in given.sizes if size <= 256])
     if given.only in (None, "curve"):
         whole_curve()
+    if given.only in (None, "batches"):
+        batches()
     if given.only in (None, "float32"):
         float32_gaps(given.sizes)
     if given.only in (None, "random"):

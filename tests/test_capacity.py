@@ -9,7 +9,6 @@ import scipy.optimize
 from rdjax.checks import InputError
 from rdjax.rate_distortion import capacity
 from rdjax.rate_distortion.channel import _capacity
-from rdjax.rate_distortion.problem import tolerance_in_nats
 
 
 def h(p):
@@ -37,6 +36,15 @@ def test_closed_forms(channel, bits, precision):
     assert float(found.input.sum()) == pytest.approx(1)
 
 
+def test_the_tolerance_is_one_that_the_precision_can_certify(precision):
+    channels = jnp.asarray(np.random.default_rng(0).dirichlet(np.ones(6), (3, 5)))
+    found = jax.device_get(jax.vmap(capacity)(channels))
+    assert (found.status == 0).all(), found.message
+    assert (found.gap <= (1e-6 if precision == "float64" else 1e-4)).all()
+    found = jax.device_get(jax.vmap(lambda channel: capacity(channel, max_steps=1))(channels.at[1].set(1 / 6)))
+    assert found.message.startswith("2 of 3 points, the first of them at [0]: the steps ran out")
+
+
 @pytest.mark.float64_only
 def test_derivatives():
     of = lambda e: capacity(jnp.array([[1 - e, e], [0.2, 0.8]]), tolerance=1e-14)
@@ -61,7 +69,7 @@ def test_bad_input_and_steps_that_run_out():
     assert "steps ran out" in found.message
     assert "interior_point" not in found.message  # it takes no channel
     spoiled = jnp.asarray(np.array([[0.9, np.nan], [0.3, 0.7]]), float)
-    found = _capacity(spoiled, tolerance_in_nats(1e-6), 1)  # as under jit, where nobody looks at the rows
+    found = _capacity(spoiled, 1e-6, 1)  # as under jit, where nobody looks at the rows
     assert "the channel holds NaN" in found.message
 
 

@@ -21,7 +21,7 @@ from rdjax.rate_distortion import (
     rate_at,
     sources,
 )
-from rdjax.rate_distortion.problem import kernel_of, pose, ratios, reachable, slopes_in_nats, tolerance_in_nats
+from rdjax.rate_distortion.problem import kernel_of, pose, ratios, reachable, slopes_in_nats
 from tests.oracles import blahut_point
 
 SOLVERS = {"blahut_arimoto": blahut_arimoto, "interior_point": interior_point}
@@ -252,6 +252,20 @@ def test_what_an_accelerator_runs_for_many_slopes_is_certified_too(precision):
             assert true_gap(*PROBLEMS[name], slope / np.log(2), law) <= 2 * enough / np.log(2)
 
 
+def test_without_a_tolerance_it_is_one_that_the_precision_can_certify(precision):
+    source, distortion = PROBLEMS["squared"]
+    slopes = np.array([0.5, 4.0, 30.0])
+    for solve, at, usual in ((blahut_arimoto, slopes[2:], 1e-6), (curve, slopes, 1e-9), (rate_at, [0.4, 0.1], 1e-9)):
+        found = jax.device_get(solve(source, distortion, at))
+        assert (found.status == 0).all(), found.message
+        assert (found.gap <= (usual if precision == "float64" else 1e-4)).all()
+
+
+def test_a_message_says_which_points_it_is_about():
+    found = blahut_arimoto(*PROBLEMS["squared"], np.array([[0.0, 0.0, 4.0], [0.0, 2.0, 0.0]]), max_steps=3)
+    assert found.message.startswith("2 of 6 points, the first of them at [0, 2]: the steps ran out")
+
+
 def test_steps_that_run_out_say_so():
     found = blahut_arimoto(*PROBLEMS["squared"], 4.0, tolerance=1e-4, max_steps=3)
     assert 3 <= found.steps <= 5  # a cycle that has begun is ended
@@ -426,7 +440,7 @@ def test_the_ends_of_the_curve(precision):
         rate_at(source, distortion, -0.1)
     problem = pose(source, distortion)  # and as under jit, where nothing is refused
     goals = jnp.asarray(np.array([-0.1, 0.0, worst]), problem.source.dtype)
-    found = curves._rates(problem, goals, None, tolerance_in_nats(tolerance))
+    found = curves._rates(problem, goals, None, tolerance * np.log(2))
     np.testing.assert_array_equal(found.status, [3, 0, 0])
     np.testing.assert_allclose(found.rate, [np.inf, entropy, 0], atol=1e-4)
     assert "below the least" in found.message

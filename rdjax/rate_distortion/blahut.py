@@ -29,6 +29,7 @@ from rdjax.rate_distortion.problem import (
 from rdjax.rate_distortion.reductions import total
 from rdjax.rate_distortion.solution import RateDistortion
 
+USUAL = 1e-6  # bits of tolerance, in float64
 MAX_STEPS = 10_000
 IN_FLIGHT = 2**16  # kernel entries of the slopes that are swept together; one slope at a time above this
 NEAR = 1e-3  # nats of the source's own law up to which a step from it is a better start than the uniform law
@@ -40,7 +41,7 @@ def blahut_arimoto(
     distortion: ArrayLike,
     slope: ArrayLike,
     *,
-    tolerance: float = 1e-6,
+    tolerance: float | None = None,
     max_steps: int | None = None,
 ) -> RateDistortion:
     """The point of R(D) at a slope, by Blahut-Arimoto: min over channels of I(X; J) + slope * E d(X, J).
@@ -50,12 +51,12 @@ def blahut_arimoto(
       distortion: [X, M], any finite numbers or +inf (forbidden); rectangular is fine.
       slope: s = -dR/dD, bits per unit of distortion, at least 0, any shape; neighbors start from each other's law. At
         slope 0 infinite distortions stay forbidden: the limit from above.
-      tolerance: bits; it stops when the certified gap is below.
+      tolerance: bits; it stops when the certified gap is below. None: 1e-6, in float32 1e-4.
       max_steps: 10,000 by default, and up to two more to end a cycle. Static, as the tolerance is.
 
     Returns:
       `RateDistortion`, fields the shape of `slope` (output [..., M]). In float32 a gap below about 1e-5 bits cannot be
-      certified and `status` says so. For batches of sources or distortions use `vmap`: many sources that share
+      certified and `status` says so. For batches of sources or distortions use `vmap`: on accelerators many that share
       distortion and slope make one matrix product.
 
     Raises:
@@ -67,7 +68,8 @@ def blahut_arimoto(
     """
     problem = pose(source, distortion)
     steps = checks.whole(MAX_STEPS if max_steps is None else max_steps, "max_steps")
-    return _points(problem, slopes_in_nats(slope, problem), tolerance_in_nats(tolerance), steps)
+    enough = tolerance_in_nats(tolerance, problem.source.dtype, USUAL)
+    return _points(problem, slopes_in_nats(slope, problem), enough, steps)
 
 
 @partial(jax.jit, static_argnums=(2, 3))

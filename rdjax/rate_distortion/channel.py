@@ -21,12 +21,14 @@ from jax.typing import ArrayLike
 
 from rdjax import checks
 from rdjax.numerics import floating, to_bits, xlogy
+from rdjax.rate_distortion.implicit import a_few_at_a_time
 from rdjax.rate_distortion.predictor_corrector import newton_steps
 from rdjax.rate_distortion.problem import HIGHEST, rounding, tolerance_in_nats
-from rdjax.rate_distortion.solution import CONVERGED, INVALID, MESSAGES, PRECISION, STEPS
+from rdjax.rate_distortion.solution import CONVERGED, INVALID, MESSAGES, PRECISION, STEPS, in_words
 from rdjax.shards import automatic
 from rdjax.trees import register_dataclass
 
+USUAL = 1e-6  # bits of tolerance, in float64
 MAX_STEPS = 100_000
 SWEEPS = 100  # of Blahut-Arimoto before the interior point
 NEWTON_STEPS = 40
@@ -57,9 +59,8 @@ class Capacity:
 
     @property
     def message(self) -> str:
-        """The status in words; of a batch, that of its worst member."""
-        worst = int(np.max(np.asarray(self.status)))
-        return OUT_OF_STEPS if worst == STEPS else MESSAGES[worst]
+        """The status in words; of a batch, that of its worst members, and which they are."""
+        return in_words(self.status, [*MESSAGES[:STEPS], OUT_OF_STEPS, *MESSAGES[STEPS + 1 :]])
 
 
 class _State(NamedTuple):
@@ -82,13 +83,13 @@ class _Use(NamedTuple):
         return _measure(self.channel, law, jnp.zeros((), jnp.int32)).gap
 
 
-def capacity(channel: ArrayLike, *, tolerance: float = 1e-6, max_steps: int | None = None) -> Capacity:
+def capacity(channel: ArrayLike, *, tolerance: float | None = None, max_steps: int | None = None) -> Capacity:
     """C = max over input laws of I(X; Y).
 
     Args:
       channel: W(y|x) [X, Y], rows are laws (zeros are fine); use `vmap` for many.
-      tolerance: bits; it stops when the certified gap is below. float32 cannot certify gaps below 3e-6 bits of a few
-        symbols and 2e-5 of hundreds, and the status says so: ask for 1e-4 there.
+      tolerance: bits; it stops when the certified gap is below. None: 1e-6, in float32 1e-4; float32 cannot certify
+        gaps below 3e-6 bits of a few symbols and 2e-5 of hundreds, and the status says so.
       max_steps: 100,000 by default. Static, as the tolerance is.
 
     Returns:
@@ -105,14 +106,16 @@ def capacity(channel: ArrayLike, *, tolerance: float = 1e-6, max_steps: int | No
     checks.require(len(shape) == 2 and min(shape) > 0, f"the channel has shape {shape}; it must be [X, Y].")
     checks.law(channel, "a row of the channel, which has one for each input,")
     steps = checks.whole(MAX_STEPS if max_steps is None else max_steps, "max_steps")
-    return _capacity(automatic(floating(channel)), tolerance_in_nats(tolerance), steps)
+    rows = automatic(floating(channel))
+    return _capacity(rows, tolerance_in_nats(tolerance, rows.dtype, USUAL), steps)
 
 
 @partial(jax.jit, static_argnums=(1, 2))
 def _capacity(channel: jax.Array, tolerance: float, max_steps: int) -> Capacity:
     channel = channel / lax.stop_gradient(jnp.sum(channel, axis=1, keepdims=True))  # it may be written with six digits
     floor = rounding(channel.dtype, channel.shape)
-    last = _ascend(lax.stop_gradient(channel), max(tolerance - 2 * floor, floor), max_steps)
+    ascend = lambda channel: _ascend(channel, max(tolerance - 2 * floor, floor), max_steps)
+    last = a_few_at_a_time(ascend, channel.size)(lax.stop_gradient(channel))
     law = _attach(channel, last.law)
     gap = lax.stop_gradient(_measure(channel, last.law, last.steps).gap + floor)
     status = jnp.where(gap <= tolerance, CONVERGED, jnp.where(last.steps >= max_steps, STEPS, PRECISION))

@@ -18,8 +18,8 @@ from jax.typing import ArrayLike
 from rdjax import checks
 from rdjax.numerics import on_device
 from rdjax.rate_distortion.bordered import attach_slope
-from rdjax.rate_distortion.implicit import attach, each
-from rdjax.rate_distortion.newton import MAX_STEPS, interior_point, solve_law
+from rdjax.rate_distortion.implicit import a_few_at_a_time, attach, each
+from rdjax.rate_distortion.newton import MAX_STEPS, USUAL, interior_point, solve_law
 from rdjax.rate_distortion.problem import (
     HIGHEST,
     Problem,
@@ -41,13 +41,15 @@ HALVINGS = 60
 POLISHING = 10
 
 
-def curve(source: ArrayLike, distortion: ArrayLike, slopes: ArrayLike, *, tolerance: float = 1e-9) -> RateDistortion:
+def curve(
+    source: ArrayLike, distortion: ArrayLike, slopes: ArrayLike, *, tolerance: float | None = None
+) -> RateDistortion:
     """R(D) at many slopes in one call, each point certified: `interior_point` over an array of slopes.
 
     Args:
       source, distortion: as in `interior_point`, [X] and [X, M].
       slopes: s = -dR/dD, bits per unit of distortion, [S] or any shape.
-      tolerance: bits, of each point; in float32 ask for 1e-4, as `interior_point` says, or no status is a success.
+      tolerance: bits, of each point; as in `interior_point`.
 
     Returns:
       `RateDistortion`, fields the shape of `slopes`. Between two points the curve lies below their chord and above
@@ -62,13 +64,15 @@ def curve(source: ArrayLike, distortion: ArrayLike, slopes: ArrayLike, *, tolera
     return interior_point(source, distortion, slopes, tolerance=tolerance)
 
 
-def rate_at(source: ArrayLike, distortion: ArrayLike, target: ArrayLike, *, tolerance: float = 1e-9) -> RateDistortion:
+def rate_at(
+    source: ArrayLike, distortion: ArrayLike, target: ArrayLike, *, tolerance: float | None = None
+) -> RateDistortion:
     """R(D) at a given distortion: the slope is found by Newton's method inside a shrinking bracket.
 
     Args:
       source, distortion: as in `interior_point`, [X] and [X, M].
       target: D, any shape, in units of the distortion; at least D_min = sum_x p_x min_j d_xj.
-      tolerance: bits; as in `curve`. Static.
+      tolerance: bits; as in `interior_point`. Static.
 
     Returns:
       `RateDistortion` whose `distortion` is the target (at and above D_max = min_j sum_x p_x d_xj the point (0, D_max)
@@ -92,7 +96,7 @@ def rate_at(source: ArrayLike, distortion: ArrayLike, target: ArrayLike, *, tole
     given = (source, distortion, target)
     narrow = problem.source.dtype != jnp.float64 and checks.is_concrete(given)
     excess = exact_excess(*given, problem) if narrow else None
-    return _rates(problem, goals, excess, tolerance_in_nats(tolerance))
+    return _rates(problem, goals, excess, tolerance_in_nats(tolerance, goals.dtype, USUAL))
 
 
 @partial(jax.jit, static_argnums=3)
@@ -104,7 +108,8 @@ def _rates(problem: Problem, targets: jax.Array, excess: jax.Array | None, toler
     fixed = replace(fixed, excess=jnp.where(fixed.source[:, None] > 0, fixed.excess, 0))
     lowest = base - ROOM * jnp.finfo(base.dtype).eps * jnp.maximum(1, least_size(problem))
     off = 3 * jnp.finfo(base.dtype).eps * least_size(fixed) / fixed.unit if excess is None else jnp.zeros_like(base)
-    slopes, laws, steps = each(partial(_search, fixed, tolerance, off), goals)
+    search = lambda fixed, off, goals: each(partial(_search, fixed, tolerance, off), goals)
+    slopes, laws, steps = a_few_at_a_time(search, problem.excess.size)(fixed, off, goals)
 
     def point(target: jax.Array, goal: jax.Array, slope: jax.Array, law: jax.Array, taken: jax.Array) -> RateDistortion:
         slope, law = attach_slope(problem, goal, slope, law)

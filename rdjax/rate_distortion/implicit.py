@@ -24,6 +24,7 @@ from rdjax.rate_distortion.problem import HIGHEST, Problem, kernel_of, mixture, 
 from rdjax.rate_distortion.solution import RateDistortion, certify
 
 IN_FLIGHT = 2**21  # kernel entries that are certified together
+AT_ONCE = 2**10  # kernel entries of the problems that a processor solves together
 
 
 @jax.custom_jvp
@@ -83,7 +84,7 @@ def points_of(find: Finder, problem: Problem, slopes: jax.Array, tolerance: floa
     """
     fixed, targets = lax.stop_gradient((problem, slopes.ravel()))
     enough = reachable(tolerance, problem)
-    found = find(fixed, targets, enough)
+    found = a_few_at_a_time(lambda one, at: find(one, at, enough), problem.excess.size)(fixed, targets)
     exhausted = (found.gap > enough) & found.exhausted
     result = certified(problem, slopes.ravel(), found.law, found.steps, exhausted, tolerance)
     return jax.tree.map(lambda x: x.reshape(slopes.shape + x.shape[1:]), result)
@@ -105,6 +106,42 @@ def certified(
 
     batch = max(1, min(slopes.shape[0], IN_FLIGHT // problem.excess.size))
     return each(point, (slopes, laws, steps, exhausted), batch)
+
+
+def a_few_at_a_time(find: Callable[..., Any], entries: int) -> Callable[..., Any]:
+    """`find`, a function of arrays that closes over none, of which `jax.vmap` on a CPU takes few members at a time.
+
+    A batch of loops goes on until its slowest member has ended, and its steps take kernels from memory that one member
+    alone would have at hand: that pays on accelerators, and where a member has few `entries`. Nothing is differentiated
+    through it, and it is nothing for inside a function with derivatives of its own: there the gradient of a batch of
+    jitted functions cannot be lowered (JAX 0.10).
+    """
+    found = jax.custom_batching.custom_vmap(find)
+    few = max(1, AT_ONCE // entries)
+
+    @found.def_vmap
+    def batched(count: int, is_batched: tuple, *arguments: Any) -> tuple[Any, Any]:
+        flat, tree = jax.tree.flatten(arguments)
+        places = [place for place, yes in enumerate(jax.tree.leaves(is_batched)) if yes]
+
+        def member(solve: Callable[..., Any], some: list[jax.Array]) -> Any:
+            given = list(flat)
+            for place, array in zip(places, some, strict=True):
+                given[place] = array
+            return solve(*jax.tree.unflatten(tree, given))
+
+        members, together = [flat[place] for place in places], jax.vmap(partial(member, find))
+        if count <= few:
+            result = together(members)
+        elif few > 1:
+            in_turn = partial(lax.map, partial(member, find), batch_size=few)
+            result = lax.platform_dependent(members, cpu=in_turn, default=together)
+        else:  # `found`: an outer batch is no batch either
+            in_turn = partial(lax.map, partial(member, found))
+            result = lax.platform_dependent(members, cpu=in_turn, default=together)
+        return result, jax.tree.map(lambda _: True, result)
+
+    return found
 
 
 def each(function: Callable[[Any], Any], items: Any, batch: int | None = None) -> Any:

@@ -35,6 +35,7 @@ from rdjax.rate_distortion.problem import (
 from rdjax.rate_distortion.reductions import total
 from rdjax.rate_distortion.solution import RateDistortion
 
+USUAL = 1e-9  # bits of tolerance, in float64
 MAX_STEPS = 40
 SWEEPS = 60  # of Blahut-Arimoto first, or a third of the columns: a tenth of the time that the Newton steps take
 WORTH_REDUCING = 192  # columns from which a smaller problem is tried first
@@ -47,7 +48,7 @@ def interior_point(
     distortion: ArrayLike,
     slope: ArrayLike,
     *,
-    tolerance: float = 1e-9,
+    tolerance: float | None = None,
     max_steps: int | None = None,
 ) -> RateDistortion:
     """The point of R(D) at a slope, by Newton steps: min over channels of I(X; J) + slope * E d(X, J).
@@ -62,21 +63,20 @@ def interior_point(
       distortion: [X, M], any finite numbers or +inf (forbidden); rectangular is fine.
       slope: s = -dR/dD, bits per unit of distortion, at least 0, any shape. At 0, where all laws are as good, the point
         is that of the law it starts from, with R = 0 and a distortion of D_max or more.
-      tolerance: bits; it stops when the certified gap is below.
+      tolerance: bits; it stops when the certified gap is below. None: 1e-9, in float32 1e-4.
       max_steps: Newton steps on all columns, 40 by default. Static, as the tolerance is.
 
     Returns:
       `RateDistortion`, fields the shape of `slope` (output [..., M]); `steps` counts Newton steps, 0 where the sweeps
-      were enough. In float32 a gap of 1e-4 bits is reached; below about 2e-5 `status` says that precision is out.
+      were enough. In float32 gaps below about 2e-5 cannot be certified, and `status` says so.
 
     Raises:
       InputError: as `blahut_arimoto`.
 
     Gradients: see `RateDistortion`. A step is one M x M product of X terms (X x X where X is much the smaller) and one
-    Cholesky factor (`benchmarks/rate_distortion.py` has the times). Slopes are solved one after the other on a CPU, as
-    a batch on accelerators; several sources or matrices go through `jax.vmap`, but on a CPU, from a few hundred columns
-    on, one by one is faster, as a batch waits for its slowest. This is the solver to choose unless an M x M matrix does
-    not fit.
+    Cholesky factor (`benchmarks/rate_distortion.py` has the times). Slopes, and under `jax.vmap` sources and matrices,
+    are solved one after the other on a CPU, small ones a few at a time, as a batch waits for its slowest; on
+    accelerators as a batch. This is the solver to choose unless an M x M matrix does not fit.
 
     Rows on many devices: hand in source and distortion sharded over their first axis (`jax.device_put` with a
     `NamedSharding`; pad X with zero probabilities to a multiple of the devices) and they stay where they are. Each of P
@@ -89,7 +89,9 @@ def interior_point(
     """
     problem = pose(source, distortion)
     steps = checks.whole(MAX_STEPS if max_steps is None else max_steps, "max_steps")
-    return points(problem, slopes_in_nats(slope, problem), tolerance_in_nats(tolerance), steps)
+    return points(
+        problem, slopes_in_nats(slope, problem), tolerance_in_nats(tolerance, problem.source.dtype, USUAL), steps
+    )
 
 
 @partial(jax.jit, static_argnums=(2, 3))

@@ -27,6 +27,7 @@ from rdjax.shards import automatic, on_host
 from rdjax.trees import register_dataclass
 
 HIGHEST = lax.Precision.HIGHEST
+NARROW = 1e-4  # bits of tolerance that float32 can certify of some thousand symbols
 
 
 @register_dataclass
@@ -156,8 +157,10 @@ def slopes_in_nats(slope: ArrayLike, problem: Problem) -> jax.Array:
     return jnp.minimum(nats, float(jnp.finfo(dtype).max) / 4)  # beyond, nothing changes; NaN stays
 
 
-def tolerance_in_nats(tolerance: float) -> float:
-    """A tolerance in nats, checked."""
+def tolerance_in_nats(tolerance: float | None, dtype: Any, usual: float) -> float:
+    """A tolerance in nats, checked; None stands for `usual` bits, or for those that float32 can certify."""
+    if tolerance is None:
+        tolerance = usual if dtype == jnp.float64 else NARROW
     try:
         bits = float(tolerance)
     except (TypeError, ValueError):  # text, arrays, what is traced

@@ -1,5 +1,6 @@
 """What a solver returns: a point of R(D) with its certificate, and the sentence that goes with its status."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import chex
@@ -76,13 +77,23 @@ class RateDistortion:
 
     @property
     def message(self) -> str:
-        """The status in words; of a batch, that of its worst member."""
-        return MESSAGES[int(np.max(np.asarray(self.status), initial=0))]
+        """The status in words; of a batch, that of its worst members, and which they are."""
+        return in_words(self.status, MESSAGES)
 
     @property
     def lower(self) -> jax.Array:
         """Bits that R(distortion) is at least: rate - gap, never below 0; inf where the rate is."""
         return jnp.maximum(self.rate - jnp.where(self.rate < jnp.inf, self.gap, 0), 0)
+
+
+def in_words(status: ArrayLike, sentences: Sequence[str]) -> str:
+    """The sentence of the worst status in an array; where they are several, after how many have it and where."""
+    statuses = np.asarray(status)
+    worst = int(np.max(statuses, initial=CONVERGED))
+    if worst == CONVERGED or statuses.ndim == 0:
+        return sentences[worst]
+    places = np.argwhere(statuses == worst)
+    return f"{len(places)} of {statuses.size} points, the first of them at {places[0].tolist()}: {sentences[worst]}"
 
 
 @jax.custom_jvp
