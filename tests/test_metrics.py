@@ -169,9 +169,9 @@ def test_small_tie_groups_deep_in_a_long_list_keep_their_digits(weight, toleranc
 
 
 def test_no_table_of_the_length_of_the_list_without_ties(monkeypatch, tolerance):
-    def refuse(weights, size):
+    def refuse(weights, size, dtype):
         assert size == 0
-        return np.zeros(1)
+        return np.zeros(1, dtype), np.zeros(1, dtype)
 
     monkeypatch.setattr(ties, "_prefix_sums", refuse)
     value = ties.expected_weight(weights.reciprocal_rank, np.array([1_999_999_999, 0]), [1, 1])

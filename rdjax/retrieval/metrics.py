@@ -80,7 +80,9 @@ class Metric:
         tie_law.check_ties(ties)
         tie_law.check_counts(above, tied)
         covered = tie_law.table_size(above, tied, size) if ties == "expected" else 0
-        above, tied, worth = on_device(above), on_device(tied), on_device(gains, jnp.result_type(float))
+        above, tied, dtype = on_device(above), on_device(tied), jnp.result_type(float)
+        # a copy on the host is handed over faster than it is put on the device
+        worth = np.array(gains, dtype) if isinstance(gains, np.ndarray) else on_device(gains, dtype)
         _check_gains(worth, above)
         if ties != "expected":
             above, tied = tie_law.resolve(above, tied, worth, ties)
@@ -245,9 +247,8 @@ def _ranks(above: jax.Array, tied: jax.Array, relevant: jax.Array, ties: str) ->
 
 
 @partial(jax.jit, static_argnums=0)
-def _several(metric: Metric, above: jax.Array, tied: jax.Array, worth: jax.Array, table: Any) -> jax.Array:
-    mean = tie_law.mean_weight(metric.weights, above, tied, table)
-    return metric.aggregate(metric.weights, mean, above, tied, worth)
+def _several(metric: Metric, above: jax.Array, tied: jax.Array, worth: Any, table: Any) -> jax.Array:
+    return metric.aggregate(metric.weights, tie_law.mean_weight(metric.weights, above, tied, table), above, tied, worth)
 
 
 def listed_gains(scores: Any, relevant: Any, grades: Any) -> Any:
@@ -267,10 +268,9 @@ def listed_gains(scores: Any, relevant: Any, grades: Any) -> Any:
     return worth
 
 
-def _check_gains(worth: jax.Array, above: jax.Array) -> None:
-    require(
-        worth.shape == above.shape, f"gains have shape {worth.shape} and counts {above.shape}; both must be the same."
-    )
+def _check_gains(worth: Any, above: jax.Array) -> None:
+    words = f"gains have shape {worth.shape} and counts {above.shape}; both must be the same."
+    require(worth.shape == above.shape, words)
     _check_worth(worth)
 
 

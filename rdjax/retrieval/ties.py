@@ -94,23 +94,32 @@ def table_size(above: Any, tied: Any, size: int | None) -> int:
         return 1 << int(xp.where(tied > 1, above + tied, 0).max() - 1).bit_length()
 
 
-def prefix_table(weights: Any, size: int) -> tuple[jax.Array, jax.Array]:
-    """W_k = w_1 + ... + w_k for k = 0 .. size as a pair (high, low) whose sum has more digits than either."""
-    if not callable(weights) and not is_concrete(weights):
-        summed = jnp.cumsum(jnp.pad(jnp.asarray(weights, jnp.result_type(float)), (1, 0)))
-        return summed, jnp.zeros_like(summed)
-    sums = _prefix_sums(weights, size) if callable(weights) else _array_sums(weights)
-    high = sums.astype(jnp.result_type(float))
-    return on_device(high), on_device((sums - high).astype(high.dtype))
+def prefix_table(weights: Any, size: int) -> tuple[Any, Any]:
+    """W_k = w_1 + ... + w_k for k = 0 .. size as a pair (high, low) whose sum has more digits than either.
+
+    On the host where the weights are known: a compiled function takes such arrays faster than they are put anywhere.
+    """
+    dtype = jnp.result_type(float)
+    if callable(weights):
+        return _prefix_sums(weights, size, dtype)
+    if is_concrete(weights):
+        return _as_pair(np.asarray(weights, np.float64), dtype)
+    summed = jnp.cumsum(jnp.pad(jnp.asarray(weights, dtype), (1, 0)))
+    return summed, jnp.zeros_like(summed)
 
 
 @lru_cache(maxsize=8)
-def _prefix_sums(weights: Any, size: int) -> np.ndarray:
-    return np.concatenate([[0.0], np.cumsum(at_ranks(weights, np.arange(1.0, size + 1.0)))])
+def _prefix_sums(weights: Any, size: int, dtype: Any) -> tuple[np.ndarray, np.ndarray]:
+    return _as_pair(at_ranks(weights, np.arange(1.0, size + 1.0)), dtype)
 
 
-def _array_sums(weights: Any) -> np.ndarray:
-    return np.concatenate([[0.0], np.cumsum(np.asarray(weights, np.float64))])
+def _as_pair(weights: np.ndarray, dtype: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Of weights in float64; nobody may write into what is remembered."""
+    sums = np.concatenate([[0.0], np.cumsum(weights)])
+    high = sums.astype(dtype)
+    low = (sums - high).astype(dtype)
+    high.flags.writeable = low.flags.writeable = False
+    return high, low
 
 
 def at_rank(weights: Any, rank: jax.Array) -> jax.Array:
@@ -121,7 +130,7 @@ def at_rank(weights: Any, rank: jax.Array) -> jax.Array:
     return jnp.where(rank <= listed.size, listed[jnp.clip(rank - 1, 0, listed.size - 1)], 0.0)
 
 
-def mean_weight(weights: Any, above: jax.Array, tied: jax.Array, table: tuple[jax.Array, jax.Array]) -> jax.Array:
+def mean_weight(weights: Any, above: jax.Array, tied: jax.Array, table: tuple[Any, Any]) -> jax.Array:
     """(W_{a+t} - W_a) / t, and w_{a+1} itself where t = 1."""
     high, low = table
     last = high.size - 1
