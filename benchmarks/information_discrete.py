@@ -1,7 +1,7 @@
 """Entropy and mutual information of counts beside infomeasure: values and time, in one run.
 
     python benchmarks/information_discrete.py [--histograms 10000] [--symbols 20] [--observations 100] [--loop 1000]
-                                               [--peer-packages DIR]
+                                               [--rounds 1] [--peer-packages DIR]
 
 infomeasure (`pip install infomeasure`; AGPL, so rdjax neither ships nor needs it) is called as its documentation says,
 one data set at a time, in float64; where it is not installed its columns are empty. It takes observations, we take
@@ -213,7 +213,13 @@ def speed(infomeasure: Any, options: argparse.Namespace) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    for flag, default in (("histograms", 10_000), ("symbols", 20), ("observations", 100), ("loop", 1000)):
+    for flag, default in (
+        ("histograms", 10_000),
+        ("symbols", 20),
+        ("observations", 100),
+        ("loop", 1000),
+        ("rounds", 1),
+    ):
         parser.add_argument(f"--{flag}", type=int, default=default)
     parser.add_argument("--peer-packages", help="a folder of packages that has infomeasure, searched after our own")
     parser.add_argument("--peer-python", help="or a Python that has it")
@@ -228,7 +234,8 @@ def main() -> None:
         equality(infomeasure)
         given_laws(infomeasure)
         nsb(infomeasure)
-        speed(infomeasure, options)
+        for _ in range(options.rounds):
+            speed(infomeasure, options)
 
 
 if __name__ == "__main__":

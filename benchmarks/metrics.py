@@ -1,8 +1,8 @@
 """Rank metrics beside ranx and ir_measures: values and time, in one run.
 
-    python benchmarks/metrics.py [--queries 1000] [--documents 1000] [--judged 5] [--repeats 5]
+    python benchmarks/metrics.py [--queries 1000] [--documents 1000] [--judged 5] [--repeats 5] [--rounds 1]
 
-What is timed, warm, median of the repeats, float64, one task without score ties and with graded judgements:
+What is timed, warm, median of the repeats, in each of the rounds, float64, one task without score ties and with graded judgements:
   ranking    rdjax: the counts of documents above and level, from the matrix of scores; done once for all metrics;
   rdjax      from those counts to one value per query;
   ranx       its metric functions on its typed lists, which hold the documents already ranked, numba compiled before;
@@ -134,7 +134,7 @@ def warm(call: Callable[[], Any], repeats: int) -> tuple[Any, float]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    for flag, default in (("queries", 1000), ("documents", 1000), ("judged", 5), ("repeats", 5)):
+    for flag, default in (("queries", 1000), ("documents", 1000), ("judged", 5), ("repeats", 5), ("rounds", 1)):
         parser.add_argument(f"--{flag}", type=int, default=default)
     options = parser.parse_args()
     warnings.filterwarnings("ignore", message="unsafe cast from uint64")  # numba, on compiling ranx
@@ -153,7 +153,7 @@ def main() -> None:
             f"{'metric':13}{'rdjax':>9}{'ms':>8}"
             + "".join(f"{name:>13}{'ms':>9}{'ratio':>7}{'off':>9}" for name in found)
         )
-        for names in [*([name] for name in PEER_NAMES), list(PEER_NAMES)]:
+        for names in options.rounds * [*([name] for name in PEER_NAMES), list(PEER_NAMES)]:
             values, time_ours = warm(partial(ours, counts, grades, names), options.repeats)
             alone = len(names) == 1
             mean = f"{values[0].mean():.5f}" if alone else str(len(names))

@@ -76,16 +76,22 @@ class Benchmark:
 
 _ROWS_OF_CODES = "benchmarks/results/codes/rows.json"  # which a full run goes on from
 _ONE_ROW_OF_CODES = ("--only", "T1", "--classes", "B", "--side", "documents", "--budgets", "16")
+_ROUNDS = ("--rounds", "3")  # within: compiling takes most of their time
 BENCHMARKS = {
-    "metrics": Benchmark(("--queries", "300"), peer=None),
+    "metrics": Benchmark(("--queries", "300", *_ROUNDS), _ROUNDS, repeats=False),
     "limits": Benchmark((), repeats=False),
     "scalar": Benchmark((), repeats=False),
     "encode_speed": Benchmark(("--rows", "100000"), ("--repeats", "3"), repeats=False),
-    "information_discrete": Benchmark(("--histograms", "2000", "--loop", "200"), peer=("--peer-python", "infomeasure")),
+    "information_discrete": Benchmark(
+        ("--histograms", "2000", "--loop", "200", *_ROUNDS),
+        _ROUNDS,
+        peer=("--peer-python", "infomeasure"),
+        repeats=False,
+    ),
     "information_neighbors": Benchmark(
         None, named=("--n", "2000", "--limit", "20"), peer=("--infomeasure", "infomeasure")
     ),
-    "soft_metrics": Benchmark(("--lists", "128"), peer=("--peer-python", "rax")),
+    "soft_metrics": Benchmark(("--lists", "128", *_ROUNDS), _ROUNDS, peer=("--peer-python", "rax"), repeats=False),
     "temperatures": Benchmark(None, repeats=False),
     "streaming": Benchmark(None, repeats=False),
     "relevance": Benchmark(None, repeats=False),

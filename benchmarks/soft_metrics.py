@@ -1,11 +1,12 @@
 """Smooth metrics and losses beside rax: values, seconds, memory of gradients; and the bias that a temperature has.
 
-    python benchmarks/soft_metrics.py --peer-python RAX/bin/python [--lists 512] [--length 1000]
+    python benchmarks/soft_metrics.py --peer-python RAX/bin/python [--lists 512] [--length 1000] [--rounds 1]
 
 RAX is an environment for rax alone, since its approximate metrics fail on JAX 0.7 and later:
 pip install 'rax==0.4.0' 'jax==0.6.2' 'jaxlib==0.6.2'. Both get the same lists, each with standard deviation 1, so that
 our relative temperature is rax's absolute one; one relevant document a list. Compiled, float32; seconds are the median
 of as many calls as a second holds, five at least: what takes a millisecond does not repeat within a factor of two by less.
+With several rounds each is a row of its own, of ours and theirs after as many, and the last is printed.
 """
 
 import os
@@ -47,8 +48,8 @@ def timed(function, *arguments) -> float:
     return float(np.median(seconds))
 
 
-def measure(functions: dict, scores: np.ndarray, target, wide, wide_target) -> dict:
-    """name -> value, seconds of value and gradient together, MiB of temporaries of the gradient on `wide`."""
+def measure(functions: dict, rounds: int, scores: np.ndarray, target, wide, wide_target) -> dict:
+    """name -> value, seconds of value and gradient together in each round, MiB of temporaries of the gradient on `wide`."""
     import jax
 
     rows = {}
@@ -60,7 +61,7 @@ def measure(functions: dict, scores: np.ndarray, target, wide, wide_target) -> d
         rows[name] = {
             "value": float(value),
             "slope": float(np.abs(np.asarray(gradient)).sum()),
-            "seconds": timed(both, scores, target),
+            "seconds": [timed(both, scores, target) for _ in range(rounds)],
             "MiB": compiled.memory_analysis().temp_size_in_bytes / 2**20,
         }
     return rows
@@ -81,7 +82,7 @@ def theirs(folder: pathlib.Path) -> None:
         "pairwise": lambda s, y: rax.pairwise_logistic_loss(s, y),
     }
     arrays = data["scores"], labels(data["scores"], data["relevant"]), data["wide"], labels(data["wide"], data["own"])
-    found = measure(functions, *arrays)
+    found = measure(functions, int(data["rounds"]), *arrays)
     cosine = labels(data["cosine"], data["sought"])
     found["bias"] = {
         str(t): float(np.mean(rax.approx_t12n(rax.mrr_metric, temperature=t)(data["cosine"], cosine)))
@@ -102,7 +103,7 @@ def ours(data: dict) -> dict:
         "listwise": lambda s, r: listwise_loss(s[None], r, np.ones(1, np.float32)),
         "pairwise": lambda s, r: pairwise_loss(s[None], r, np.ones(1, np.float32)),
     }
-    return measure(functions, data["scores"], data["relevant"], data["wide"], data["own"])
+    return measure(functions, data["rounds"], data["scores"], data["relevant"], data["wide"], data["own"])
 
 
 def biases(data: dict) -> None:
@@ -122,6 +123,7 @@ def main() -> None:
     parser.add_argument("--peer-python")
     parser.add_argument("--lists", type=int, default=512)
     parser.add_argument("--length", type=int, default=1000)
+    parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--measure", type=pathlib.Path, help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.measure:
@@ -131,6 +133,7 @@ def main() -> None:
     wide, own = lists(8, 2000, 1)
     cosine, sought = 0.05 * rng.standard_normal((64, 1000)).astype(np.float32), rng.integers(0, 1000, 64)
     data = {"scores": scores, "relevant": relevant, "wide": wide, "own": own, "cosine": cosine, "sought": sought}
+    data["rounds"] = given.rounds
     mine, peer = ours(data), {}
     if given.peer_python:
         with tempfile.TemporaryDirectory() as folder:
@@ -143,14 +146,14 @@ def main() -> None:
     print(f"{given.lists} lists of {given.length}; MiB: temporaries of the gradient of 8 lists of 2000")
     print(f"{'':10s}{'value':>12s}{'rax':>12s}{'seconds':>10s}{'rax':>10s}{'ratio':>8s}{'MiB':>8s}{'rax':>8s}")
     for name, one in mine.items():
-        other = peer.get(name, dict.fromkeys(one, float("nan")))
-        ratio = other["seconds"] / one["seconds"]
+        other = peer.get(name, dict.fromkeys(one, float("nan")) | {"seconds": [float("nan")]})
         if peer:
-            record(f"gradient of {name}", 1e3 * one["seconds"], 1e3 * other["seconds"], "rax")
+            for ours_took, rax_took in zip(one["seconds"], other["seconds"], strict=True):
+                record(f"gradient of {name}", 1e3 * ours_took, 1e3 * rax_took, "rax")
             record(f"memory of the gradient of {name}", one["MiB"], other["MiB"], "rax", "MiB")
         print(
-            f"{name:10s}{one['value']:12.6f}{other['value']:12.6f}{one['seconds']:10.4f}{other['seconds']:10.4f}"
-            f"{ratio:8.1f}{one['MiB']:8.2f}{other['MiB']:8.1f}"
+            f"{name:10s}{one['value']:12.6f}{other['value']:12.6f}{one['seconds'][-1]:10.4f}{other['seconds'][-1]:10.4f}"
+            f"{other['seconds'][-1] / one['seconds'][-1]:8.1f}{one['MiB']:8.2f}{other['MiB']:8.1f}"
         )
     biases(data)
     for temperature, value in peer.get("bias", {}).items():

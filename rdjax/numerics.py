@@ -16,11 +16,29 @@ from jax.typing import ArrayLike
 LN2 = math.log(2.0)
 
 
+ALIGNMENT = 64  # bytes: what starts there is taken by the CPU as it is
+SMALL = 2**16  # bytes that are copied once more in no time
+
+
 def on_device(x: ArrayLike, dtype: Any = None) -> jax.Array:
-    """`jnp.asarray`, which compiles a program for each shape of a NumPy array; this casts it on the host and copies."""
+    """`jnp.asarray`, which compiles a program for each shape of a NumPy array; this casts and copies it on the host.
+
+    At once: JAX copies while the caller goes on, and may be writing into it already.
+    """
     if isinstance(x, np.ndarray):
-        return jax.device_put(x if dtype is None else x.astype(dtype), may_alias=False)
+        return jax.device_put(_own_copy(x, np.dtype(x.dtype if dtype is None else dtype)))
     return jnp.asarray(x, dtype)
+
+
+def _own_copy(x: np.ndarray, dtype: np.dtype) -> np.ndarray:
+    size = x.size * dtype.itemsize
+    if size < SMALL or type(x) is not np.ndarray:
+        return np.array(x, dtype, subok=True)  # a masked array is none, which JAX says
+    room = np.empty(size + ALIGNMENT, np.uint8)
+    start = -room.ctypes.data % ALIGNMENT
+    copy = room[start : start + size].view(dtype).reshape(x.shape)
+    copy[...] = x
+    return copy
 
 
 def at_ranks(weights: Callable[[Any], Any], ranks: Any) -> np.ndarray:

@@ -1,5 +1,7 @@
 """Bootstrap intervals against loops, normal theory and coverage."""
 
+import itertools
+
 import jax
 import numpy as np
 import pytest
@@ -76,6 +78,13 @@ def test_a_baseline_that_can_vanish_is_not_hidden():
     assert result.ratio[0] == 0
     assert result.ratio[1] == np.inf
     np.testing.assert_allclose(result.mean, 1.0)
+
+
+def test_means_of_equal_values_are_that_value():
+    """Not 1.0000000000000009: a mean is between the least and the most of what it is of."""
+    for value, count in itertools.product((0.1, 1.0, 1 / 3), (7, 300, 1001)):
+        found = paired_bootstrap(np.full(count, value), np.ones(count))
+        np.testing.assert_array_equal(found.mean, value)
 
 
 def test_seed_and_edges(rng):

@@ -4,16 +4,27 @@ import jax
 import numpy as np
 import pytest
 
-from rdjax.rate_distortion import blahut_arimoto, capacity, interior_point, rate_at
+from rdjax.rate_distortion import blahut_arimoto, capacity, implicit, interior_point, rate_at
 from rdjax.rate_distortion.implicit import AT_ONCE
 
 MEMBERS = 5
+ONE_PROCESSOR = implicit.one_processor
 SHAPES = {"all at once": (8, 8), "two at a time": (20, 20), "one by one": (36, 30)}
 SOLVERS = {
     "blahut_arimoto": lambda source, distortion: blahut_arimoto(source, distortion, 6.0, tolerance=1e-4),
     "interior_point": lambda source, distortion: interior_point(source, distortion, np.array([2.0, 9.0])),
     "rate_at": lambda source, distortion: rate_at(source, distortion, 0.2),
 }
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_processor():
+    """As in a process of users, who have one CPU device; the tests have eight."""
+    with pytest.MonkeyPatch.context() as patch:
+        jax.clear_caches()  # of shapes that other files have traced
+        patch.setattr(implicit, "one_processor", lambda: True)
+        yield
+    jax.clear_caches()
 
 
 def made(shape, seed=0):
@@ -61,6 +72,40 @@ def test_derivatives_of_members_and_members_of_derivatives():
     np.testing.assert_allclose(jax.vmap(jax.grad(spent))(sources), want, rtol=1e-4)
     total = lambda sources: jax.vmap(spent)(sources).sum()
     np.testing.assert_allclose(jax.grad(total)(sources), want, rtol=1e-4)
+
+
+@pytest.mark.float64_only
+@pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES)
+def test_how_many_members_there_are_may_be_open(shape):
+    (count,) = jax.export.symbolic_shape("count")
+    some = lambda *rest: jax.ShapeDtypeStruct((count, *rest), np.float64)
+    solve = jax.jit(jax.vmap(lambda source, distortion: interior_point(source, distortion, 4.0).lagrangian))
+    assert "tensor<?x" in jax.export.export(solve)(some(shape[0]), some(*shape)).mlir_module()
+
+
+@pytest.mark.float64_only
+def test_members_that_devices_share_stay_where_they_are(monkeypatch):
+    """A process with several devices gets a batch, in which each solves its own members."""
+    monkeypatch.setattr(implicit, "one_processor", ONE_PROCESSOR)
+    assert not ONE_PROCESSOR()
+    mesh = jax.make_mesh((4,), ("member",), axis_types=(jax.sharding.AxisType.Auto,))
+    rng = np.random.default_rng(3)
+    given = rng.dirichlet(np.ones(37), 8), rng.random((8, 37, 30))  # a shape of its own: nothing is traced yet
+    placed = jax.device_put(given, jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec("member")))
+    solve = jax.jit(jax.vmap(lambda source, distortion: blahut_arimoto(source, distortion, 4.0).lagrangian))
+    assert "all-gather" not in solve.lower(*placed).compile().as_text()
+    np.testing.assert_allclose(
+        solve(*placed), [solve(*(part[None] for part in one))[0] for one in zip(*given, strict=True)]
+    )
+
+
+@pytest.mark.float64_only
+def test_what_is_no_law_has_a_status_in_a_trace():
+    sources, distortion = made(SHAPES["all at once"])
+    found = jax.vmap(lambda source: interior_point(source, distortion, 4.0))(sources * np.array([[1, 1, -1, 1, 1]]).T)
+    np.testing.assert_array_equal(found.status, [0, 0, 4, 0, 0])
+    assert "a probability is" in found.message
+    assert np.isnan(jax.vmap(capacity)(-np.eye(3)[None]).rate).all()
 
 
 @pytest.mark.float64_only

@@ -178,6 +178,73 @@ def test_no_table_of_the_length_of_the_list_without_ties(monkeypatch, tolerance)
     np.testing.assert_allclose(value, [5e-10, 1.0], rtol=tolerance)
 
 
+@pytest.mark.parametrize(
+    ("kind", "above", "tied"), [("u1", 200, 100), ("u1", 255, 1), ("i1", 127, 1), ("i2", 32767, 1)]
+)
+@pytest.mark.parametrize("name", ["mrr", "ndcg", "rbp@0.99"])
+@pytest.mark.parametrize("law", ties.TIES)
+def test_counts_may_be_narrow(kind, above, tied, name, law):
+    """A rank may not fit in the integers that the counts before it fit in."""
+    metric, counts = parse_metric(name), np.array([[above], [tied]])
+    for gains in (None, np.array([2.0])):
+        want = metric.per_query(*counts, gains, ties=law)
+        for narrow in (counts.astype(kind), jnp.asarray(counts.astype(kind))):
+            np.testing.assert_array_equal(metric.per_query(*narrow, gains, ties=law), want)
+    assert 0 <= np.asarray(want).min() <= 1
+
+
+def test_unsigned_counts_and_empty_lists_are_ranked():
+    for law in ties.TIES:
+        for name in ("mrr", "ndcg", "map"):
+            metric = parse_metric(name)
+            above, tied = np.array([[0, 1]], np.uint64), np.array([[1, 2]], np.uint64)
+            want = metric.per_query(above.astype(int), tied.astype(int), np.ones((1, 2)), ties=law)
+            np.testing.assert_array_equal(metric.per_query(above, tied, np.ones((1, 2)), ties=law), want)
+            none = np.zeros((2, 0), int)
+            np.testing.assert_array_equal(metric.per_query(none, none, np.zeros((2, 0)), ties=law), [0, 0])
+    assert parse_metric("mrr").per_query([], []).shape == (0,)
+
+
+def test_ranks_beyond_32_bits_are_refused_where_integers_have_no_more(precision):
+    far = np.array([2**31 - 2]), np.array([1])
+    if precision == "float64":
+        assert float(parse_metric("mrr").per_query(*far)[0]) == pytest.approx(1 / (2**31 - 1))
+    else:
+        with pytest.raises(InputError, match="counted inside jax"):
+            parse_metric("mrr").per_query(*far)
+
+
+def test_what_is_written_into_arrays_after_the_call_changes_nothing():
+    generator = np.random.default_rng(0)
+    for _ in range(5):
+        above = generator.integers(0, 500, (100_000, 4), np.int32)
+        tied, gains, listed = np.ones_like(above), np.ones(above.shape, np.float32), np.arange(900, 0, -1, np.float32)
+        want = np.sum(1 / np.log2(2.0 + above), axis=1)
+        value, weighed = parse_metric("dcg").per_query(above, tied, gains), ties.expected_weight(listed, above, tied)
+        kept = 900 - above.astype(np.float32)
+        above[:], tied[:], gains[:], listed[:] = 0, 0, 0, 5
+        np.testing.assert_allclose(value, want, rtol=1e-5)
+        np.testing.assert_array_equal(weighed, kept)
+
+
+def test_a_guard_of_transfers_has_nothing_to_say_of_arrays_on_the_device():
+    above, tied, gains = jnp.array([[0, 1]]), jnp.array([[1, 2]]), jnp.array([[1.0, 2.0]])
+    want = parse_metric("ndcg").per_query(above, tied, gains)
+    with jax.transfer_guard_host_to_device("disallow"):
+        value, alone = (
+            parse_metric("ndcg").per_query(above, tied, gains),
+            ties.expected_weight(weights.dcg, above, tied),
+        )
+    np.testing.assert_array_equal(value, want)
+    assert alone.shape == (1, 2)
+
+
+@pytest.mark.float64_only
+def test_masked_gains_are_refused():
+    with pytest.raises(InputError, match="gains are masked"):
+        parse_metric("ndcg").per_query([[0, 1]], [[1, 1]], np.ma.array([[1.0, 5.0]], mask=[[0, 1]]))
+
+
 def test_weights_that_are_an_array_may_be_traced(dtype, tolerance):
     """Means over ties are linear in them: ranks 2 to 4 a third each, and rank 1."""
     listed, above, tied = np.array([5.0, 3, 2, 1, 0], dtype), np.array([1, 0]), np.array([3, 1])

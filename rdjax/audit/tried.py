@@ -74,7 +74,7 @@ def between(
         with lock:
             done += 1  # but codes that each will try nobody knows, so neither when all is done
             what = f"{trial.family} for {trial.side}, class {trial.code_class}"
-            tell(f"closer budgets, {done} of {total} families: {what}", done, None)
+            tell(f"closer budgets, {done} of {total}: {what}", done, None)
 
     def work(side: list[Contest]) -> list[Point]:
         found: list[Point] = []

@@ -150,6 +150,8 @@ class Quantizer(nnx.Module):
 class EntropyModel(nnx.Module):
     """Bits that symbols cost, by a mixture of logistic laws for every component, learned with the rest.
 
+    For the steps of a scalar `Quantizer`: numbers of words, of the other kinds, have no order, and cost what they hold.
+
     Args:
       size: k components.
       laws: C in each mixture.

@@ -112,6 +112,7 @@ def capacity(channel: ArrayLike, *, tolerance: float | None = None, max_steps: i
 
 @partial(jax.jit, static_argnums=(1, 2))
 def _capacity(channel: jax.Array, tolerance: float, max_steps: int) -> Capacity:
+    channel = jnp.where(jnp.all(channel >= 0), channel, jnp.nan)  # in a trace nobody has refused it
     channel = channel / lax.stop_gradient(jnp.sum(channel, axis=1, keepdims=True))  # it may be written with six digits
     floor = rounding(channel.dtype, channel.shape)
     ascend = lambda channel: _ascend(channel, max(tolerance - 2 * floor, floor), max_steps)

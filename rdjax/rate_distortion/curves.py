@@ -85,7 +85,10 @@ def rate_at(
 
     Gradients: dR/dD = -slope; slope and output by implicit differentiation of both equations together, so also on
     straight pieces, where the slope does not move. At D_min, where slopes have no end, they are NaN. In the source they
-    are those of the normalized source, as which a trace, where nobody can refuse it, takes any.
+    are those of the normalized source, as which a trace, where nobody can refuse it, takes any that is not negative.
+
+    In float32 a target keeps the digits that an offset common to the distortions would take; in a trace they are lost,
+    and the gap says so.
     """
     problem = pose(source, distortion)
     if checks.is_concrete(target):

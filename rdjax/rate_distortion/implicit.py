@@ -112,10 +112,13 @@ def a_few_at_a_time(find: Callable[..., Any], entries: int) -> Callable[..., Any
     """`find`, a function of arrays that closes over none, of which `jax.vmap` on a CPU takes few members at a time.
 
     A batch of loops goes on until its slowest member has ended, and its steps take kernels from memory that one member
-    alone would have at hand: that pays on accelerators, and where a member has few `entries`. Nothing is differentiated
-    through it, and it is nothing for inside a function with derivatives of its own: there the gradient of a batch of
-    jitted functions cannot be lowered (JAX 0.10).
+    alone would have at hand: that pays on accelerators, and where a member has few `entries`. Where a process has
+    several CPU devices, members may be shared out over them, and are a batch too. Nothing is differentiated through it,
+    and it is nothing for inside a function with derivatives of its own: there the gradient of a batch of jitted
+    functions cannot be lowered (JAX 0.10).
     """
+    if not one_processor():
+        return find
     found = jax.custom_batching.custom_vmap(find)
     few = max(1, AT_ONCE // entries)
 
@@ -131,7 +134,7 @@ def a_few_at_a_time(find: Callable[..., Any], entries: int) -> Callable[..., Any
             return solve(*jax.tree.unflatten(tree, given))
 
         members, together = [flat[place] for place in places], jax.vmap(partial(member, find))
-        if count <= few:
+        if not isinstance(count, int) or count <= few:  # of an exported function it may be a symbol
             result = together(members)
         elif few > 1:
             in_turn = partial(lax.map, partial(member, find), batch_size=few)
@@ -142,6 +145,14 @@ def a_few_at_a_time(find: Callable[..., Any], entries: int) -> Callable[..., Any
         return result, jax.tree.map(lambda _: True, result)
 
     return found
+
+
+def one_processor() -> bool:
+    """Whether this process has a single CPU device: the rule; more are asked for, to share out work."""
+    try:
+        return jax.device_count("cpu") == 1
+    except RuntimeError:  # a process without any
+        return False
 
 
 def each(function: Callable[[Any], Any], items: Any, batch: int | None = None) -> Any:

@@ -76,7 +76,8 @@ def interior_point(
     Gradients: see `RateDistortion`. A step is one M x M product of X terms (X x X where X is much the smaller) and one
     Cholesky factor (`benchmarks/rate_distortion.py` has the times). Slopes, and under `jax.vmap` sources and matrices,
     are solved one after the other on a CPU, small ones a few at a time, as a batch waits for its slowest; on
-    accelerators as a batch. This is the solver to choose unless an M x M matrix does not fit.
+    accelerators, and where a process has several CPU devices, as a batch, whose members may be sharded (axes of the
+    mesh Auto). This is the solver to choose unless an M x M matrix does not fit.
 
     Rows on many devices: hand in source and distortion sharded over their first axis (`jax.device_put` with a
     `NamedSharding`; pad X with zero probabilities to a multiple of the devices) and they stay where they are. Each of P

@@ -130,6 +130,7 @@ def _shift(p: jax.Array, d: jax.Array) -> tuple[Problem, jax.Array]:
     known = jnp.isfinite(least) & (least < most)
     feasible = jnp.all(known | (p == 0) & (least == most))
     usual = jnp.all(known) & ~jnp.any(jnp.isnan(d))
+    p = jnp.where(jnp.all(p >= 0), p, jnp.nan)  # in a trace nobody has refused it
     excess = d - least[:, None]
     widest = lax.stop_gradient(jnp.max(jnp.where(jnp.isfinite(excess), excess, 0)))
     unit = jnp.where(widest > 0, jnp.ldexp(jnp.ones_like(widest), jnp.frexp(widest)[1] - 1), 1)

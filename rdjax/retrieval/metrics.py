@@ -28,7 +28,6 @@ from rdjax.retrieval import ties as tie_law
 from rdjax.retrieval import weights as weight_table
 from rdjax.retrieval.scores import counts_from_scores, is_sound, mean_over_queries
 from rdjax.retrieval.weights import Weights
-from rdjax.shards import by_compiler
 
 Aggregate = Callable[[Weights, jax.Array, jax.Array, jax.Array, jax.Array], jax.Array]
 
@@ -80,14 +79,14 @@ class Metric:
         tie_law.check_ties(ties)
         tie_law.check_counts(above, tied)
         covered = tie_law.table_size(above, tied, size) if ties == "expected" else 0
-        above, tied, dtype = on_device(above), on_device(tied), jnp.result_type(float)
+        above, tied, dtype = tie_law.counted(above), tie_law.counted(tied), jnp.result_type(float)
         # a copy on the host is handed over faster than it is put on the device
-        worth = np.array(gains, dtype) if isinstance(gains, np.ndarray) else on_device(gains, dtype)
+        worth = np.array(gains, dtype, subok=True) if isinstance(gains, np.ndarray) else on_device(gains, dtype)
         _check_gains(worth, above)
         if ties != "expected":
             above, tied = tie_law.resolve(above, tied, worth, ties)
         table = tie_law.prefix_table(self.weights, covered)
-        return by_compiler(partial(_several, self), above, tied, worth, table, leading=above.ndim - 1)
+        return tie_law.handed_over(partial(_several, self), above, tied, worth, table, leading=above.ndim - 1)
 
     def __call__(self, scores: Any, relevant: Any, *, grades: Any = None, ties: str = "expected") -> jax.Array:
         """Value at each query [...] from scores [..., N]; NaN, where a trace can refuse none, of NaN or no index."""
@@ -275,6 +274,7 @@ def _check_gains(worth: Any, above: jax.Array) -> None:
 
 
 def _check_worth(worth: Any) -> None:
+    require(not isinstance(worth, np.ma.MaskedArray), "gains are masked; fill them, with 0 for what is not relevant.")
     if is_concrete(worth):
         with looking():
             worth = arrays_of(worth).asarray(worth)

@@ -6,6 +6,7 @@ that a metric linear in the relevant documents needs. Several relevant documents
 replacement, and the first of them and average precision need that joint law (McSherry and Najork, ECIR 2008).
 """
 
+from collections.abc import Callable
 from functools import lru_cache, partial
 from typing import Any
 
@@ -53,12 +54,26 @@ def expected_weight(
         good = np.ndim(weights) == 1 and np.size(weights) > 0
         require(good, f"the weights have shape {np.shape(weights)}; give one for each rank, [N].")
     covered = table_size(above, tied, size) if ties == "expected" else 0
-    above, tied = on_device(above), on_device(tied)
+    above, tied = counted(above), counted(tied)
     if ties == "expected":
         table = prefix_table(weights, covered)
-        of = partial(_compiled if callable(weights) else _compiled_listed, weights)
-        return by_compiler(of, above, tied, table, leading=above.ndim)
+        of = partial(_compiled, weights) if callable(weights) else partial(_compiled_listed, on_device(weights))
+        return handed_over(of, above, tied, table, leading=above.ndim)
     return expected_weight(weights, *_untied(above, tied, ties), size=0)
+
+
+def handed_over(function: Callable[..., Any], *arrays: Any, leading: int) -> Any:
+    """`by_compiler` with arrays of the host among them: a guard of transfers is for those that nobody meant."""
+    with jax.transfer_guard_host_to_device("allow"):
+        return by_compiler(function, *arrays, leading=leading)
+
+
+def counted(counts: Any) -> jax.Array:
+    """Counts on the device, in integers that a rank fits in."""
+    counts = on_device(counts)
+    if counts.dtype in (jnp.int32, jnp.int64):
+        return counts
+    return counts.astype(jnp.int32 if counts.dtype.itemsize < 4 else jax.dtypes.canonicalize_dtype(np.int64))
 
 
 @partial(jax.jit, static_argnums=2)
@@ -73,6 +88,10 @@ def check_counts(above: Any, tied: Any) -> None:
     whole_numbers(tied, "the counts of ties")
     shapes = np.shape(above), np.shape(tied)
     require(shapes[0] == shapes[1], f"the counts have shapes {shapes[0]} and {shapes[1]}; both must be the same.")
+    if np.size(above) and jnp.result_type(int) == jnp.int32 and is_concrete(above, tied):
+        last = int(np.max(above)) + int(np.max(tied))
+        words = "the counts are of 2^31 - 1 documents or more; that many are counted inside jax.enable_x64(True)."
+        require(last < 2**31 - 1, words)
 
 
 def check_ties(ties: str) -> None:
@@ -88,7 +107,7 @@ def table_size(above: Any, tied: Any, size: int | None) -> int:
         return size
     with looking():
         xp = arrays_of(tied)
-        above, tied = xp.asarray(above), xp.asarray(tied)
+        above, tied = xp.asarray(above).astype(int), xp.asarray(tied).astype(int)
         if above.size == 0 or int(tied.max()) <= 1:
             return 0
         return 1 << int(xp.where(tied > 1, above + tied, 0).max() - 1).bit_length()
@@ -181,11 +200,12 @@ def first_weight(weights: Any, above: jax.Array, tied: jax.Array, relevant: jax.
       [...]; 0 where nothing is relevant.
     """
     found = relevant & (tied > 0)
-    top = jnp.min(jnp.where(found, above, jnp.iinfo(above.dtype).max), axis=-1)
+    most = jnp.iinfo(above.dtype).max
+    top = jnp.min(jnp.where(found, above, most), axis=-1, initial=most)
     first = found & (above == top[..., None])
     count = jnp.sum(first, axis=-1)
-    group = jnp.max(jnp.where(first, tied, 0), axis=-1)
-    alone = jnp.max(jnp.where(first, mean, 0.0), axis=-1)
+    group = jnp.max(jnp.where(first, tied, 0), axis=-1, initial=0)
+    alone = jnp.max(jnp.where(first, mean, 0.0), axis=-1, initial=0)
     return jnp.where(count <= 1, alone, _least_of(weights, jnp.where(count > 0, top, 0), group, count))
 
 
