@@ -68,7 +68,7 @@ def paired_bootstrap(
     require(baseline.mean() > 0, "the mean of the baseline is not above 0, so a ratio to it means nothing.")
     table = np.concatenate([values.reshape(-1, baseline.size), baseline[None]])
     means = _resampled_means(table, samples, np.random.default_rng(seed))
-    means = np.clip(means, table.min(axis=1, keepdims=True), table.max(axis=1, keepdims=True))  # rounding may leave them
+    means = np.clip(means, table.min(axis=1, keepdims=True), table.max(axis=1, keepdims=True))  # in spite of rounding
     mean, below = means[:-1], means[-1]
     positive = below > 0
     divided = mean / np.where(positive, below, 1.0)
