@@ -161,6 +161,41 @@ def test_small_information_keeps_its_digits(dtype, tolerance):
 
 
 @pytest.mark.float64_only
+@pytest.mark.parametrize("seed", [58, 105, 189, 226, 325, 329])
+def test_a_mixture_of_two_laws_is_certified_by_both(seed):
+    """Where the curve is nearly straight the certificate of the mixture itself is 1e-9 to 3e-8 bits."""
+    rng = np.random.default_rng(seed)
+    source, distortion = rng.dirichlet(np.ones(30)), rng.uniform(size=(30, 50))
+    distortion[rng.uniform(size=distortion.shape) < 0.3] = np.inf
+    for share in (0.2, 0.3):
+        target = source @ distortion.min(axis=1) + share
+        found = rate_at(source, distortion, target)
+        assert found.status == 0, found.message
+        law = interior_point(source, distortion, found.slope, tolerance=1e-12).output
+        proved = least_value(source, distortion, float(found.slope), np.asarray(law)) - found.slope * target
+        assert found.rate - proved >= -1e-13
+        assert found.rate - proved <= found.gap
+
+
+def least_value(source, distortion, slope, law):
+    """Bits of rate + slope * distortion that no code is below, by Blahut's bound at a law."""
+    kernel = np.exp2(-slope * (distortion - distortion.min(axis=1, keepdims=True)))
+    mix = kernel @ law
+    value = slope * (source @ distortion.min(axis=1)) - source @ np.log2(mix)
+    return value - np.log2(((source / mix) @ kernel).max())
+
+
+@pytest.mark.parametrize("kind", [np.asarray, jnp.asarray])
+def test_a_trace_may_close_over_the_problem(kind):
+    rng = np.random.default_rng(0)
+    source, distortion = kind(rng.dirichlet(np.ones(5))), kind(rng.random((5, 7)) + 30)
+    target = float((source @ distortion).min()) - 0.1
+    found = rate_at(source, distortion, target)
+    traced = jax.jit(lambda by: by * rate_at(source, distortion, target).rate)(1.0)
+    np.testing.assert_allclose(traced, found.rate, atol=2 * float(found.gap))
+
+
+@pytest.mark.float64_only
 @pytest.mark.parametrize(
     ("given", "words"),
     [

@@ -20,14 +20,12 @@ from rdjax.numerics import on_device
 from rdjax.rate_distortion.bordered import attach_slope
 from rdjax.rate_distortion.implicit import a_few_at_a_time, attach, each
 from rdjax.rate_distortion.newton import MAX_STEPS, USUAL, interior_point, solve_law
+from rdjax.rate_distortion.polishing import polish
 from rdjax.rate_distortion.problem import (
     HIGHEST,
     Problem,
-    kernel_of,
     least_size,
-    plain_gap,
     pose,
-    ratios,
     reachable,
     rounding,
     tolerance_in_nats,
@@ -38,7 +36,6 @@ from rdjax.rate_distortion.targets import ROOM, check_numbers, check_target, dou
 MAX_SLOPES = 60
 EXPONENT_RANGE = 0.95  # of the largest number's logarithm, nats: a slope beyond it changes nothing
 HALVINGS = 60
-POLISHING = 10
 
 
 def curve(
@@ -112,15 +109,23 @@ def _rates(problem: Problem, targets: jax.Array, excess: jax.Array | None, toler
     lowest = base - ROOM * jnp.finfo(base.dtype).eps * jnp.maximum(1, least_size(problem))
     off = 3 * jnp.finfo(base.dtype).eps * least_size(fixed) / fixed.unit if excess is None else jnp.zeros_like(base)
     search = lambda fixed, off, goals: each(partial(_search, fixed, tolerance, off), goals)
-    slopes, laws, steps = a_few_at_a_time(search, problem.excess.size)(fixed, off, goals)
+    found = a_few_at_a_time(search, problem.excess.size)(fixed, off, goals)
 
-    def point(target: jax.Array, goal: jax.Array, slope: jax.Array, law: jax.Array, taken: jax.Array) -> RateDistortion:
-        slope, law = attach_slope(problem, goal, slope, law)
+    def point(target: jax.Array, goal: jax.Array, found: _Found) -> RateDistortion:
+        slope, law = attach_slope(problem, goal, found.slope, found.law)
         reached = replace(problem, feasible=problem.feasible & ~(target < lowest))
-        return certify(reached, slope, law, taken, taken >= MAX_SLOPES, tolerance, doubt_of(fixed, goal, slope, off))
+        doubt, exhausted = doubt_of(fixed, goal, slope, off), found.steps >= MAX_SLOPES
+        return certify(reached, slope, law, found.steps, exhausted, tolerance, doubt, found.proved)
 
-    result = jax.vmap(point)(targets.ravel(), wanted, slopes, laws, steps)
+    result = jax.vmap(point)(targets.ravel(), wanted, found)
     return jax.tree.map(lambda x: x.reshape(targets.shape + x.shape[1:]), result)
+
+
+class _Found(NamedTuple):
+    slope: jax.Array
+    law: jax.Array
+    steps: jax.Array
+    proved: jax.Array  # nats that no code's rate + slope * excess is below, by the points beside; -inf if by none
 
 
 class _Point(NamedTuple):
@@ -128,6 +133,7 @@ class _Point(NamedTuple):
     law: jax.Array
     excess: jax.Array  # mean distortion above D_min
     rate: jax.Array  # nats
+    gap: jax.Array  # nats
 
 
 class _Search(NamedTuple):
@@ -140,9 +146,9 @@ class _Search(NamedTuple):
 
 
 def _point(problem: Problem, enough: jax.Array, slope: jax.Array) -> _Point:
-    law = solve_law(problem, slope, enough, MAX_STEPS).law
+    law, gap, *_ = solve_law(problem, slope, enough, MAX_STEPS)
     excess = mean_excess(problem, slope, law)
-    return _Point(slope, law, excess, lagrangian(problem, slope, law) - slope * excess)
+    return _Point(slope, law, excess, lagrangian(problem, slope, law) - slope * excess, gap)
 
 
 def _steepness(problem: Problem, point: _Point) -> jax.Array:
@@ -161,13 +167,11 @@ def _ends(problem: Problem) -> tuple[_Point, _Point]:
     least = jnp.min(jnp.where(problem.excess > 0, problem.excess, jnp.inf))
     reach = EXPONENT_RANGE * math.log(jnp.finfo(zero.dtype).max)
     steep = reach / jnp.where(jnp.isfinite(least), least, 1)
-    return _Point(zero, law, jnp.min(costs), zero), _Point(steep, law, zero, zero)
+    return _Point(zero, law, jnp.min(costs), zero, zero), _Point(steep, law, zero, zero, zero + jnp.inf)
 
 
-def _search(
-    problem: Problem, tolerance: float, off: jax.Array, goal: jax.Array
-) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """Slope, law and number of slopes tried for one excess distortion, which rounding has moved by `off` at most.
+def _search(problem: Problem, tolerance: float, off: jax.Array, goal: jax.Array) -> _Found:
+    """What meets one excess distortion, which rounding has moved by `off` at most; `steps` are slopes tried.
 
     The first slope tried is the steepest.
     """
@@ -228,7 +232,7 @@ def _reaches(goal: jax.Array, point: _Point) -> jax.Array:
 
 def _settle(
     problem: Problem, last: _Search, goal: jax.Array, off: jax.Array, close: jax.Array, steepest: jax.Array
-) -> tuple[jax.Array, jax.Array, jax.Array]:
+) -> _Found:
     """The law that meets the goal: the last one, an end of the curve, or the mixture of the bracket's two."""
     low, high = last.low, last.high
     width = low.excess - high.excess
@@ -249,40 +253,18 @@ def _settle(
     spare = (last.last.slope == 0) & (last.last.excess <= goal)
     law = jnp.where(beyond, low.law, jnp.where(before | spare | met, last.last.law, mixed))
     slope = jnp.select([beyond, before, spare | met], [low.slope, steepest, last.last.slope], slope)
-    touched, polished = _polish(problem, slope, law, goal, (low.slope / 2, 2 * high.slope))
+    touched, polished = polish(problem, slope, law, goal, (low.slope / 2, 2 * high.slope))
     at_end = beyond | before | spare
-    return jnp.where(at_end, slope, touched), jnp.where(at_end, law, polished), last.steps
+    slope, law = jnp.where(at_end, slope, touched), jnp.where(at_end, law, polished)
+    return _Found(slope, law, last.steps, _proved(slope, low, high))
 
 
-def _polish(
-    problem: Problem, slope: jax.Array, law: jax.Array, goal: jax.Array, bracket: tuple[jax.Array, jax.Array]
-) -> tuple[jax.Array, jax.Array]:
-    """Blahut-Arimoto steps on the slope that meets the goal at each: a law found at another slope suits this one.
+def _proved(slope: jax.Array, low: _Point, high: _Point) -> jax.Array:
+    """What the least rate + slope * excess is at least (nats): it is concave in the slope, and known at two.
 
-    They may make it worse: two columns that are nearly equal part slowly, and where the curve is flat the slope runs.
+    The law of a mixture is as good as the bend between them is small, but its own certificate only as the root of that.
     """
-
-    def step(_: int, pair: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
-        slope, law = pair
-        law = law * ratios(kernel_of(problem.excess, slope), problem.source, law)
-        law = law / jnp.sum(law)
-        return touch(slope, law), law
-
-    def gap(slope: jax.Array, law: jax.Array) -> jax.Array:
-        return plain_gap(law, ratios(kernel_of(problem.excess, slope), problem.source, law))
-
-    touch = lambda slope, law: jnp.clip(_touch(problem, slope, law, goal), *bracket)
-    plain = touch(slope, law), law
-    polished = lax.fori_loop(0, POLISHING, step, plain)
-    better = gap(*polished) < gap(*plain)
-    return jax.tree.map(lambda new, old: jnp.where(better, new, old), polished, plain)
-
-
-def _touch(problem: Problem, slope: jax.Array, law: jax.Array, goal: jax.Array) -> jax.Array:
-    """The slope at which this law, which is nearly optimal, meets the goal to rounding: Newton steps, law fixed."""
-
-    def step(_: int, slope: jax.Array) -> jax.Array:
-        excess, fall = jax.jvp(lambda s: mean_excess(problem, s, law), (slope,), (jnp.ones_like(slope),))
-        return slope - jnp.where(fall < 0, (excess - goal) / jnp.where(fall < 0, fall, 1), 0)
-
-    return lax.fori_loop(0, 2, step, slope)
+    share = (slope - low.slope) / jnp.where(high.slope > low.slope, high.slope - low.slope, 1)
+    ends = [point.rate + point.slope * point.excess - point.gap for point in (low, high)]
+    proved = (1 - share) * ends[0] + share * ends[1]
+    return jnp.where((share > 0) & (share < 1) & jnp.isfinite(proved), proved, -jnp.inf)

@@ -31,8 +31,8 @@ MESSAGES = (
     "the certified gap is within the tolerance.",
     "the steps ran out before the gap was within the tolerance; the gap that is stated holds. Allow more steps, or use "
     "interior_point, which needs a dozen where Blahut-Arimoto needs thousands.",
-    "this precision cannot certify the tolerance, or not where the curve is nearly straight; the gap that is stated "
-    "holds. Ask for less, or, if it is float32, work in float64 (inside jax.enable_x64).",
+    "this precision cannot certify the tolerance; the gap that is stated holds. Ask for less, or, if it is "
+    "float32, work in float64 (inside jax.enable_x64).",
     "no code can serve it: a source symbol has no reproduction at a finite distortion, or the target is below the "
     "least distortion there is; the rate is infinite.",
     "a slope is negative, a probability is, or a slope, the source, the distortion or the channel holds NaN; outside "
@@ -55,8 +55,9 @@ class RateDistortion:
       slope: s = -dR/dD in bits per unit of distortion.
       output: the law q [..., M]; the other fields have the shape of the slope.
       lagrangian: rate + slope * distortion in bits, the optimum value at this slope, up to the gap.
-      gap: bits; certified at this very law, rounding allowed for. No code of any distortion has a rate + slope *
-        distortion below lagrangian - gap; so the gap may exceed the rate, and `lower` is at least 0.
+      gap: bits; certified at this very law, or (`rate_at`) by those of slopes beside it, rounding allowed for. No code
+        of any distortion has a rate + slope * distortion below lagrangian - gap; so the gap may exceed the rate, and
+        `lower` is at least 0.
       steps: how many the solver took.
       status: an integer; 0 is success, and `message` says the rest in words.
 
@@ -138,10 +139,12 @@ def certify(
     exhausted: jax.Array,
     tolerance: float,
     doubt: ArrayLike = 0.0,
+    proved: ArrayLike = -np.inf,
 ) -> RateDistortion:
     """The point that a law makes at a slope, with its gap computed at that very law; slope and tolerance in nats.
 
-    `exhausted` says whether the solver stopped because its steps ran out; `doubt` is added to the gap (nats).
+    `exhausted` says whether the solver stopped because its steps ran out; `doubt` is added to the gap (nats), which is
+    less if the value is near what was `proved` to be least: nats of rate + slope * excess.
     """
     chex.assert_shape(law, problem.excess.shape[1:])
     chex.assert_rank([slope, steps, exhausted], 0)
@@ -156,7 +159,8 @@ def certify(
     per_unit = slope / problem.unit  # nats, by what distortions are measured in
     more = steeper(value.dtype) * excess  # of the slope that the kernel has
     rate = value - slope * excess - more
-    gap = lax.stop_gradient(_gap(problem, slope, law, ratios(kernel, problem.source, law), spread)) + doubt
+    beside = value - proved + 8 * jnp.finfo(value.dtype).eps * jnp.abs(value)  # both are rounded
+    gap = lax.stop_gradient(_gap(problem, slope, law, ratios(kernel, problem.source, law), spread, beside)) + doubt
     status = jnp.where(gap <= tolerance, CONVERGED, jnp.where(exhausted, STEPS, PRECISION))
     valid = (slope >= 0) & ~jnp.isnan(value) & ~jnp.isnan(gap)
     status = jnp.where(valid, jnp.where(problem.feasible, status, INFEASIBLE), INVALID)
@@ -173,8 +177,10 @@ def certify(
     )
 
 
-def _gap(problem: Problem, slope: jax.Array, law: jax.Array, ratio: jax.Array, spread: jax.Array) -> jax.Array:
-    """Nats: the plain gap, plus what rounding may have hidden of it.
+def _gap(
+    problem: Problem, slope: jax.Array, law: jax.Array, ratio: jax.Array, spread: jax.Array, beside: jax.Array
+) -> jax.Array:
+    """Nats: the plain gap, or that `beside` another proof if it is less, plus what rounding may have hidden of it.
 
     The exponent s * excess is off by an ulp of itself, so c_j is off by its mean exponent (s * spread_j / c_j) in ulps.
     The distortion is off by some ulps of `least_size`, which may be far more than their sum, and R by s times as much.
@@ -182,4 +188,4 @@ def _gap(problem: Problem, slope: jax.Array, law: jax.Array, ratio: jax.Array, s
     exponent = slope * jnp.max(spread) / jnp.max(ratio)
     ulps = 4 * exponent + 4 * jnp.abs(jnp.sum(law * spread) * slope) + 3 * least_size(problem) * (slope / problem.unit)
     allowance = rounding(ratio.dtype, problem.excess.shape) + jnp.finfo(ratio.dtype).eps * ulps
-    return jnp.maximum(plain_gap(law, ratio), 0) + allowance
+    return jnp.maximum(jnp.minimum(plain_gap(law, ratio), beside), 0) + allowance

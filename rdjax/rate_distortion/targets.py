@@ -38,12 +38,17 @@ def check_target(target: np.ndarray, problem: Problem) -> None:
 
 
 def exact_excess(source: Any, distortion: Any, target: Any, problem: Problem) -> jax.Array:
-    """(D - D_min) / unit with all digits of what is at hand: in float32 a difference of large numbers has none left."""
-    p = on_host(source).astype(np.float64)
-    d = problem.least if isinstance(distortion, jax.Array) else np.min(np.asarray(distortion, np.float64), axis=1)
-    least = np.where(p > 0, np.where(np.isfinite(on_host(d)), on_host(d), 0), 0).astype(np.float64)
-    wide = (np.asarray(target, np.float64) - p @ least / p.sum()) / float(problem.unit)
-    return on_device(wide, problem.source.dtype)
+    """(D - D_min) / unit with all digits of what is at hand: in float32 a difference of large numbers has none left.
+
+    The problem may be of a trace that closed over the rest.
+    """
+    p, dtype = on_host(source).astype(np.float64), problem.source.dtype
+    posed = isinstance(distortion, jax.Array) and checks.is_concrete(problem.least)  # then nothing large is copied
+    d = on_host(problem.least) if posed else np.min(on_host(distortion).astype(np.float64), axis=1)
+    least = np.where(p > 0, np.where(np.isfinite(d), d, 0), 0).astype(np.float64)
+    wide = np.asarray(target, np.float64) - p @ least / p.sum()
+    known = checks.is_concrete(problem.unit)
+    return on_device(wide / float(problem.unit), dtype) if known else on_device(wide, dtype) / problem.unit
 
 
 def doubt_of(problem: Problem, goal: jax.Array, slope: jax.Array, off: jax.Array) -> jax.Array:
