@@ -5,13 +5,12 @@ import gc
 import os
 import pathlib
 
+from tests import flags
+
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # OpenBLAS collapses when its threads compete with XLA's
-# Most of the suite's time goes into compiling programs that run once: without LLVM's optimizations it takes a fifth.
-# To test the code that users run: XLA_FLAGS="--xla_backend_optimization_level=3 --xla_cpu_use_fusion_emitters=true"
-os.environ["XLA_FLAGS"] = (
-    "--xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false --xla_cpu_parallel_codegen_split_count=1 "
-    + os.environ.get("XLA_FLAGS", "")  # of equal flags the last one counts
-    + " --xla_force_host_platform_device_count=8"
+# To test the code that users run: XLA_FLAGS="--xla_backend_optimization_level=3", and see `flags.OF_USERS`
+os.environ["XLA_FLAGS"] = (  # of equal flags the last one counts
+    f"{flags.OF_TESTS} {os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count=8"
 )
 
 import jax

@@ -10,9 +10,10 @@ import sys
 
 import pytest
 
+from tests.flags import OF_USERS
+
 pytestmark = pytest.mark.float64_only  # the tests that are run have both precisions
 ROOT = pathlib.Path(__file__).parent.parent
-AS_USERS = "--xla_backend_optimization_level=3 --xla_cpu_use_fusion_emitters=true"
 FEW = "float32 or float64-3"  # compiling takes five times as long so: users' usual precision, and SciPy's optimum
 DELICATE = (
     "test_converse.py::test_fano_is_reached_at_both_ends_and_shannon_at_the_threshold",
@@ -30,7 +31,7 @@ def test_delicate_functions_at_the_default_level():
     paths = [f"tests/{name}" for name in DELICATE]
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:xdist", "-k", FEW, *paths]
     done = subprocess.run(
-        command, cwd=ROOT, env=clean | {"XLA_FLAGS": AS_USERS}, capture_output=True, text=True, timeout=300
+        command, cwd=ROOT, env=clean | {"XLA_FLAGS": OF_USERS}, capture_output=True, text=True, timeout=300
     )
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     assert "skipped" not in done.stdout

@@ -6,8 +6,7 @@ import pytest
 
 from rdjax.information import ksg, ksg_conditional
 from rdjax.rate_distortion import reverse_water_filling_at
-
-USERS = {"xla_backend_optimization_level": 3, "xla_cpu_use_fusion_emitters": True}  # what conftest leaves out
+from tests.flags import USERS
 
 
 def made(a, b, c):

@@ -18,6 +18,7 @@ from rdjax.numerics import floating
 from rdjax.retrieval import count_above, counts_from_scores, fuse, modality_scores, parse_metric, top_document
 from rdjax.retrieval import scores as scores_module
 from rdjax.retrieval.scores import inner_products, working
+from tests.flags import USERS
 
 
 def integers(rng, rows, dimension=12):
@@ -356,9 +357,6 @@ def test_values_on_an_accelerator_are_looked_at_where_they_are(monkeypatch):
 def test_arrays_without_names_of_modalities_are_refused():
     with pytest.raises(InputError, match=r"the queries are a ndarray; give a dict of arrays \[n, D\] by modality"):
         modality_scores(np.ones((2, 3)), {"text": np.ones((4, 3))})
-
-
-USERS = {"xla_backend_optimization_level": 3, "xla_cpu_use_fusion_emitters": True}  # what conftest leaves out
 
 
 @pytest.mark.parametrize("factor", [0.3, 1.5])
