@@ -178,7 +178,8 @@ def _require_length(data: bytes, expected: int) -> None:
 
 def require_alphabet(symbols: np.ndarray, sizes: Any) -> None:
     """Every symbol in 0 .. size - 1 of its column; a column of 2^32 takes any int32."""
-    whole = np.asarray(sizes) >= 1 << 32
+    sizes = np.asarray(sizes, np.int64)  # NumPy from 2.5 on takes 2^31 for none of int32's numbers
+    whole = sizes >= 1 << 32
     bad = (symbols < np.where(whole, -(1 << 31), 0)) | (symbols >= np.where(whole, 1 << 31, sizes))
     require(not bad.any(), "a symbol is outside its alphabet; give what this very code encoded.")
 
