@@ -32,7 +32,7 @@ def on_device(x: ArrayLike, dtype: Any = None) -> jax.Array:
 
 def _own_copy(x: np.ndarray, dtype: np.dtype) -> np.ndarray:
     size = x.size * dtype.itemsize
-    if size < SMALL or type(x) is not np.ndarray:
+    if size < SMALL or isinstance(x, np.ma.MaskedArray):
         return np.array(x, dtype, subok=True)  # a masked array is none, which JAX says
     room = np.empty(size + ALIGNMENT, np.uint8)
     start = -room.ctypes.data % ALIGNMENT
