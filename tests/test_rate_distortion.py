@@ -206,7 +206,7 @@ def test_steps_on_some_columns_are_none_of_those_on_all(monkeypatch):
     monkeypatch.setattr(newton, "newton_steps", idle)
     problem = pose(*PROBLEMS["squared"])
     for most, exhausted in ((40, False), (30, True)):
-        found = jax.jit(lambda slope, most=most: newton.solve_law(problem, slope, 1e-30, most))(1.0)
+        found = jax.jit(lambda slope, most=most: newton.solve_law(problem, slope, -1.0, most))(1.0)
         assert (found.steps, found.exhausted) == (60, exhausted)
 
 
