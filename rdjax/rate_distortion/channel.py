@@ -100,7 +100,7 @@ def capacity(channel: ArrayLike, *, tolerance: float | None = None, max_steps: i
 
     Gradients: `rate` by the envelope theorem, `input` and second derivatives by implicit differentiation; their
     sums are divided out, but not in derivatives, so move the rows along laws. Second ones by reverse mode are silently
-    wrong inside `lax.scan` or `lax.map`, where JAX (0.10 to 0.12) drops custom rules; `jax.vmap` is right.
+    wrong inside `lax.scan` or `lax.map`, where JAX before 0.12 drops custom rules; `jax.vmap` is right.
     """
     shape = np.shape(channel)
     checks.require(len(shape) == 2 and min(shape) > 0, f"the channel has shape {shape}; it must be [X, Y].")

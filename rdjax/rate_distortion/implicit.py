@@ -97,7 +97,7 @@ def certified(
     """The points that laws [S, M] make at slopes [S] (nats), differentiable, each with its certificate.
 
     Values are computed a few slopes at a time. Derivatives take all slopes at once: inside a scan, reverse mode drops
-    the rule of a custom derivative and second derivatives come out wrong (JAX 0.10 to 0.12).
+    the rule of a custom derivative and second derivatives come out wrong (JAX before 0.12).
     """
 
     def point(one: tuple[jax.Array, ...]) -> RateDistortion:

@@ -65,7 +65,7 @@ class RateDistortion:
     `lagrangian` by the envelope theorem, which needs no linear solve.
 
     Second derivatives by reverse mode, `jax.hessian` among them, are silently wrong where the solver is called inside
-    `lax.scan` or `lax.map`: JAX (0.10 to 0.12) drops custom rules there. Hand in all slopes as one array, use
+    `lax.scan` or `lax.map` before JAX 0.12, which dropped custom rules there. Hand in all slopes as one array, use
     `jax.vmap`, or take `jax.jacfwd` twice. First derivatives are right in loops too.
     """
 
