@@ -20,7 +20,7 @@ from rdjax.audit.quality import component_entropy
 from rdjax.audit.serving import serving_training
 from rdjax.audit.view import View, make_views
 from rdjax.checks import InputError
-from rdjax.data import gaussian_mixture
+from rdjax.data import Corpus, gaussian_mixture
 from rdjax.data.ranked import Run
 from rdjax.limits import Bound, ranking_rate
 from rdjax.retrieval.metrics import parse_metric
@@ -131,6 +131,21 @@ def test_a_second_corpus_to_fit_on_never_shows_its_queries_documents_to_class_c(
     hidden |= {view.fit_queries[i].tobytes() for i in held_out}
     assert not any(row.tobytes() in hidden for row in inner)
     assert "30 other documents" in fitted_on(view, "C")
+
+
+def test_queries_to_fit_on_that_want_searched_documents_are_said_beside_the_floors_of_class_c():
+    """Also where the corpus to fit on has documents of its own: its queries tell something of the searched ones."""
+    fit, test = gaussian_mixture(30, 25, intent_dim=4, dim=6, rho=4.0, seed=2)
+    more = {name: np.concatenate([rows, fit.documents[name][:1]]) for name, rows in test.documents.items()}
+    known = Corpus(more, fit.queries, np.arange(fit.num_queries) % test.num_documents, name="the same and one")
+    for other, words in ((fit, False), (known, True)):
+        (view,), _, _ = make_views(test, other, seed=0)
+        assert len(view.own_documents) == (1 if words else 30)
+        assert view.fitted_here == words
+        found = audit(test, fit=other, families=("int8",), side="queries")
+        blind = [floor.bits for floor in found.floors if floor.classes == "C" and floor.bits is not None]
+        assert blind
+        assert all(("codes fitted on other queries of this corpus" in " ".join(b.assumes)) == words for b in blind)
 
 
 def test_without_judgements_the_search_itself_is_the_standard():
@@ -285,7 +300,7 @@ def test_a_run_is_measured_beside_the_embeddings(rng):
     assert quality(result, "run worst").value.lower == pytest.approx(np.mean(1 / (N + 1 - ranks[rows])), abs=1e-12)
 
 
-@pytest.mark.parametrize(("documents", "words"), [(100, "Fewer, 32 bits, do it with product"), (10**6, "")])
+@pytest.mark.parametrize(("documents", "words"), [(100, "Fewer, 32 bits with product"), (10**6, "")])
 def test_documents_go_by_bytes_on_disk_and_say_where_fewer_bits_would_do(documents, words):
     """A codebook of 10 MB for 32 bits, none for 256: the million documents pay for it, the hundred do not."""
     points = []
@@ -298,16 +313,18 @@ def test_documents_go_by_bytes_on_disk_and_say_where_fewer_bits_would_do(documen
     assert ("than they save" in chosen.sentence) == bool(words)
 
 
-def test_fewer_bits_do_it_only_where_they_keep_the_target_and_with_another_number():
+def test_fewer_bits_are_named_with_what_they_kept_and_where_they_print_another_number():
     made = lambda bits, kept, encoder: dataclasses.replace(
         fake_audit.point(f"product, {bits:g} bits", "product", "documents", "B", bits, kept), stored_bytes=encoder
     )
+    sure = lambda point: dataclasses.replace(point, chosen_by=Bound.at_least(0.96, "estimate", "fit"))
     for bits, kept in ((32.0, 0.9), (255.99, 0.99)):  # misses on the audited queries; prints as the other does
-        few = dataclasses.replace(made(bits, kept, 10_000_000), chosen_by=Bound.at_least(0.96, "estimate", "fit"))
+        few = sure(made(bits, kept, 10_000_000))
         [chosen] = recommend([few, made(256.0, 0.99, 1000)], [], fake_audit.setting(documents=100))
-        assert "Fewer, " not in chosen.sentence
+        assert ("Fewer, " in chosen.sentence) == (kept == 0.9)
+        assert ("were chosen to keep 95% of today's MRR and kept 90.0%" in chosen.sentence) == (kept == 0.9)
     [chosen] = recommend([made(32.0, 0.99, 3_000_000), made(256.0, 0.99, 1000)], [], fake_audit.setting(documents=100))
-    assert "(class B), but the file of that code is larger by 3 MB, which" in chosen.sentence
+    assert "(class B), keep 95% of today's MRR, but the file of that code is larger by 3 MB, which" in chosen.sentence
 
 
 def test_where_the_chosen_code_missed_the_next_that_did_not_is_named():
@@ -316,11 +333,12 @@ def test_where_the_chosen_code_missed_the_next_that_did_not_is_named():
         chosen_by=Bound.at_least(0.96, "estimate", "fit"),
     )
     [chosen] = recommend([made(32.0, 0.94), made(64.0, 0.93), made(128.0, 0.97), made(256.0, 0.99)], [], SETTING)
-    assert "The next, 129 bits with product, 128 bits (class B), kept 97.0%." in chosen.sentence  # packed
+    assert "the cheapest that kept it here too, with hindsight, has 129 bits" in chosen.sentence  # packed
+    assert "(product, 128 bits, class B; it kept 97.0%)." in chosen.sentence
     [chosen] = recommend([made(32.0, 0.94)], [], SETTING)
-    assert "The next" not in chosen.sentence
+    assert "hindsight" not in chosen.sentence
     [chosen] = recommend([made(32.0, 0.96), made(128.0, 0.97)], [], SETTING)
-    assert "The next" not in chosen.sentence
+    assert "hindsight" not in chosen.sentence
 
 
 SETTING = fake_audit.setting(documents=100)

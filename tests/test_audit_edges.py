@@ -81,6 +81,8 @@ def test_what_weights_alone_are_worth_is_said_before_any_code():
     assert "calibrated temperatures (image 5.5, text 0.4)" in said
     assert "MRR 0.990 instead of today's 0.712" in said
     assert f"that would be {0.99 / 0.712:.1%}" in said
+    (said,) = beside_weights((dataclasses.replace(better, temperatures={}),), audit.today, audit.setting)
+    assert "calibrated temperatures (each fold has its own)" in said
     assert beside_weights(audit.qualities[:3], audit.today, audit.setting) == ()
 
 

@@ -184,6 +184,7 @@ MISTAKES = {
     "rate --documents nan --value 0.5": "--documents is 'nan'",
     "rate --documents 10 --value 1.1": "the value is 1.1; mrr of one relevant document a query is from 0 to 1.",
     "rate --documents 10 --value nan": "the value is nan",
+    "rate --documents 10 --value 0.8 --dimensions .": ". cannot be read: Is a directory.",
     "rate --documents 10 --value 0.2000001 --metric rbp@0.8": "is from 0 to 0.2.",
     "rate --documents 10 --value -0.1": "the value is -0.1",
     "rate --documents 10 --value 0.2 --metric precision@10": "is from 0 to 0.1.",

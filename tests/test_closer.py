@@ -152,16 +152,13 @@ def test_below_a_budget_that_cannot_be_fitted_there_may_be_one_that_wins():
     assert min(p.budget for p in found if p.chosen_by.lower >= TARGET) < CLOSE * 2100
 
 
-def test_bits_of_queries_that_were_not_looked_at_have_no_header(rng):
-    """So that what is chosen does not depend on how many queries are audited."""
+def test_bits_of_queries_that_were_not_looked_at_are_their_budget(rng):
+    """So that what is asked does not depend on the queries that are audited."""
     found = fake_audit()
     sent = found.on("queries")[0]
     unseen = Bound.at_least(-math.inf, "measured", "not looked at")
-    spent = dataclasses.replace(sent.bits, packed=of(1e6))
-    assert (
-        contests(found.setting)[2].price(dataclasses.replace(sent, chosen_bits=unseen, bits=spent))
-        == sent.bits.entropy.lower
-    )
+    spent = dataclasses.replace(sent.bits, packed=of(1e6), entropy=of(1e6))
+    assert contests(found.setting)[2].price(dataclasses.replace(sent, chosen_bits=unseen, bits=spent)) == sent.budget
 
 
 def test_units_and_the_most_that_is_asked():
@@ -216,6 +213,6 @@ def test_the_contests_of_an_answer():
         stored.bits.packed.lower / 8 * found.setting.documents + stored.stored_bytes
     )
     unseen = Bound.at_least(-math.inf, "measured", "not looked at")
-    assert queries.price(dataclasses.replace(sent, chosen_bits=unseen)) == sent.bits.entropy.lower
+    assert queries.price(dataclasses.replace(sent, chosen_bits=unseen)) == sent.budget
     assert queries.price(dataclasses.replace(sent, chosen_bits=of(7))) == 7
     assert (bits.classes, queries.classes) == ("BC", "C")

@@ -145,6 +145,10 @@ def test_of_three_the_others_are_calibrated_anew_without_one():
     two = calibrated(View(two_of(view.test), two_of(view.fit), view.places, view.own_documents), 0)
     assert found.savings[2].without.lower == pytest.approx(reciprocal_ranks(two.test, taus(two)).mean())
     assert all(one.doubt is None and "200 fit queries" in one.why for one in found.stresses)
+    assert found.savings[0].without.assumes == ("the others with temperatures calibrated without it",)
+    plain = fused_modalities([dataclasses.replace(view, temperatures=None)], MRR, 0)
+    assert plain.savings[0].without.assumes == ("the plain sum of the others",)
+    assert fused_modalities([two], MRR, 0).savings[0].without.assumes == ("the other alone",)
 
 
 def two_of(whole):
@@ -164,7 +168,7 @@ def test_without_judgements_the_sum_is_the_standard():
     assert found.reached.lower == 40
     assert found.temperatures == ()
     assert all(one.cost.lower == 0 and one.saved.lower > 0 for one in found.savings)
-    assert all("one relevant document" in one.why for one in found.stresses)
+    assert all("there are none" in one.why for one in found.stresses)
 
 
 @pytest.mark.parametrize("metric", ["mrr", "recall@2", "ndcg@3", "dcg", "precision@5", "rbp@0.5", "map"])

@@ -55,7 +55,7 @@ def beside_weights(qualities: Iterable[Quality], today: Quality, setting: Settin
     if _low(best.interval) <= float(today.interval.upper):
         return ()
     metric, ratio = metric_title(setting.metric), _low(best.value) / _low(today.value)
-    weights = ", ".join(f"{name} {tau:.3g}" for name, tau in best.temperatures.items())
+    weights = ", ".join(f"{name} {tau:.3g}" for name, tau in best.temperatures.items()) or "each fold has its own"
     return (
         f"Before any code: with calibrated temperatures ({weights}) the uncompressed vectors have {metric} "
         f"{_low(best.value):.3f} instead of today's {_low(today.value):.3f}. Every code here weighs its modalities so, "
@@ -98,19 +98,18 @@ def _store(point: Point | None, offered: list[Point], floors: list[Floor], setti
 def _fewer(point: Point, offered: list[Point], setting: Setting) -> str:
     """That fewer bits would do, where the code that makes them takes more than they save."""
     shown = lambda point: bits(_low(point.bits.packed))
-    enough = [each for each in _good(offered, setting) if _low(each.kept) >= setting.target]
-    least = min(enough, key=lambda each: _low(each.bits.packed), default=point)
+    least = min(_good(offered, setting), key=lambda each: _low(each.bits.packed), default=point)
     if _low(least.bits.packed) >= _low(point.bits.packed) or shown(least) == shown(point):
         return ""
     more = storage(least.stored_bytes - point.stored_bytes)
     return (
-        f"Fewer, {shown(least)}, do it with {least.code} (class {least.code_class}), but the file of that code is "
-        f"larger by {more}, which is more than they save. "
+        f"Fewer, {shown(least)} with {least.code} (class {least.code_class}), {_keep(least, setting)}, but the file of "
+        f"that code is larger by {more}, which is more than they save. "
     )
 
 
 def _next(point: Point, offered: list[Point], setting: Setting) -> str:
-    """Where it missed the target: the cheapest that was as sure on the fit queries, and kept it here."""
+    """Where it missed the target: the cheapest that was as sure on the fit queries, by what it kept here as well."""
     if _low(point.kept) >= setting.target:
         return ""
     enough = [each for each in _good(offered, setting) if _low(each.kept) >= setting.target]
@@ -118,8 +117,9 @@ def _next(point: Point, offered: list[Point], setting: Setting) -> str:
     if following is None:
         return ""
     return (
-        f"The next, {bits(_low(following.bits.packed))} with {following.code} (class {following.code_class}), kept "
-        f"{share_beside(_low(following.kept), setting.target)}. "
+        f"Of those as sure on the fit queries, the cheapest that kept it here too, with hindsight, has "
+        f"{bits(_low(following.bits.packed))} ({following.code}, class {following.code_class}; it kept "
+        f"{share_beside(_low(following.kept), setting.target)}). "
     )
 
 
@@ -138,8 +138,8 @@ def _send_blind(point: Point | None, offered: list[Point], floors: list[Floor], 
     if point is None:
         return f"{_nothing(offered, setting)} {blind}"
     return (
-        f"{bits(_low(point.bits.packed))} per query{_mean(point)} do it for an encoder that does not know the corpus "
-        f"({_header(setting)}; {_low(point.bits.single) / 8:,.0f} bytes for a single query), with {point.code} "
+        f"{bits(_low(point.bits.packed))} per query{_mean(point)} {_keep(point, setting)}, for an encoder that does not "
+        f"know the corpus ({_header(setting)}; {_low(point.bits.single) / 8:,.0f} bytes for a single query), with {point.code} "
         f"({_class(point)}; "
         f"the encoder holds {storage(point.encoder_bytes)}). {_kept(point, setting)} "
         f"{_next(point, offered, setting)}{blind}"
@@ -148,13 +148,13 @@ def _send_blind(point: Point | None, offered: list[Point], floors: list[Floor], 
 
 def _send_searched(point: Point | None, offered: list[Point], floors: list[Floor], setting: Setting) -> str:
     best = point or max(offered, key=lambda p: _low(p.value))
-    verdict = "do it" if point else "are the best that was tried, and not sure to keep the target,"
+    verdict = _keep(point, setting) if point else "are the best that was tried, and not sure to keep the target"
     binding = [(floor.kind, floor.bits) for floor in floors if "A" in floor.classes]
     general = {kind: bits for kind, bits in binding if bits is not None and bits.evidence == "theorem"}
     words = (
         f"{_low(best.bits.packed):.2f} bits per query ({_header(setting)}; "
         f"{_low(best.bits.single) / 8:.0f} bytes for a single query) "
-        f"{verdict} for an encoder that searches the corpus, with the {best.code} (class A). {_kept(best, setting)} "
+        f"{verdict}, for an encoder that searches the corpus, with the {best.code} (class A). {_kept(best, setting)} "
         "Such an encoder has already done the search."
     )
     if STREAM in general:

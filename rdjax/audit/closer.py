@@ -37,7 +37,7 @@ def contests(setting: Setting) -> tuple[Contest, ...]:
     """Those of the answer: bits of documents and their bytes on disk, bits of queries of a blind encoder."""
     packed = lambda point: float(point.bits.packed.lower)
     asked = lambda point: float(point.chosen_bits.lower)
-    sent = lambda point: asked(point) if asked(point) > 0 else float(point.bits.entropy.lower)  # neither has a header
+    sent = lambda point: asked(point) if asked(point) > 0 else point.budget  # neither has seen an audited query
     return (
         Contest("documents", "BC", packed, 1.0),  # first: it tells what the files of codes take
         Contest("documents", "BC", lambda point: disk(point, setting), setting.documents / 8),

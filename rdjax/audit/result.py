@@ -188,7 +188,7 @@ class Example:
 
 @dataclass(frozen=True)
 class Saving:
-    """What the fusion owes to one modality: the same audited queries with it, and without it (others recalibrated).
+    """What the fusion owes to one modality: the same audited queries with it, and without it (`without.assumes`).
 
     `without` is the metric then, `lost` the mean difference with its paired 95% `interval`. `saved` counts the queries
     that reach the metric's full value only with it, `cost` those that reach it only without it, with their shares of

@@ -92,7 +92,7 @@ def audit(
         points = all_tried(Bench(views, measure_by, todays_values, target, seed, sizes), setting, sides, families, tell)
         correlations = component_correlations(views[0], seed) if setting.judgements == "single" else None
         floors = [f for s in sides for f in floors_for(s, setting, measure_by, audited, law, aim, correlations)]
-        floors = floors if len(views[0].own_documents) else list(fitted_here(floors))
+        floors = list(fitted_here(floors)) if any(view.fitted_here for view in views) else floors
         if "queries" in sides:
             tell("the interval for noisy relevance", 0, 1)
             floors.append(posterior_floor(views, setting, measure_by, aim, seed))

@@ -17,7 +17,6 @@ from rdjax.retrieval.metrics import Metric
 
 EXAMPLES = 3
 ROUNDING = 1e-9  # relative, of a sum of worths
-LEFT_OUT = "the others with temperatures calibrated without it"
 
 
 def modality_savings(
@@ -31,9 +30,9 @@ def modality_savings(
       fused: what the fusion of all modalities is worth at each audited query, and the most it can be worth there.
       seed: of the bootstrap and the samples that temperatures are calibrated on.
     """
-    names = named_queries(views)
+    names, beside = named_queries(views), _left(views)
     return tuple(
-        _saving(name, fused, without, names, seed)
+        _saving(name, fused, without, names, beside, seed)
         for name, without in zip(views[0].test.modalities, _without_each(views, metric, seed), strict=True)
     )
 
@@ -67,6 +66,14 @@ def _full(corpus: Corpus, metric: Metric) -> np.ndarray:
     return values_of(metric, (above, np.ones_like(above)), corpus)
 
 
+def _left(views: list[View]) -> str:
+    """What is without it, in words."""
+    if len(views[0].test.modalities) == 2:
+        return "the other alone"
+    known = any(view.temperatures is not None for view in views)
+    return "the others with temperatures calibrated without it" if known else "the plain sum of the others"
+
+
 def _without_each(views: list[View], metric: Metric, seed: int) -> Iterator[np.ndarray]:
     """Values at each audited query without one modality, in turn."""
     names = views[0].test.modalities
@@ -87,7 +94,7 @@ def _calibrated(scores: Any, relevant: np.ndarray) -> np.ndarray:
 
 
 def _saving(
-    name: str, fused: tuple[np.ndarray, np.ndarray], without: np.ndarray, names: list[str], seed: int
+    name: str, fused: tuple[np.ndarray, np.ndarray], without: np.ndarray, names: list[str], beside: str, seed: int
 ) -> Saving:
     values, full = fused
     difference = values - without
@@ -102,13 +109,13 @@ def _saving(
 
     return Saving(
         name=name,
-        without=measured(float(without.mean()), LEFT_OUT),
-        lost=measured(float(difference.mean()), LEFT_OUT),
+        without=measured(float(without.mean()), beside),
+        lost=measured(float(difference.mean()), beside),
         interval=Bound(float(low), float(high), "estimate", ("95% paired bootstrap over queries",)),
-        saved=measured(int(saved.sum()), LEFT_OUT),
-        saved_share=measured(float(saved.mean()), LEFT_OUT),
-        cost=measured(int(cost.sum()), LEFT_OUT),
-        cost_share=measured(float(cost.mean()), LEFT_OUT),
+        saved=measured(int(saved.sum()), beside),
+        saved_share=measured(float(saved.mean()), beside),
+        cost=measured(int(cost.sum()), beside),
+        cost_share=measured(float(cost.mean()), beside),
         saves=examples(saved, difference),
         costs=examples(cost, -difference),
     )

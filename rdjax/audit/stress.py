@@ -88,7 +88,9 @@ def exchanged(relevant: Any, seed: int) -> np.ndarray:
 def _too_much(views: list[View]) -> str:
     """Why no doubt is fitted, or nothing."""
     view = views[0]
-    if view.temperatures is None or any(np.asarray(c.relevant).ndim == 2 for c in (view.test, view.fit)):
+    if view.temperatures is None:
+        return "doubt starts from calibrated temperatures, and there are none"
+    if any(np.asarray(c.relevant).ndim == 2 for c in (view.test, view.fit)):
         return "doubt is fitted where each query has one relevant document"
     if len(views) > 1 or view.fit.num_queries < LEAST:
         return f"doubt takes {LEAST} fit queries at least"

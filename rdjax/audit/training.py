@@ -32,7 +32,7 @@ class Training:
       vectors: all that codes may be fitted on: `documents` or others, and the fit queries.
       documents: those that are searched, or where only a fit asks, those that were drawn of them.
       seen: those that a code may know.
-      queries: the fit queries with a judged document; for a code of class C one among `seen`.
+      queries: the fit queries with a judged document; for a code of class C one of the fit corpus' own.
       wanted: row i is the document that query i wants.
       blocks: widths of the modalities.
       blind: whether other documents than `seen` will be searched (class C).

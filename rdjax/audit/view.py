@@ -55,6 +55,12 @@ class View:
         beta = 1 / self.temperatures
         return dict(zip(self.test.modalities, np.sqrt(beta / beta.mean()).tolist(), strict=True))
 
+    @property
+    def fitted_here(self) -> bool:
+        """Whether a fit query wants a searched document: what is fitted on it knows something of the corpus."""
+        relevant = np.asarray(self.fit.relevant)
+        return bool(np.any((relevant >= 0) & (relevant < self.test.num_documents)))
+
     @cached_property
     def test_queries(self) -> np.ndarray:
         """Vectors of the audited queries."""

@@ -58,7 +58,7 @@ def rate(
     law = None if prior is None else load_prior(prior, number)
     wanted: Any = dimensions
     if dimensions is not None:
-        numeric = re.fullmatch(r"[-+]?[\d.]+(e[-+]?\d+)?", dimensions)
+        numeric = re.fullmatch(r"[-+]?(\d[\d.]*|\.\d[\d.]*)(e[-+]?\d+)?", dimensions)
         wanted = _count(dimensions, number) if numeric else load_patterns(dimensions, number)
     found = limit_at(value, number, metric=metric, prior=law, correlations=correlations, wanted=wanted)
     if as_json:

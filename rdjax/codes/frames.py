@@ -21,7 +21,7 @@ _ALTERED = f"was altered: it does not agree with its checksum; {_FETCH}."
 
 
 def frame(count: int, payload: bytes, fingerprint: int, following: int = 0) -> bytes:
-    """One frame: 15 to 30 bytes of header (16 for 1,000 items of 16 bits), then the payload.
+    """One frame: 15 to 30 bytes of header (17 for 1,000 items of 16 bits), then the payload.
 
     Args:
       count: items in the payload, 0 to 65,536.
