@@ -138,10 +138,9 @@ def _send_blind(point: Point | None, offered: list[Point], floors: list[Floor], 
     if point is None:
         return f"{_nothing(offered, setting)} {blind}"
     return (
-        f"{bits(_low(point.bits.packed))} per query{_mean(point)} {_keep(point, setting)}, for an encoder that does not "
-        f"know the corpus ({_header(setting)}; {_low(point.bits.single) / 8:,.0f} bytes for a single query), with {point.code} "
-        f"({_class(point)}; "
-        f"the encoder holds {storage(point.encoder_bytes)}). {_kept(point, setting)} "
+        f"{bits(_low(point.bits.packed))} per query{_mean(point)} {_keep(point, setting)}, for an encoder that does "
+        f"not know the corpus ({_header(setting)}; {_low(point.bits.single) / 8:,.0f} bytes for a single query), "
+        f"with {point.code} ({_class(point)}; the encoder holds {storage(point.encoder_bytes)}). {_kept(point, setting)} "
         f"{_next(point, offered, setting)}{blind}"
     )
 

@@ -33,8 +33,8 @@ def encode(
         str | None,
         typer.Option(
             "--class",
-            help="B: fitted on the searched documents, or on the array itself; C: on others (--fit). Without it, B, and C "
-            "for queries of a corpus.",
+            help="B: fitted on the searched documents, or on the array itself; C: on others (--fit). Without it, B, "
+            "and C for queries of a corpus.",
         ),
     ] = None,
     fit: Annotated[

@@ -60,7 +60,8 @@ def entropy_deviation(error: ArrayLike, samples: ArrayLike) -> jax.Array:
       error: t, bits; samples: n >= 2.
 
     Returns:
-      a bound on the probability, which above 1 says nothing; about the mean of the estimate, see `entropy_bias` for its distance from H.
+      a bound on the probability, which above 1 says nothing; about the mean of the estimate, see `entropy_bias` for
+      its distance from H.
 
     Raises:
       InputError: an error below 0, fewer than 2 samples.
