@@ -140,8 +140,8 @@ def _send_blind(point: Point | None, offered: list[Point], floors: list[Floor], 
     return (
         f"{bits(_low(point.bits.packed))} per query{_mean(point)} {_keep(point, setting)}, for an encoder that does "
         f"not know the corpus ({_header(setting)}; {_low(point.bits.single) / 8:,.0f} bytes for a single query), "
-        f"with {point.code} ({_class(point)}; the encoder holds {storage(point.encoder_bytes)}). {_kept(point, setting)} "
-        f"{_next(point, offered, setting)}{blind}"
+        f"with {point.code} ({_class(point)}; the encoder holds {storage(point.encoder_bytes)}). "
+        f"{_kept(point, setting)} {_next(point, offered, setting)}{blind}"
     )
 
 
