@@ -53,7 +53,7 @@ def ways(name: str, learned: bool) -> dict[str, Recipe]:
 
 def worth(cell: Cell, name: str, recipe: Recipe) -> float:
     """MRR over all parts."""
-    return statistics.mean(cell.on_fit_split(name, recipe, part) for part in range(FOLDS))
+    return statistics.mean(float(cell.on_fit_split(name, recipe, part).mean()) for part in range(FOLDS))
 
 
 def divided(corpus: str, division: int) -> Case:

@@ -128,9 +128,9 @@ class Case:
         return bare.vectors(self.view.test.queries), bare.vectors(self.view.test.documents)
 
     def material(self, code_class: str, part: int | None = None) -> Material:
-        """What a class is fitted on; with a part, without those fit queries, whose search is then among all documents.
+        """What a class is fitted on; with a part, without those fit queries, which search among as many as on test.
 
-        In class C it is among those that the code was not fitted on, as it is on test.
+        In class C among documents that the code was not fitted on, as on test.
         """
         key = (code_class, part)
         if key not in self._material:
@@ -151,7 +151,8 @@ class Case:
             kept = np.setdiff1d(kept, self.parts[part])
             own = np.setdiff1d(own, relevant[self.parts[part]])
             places = np.setdiff1d(np.arange(fit.num_documents), own if code_class == "C" else [])
-            prior = np.concatenate([prior, np.full(len(places) - len(prior), prior.mean())])
+            places = self._as_many_as_on_test(places, relevant[self.parts[part]])
+            prior = np.concatenate([prior, np.full(fit.num_documents - len(prior), prior.mean())])[places]
         searched = view.pooled_documents[places]
         seen = view.pooled_documents[own] if code_class == "C" else searched
         vectors = np.concatenate([view.fit_queries[kept], seen])
@@ -170,6 +171,12 @@ class Case:
             prior / prior.sum(),
             SIMULATED if part is None else SIMULATED // 2,
         )
+
+    def _as_many_as_on_test(self, places: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+        """Those that are wanted and some of the others: among more documents other codes would be best."""
+        others = np.random.default_rng(self.seed).permutation(np.setdiff1d(places, wanted))
+        wanted = np.unique(wanted)
+        return np.sort(np.concatenate([wanted, others[: self.view.test.num_documents - len(wanted)]]))
 
 
 def _pair(name: str, seed: int) -> tuple[Corpus, Corpus]:

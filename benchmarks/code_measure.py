@@ -169,47 +169,52 @@ class Cell:
     def _corpus_coded(self) -> bool:
         return (self.side, self.code_class) == ("documents", "B")
 
-    def on_fit_split(self, name: str, recipe: Recipe, part: int) -> float:
+    def on_fit_split(self, name: str, recipe: Recipe, part: int) -> np.ndarray:
         """MRR of a part of the fit queries, coded by what was fitted without it; -inf where it cannot be fitted.
 
-        The mean over documents that are wanted, however often: those that are wanted often on test are others.
+        One for each document that is wanted, however often: those that are wanted often on test are others.
         """
         case, held_out = self.case, self.case.parts[part]
         material, queries = case.material(self.code_class, part), case.view.fit_queries[held_out]
         coded = queries if self.side == "queries" else material.searched
         code = self.fitted(name, recipe, material, coded)
         if code is None:
-            return -math.inf
+            return np.full(1, -math.inf)
         asked = case.view.fit.take_queries(held_out)
         documents = {name: array[material.places] for name, array in asked.documents.items()}
         corpus = Corpus(documents, asked.queries, np.searchsorted(material.places, asked.relevant))
         counts = count_coded(code, code.encode(coded), self.side, (queries, material.searched), corpus)
-        often = np.bincount(corpus.relevant)[corpus.relevant]
-        return float(np.average(values(counts, corpus), weights=1 / often))
+        _, place = np.unique(corpus.relevant, return_inverse=True)
+        return np.bincount(place, values(counts, corpus)) / np.bincount(place)
 
 
 @dataclass(frozen=True)
 class Choice:
-    """A recipe, and what it was worth on the parts of the fit queries it was judged on."""
+    """A recipe, and what it was worth on the parts of the fit queries it was judged on, document by document."""
 
     name: str
     recipe: Recipe
-    worth: tuple[float, ...]
+    worth: tuple[np.ndarray, ...]
 
-    def better(self, other: "Choice") -> bool:
-        """On the parts that both were judged on."""
-        parts = min(len(self.worth), len(other.worth))
-        return sum(self.worth[:parts]) > sum(other.worth[:parts])
+    @property
+    def mean(self) -> float:
+        """Over all that it was judged on."""
+        return float(np.concatenate(self.worth).mean())
+
+    def better(self, other: "Choice", errors: float = 0.0) -> bool:
+        """On the parts that both were judged on, by more than so many standard errors of the mean difference."""
+        apart = np.concatenate([mine - theirs for mine, theirs in zip(self.worth, other.worth, strict=False)])
+        return float(apart.mean()) > errors * float(apart.std(ddof=1)) / math.sqrt(len(apart))
 
 
 def ranking(cell: Cell, table: dict[str, Recipe]) -> list[Choice]:
     """Recipes, best first, by cross-validation with successive halving (Jamieson and Talwalkar 2016)."""
     parts = min(PARTS, len(cell.case.parts))
     found = {name: (cell.on_fit_split(name, recipe, 0),) for name, recipe in table.items()}
-    names = [name for name in table if found[name][0] > -math.inf]
+    names = [name for name in table if found[name][0][0] > -math.inf]
     for name in names if len(names) > 1 else ():
         found[name] += tuple(cell.on_fit_split(name, table[name], part) for part in range(1, min(FIRST, parts)))
-    ranked = lambda some: sorted(some, key=lambda name: sum(found[name]), reverse=True)
+    ranked = lambda some: sorted(some, key=lambda name: Choice(name, table[name], found[name]).mean, reverse=True)
     rest: list[str] = []
     for part in range(FIRST, parts) if len(names) > 1 else ():
         names = ranked(names)
@@ -221,13 +226,18 @@ def ranking(cell: Cell, table: dict[str, Recipe]) -> list[Choice]:
 
 
 def choice(cell: Cell, ranked: list[Choice]) -> Choice | None:
-    """The best recipe; or one of the best that can be learned, trained, if that is better on all parts."""
-    best = ranked[0] if ranked else None
+    """The best recipe; or one of the best that can be learned, trained, if that is better on all parts.
+
+    By more than one standard error: training has much more freedom than a recipe, and a few hundred queries are all
+    that choose (the rule of Breiman et al. 1984, section 3.4.3).
+    """
+    plain = best = ranked[0] if ranked else None
     for start in learnable(ranked)[:STARTS]:
         name, recipe = f"{start.name}, learned", code_learned.trained(start.recipe)
         parts = range(min(PARTS, len(cell.case.parts)))
         taught = Choice(name, recipe, tuple(cell.on_fit_split(name, recipe, part) for part in parts))
-        best = taught if best is None or taught.better(best) else best
+        if plain is None or (taught.better(plain, errors=1.0) and taught.better(best)):
+            best = taught
     return best
 
 

@@ -218,6 +218,7 @@ def rows(case: Case, options: argparse.Namespace, done: Done) -> Iterator[Row]:
                         for row in compare(where, bits, mine, others, reference, case.view.test.relevant)
                     )
             case.forget()
+            jax.clear_caches()  # a process may map 65,530 pieces of memory, and every compiled program takes some
 
 
 def searched_rows(case: Case, options: argparse.Namespace, done: Done) -> Iterator[Row]:
