@@ -72,7 +72,13 @@ def test_stored_results_are_of_the_commands_that_run_them(path):
 
 def test_rows_of_codes_are_counted_as_they_are_stored():
     text = (RESULTS / "codes" / "rows.json").read_text()
-    every = [row for row in json.loads(text) if row["kind"] == "fixed"]
+    stored = json.loads(text)
+    every = [row for row in stored if row["kind"] == "fixed"]
+    mean = [row["verdict"] for row in stored if row["kind"] == "mean" and row["corpus"] != "large"]
+    above, level, below, over = (mean.count(verdict) for verdict in ("above", "not below", "below", "over"))
+    said = f"of mean length, {above} are above, {level} not below and {below} below"
+    assert said in README
+    assert f"and {over} took more bits than the budget" in README
     assert len(text) < 400_000
     assert len(every) == len({(r["corpus"], r["side"], r["code_class"], r["budget"]) for r in every})
     for rows in (
