@@ -100,6 +100,22 @@ def test_rows_of_codes_are_counted_as_they_are_stored():
     assert f"Of 100,000 documents the {len(large)} rows are {counted}" in README
 
 
+def test_no_code_that_searches_could_be_above_at_4_bits():
+    """What Theorem C leaves above the peer is less than half an interval there, and at 6 bits more."""
+    stored = json.loads((RESULTS / "codes" / "rows.json").read_text())
+    room = {4: [], 5: [], 6: []}
+    half = {4: [], 5: [], 6: []}
+    for row in [row for row in stored if row["code_class"] == "A" and row["budget"] in room]:
+        room[row["budget"]].append(row["reference"][1] - row["peer"]["mrr"])
+        half[row["budget"]].append((row["interval"][1] - row["interval"][0]) / 2)
+    assert max(room[4]) < min(half[4])
+    assert min(room[6]) > max(half[6])
+    assert (f"{min(room[4]):.3f}"[1:], f"{max(room[4]):.3f}"[1:]) == (".003", ".008")
+    assert (f"{min(room[5]):.3f}"[1:], f"{max(room[6]):.3f}"[1:]) == (".009", ".043")
+    assert "leaves .003 to .008 above the peer" in README
+    assert "of .009 to .043 that it leaves" in README
+
+
 def test_every_benchmark_is_in_the_list_and_there():
     helpers = {"run", "run_sources", "rows", "readme_table", "picture", "information", "information_bmi", "code_speed"}
     helpers |= {"sweep_work", "temperature_optimum"}  # parts of sweep and temperatures
