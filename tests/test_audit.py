@@ -16,9 +16,9 @@ from rdjax.audit.floors import relevance_law, sought
 from rdjax.audit.frontier import Bench, cost, fitted_on, sampled, training
 from rdjax.audit.gaussian_fit import adjusted_square
 from rdjax.audit.memory import Sizes
-from rdjax.audit.quality import component_entropy
+from rdjax.audit.quality import component_entropy, uncompressed_rankings
 from rdjax.audit.serving import serving_training
-from rdjax.audit.view import View, make_views
+from rdjax.audit.view import View, calibrated, make_views
 from rdjax.checks import InputError
 from rdjax.data import Corpus, gaussian_mixture
 from rdjax.data.ranked import Run
@@ -116,6 +116,16 @@ def test_cross_fitting_covers_every_query_once():
     assert sorted(np.concatenate([view.places for view in views])) == list(range(60))
     for view in views:
         assert view.fit.num_queries + view.test.num_queries == 60
+
+
+def test_temperatures_stand_beside_a_quality_only_where_they_are_those_of_all_folds():
+    views = [calibrated(view, 0) for view in make_views(small(), None, seed=1)[0]]
+    named = lambda views: {q.name: q.temperatures for q in uncompressed_rankings(views, parse_metric("mrr"), 0)[0]}
+    assert len(views) == 4
+    assert named(views)["fused, calibrated tau"] == {}
+    assert set(named(views)["fused, tau = 1"].values()) == {1.0}
+    one = dataclasses.replace(views[0], places=np.arange(views[0].test.num_queries))
+    assert set(named([one])["fused, calibrated tau"]) == set(small().modalities)
 
 
 def test_a_second_corpus_to_fit_on_never_shows_its_queries_documents_to_class_c():

@@ -118,7 +118,9 @@ def _measure(
     """One uncompressed ranking on the audited queries, and its value at each of them."""
     name, modalities, temperatures = way
     counts = [uncompressed(view.test, tau, modalities) for view, tau in zip(views, temperatures, strict=True)]
-    shown = temperatures[0] if len(views) == 1 else None  # several folds have as many
+    first = temperatures[0]
+    alike = first is not None and all(tau is not None and np.array_equal(tau, first) for tau in temperatures)
+    shown = first if alike else None  # folds that are calibrated have each their own
     named = {} if shown is None else dict(zip(modalities, np.asarray(shown).tolist(), strict=True))
     return _quality(views, metric, counts, name, named, seed)
 
